@@ -46,7 +46,7 @@ func (p *progress) Observe(ev control.Progress) {
 	switch ev.Phase {
 	case control.Broken:
 		what += ": " + ev.Reason
-	case control.LeftAlone:
+	case control.SkippedByReload:
 		p.total--
 		return // a note at the end of the reload lists these instances
 	case control.SkippedByCondition:

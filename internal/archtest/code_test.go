@@ -267,7 +267,7 @@ func TestDocs(t *testing.T) {
 }
 
 // wellKnown are methods that need no comment, because their name and signature are enough.
-var wellKnown = []string{"Error", "String", "Unwrap", "Is", "Close", "Len", "Less", "Swap", "Read", "Write", "Addr",
+var wellKnown = []string{"Error", "String", "Unwrap", "Is", "Close", "Hint", "Len", "Less", "Swap", "Read", "Write", "Addr",
 	"Network", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText"}
 
 func undocumented(d ast.Decl) []string {

@@ -32,7 +32,7 @@ func (s *Session) openSockets(ctx context.Context, sockets []string) error {
 
 // isolatedJob runs a job for one unit, without jobs for its dependencies.
 func (s *Session) isolatedJob(ctx context.Context, op control.Op, unit string) error {
-	outcomes, err := s.Conn.Do(ctx, op, control.Alone, unit)
+	outcomes, err := s.Conn.Do(ctx, op, control.IgnoreDependencies, unit)
 	if err != nil {
 		return err
 	}

@@ -11,30 +11,31 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Phase is how far an instance has come.
+// Phase is a stage in the start, stop or restart of an instance.
 type Phase int
 
 const (
-	// Waiting means that nothing has happened to the instance yet.
+	// Waiting means that the operation has not reached the instance.
 	Waiting Phase = iota
 	// Starting means that the start job of the instance runs.
 	Starting
 	// Ready means that the instance is up.
 	Ready
-	// SkippedByCondition means that a condition keeps the instance down, such as ConditionCPUs= above the number of CPUs.
+	// SkippedByCondition means that a condition of the unit is not met, such as ConditionCPUs= on a machine with too few
+	// CPUs.
 	SkippedByCondition
-	// Finished means that the instance ended by itself, with success, and is not restarted.
+	// Finished means that the program of the instance exited with success, and that systemd does not restart it.
 	Finished
-	// Broken means that the instance failed. The Reason explains how.
+	// Broken means that the instance failed.
 	Broken
 	// Stopping means that the instance drains or stops before it is started again.
 	Stopping
-	// LeftAlone means that the instance is down, and that a rolling reload does not start it. The Reason explains why.
-	LeftAlone
+	// SkippedByReload means that the instance is down, and that the rolling reload does not start it.
+	SkippedByReload
 )
 
 func (p Phase) String() string {
-	return [...]string{"waiting", "starting", "ready", "skipped", "finished", "failed", "stopping", "left alone"}[p]
+	return [...]string{"waiting", "starting", "ready", "skipped", "finished", "failed", "stopping", "skipped"}[p]
 }
 
 // Progress reports that an instance has entered a phase.
@@ -42,12 +43,12 @@ type Progress struct {
 	Unit     string
 	Instance int
 	Phase    Phase
-	// Reason explains the phases Broken, SkippedByCondition and LeftAlone.
+	// Reason explains the phases Broken, SkippedByCondition and SkippedByReload. Reason is empty in all other phases.
 	Reason string
 	State  State
 }
 
-// InstanceError is the error of the first instance that did not come up or did not stay up.
+// InstanceError is the error for the first instance that failed to start or failed soon after its start.
 type InstanceError struct {
 	Unit     string
 	Instance int
@@ -65,7 +66,7 @@ func (e *InstanceError) Hint() string {
 	return "sudo systemctl unmask " + e.Unit
 }
 
-// SocketError is the error of a socket that did not come up.
+// SocketError is the error for a socket that does not listen after its start.
 type SocketError struct {
 	Unit   string
 	Listen []string
@@ -80,37 +81,40 @@ func (e *SocketError) Error() string {
 	return e.Unit + ": " + e.Reason
 }
 
-// Settling is how long the instances of an app must stay up until their start counts as a success.
+// Settling is the time for which the instances of an app must stay up until their start counts as a success.
 type Settling struct {
 	Time time.Duration
-	// Longer, which may be nil, is called when Time has passed, with the states of the instances. It returns how much
-	// longer they must stay up; 0 ends the wait.
+	// Longer is called with the states of the instances when Time has passed. Longer returns the additional time for which
+	// the instances must stay up; 0 ends the wait. Longer may be nil.
 	Longer func([]State) time.Duration
 }
 
-// StartApp starts the app with one job of the aggregate. It returns when every instance is up, or skipped by its condition,
-// and has stayed so as long as s requires. It calls progress, which may be nil, for each step from the calling goroutine.
+// StartApp starts the app by a start job for the aggregate, the unit NAME.service, which starts the sockets and the
+// instances. StartApp returns when every instance has been up, or skipped by its condition, for the time in s. StartApp
+// calls progress, which may be nil, when an instance enters a phase. The calls come from the goroutine that called StartApp.
 //
 // StartApp returns an [*InstanceError] for the first instance that fails, and a [*SocketError] for a socket that cannot
-// listen. The queued jobs and systemd's automatic restarts continue after an error, and also after the context has ended.
+// listen. After an error, or when the context ends, the queued jobs and the automatic restarts of systemd continue.
 func (c *Conn) StartApp(ctx context.Context, name units.Name, instances []int, s Settling, progress func(Progress)) error {
-	return c.drive(ctx, name, move{op: Start, jobs: []string{name.Service()}, instances: instances, settle: s.Time,
+	return c.run(ctx, name, operation{op: Start, jobs: []string{name.Service()}, instances: instances, settle: s.Time,
 		longer: s.Longer}, progress)
 }
 
-// StartInstances starts single instances all at once, and waits like StartApp. If limit is not 0, the instances must be up
-// within limit.
+// StartInstances starts the given instances, all at the same time. StartInstances waits until the instances have been up for
+// the settle time, and returns the same errors as StartApp. If limit is not 0, an instance that is not up after that time is
+// an error.
 func (c *Conn) StartInstances(ctx context.Context, name units.Name, instances []int, settle, limit time.Duration,
 	progress func(Progress)) error {
-	m := move{op: Start, jobs: instanceUnits(name, instances), instances: instances, settle: settle, limit: limit}
-	return c.drive(ctx, name, m, progress)
+	m := operation{op: Start, jobs: instanceUnits(name, instances), instances: instances, settle: settle, limit: limit}
+	return c.run(ctx, name, m, progress)
 }
 
-// RestartInstances restarts the instances all at once, keeps the sockets open, and waits like StartApp. It starts an
-// instance that is stopped.
+// RestartInstances restarts the given instances, all at the same time, while the sockets stay open. RestartInstances also
+// starts an instance that is stopped. RestartInstances waits until the instances have been up for the settle time, and
+// returns the same errors as StartApp.
 func (c *Conn) RestartInstances(ctx context.Context, name units.Name, instances []int, settle time.Duration,
 	progress func(Progress)) error {
-	return c.drive(ctx, name, move{op: Restart, jobs: instanceUnits(name, instances), instances: instances, settle: settle}, progress)
+	return c.run(ctx, name, operation{op: Restart, jobs: instanceUnits(name, instances), instances: instances, settle: settle}, progress)
 }
 
 func instanceUnits(name units.Name, instances []int) []string {
@@ -121,8 +125,9 @@ func instanceUnits(name units.Name, instances []int) []string {
 	return us
 }
 
-// StopApp stops the aggregate of the app, its sockets and each loaded instance, even instances that the aggregate does not
-// name. It returns when all are down. StopApp returns nil for an app that does not exist.
+// StopApp stops the aggregate of the app, its sockets, and all loaded instances, including instances that the aggregate does
+// not start. StopApp returns when the aggregate, the sockets and the instances are down. If the app does not exist, StopApp
+// returns nil.
 func (c *Conn) StopApp(ctx context.Context, name units.Name) error {
 	instances, err := c.Loaded(ctx, string(name)+"@*.service")
 	if err != nil {
@@ -132,15 +137,15 @@ func (c *Conn) StopApp(ctx context.Context, name units.Name) error {
 	if err != nil {
 		return err
 	}
-	// The aggregate comes first. Because of PartOf=, its transaction stops the sockets and the instances together, so no
-	// request starts a stopping unit again. When the later requests arrive, their jobs are already queued, except for units
-	// that PartOf= does not reach, such as a unit whose file has changed.
+	// Stop the aggregate first. Because of PartOf=, systemd queues the stop jobs of the sockets and of the instances in the
+	// same transaction, so a request to a socket cannot start a unit that is stopping. Jobs for the sockets and the
+	// instances are still needed if PartOf= does not reach a unit, for example because its file has changed.
 	all := append([]string{name.Service()}, socketsOf(states)...)
 	all = append(all, instances...)
 	return c.stop(ctx, all)
 }
 
-// StopInstances stops single instances and returns when they are down. It ignores instances that do not exist.
+// StopInstances stops the given instances and returns when they are down. StopInstances ignores instances that do not exist.
 func (c *Conn) StopInstances(ctx context.Context, name units.Name, instances []int) error {
 	return c.stop(ctx, instanceUnits(name, instances))
 }
@@ -161,7 +166,7 @@ func (c *Conn) stop(ctx context.Context, units []string) error {
 	return nil
 }
 
-// socketsOf returns the sockets that the units require, sorted.
+// socketsOf returns the names of the sockets in the Requires= of the units, sorted.
 func socketsOf(states []State) []string {
 	var sockets []string
 	for _, s := range states {
@@ -174,22 +179,23 @@ func socketsOf(states []State) []string {
 	return sortedUnique(sockets)
 }
 
-// move is a step of an app: some jobs, and the instances that must be up at its end.
-type move struct {
+// operation is a set of jobs for an app, and the instances that must be up after the jobs.
+type operation struct {
 	op        Op
 	mode      Mode
 	jobs      []string
 	instances []int
 	settle    time.Duration
 	longer    func([]State) time.Duration
-	// limit is the time until all instances must be up; 0 means without limit.
+	// limit is the time after which all instances must be up; 0 means no limit.
 	limit time.Duration
-	// onKill is called for each instance that was killed because it did not stop. It may be nil.
+	// onKill is called for each instance that is killed because it does not stop in time. onKill may be nil.
 	onKill func(Killed)
 }
 
-// drive queues the jobs and follows the instances until all have settled or one has failed.
-func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func(Progress)) error {
+// run queues the jobs of an operation. run returns nil when all instances have been up for the settle time, and an error
+// when one of them fails.
+func (c *Conn) run(ctx context.Context, name units.Name, m operation, progress func(Progress)) error {
 	aggregate, err := c.States(ctx, []string{name.Service()})
 	if err != nil {
 		return err
@@ -208,20 +214,20 @@ func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func
 	}
 	t.states = w.States()
 	if m.op == Start && t.states[0].Active == Reloading {
-		// The app is already started. systemd would merge a job of the aggregate into the reload, which may wait for a lock
-		// that we hold.
+		// The app is up and reloads. systemd would merge a start job of the aggregate into the reload job. The reload may
+		// wait for the lock of the app, but this process holds the lock and would wait for the reload.
 		m.jobs = instanceUnits(name, m.instances)
 	}
 	for i := range w.states {
-		w.states[i].PreCode, w.states[i].PreStatus = 0, 0 // these values are from an earlier start
+		w.states[i].PreCode, w.states[i].PreStatus = 0, 0 // remove the values of an earlier start
 	}
-	if err := w.do(ctx, m.op, m.mode, m.jobs); err != nil {
+	if err := w.enqueue(ctx, m.op, m.mode, m.jobs); err != nil {
 		w.Close()
 		return err
 	}
 	ctx, end := c.guard(ctx, m.op, slices.Concat(m.jobs, instanceUnits(name, m.instances)))
 	defer end()
-	// The goroutine ends with the context. The deferred function closes the watch after that.
+	// Cancel the context, which ends the goroutine below, and then close the watch.
 	ctx, cancel := context.WithCancel(ctx)
 	events, done := make(chan event), make(chan struct{})
 	defer func() { cancel(); <-done; w.Close() }()
@@ -242,14 +248,15 @@ func (c *Conn) drive(ctx context.Context, name units.Name, m move, progress func
 			}
 		}
 	}()
-	return stuck(ctx, t.follow(ctx, events, m.settle))
+	return guardCause(ctx, t.follow(ctx, events, m.settle))
 }
 
-// causeTime is how long a failure is held back until its cause is known.
+// causeTime is the maximum time for which withCause waits for the cause of a failure.
 const causeTime = time.Second
 
-// withCause adds to the failure of an instance how a command before its program ended. No signal contains that, and systemd
-// forgets it at the next start. If the next start comes first, withCause waits for the next failure.
+// withCause completes the state of a failure: it adds the exit status of the ExecStartPre= command that failed. The signals
+// of systemd do not contain that status, so withCause reads it with a call. systemd forgets the status at the next start of
+// the unit. If that start happens before the call, withCause waits for the next failure of the unit.
 func (w *Watch) withCause(ctx context.Context, first Change) (Change, error) {
 	i := slices.Index(w.units, first.State.Unit)
 	unknown := func(s State) bool {

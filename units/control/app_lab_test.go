@@ -18,9 +18,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// phases adds the phases of each instance to into, by the number of the instance.
-func phases(into map[int][]string) func(Progress) {
-	return func(p Progress) { into[p.Instance] = append(into[p.Instance], p.Phase.String()) }
+// phases returns a function that records the phases of each instance in seen, by instance number.
+func phases(seen map[int][]string) func(Progress) {
+	return func(p Progress) { seen[p.Instance] = append(seen[p.Instance], p.Phase.String()) }
 }
 
 func TestStartAndStopApp(t *testing.T) {
@@ -38,20 +38,20 @@ func TestStartAndStopApp(t *testing.T) {
 		}
 		want := map[int][]string{1: {"starting", "ready"}, 2: {"starting", "ready"}}
 		if d := cmp.Diff(want, seen); d != "" {
-			t.Errorf("steps (-want +got):\n%s", d)
+			t.Errorf("phases (-want +got):\n%s", d)
 		}
 		before := states(t, c, "up-down@1.service", "up-down@2.service", "up-down.service", "up-down.socket")
 		for _, s := range before {
 			if !s.Up() || s.Load != Loaded || s.Result != "success" {
-				t.Errorf("got the state %+v", s)
+				t.Errorf("got the state %+v, want loaded, up and success", s)
 			}
 		}
 		if s := before[0]; s.StatusText != "serving" || s.MainPID == 0 || s.ActiveSince.IsZero() ||
 			!strings.HasSuffix(s.ControlGroup, "/up-down@1.service") || s.FragmentPath != "/etc/systemd/system/up-down@.service" {
-			t.Errorf("got the state %+v", s)
+			t.Errorf("got the state %+v, want a running unit with the status serving", s)
 		}
 
-		// A second start has nothing to do and succeeds.
+		// A second start of the app succeeds and changes nothing.
 		if err := c.StartApp(ctx, name, []int{1, 2}, Settling{Time: 0}, nil); err != nil {
 			t.Error(err)
 		}
@@ -60,22 +60,22 @@ func TestStartAndStopApp(t *testing.T) {
 		}
 		after := states(t, c, "up-down@1.service", "up-down@2.service", "up-down.service", "up-down.socket")
 		if after[0].MainPID == before[0].MainPID || after[1].MainPID == before[1].MainPID {
-			t.Error("an instance was not restarted")
+			t.Error("RestartInstances did not restart an instance")
 		}
 		if !after[3].ActiveSince.Equal(before[3].ActiveSince) || !after[2].ActiveSince.Equal(before[2].ActiveSince) {
-			t.Error("the socket or the aggregate was restarted")
+			t.Error("RestartInstances restarted the socket or the aggregate")
 		}
 
-		// An instance that the aggregate does not start is stopped with the app, too.
+		// StopApp also stops an instance that the aggregate does not start.
 		if out, err := c.Do(ctx, Start, Fail, "up-down@7.service"); err != nil || out[0].Result != Done {
-			t.Error("got the outcomes", out, "error", err)
+			t.Errorf("got the outcomes %v, error %v, want done", out, err)
 		}
 		if err := c.StopApp(ctx, name); err != nil {
 			t.Error(err)
 		}
 		for _, s := range states(t, c, "up-down@1.service", "up-down@2.service", "up-down@7.service", "up-down.service", "up-down.socket") {
 			if s.Active != Inactive || s.MainPID != 0 {
-				t.Errorf("after the stop: %+v", s)
+				t.Errorf("got the state %+v after the stop, want inactive", s)
 			}
 		}
 		if err := c.StopApp(ctx, name); err != nil {
@@ -96,7 +96,7 @@ func states(t testing.TB, c *Conn, names ...string) []State {
 	return ss
 }
 
-// failures are apps that do not come up, with the reason that the error must have.
+// failures are apps whose start must fail, with the reason in the error.
 var failures = []struct {
 	name, want string
 	change     func(a *units.App, s *units.Sizing)
@@ -120,11 +120,11 @@ var failures = []struct {
 	{"ends-unready", "exited with status 0 before READY=1", func(a *units.App, _ *units.Sizing) {
 		a.Ready, a.Command = units.ReadyNotify, []string{"/bin/true"}
 	}},
-	{"no-program", "the program cannot be executed (is it there, and may the user execute it?) (status 203)",
+	{"no-program", "the program cannot be executed (does it exist, and may the user execute it?) (status 203)",
 		func(a *units.App, _ *units.Sizing) {
 			a.Command = []string{"/no/such/program"}
 		}},
-	{"no-directory", "the working directory cannot be entered (is WorkingDirectory= there, and may the user enter it?) (status 200)",
+	{"no-directory", "the working directory cannot be entered (does WorkingDirectory= exist, and may the user enter it?) (status 200)",
 		func(a *units.App, _ *units.Sizing) {
 			a.Directory = "/no/such/directory"
 		}},
@@ -162,7 +162,7 @@ func TestInstanceErrorReason(t *testing.T) {
 					t.Errorf("%s: %q, want %q\n%+v", failed.Unit, failed.Reason, f.want, failed.State)
 				}
 				if steps := seen[failed.Instance]; len(steps) == 0 || steps[len(steps)-1] != "failed" {
-					t.Errorf("steps %v", seen)
+					t.Errorf("got the phases %v, want failed as the last one", seen)
 				}
 				if f.name == "one-exits" && failed.Instance != 2 {
 					t.Errorf("%s failed, want the second instance", failed.Unit)
@@ -181,26 +181,26 @@ func TestPortTaken(t *testing.T) {
 		files(t, m, c, all)
 		cleanApp(t, c, name)
 		if out, err := c.Do(bounded(t), Start, Replace, "squatter.socket"); err != nil || out[0].Result != Done {
-			t.Fatal("got the outcomes", out, "error", err)
+			t.Fatalf("got the outcomes %v, error %v, want done", out, err)
 		}
 		err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: time.Second}, nil)
 		var failed *SocketError
 		if !errors.As(err, &failed) {
 			t.Fatalf("got %v, want a SocketError", err)
 		}
-		want := fmt.Sprintf("taken.socket: 127.0.0.1:%d: it could not listen (is the address in use, or not of this machine?)",
+		want := fmt.Sprintf("taken.socket: 127.0.0.1:%d: it could not listen (is the address in use, or not an address of this machine?)",
 			port(string(name)))
 		if failed.Error() != want {
 			t.Errorf("got  %s\nwant %s", failed, want)
 		}
-		// The second start begins with a socket that has already failed.
+		// At the second start, the socket has already failed.
 		if err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: time.Second}, nil); !errors.As(err, &failed) {
-			t.Errorf("second start: %v", err)
+			t.Errorf("second start: got %v, want a SocketError", err)
 		}
 		if _, err := c.Do(bounded(t), Stop, Replace, "squatter.socket"); err != nil {
 			t.Error(err)
 		}
-		// When the port is free, the app starts.
+		// The port is free, so the app starts.
 		if err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 100 * time.Millisecond}, nil); err != nil {
 			t.Error(err)
 		}
@@ -211,7 +211,7 @@ func TestConditionSkips(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		const name = units.Name("conditional")
 		all := app(t, string(name), func(_ *units.App, s *units.Sizing) { s.Listed = 3 })
-		// This condition replaces ConditionCPUs=, because the test does not choose the number of CPUs.
+		// Use this condition instead of ConditionCPUs=, because the test cannot set the number of CPUs.
 		all["conditional@3.service.d/condition.conf"] = "[Unit]\nConditionPathExists=/no/such/path\n"
 		files(t, m, c, all)
 		cleanApp(t, c, name)
@@ -221,11 +221,11 @@ func TestConditionSkips(t *testing.T) {
 				t.Fatal(err)
 			}
 			if steps := seen[3]; len(steps) == 0 || steps[len(steps)-1] != "skipped" {
-				t.Errorf("steps %v", seen)
+				t.Errorf("got the phases %v, want skipped as the last one of instance 3", seen)
 			}
 		}
 		if s := states(t, c, "conditional@3.service")[0]; !s.Skipped() || Explain(s) != "skipped: a condition is not met" {
-			t.Errorf("got the state %+v", s)
+			t.Errorf("got the state %+v, want skipped by a condition", s)
 		}
 	})
 }
@@ -246,11 +246,11 @@ func TestMasked(t *testing.T) {
 		err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 100 * time.Millisecond}, nil)
 		var failed *InstanceError
 		if !errors.As(err, &failed) || failed.Instance != 2 || failed.Reason != "it is masked" {
-			t.Errorf("start of the app: %v", err)
+			t.Errorf("start of the app: got %v, want the reason \"it is masked\" for instance 2", err)
 		}
 		out, err := c.Do(bounded(t), Start, Replace, "veiled@2.service", "no-such-unit.service", "veiled@1.service")
 		if err != nil || !errors.Is(out[0].Err, ErrMasked) || !errors.Is(out[1].Err, ErrNotFound) || out[2].Result != Done {
-			t.Errorf("got the outcomes %v, error %v", out, err)
+			t.Errorf("got the outcomes %v, error %v, want ErrMasked, ErrNotFound and done", out, err)
 		}
 	})
 }
@@ -275,7 +275,7 @@ func TestStopDuringStart(t *testing.T) {
 		}
 		var failed *JobError
 		if err := <-ended; !errors.As(err, &failed) || failed.Result != Canceled {
-			t.Errorf("the start ended with %v", err)
+			t.Errorf("got %v, want the JobError of a canceled job", err)
 		}
 	})
 }
@@ -288,9 +288,10 @@ func TestCancelEndsStart(t *testing.T) {
 		ctx, cancel := context.WithCancel(bounded(t))
 		err := c.StartApp(ctx, name, []int{1, 2}, Settling{Time: time.Second}, func(Progress) { cancel() })
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want context.Canceled", err)
 		}
-		// The job continues. It may still have been waiting for the socket when the start was canceled.
+		// The start job continues after the cancellation. When StartApp was canceled, the job may have been waiting for the
+		// socket.
 		awaitState(t, c, "endless@1.service", func(s State) bool { return s.Active == Activating })
 	}, lab.Bookworm)
 }

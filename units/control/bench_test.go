@@ -13,8 +13,8 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// BenchmarkStates measures the calls of "ls" to systemd and the decoding of the replies, with a manager that replies at
-// once.
+// BenchmarkStates measures the calls of "ls" to systemd and the decoding of the replies. A fake manager replies to the
+// calls.
 func BenchmarkStates(b *testing.B) {
 	for _, n := range []int{10, 100, 500} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -40,7 +40,7 @@ func BenchmarkStates(b *testing.B) {
 			for b.Loop() {
 				states, err := c.States(b.Context(), names)
 				if err != nil || len(states) != n || states[n-1].Active != "active" || states[n-1].MainPID != 4711 {
-					b.Fatalf("%v: %+v", err, states)
+					b.Fatalf("got error %v, states %+v, want %d active units", err, states, n)
 				}
 			}
 			if err := c.Close(); err != nil {
@@ -53,7 +53,8 @@ func BenchmarkStates(b *testing.B) {
 	}
 }
 
-// fakeManager replies until the peer closes the stream. It has no jobs, and each unit has as many properties as a service.
+// fakeManager replies to calls until the other side closes the stream. The manager has no jobs, and its units have as many
+// properties as a service of systemd.
 func fakeManager(s io.ReadWriter) error {
 	props := map[string]dbus.Variant{
 		"ActiveState": dbus.MakeVariant("active"), "SubState": dbus.MakeVariant("running"), "LoadState": dbus.MakeVariant("loaded"),

@@ -22,9 +22,9 @@ type request struct {
 	args   []any
 }
 
-// call sends one request and stores the reply.
+// call sends one request, waits for the reply, and stores the values of the reply in the pointers.
 func (c *Conn) call(ctx context.Context, r request, reply ...any) error {
-	calls, err := c.round(ctx, []request{r})
+	calls, err := c.roundTrip(ctx, []request{r})
 	if err != nil {
 		return err
 	}
@@ -37,41 +37,42 @@ func (c *Conn) call(ctx context.Context, r request, reply ...any) error {
 	return calls[0].Store(reply...)
 }
 
-// round sends all requests, or as many as the bus allows, before it waits for the first reply. It returns the replies in
-// the order of the requests, each with its own error. round itself returns an error if the context ends or the connection
-// is lost.
-func (c *Conn) round(ctx context.Context, rs []request) ([]*dbus.Call, error) {
+// roundTrip sends all requests, or as many as the bus allows, before it waits for the first reply. roundTrip returns the
+// replies in the order of the requests. Each reply has its own error. The error of roundTrip means that the context has
+// ended or that the connection was lost.
+func (c *Conn) roundTrip(ctx context.Context, rs []request) ([]*dbus.Call, error) {
 	for again := (retry{}); ; {
 		l, err := c.link(ctx)
 		if err != nil {
 			return nil, translate(err)
 		}
-		calls, err := l.round(ctx, rs)
+		calls, err := l.roundTrip(ctx, rs)
 		if err == nil {
 			return calls, nil
 		}
-		if err := again.after(ctx, l, err); err != nil {
+		if err := again.wait(ctx, l, err); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// retry decides whether to repeat an operation that failed because the connection was lost or PID 1 was away.
+// retry decides whether an operation is repeated after the connection was lost or while PID 1 re-executes itself.
 type retry struct {
 	since time.Time
 	pause time.Duration
 }
 
-// after returns nil when it is time to try again. Otherwise it returns the error for the caller.
-func (r *retry) after(ctx context.Context, l *link, err error) error {
+// wait waits before the next attempt and returns nil. If the operation must not be repeated, wait returns the error for the
+// caller.
+func (r *retry) wait(ctx context.Context, l *link, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case absent(err):
+	case managerAbsent(err):
 		if err := l.awaitManager(ctx); err != nil {
 			return err
 		}
-	case !lost(err):
+	case !connectionLost(err):
 		return translate(err)
 	}
 	if r.since.IsZero() {
@@ -80,8 +81,8 @@ func (r *retry) after(ctx context.Context, l *link, err error) error {
 	if time.Since(r.since) > reconnectTime {
 		return translate(err)
 	}
-	// The first new connection usually works. A connection to a bus that is about to end does not work, and no event
-	// reports the next bus.
+	// Usually the first new connection works. A connection to a bus that is about to end does not work. No event reports the
+	// start of the next bus, so try again with growing pauses.
 	r.pause = min(2*r.pause+time.Millisecond, time.Second)
 	select {
 	case <-time.After(r.pause):
@@ -91,20 +92,20 @@ func (r *retry) after(ctx context.Context, l *link, err error) error {
 	}
 }
 
-// window is how many calls may wait for a reply at once: dbus-daemon refuses more than 128 per connection on the system bus
-// (dbus-daemon(1), max_replies_per_connection).
+// window is the maximum number of calls that wait for a reply at the same time. On the system bus, dbus-daemon refuses more
+// than 128 per connection (dbus-daemon(1), max_replies_per_connection).
 const window = 120
 
-// round returns an error if any of the calls met a lost connection or an absent PID 1. The caller must then send all
-// requests again, on the next connection. Sending a request twice does no harm, because the operations on units are
-// idempotent.
-func (l *link) round(ctx context.Context, rs []request) ([]*dbus.Call, error) {
-	done := make(chan *dbus.Call, len(rs)) // godbus blocks on a channel that is full
+// roundTrip returns an error if the connection was lost or PID 1 was absent during any of the calls. The caller must then
+// send all requests again on a new connection. A request may reach PID 1 twice, which is safe because the operations on
+// units are idempotent.
+func (l *link) roundTrip(ctx context.Context, rs []request) ([]*dbus.Call, error) {
+	done := make(chan *dbus.Call, len(rs)) // godbus blocks if the channel is full
 	calls := make([]*dbus.Call, len(rs))
 	var failed error
 	await := func() {
 		call := <-done
-		if err := call.Err; err != nil && (ctx.Err() != nil || lost(err) || absent(err)) {
+		if err := call.Err; err != nil && (ctx.Err() != nil || connectionLost(err) || managerAbsent(err)) {
 			failed = err
 		}
 	}
@@ -121,18 +122,19 @@ func (l *link) round(ctx context.Context, rs []request) ([]*dbus.Call, error) {
 	return calls, failed
 }
 
-// busCall calls the bus daemon itself.
+// busCall calls a method of the bus daemon.
 func (l *link) busCall(ctx context.Context, member string, reply []any, args ...any) error {
 	return l.bus.BusObject().CallWithContext(ctx, busInterface+"."+member, 0, args...).Store(reply...)
 }
 
-// match adds a match rule, once per connection. PID 1's private socket has no rules and sends every signal.
+// match adds a match rule to the connection, unless the connection already has this rule. The private socket of PID 1 has no
+// rules and sends every signal.
 func (l *link) match(ctx context.Context, options ...dbus.MatchOption) error {
 	key := fmt.Sprint(options)
 	if l.private || l.has(key) {
 		return nil
 	}
-	// Two goroutines may both add the rule. The bus sends a message once, even if several rules match it.
+	// If two goroutines add the same rule, the bus still sends each message only once.
 	if err := l.bus.AddMatchSignalContext(ctx, options...); err != nil {
 		return err
 	}
@@ -140,9 +142,9 @@ func (l *link) match(ctx context.Context, options ...dbus.MatchOption) error {
 	return nil
 }
 
-// listen subscribes to systemd's signals: the ends of jobs, the signal that PID 1 has a new connection to the bus, and, if
-// changes is true, the changes of units. The channel is closed when the connection is lost. The caller must pass the
-// channel to unlisten.
+// listen returns a channel with signals of systemd: the end of a job, the return of PID 1 to the bus, and, if changes is
+// true, new properties of a unit. The channel is closed when the connection is lost. The caller must pass the channel to
+// unlisten.
 func (l *link) listen(ctx context.Context, changes bool) (chan *dbus.Signal, error) {
 	rules := [][]dbus.MatchOption{
 		{dbus.WithMatchSender(busInterface), dbus.WithMatchInterface(busInterface),
@@ -150,8 +152,8 @@ func (l *link) listen(ctx context.Context, changes bool) (chan *dbus.Signal, err
 		{dbus.WithMatchSender(busName), dbus.WithMatchInterface(manager), dbus.WithMatchMember("JobRemoved")},
 	}
 	if changes {
-		// There is one rule for all units, because dbus-daemon allows 512 rules per connection on the system bus and walks
-		// them for every message. The watch ignores signals of other units by their path.
+		// Use one rule for all units, because dbus-daemon allows 512 rules per connection on the system bus and checks every
+		// message against all rules. Watch ignores the signals of other units.
 		rules = append(rules, []dbus.MatchOption{
 			dbus.WithMatchSender(busName), dbus.WithMatchInterface(properties), dbus.WithMatchMember("PropertiesChanged"),
 			dbus.WithMatchPathNamespace(managerPath + "/unit"),
@@ -174,8 +176,8 @@ func (l *link) listen(ctx context.Context, changes bool) (chan *dbus.Signal, err
 
 func (l *link) unlisten(signals chan *dbus.Signal) { l.bus.RemoveSignal(signals) }
 
-// subscribe asks PID 1 to send signals to the bus. PID 1 does so as long as one subscriber is connected, and remembers its
-// subscribers when it re-executes itself.
+// subscribe makes PID 1 send signals to the bus. PID 1 sends signals while at least one subscriber is connected, and keeps
+// its list of subscribers when it re-executes itself.
 func (l *link) subscribe(ctx context.Context) error {
 	const key = "subscribed"
 	if l.private || l.has(key) {
@@ -205,11 +207,12 @@ func (l *link) add(key string) {
 	l.asked[key] = true
 }
 
-// gone returns a channel that is closed when the connection is lost.
-func (l *link) gone() <-chan struct{} { return l.bus.Context().Done() }
+// disconnected returns a channel that is closed when the connection is lost.
+func (l *link) disconnected() <-chan struct{} { return l.bus.Context().Done() }
 
-// awaitManager waits until PID 1 owns its name on the bus. It also returns nil if the connection to the bus is lost: PID 1
-// is the first to leave a bus that is stopped, and the next attempt makes a new connection.
+// awaitManager waits until PID 1 owns its name on the bus. awaitManager also returns nil if the connection is lost during
+// the wait, because the caller then makes a new connection. This happens when the bus stops: PID 1 leaves the bus before the
+// connection is lost.
 func (l *link) awaitManager(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reconnectTime)
 	defer cancel()
@@ -223,7 +226,7 @@ func (l *link) awaitManager(ctx context.Context) error {
 		err = l.busCall(ctx, "NameHasOwner", []any{&owned}, busName)
 	}
 	switch {
-	case lost(err):
+	case connectionLost(err):
 		return nil
 	case err != nil || owned:
 		return translate(err)
@@ -234,15 +237,16 @@ func (l *link) awaitManager(ctx context.Context) error {
 			if !ok || managerReturned(s) {
 				return nil
 			}
-		case <-l.gone():
+		case <-l.disconnected():
 			return nil
 		case <-ctx.Done():
-			return fmt.Errorf("%w: PID 1 has been away from the bus for %v", ErrLost, reconnectTime.Round(time.Second))
+			return fmt.Errorf("%w: PID 1 has been absent from the bus for %v", ErrLost, reconnectTime.Round(time.Second))
 		}
 	}
 }
 
-// managerReturned reports whether the signal announces that systemd is on the bus again, as after a re-execution.
+// managerReturned reports whether the signal means that PID 1 owns its name on the bus again, for example after a
+// re-execution.
 func managerReturned(s *dbus.Signal) bool {
 	if s.Name != busInterface+".NameOwnerChanged" || s.Path != busPath || len(s.Body) != 3 {
 		return false

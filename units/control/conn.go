@@ -2,14 +2,19 @@ package control
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/util"
@@ -21,17 +26,17 @@ const (
 	managerPath = dbus.ObjectPath("/org/freedesktop/systemd1")
 	manager     = busName + ".Manager"
 	systemBus   = "/run/dbus/system_bus_socket"
-	// privateBus is the socket on which PID 1 itself serves root, without a bus daemon.
+	// privateBus is the socket at which PID 1 accepts D-Bus connections from root, without a bus daemon.
 	privateBus = "/run/systemd/private"
-	// reconnectTime is how long a Conn tries to replace a lost connection. PID 1 needs a second or two to re-execute
-	// itself, and longer on a machine with thousands of units.
+	// reconnectTime is the maximum time for which a Conn tries to replace a lost connection. PID 1 needs a second or two to
+	// re-execute itself, and more on a machine with thousands of units.
 	reconnectTime = 30 * time.Second
 )
 
-// dialer opens the stream of a connection. Tests replace it to count the messages.
+// dialer connects to a Unix socket. Tests use another dialer to count the messages.
 type dialer func(ctx context.Context, socket string) (stream, error)
 
-// stream carries the messages of a connection.
+// stream is the socket of a connection.
 type stream = io.ReadWriteCloser
 
 func dialUnix(ctx context.Context, socket string) (stream, error) {
@@ -43,7 +48,7 @@ func dialUnix(ctx context.Context, socket string) (stream, error) {
 	return &buffered{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}, nil
 }
 
-// buffered is a connection with a read buffer. Without the buffer, godbus calls read(2) five times for each message.
+// buffered is a socket with a read buffer. Without the buffer, godbus calls read(2) five times for each message.
 type buffered struct {
 	net.Conn
 	r *bufio.Reader
@@ -51,20 +56,22 @@ type buffered struct {
 
 func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
 
-// Conn is a connection to the system's systemd. Several goroutines may use it. It replaces a lost connection by itself.
+// Conn is a connection to the systemd of the machine. Several goroutines may use a Conn. Conn replaces a lost connection by
+// a new one.
 type Conn struct {
 	dial dialer
-	// turn holds one token. The goroutine that has taken the token may read and replace cur. turn is a channel, so that the
-	// wait for the token can end with a context.
-	turn   chan struct{}
+	// token holds one value. A goroutine that has received the value may read and replace cur, and must then send the value
+	// back. token is a channel and not a mutex, because a context can end the wait for a channel.
+	token  chan struct{}
 	cur    *link
 	closed bool
-	// onKill is called for each unit that was killed with SIGKILL. It may be nil.
+	// onKill is called for each unit that is killed with SIGKILL. onKill may be nil.
 	onKill func(Killed)
 }
 
-// Dial connects to systemd over the system bus. If there is no bus, Dial connects root to PID 1's private socket. The
-// context bounds only the dialling. The errors are [ErrNoSystemd] and [ErrPermission].
+// Dial connects to systemd over the system bus. If the bus does not exist and the user is root, Dial connects to the private
+// socket of PID 1. The context applies only to Dial, not to the returned connection. The errors are [ErrNoSystemd] and
+// [ErrPermission].
 func Dial(ctx context.Context) (*Conn, error) {
 	if !util.IsRunningSystemd() {
 		return nil, fmt.Errorf("%w: /run/systemd/system does not exist", ErrNoSystemd)
@@ -77,28 +84,28 @@ func dialWith(ctx context.Context, dial dialer) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to systemd: %w", err)
 	}
-	c := &Conn{dial: dial, turn: make(chan struct{}, 1), cur: l}
-	c.turn <- struct{}{}
+	c := &Conn{dial: dial, token: make(chan struct{}, 1), cur: l}
+	c.token <- struct{}{}
 	return c, nil
 }
 
-// Close closes the connection. Calls that still wait return an error.
+// Close closes the connection. Calls that wait for a reply return an error.
 func (c *Conn) Close() error {
-	<-c.turn
-	defer func() { c.turn <- struct{}{} }()
+	<-c.token
+	defer func() { c.token <- struct{}{} }()
 	c.closed = true
-	_ = c.cur.bus.Close() // an error means that the connection was already lost
+	_ = c.cur.bus.Close() // an error means that the connection is already lost
 	return nil
 }
 
-// link returns the live connection. If the connection was lost, link makes a new one.
+// link returns the current connection. If the connection was lost, link makes a new one.
 func (c *Conn) link(ctx context.Context) (*link, error) {
 	select {
-	case <-c.turn:
+	case <-c.token:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	defer func() { c.turn <- struct{}{} }()
+	defer func() { c.token <- struct{}{} }()
 	if c.closed {
 		return nil, fmt.Errorf("%w: it was closed", ErrLost)
 	}
@@ -113,8 +120,8 @@ func (c *Conn) link(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// redial tries to connect, with growing pauses. It has to poll: a program can watch the path of a socket, but no event
-// reports that the owner of the socket has called listen(2).
+// redial tries to connect until it succeeds, with growing pauses. redial cannot wait for an event instead: a program can
+// watch the path of a socket, but cannot detect that another process has called listen(2).
 func (c *Conn) redial(ctx context.Context) (*link, error) {
 	deadline := time.NewTimer(reconnectTime)
 	defer deadline.Stop()
@@ -133,18 +140,20 @@ func (c *Conn) redial(ctx context.Context) (*link, error) {
 	}
 }
 
-// link is one connection to the bus or to PID 1. A Conn replaces its link when the connection is lost.
+// link is one connection to the bus or to PID 1. Conn replaces a link that is lost.
 type link struct {
 	bus *dbus.Conn
-	// private reports whether PID 1 itself is the peer. PID 1 has no match rules and sends every signal.
+	// private reports whether the connection leads to PID 1 and not to the bus. PID 1 has no match rules and sends every
+	// signal.
 	private bool
 
 	mu sync.Mutex
-	// asked has a key for each match rule that the bus has, and one for the subscription at PID 1.
+	// asked has a key for each match rule on the bus, and a key for the subscription at PID 1.
 	asked map[string]bool
 }
 
-// newLink connects to the bus. If that fails, newLink connects root to PID 1's private socket.
+// newLink connects to the bus. If the bus does not respond and the user is root, newLink connects to the private socket of
+// PID 1.
 func newLink(ctx context.Context, dial dialer) (*link, error) {
 	bus, err := handshake(ctx, dial, systemBus, true)
 	if err == nil {
@@ -167,11 +176,11 @@ func newLink(ctx context.Context, dial dialer) (*link, error) {
 	if errors.Is(translate(err), ErrPermission) {
 		return nil, translate(err)
 	}
-	return nil, fmt.Errorf("%w: no answer from the bus or from PID 1: %w", ErrNoSystemd, err)
+	return nil, fmt.Errorf("%w: no response from the bus or from PID 1: %w", ErrNoSystemd, err)
 }
 
-// handshake dials and authenticates. The godbus functions that it calls take no context, so it closes the stream when the
-// context ends.
+// handshake connects to a socket and authenticates. If hello is true, handshake registers at the bus. The functions of
+// godbus have no context, so handshake closes the stream when the context ends.
 func handshake(ctx context.Context, dial dialer, socket string, hello bool) (_ *dbus.Conn, err error) {
 	s, err := dial(ctx, socket)
 	if err != nil {
@@ -193,7 +202,7 @@ func handshake(ctx context.Context, dial dialer, socket string, hello bool) (_ *
 	if err != nil {
 		return nil, err
 	}
-	if err := bus.Auth(external()); err != nil {
+	if err := bus.Auth([]dbus.Auth{dbus.AuthExternal("")}); err != nil {
 		return nil, errors.Join(err, bus.Close())
 	}
 	if hello {
@@ -202,4 +211,60 @@ func handshake(ctx context.Context, dial dialer, socket string, hello bool) (_ *
 		}
 	}
 	return bus, nil
+}
+
+// authenticate sends the D-Bus authentication of the current user, with AUTH and BEGIN in one write, as sd-bus does.
+//
+// godbus waits for the response to AUTH, and then sends BEGIN and the first call in two writes. A busy PID 1 reads both
+// writes together, and then does not process the call until more data arrives (sd-bus, bus_socket_read_auth). No more data
+// comes, so the call hangs. authenticate prevents that: PID 1 reads BEGIN before authenticate returns, and the first call is
+// sent later.
+func authenticate(s stream) error {
+	uid := strconv.Itoa(syscall.Geteuid())
+	if _, err := io.WriteString(s, "\x00AUTH EXTERNAL "+hex.EncodeToString([]byte(uid))+"\r\nBEGIN\r\n"); err != nil {
+		return err
+	}
+	var line []byte
+	for b := make([]byte, 1); !bytes.HasSuffix(line, []byte("\r\n")); line = append(line, b[0]) {
+		if _, err := io.ReadFull(s, b); err != nil {
+			return err
+		}
+		if len(line) > 1000 {
+			return fmt.Errorf("not a D-Bus server: it sent %q", line)
+		}
+	}
+	if !strings.HasPrefix(string(line), "OK ") {
+		return &busError{text: "the bus refused uid " + uid, kind: ErrPermission}
+	}
+	return nil
+}
+
+// authenticated is a stream on which authenticate has succeeded. godbus always authenticates before it reads messages. Write
+// drops the requests of this second authentication, and Read returns the responses that godbus expects.
+type authenticated struct {
+	stream
+	answers bytes.Buffer
+	begun   bool
+}
+
+func (r *authenticated) Write(p []byte) (int, error) {
+	if r.begun {
+		return r.stream.Write(p)
+	}
+	switch strings.TrimRight(string(p), "\r\n") {
+	case "AUTH":
+		r.answers.WriteString("REJECTED EXTERNAL\r\n")
+	case "AUTH EXTERNAL":
+		r.answers.WriteString("OK 0\r\n")
+	case "BEGIN":
+		r.begun = true
+	}
+	return len(p), nil
+}
+
+func (r *authenticated) Read(p []byte) (int, error) {
+	if !r.begun {
+		return r.answers.Read(p)
+	}
+	return r.stream.Read(p)
 }

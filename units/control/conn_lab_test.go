@@ -36,15 +36,15 @@ func open(t testing.TB, m *lab.Machine, name string) {
 	}
 }
 
-// startDo calls Do in a goroutine and returns when the job has been queued.
+// startDo calls Do in a goroutine. startDo returns when the job has been queued.
 func startDo(t testing.TB, c *Conn, w *wire, op Op, unit string) <-chan Outcome {
 	t.Helper()
 	ended := make(chan Outcome, 1)
-	look, err := c.Watch(bounded(t), []string{unit})
+	watch, err := c.Watch(bounded(t), []string{unit})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer look.Close()
+	defer watch.Close()
 	go func() {
 		out, err := c.Do(bounded(t), op, Replace, unit)
 		if err != nil {
@@ -53,7 +53,7 @@ func startDo(t testing.TB, c *Conn, w *wire, op Op, unit string) <-chan Outcome 
 		ended <- out[0]
 	}()
 	for {
-		change, err := look.Next(bounded(t))
+		change, err := watch.Next(bounded(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,8 +63,8 @@ func startDo(t testing.TB, c *Conn, w *wire, op Op, unit string) <-chan Outcome 
 	}
 }
 
-// TestReexecDuringWait checks that a wait survives a re-execution of PID 1, which closes its connections, on the bus and on
-// its private socket, and keeps its jobs.
+// TestReexecDuringWait checks that Do returns the result of a job although PID 1 re-executes itself. PID 1 then closes its
+// connections, both on the bus and on its private socket, and keeps its jobs.
 func TestReexecDuringWait(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, _ *Conn) {
 		for _, mode := range []string{"bus", "private"} {
@@ -74,8 +74,7 @@ func TestReexecDuringWait(t *testing.T) {
 				}
 				w := new(wire)
 				c := guest(t, m, w)
-				// One job ends after the re-execution. The other job ends during the re-execution, when the connection
-				// receives no signals.
+				// One job ends after the re-execution. The other job ends during the re-execution, when no signals arrive.
 				all := gate("late-" + mode)
 				early := "early-" + mode
 				for path, text := range gate(early) {
@@ -89,7 +88,7 @@ func TestReexecDuringWait(t *testing.T) {
 				open(t, m, "late-"+mode)
 				for _, ended := range []<-chan Outcome{late, soon} {
 					if o := <-ended; o.Result != Done || o.Err != nil {
-						t.Errorf("got the outcome %+v", o)
+						t.Errorf("got the outcome %+v, want done", o)
 					}
 				}
 				if _, err := c.Do(bounded(t), Stop, Replace, "late-"+mode+".service", early+".service"); err != nil {
@@ -112,19 +111,19 @@ func TestBusEndsDuringWait(t *testing.T) {
 		w := new(wire)
 		c := guest(t, m, w)
 		files(t, m, c, gate("orphan"))
-		look, err := c.Watch(bounded(t), []string{"orphan.service"})
+		watch, err := c.Watch(bounded(t), []string{"orphan.service"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer look.Close()
+		defer watch.Close()
 		ended := startDo(t, c, w, Start, "orphan.service")
 		stopBus(t, m)
 		open(t, m, "orphan")
 		if o := <-ended; o.Result != Done || o.Err != nil {
-			t.Errorf("got the outcome %+v", o)
+			t.Errorf("got the outcome %+v, want done", o)
 		}
-		for look.States()[0].Active != ActiveRunning {
-			if _, err := look.Next(bounded(t)); err != nil {
+		for watch.States()[0].Active != ActiveRunning {
+			if _, err := watch.Next(bounded(t)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -132,10 +131,10 @@ func TestBusEndsDuringWait(t *testing.T) {
 		sockets := slices.Compact(slices.Clone(w.dialled))
 		w.mu.Unlock()
 		if !slices.Equal(sockets, []string{systemBus, privateBus}) {
-			t.Errorf("dialled %v", sockets)
+			t.Errorf("connected to %v, want the bus and then the private socket", sockets)
 		}
 		if v, err := c.Version(bounded(t)); err != nil || v < units.OldestSystemd {
-			t.Errorf("got the version %d, error %v", v, err)
+			t.Errorf("got the version %d, error %v, want at least %d", v, err, units.OldestSystemd)
 		}
 		if _, err := c.Do(bounded(t), Stop, Replace, "orphan.service"); err != nil {
 			t.Error(err)
@@ -143,14 +142,14 @@ func TestBusEndsDuringWait(t *testing.T) {
 	})
 }
 
-// asNobody calls f on a thread of the user nobody, so that the kernel reports nobody as the peer of connections that f
-// opens.
+// asNobody calls f on a thread with the user ID of nobody. For connections that f opens, the kernel reports nobody as the
+// peer.
 func asNobody(t testing.TB, f func()) {
 	t.Helper()
 	const nobody, same = 65534, ^uintptr(0)
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // it stays locked, so the thread ends with the goroutine
+		runtime.LockOSThread() // the goroutine ends without an unlock, so its thread ends, too
 		// syscall.Setresuid would change all threads.
 		if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, same, nobody, same); errno != 0 {
 			done <- errno
@@ -205,9 +204,9 @@ func under(root string) dialer {
 
 func TestNoSystemd(t *testing.T) {
 	if _, err := dialWith(bounded(t), under(t.TempDir())); !errors.Is(err, ErrNoSystemd) {
-		t.Errorf("without sockets: %v", err)
+		t.Errorf("without sockets: got %v, want ErrNoSystemd", err)
 	}
-	// This bus accepts the connection and never replies.
+	// Connect to a bus that accepts the connection and never replies.
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "run/dbus"), 0o755); err != nil {
 		t.Fatal(err)
@@ -234,7 +233,7 @@ func TestNoSystemd(t *testing.T) {
 		return under(dir)(ctx, socket)
 	})
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("with a bus that never replies: %v", err)
+		t.Errorf("with a bus that never replies: got %v, want context.Canceled", err)
 	}
 }
 
@@ -243,11 +242,11 @@ func TestManager(t *testing.T) {
 		ctx := bounded(t)
 		v, err := c.Version(ctx)
 		if err != nil || v != m.Systemd(t) {
-			t.Errorf("version %d, %v", v, err)
+			t.Errorf("got the version %d, error %v, want %d", v, err, m.Systemd(t))
 		}
 		paths, err := c.UnitPaths(ctx)
 		if err != nil || !slices.Contains(paths, "/etc/systemd/system") {
-			t.Errorf("unit path %v, %v", paths, err)
+			t.Errorf("got the unit paths %v, error %v, want /etc/systemd/system in them", paths, err)
 		}
 		files(t, m, c, map[string]string{
 			"wanted.service": "[Service]\nExecStart=/bin/sleep 1000\n[Install]\nWantedBy=multi-user.target\n",
@@ -264,30 +263,30 @@ func TestManager(t *testing.T) {
 			t.Error(err)
 		}
 		if _, err := os.Lstat(link); !errors.Is(err, os.ErrNotExist) {
-			t.Error("the link still exists", err)
+			t.Error("Disable did not remove the link:", err)
 		}
 		if err := c.Disable(ctx, "never-was.service"); err != nil {
 			t.Errorf("disabling a missing unit: %v", err)
 		}
 		if err := c.Enable(ctx, "never-was.service"); !errors.Is(err, ErrNotFound) {
-			t.Errorf("enabling a missing unit: %v", err)
+			t.Errorf("enabling a missing unit: got %v, want ErrNotFound", err)
 		}
 
 		out, err := c.Do(ctx, Start, Fail, "wanted.service", "broken.service")
 		if err != nil || out[0].Result != Done || out[1].Result != Done {
-			t.Errorf("with Type=simple, both starts must succeed: %v, %v", out, err)
+			t.Errorf("got the outcomes %v, error %v, want two successful starts with Type=simple", out, err)
 		}
 		if err := c.Kill(ctx, "wanted.service", unix.SIGUSR1); err != nil {
 			t.Error(err)
 		}
 		awaitState(t, c, "wanted.service", func(s State) bool { return Explain(s) == "killed by SIGUSR1" })
 		if err := c.Kill(ctx, "never-was.service", unix.SIGUSR1); !errors.Is(err, ErrNotFound) {
-			t.Errorf("killing a missing unit: %v", err)
+			t.Errorf("killing a missing unit: got %v, want ErrNotFound", err)
 		}
 		awaitState(t, c, "broken.service", func(s State) bool { return s.Active == ActiveFailed })
 		loaded, err := c.Loaded(ctx, "wanted.*", "brok*", "never*")
 		if err != nil || !slices.Equal(loaded, []string{"broken.service", "wanted.service"}) {
-			t.Errorf("got the loaded units %q, error %v", loaded, err)
+			t.Errorf("got the loaded units %q, error %v, want broken.service and wanted.service", loaded, err)
 		}
 		if err := c.ResetFailed(ctx, "never-was.service", "broken.service", "wanted.service"); err != nil {
 			t.Error(err)
@@ -296,17 +295,17 @@ func TestManager(t *testing.T) {
 	})
 }
 
-// awaitState waits until the state of a unit, which may be the present state, satisfies is.
-func awaitState(t testing.TB, c *Conn, unit string, is func(State) bool) {
+// awaitState waits until the state of a unit matches.
+func awaitState(t testing.TB, c *Conn, unit string, matches func(State) bool) {
 	t.Helper()
 	w, err := c.Watch(bounded(t), []string{unit})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	for !is(w.States()[0]) {
+	for !matches(w.States()[0]) {
 		if _, err := w.Next(bounded(t)); err != nil {
-			t.Fatalf("%v; the last state was %+v", err, w.States()[0])
+			t.Fatalf("waiting for a state: %v; the last state was %+v", err, w.States()[0])
 		}
 	}
 }
@@ -318,17 +317,17 @@ func TestFailModeKeepsQueuedJob(t *testing.T) {
 		first := startDo(t, guest(t, m, w), w, Start, "busy.service")
 		out, err := c.Do(bounded(t), Stop, Fail, "busy.service")
 		if err != nil || !errors.Is(out[0].Err, ErrConflict) || out[0].Result != NoResult {
-			t.Errorf("mode fail: %+v, %v", out, err)
+			t.Errorf("mode fail: got the outcomes %+v, error %v, want ErrConflict", out, err)
 		}
 		if s := states(t, c, "busy.service")[0]; s.Job != "start" || s.Active != Activating {
-			t.Errorf("got the state %+v", s)
+			t.Errorf("got the state %+v, want activating with a start job", s)
 		}
 		out, err = c.Do(bounded(t), Stop, Replace, "busy.service")
 		if err != nil || out[0].Result != Done {
-			t.Errorf("mode replace: %+v, %v", out, err)
+			t.Errorf("mode replace: got the outcomes %+v, error %v, want done", out, err)
 		}
 		if o := <-first; o.Result != Canceled || o.Err != nil {
-			t.Errorf("the first job: %+v", o)
+			t.Errorf("the first job: got the outcome %+v, want canceled", o)
 		}
 	})
 }

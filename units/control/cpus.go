@@ -16,9 +16,10 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// CPUs returns how many CPUs the units of a slice can use. This depends on the affinity of PID 1, which services inherit,
-// and on the cpusets and quotas of the slice, of its parent slices, and of the container if this is one. The slice need not
-// exist; its drop-ins apply anyway.
+// CPUs returns the number of CPUs that the units of a slice can use. The number depends on the CPU affinity of PID 1, which
+// services inherit. The number also depends on the cpusets and quotas of the slice, of its parent slices, and of the
+// container in which systemd may run. The slice need not exist, because systemd also applies the drop-ins of a slice without
+// a file.
 func (c *Conn) CPUs(ctx context.Context, slice string) (units.CPUs, error) {
 	affinity, err := affinityOf(1)
 	if err != nil {
@@ -35,7 +36,7 @@ func (c *Conn) CPUs(ctx context.Context, slice string) (units.CPUs, error) {
 	return combine(affinity, append(limits, outer)), nil
 }
 
-// cpuSet is a set of CPUs as systemd sends it: bit i%8 of byte i/8 is CPU i. nil means all CPUs.
+// cpuSet is a set of CPUs in the format of systemd: bit i%8 of byte i/8 is CPU i. nil means all CPUs.
 type cpuSet []byte
 
 func (s cpuSet) count() int {
@@ -60,14 +61,14 @@ func (s cpuSet) and(t cpuSet) cpuSet {
 	return both
 }
 
-// cpuLimit is what one cgroup allows; zero values mean no limit. quota is a number of CPUs.
+// cpuLimit is the limit of one cgroup: a cpuset and a quota in CPUs. A zero field means no limit.
 type cpuLimit struct {
 	set   cpuSet
 	quota float64
 }
 
-// combine returns the smallest quota, and the number of CPUs that are in every set. A cpuset that contains all CPUs of the
-// affinity is not a limit.
+// combine returns the number of CPUs in the affinity, the smallest quota, and the number of CPUs that are in every set.
+// combine returns no cpuset if every set contains all CPUs of the affinity.
 func combine(affinity cpuSet, limits []cpuLimit) units.CPUs {
 	cpus := units.CPUs{Affinity: affinity.count()}
 	allowed := affinity
@@ -75,7 +76,8 @@ func combine(affinity cpuSet, limits []cpuLimit) units.CPUs {
 		if l.quota > 0 && (cpus.Quota == 0 || l.quota < cpus.Quota) {
 			cpus.Quota = l.quota
 		}
-		// The kernel uses the parent's set if no CPU would be left (cgroups(7), cpuset.cpus.effective).
+		// If a set has no CPU in common with the set of its parent, the kernel uses the set of the parent (cgroups(7),
+		// cpuset.cpus.effective).
 		if both := allowed.and(l.set); both.count() > 0 {
 			allowed = both
 		}
@@ -86,7 +88,7 @@ func combine(affinity cpuSet, limits []cpuLimit) units.CPUs {
 	return cpus
 }
 
-// maxCPUs is more than any kernel can be built for (CONFIG_NR_CPUS is at most 8192).
+// maxCPUs is the largest number of CPUs for which a kernel can be built (CONFIG_NR_CPUS).
 const maxCPUs = 8192
 
 func affinityOf(pid int) (cpuSet, error) {
@@ -103,15 +105,15 @@ func affinityOf(pid int) (cpuSet, error) {
 	return s, nil
 }
 
-// sliceLimits returns the limits of the slice and of all slices above it: CPUQuota=, AllowedCPUs= (since 244), and the CPUs
-// that the kernel allows. Reading the properties loads the slice from disk, including its drop-ins.
+// sliceLimits returns the limits of the slice and of its parents: CPUQuota=, AllowedCPUs= (since systemd 244), and the CPUs
+// that the kernel allows. The call for the properties makes systemd load the slice with its drop-ins.
 func (c *Conn) sliceLimits(ctx context.Context, slice string) ([]cpuLimit, error) {
 	chain := slicesAbove(slice)
 	rs := make([]request, len(chain))
 	for i, s := range chain {
 		rs[i] = request{unitPath(s), properties + ".GetAll", []any{busName + ".Slice"}}
 	}
-	calls, err := c.round(ctx, rs)
+	calls, err := c.roundTrip(ctx, rs)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +137,8 @@ func (c *Conn) sliceLimits(ctx context.Context, slice string) ([]cpuLimit, error
 	return limits, nil
 }
 
-// slicesAbove returns the names of the slice and of its parents up to the root, which follow from the dashes in its name
-// (systemd.slice(5)).
+// slicesAbove returns the names of the slice and of its parents up to the root slice. The dashes in the name of a slice
+// determine its parents (systemd.slice(5)).
 func slicesAbove(slice string) []string {
 	const root = "-.slice"
 	if slice == root {
@@ -153,25 +155,25 @@ func slicesAbove(slice string) []string {
 	}
 }
 
-// cgroupLimits returns the limits of the root of our cgroup namespace. In a container these are the limits of the
-// container; on a whole machine there are none. It reads the files of cgroups v2, which may be mounted beside v1, and then
-// those of v1.
+// cgroupLimits returns the limits of the root of our cgroup namespace. In a container, the root has the limits of the
+// container. Outside of containers, the root has no limits. cgroupLimits reads the files of cgroups v2, which may be mounted
+// beside v1, and then the files of v1.
 func cgroupLimits(root fs.FS) (cpuLimit, error) {
 	var l cpuLimit
 	for _, f := range []struct {
 		path string
-		take func(string) error
+		add  func(string) error
 	}{
-		{"cpu.max", l.takeMax}, {"unified/cpu.max", l.takeMax},
-		{"cpuset.cpus.effective", l.takeList}, {"unified/cpuset.cpus.effective", l.takeList},
-		{"cpuset/cpuset.effective_cpus", l.takeList},
+		{"cpu.max", l.addQuota}, {"unified/cpu.max", l.addQuota},
+		{"cpuset.cpus.effective", l.addSet}, {"unified/cpuset.cpus.effective", l.addSet},
+		{"cpuset/cpuset.effective_cpus", l.addSet},
 	} {
 		text, err := readLine(root, f.path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err == nil {
-			err = f.take(text)
+			err = f.add(text)
 		}
 		if err != nil {
 			return cpuLimit{}, fmt.Errorf("/sys/fs/cgroup/%s: %w", f.path, err)
@@ -183,7 +185,7 @@ func cgroupLimits(root fs.FS) (cpuLimit, error) {
 	}
 	period, err2 := readLine(root, "cpu/cpu.cfs_period_us")
 	if err = errors.Join(err, err2); err == nil && quota != "-1" {
-		err = l.takeMax(quota + " " + period)
+		err = l.addQuota(quota + " " + period)
 	}
 	if err != nil {
 		return cpuLimit{}, fmt.Errorf("/sys/fs/cgroup/cpu: %w", err)
@@ -196,7 +198,7 @@ func readLine(root fs.FS, path string) (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
-func (l *cpuLimit) takeMax(s string) error {
+func (l *cpuLimit) addQuota(s string) error {
 	quota, err := parseCPUMax(s)
 	if err == nil && quota > 0 && (l.quota == 0 || quota < l.quota) {
 		l.quota = quota
@@ -204,7 +206,7 @@ func (l *cpuLimit) takeMax(s string) error {
 	return err
 }
 
-func (l *cpuLimit) takeList(s string) error {
+func (l *cpuLimit) addSet(s string) error {
 	set, err := parseCPUList(s)
 	if err == nil && len(set) > 0 {
 		l.set = l.set.and(set)
@@ -212,8 +214,8 @@ func (l *cpuLimit) takeList(s string) error {
 	return err
 }
 
-// parseCPUMax returns the number of CPUs in "QUOTA PERIOD" or "max PERIOD", both in µs; 0 means no limit (cgroups v2,
-// cpu.max).
+// parseCPUMax returns the number of CPUs in a text like "QUOTA PERIOD" or "max PERIOD", with times in µs; 0 means no limit
+// (cgroups v2, cpu.max).
 func parseCPUMax(s string) (float64, error) {
 	quota, period, _ := strings.Cut(s, " ")
 	if quota == "max" {
@@ -227,7 +229,7 @@ func parseCPUMax(s string) (float64, error) {
 	return float64(q) / float64(p), nil
 }
 
-// parseCPUList returns the set of a list such as "0-3,7" (cpuset(7), List format). An empty list is an empty set.
+// parseCPUList returns the set of CPUs in a list like "0-3,7" (cpuset(7), List format). An empty list is an empty set.
 func parseCPUList(s string) (cpuSet, error) {
 	if s == "" {
 		return cpuSet{}, nil

@@ -70,7 +70,7 @@ func TestCgroupLimits(t *testing.T) {
 	} {
 		l, err := cgroupLimits(c.tree)
 		if (err != nil) != c.bad || l.quota != c.quota || l.set.count() != c.cpus {
-			t.Errorf("%s: got %+v, error %v", c.name, l, err)
+			t.Errorf("%s: got %+v, error %v, want the quota %v and %d CPUs", c.name, l, err, c.quota, c.cpus)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func FuzzCPUList(f *testing.F) {
 			return
 		}
 		if n := set.count(); n > maxCPUs || (n == 0) != (s == "") {
-			t.Errorf("%q has %d CPUs", s, n)
+			t.Errorf("%q: got %d CPUs, want at most %d", s, n, maxCPUs)
 		}
 	})
 }
@@ -96,7 +96,7 @@ func FuzzCPUMax(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		if q, err := parseCPUMax(s); err == nil && (q < 0 || q == 0 && !strings.HasPrefix(s, "max")) {
-			t.Errorf("%q is %v CPUs", s, q)
+			t.Errorf("%q: got %v CPUs, want more than 0", s, q)
 		}
 	})
 }

@@ -8,67 +8,96 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// apply sets the fields of some properties: of all properties, or of the properties that a signal contains.
+// fields maps the name of a D-Bus property to a function that returns a pointer to its field.
+var fields = map[string]func(*State) any{
+	"LoadState":                      func(s *State) any { return (*string)(&s.Load) },
+	"ActiveState":                    func(s *State) any { return (*string)(&s.Active) },
+	"SubState":                       func(s *State) any { return &s.Sub },
+	"Result":                         func(s *State) any { return &s.Result },
+	"StatusText":                     func(s *State) any { return &s.StatusText },
+	"FragmentPath":                   func(s *State) any { return &s.FragmentPath },
+	"Type":                           func(s *State) any { return &s.Type },
+	"ControlGroup":                   func(s *State) any { return &s.ControlGroup },
+	"UnitFileState":                  func(s *State) any { return &s.FileState },
+	"MainPID":                        func(s *State) any { return &s.MainPID },
+	"NRestarts":                      func(s *State) any { return &s.Restarts },
+	"ExecMainCode":                   func(s *State) any { return &s.ExecMainCode },
+	"ExecMainStatus":                 func(s *State) any { return &s.ExecMainStatus },
+	"KillSignal":                     func(s *State) any { return &s.StopSignal },
+	"ConditionResult":                func(s *State) any { return &s.ConditionResult },
+	"NeedDaemonReload":               func(s *State) any { return &s.NeedDaemonReload },
+	"DropInPaths":                    func(s *State) any { return &s.DropIns },
+	"Environment":                    func(s *State) any { return &s.Environment },
+	"ActiveEnterTimestamp":           func(s *State) any { return &s.ActiveSince },
+	"StateChangeTimestamp":           func(s *State) any { return &s.StateSince },
+	"ConditionTimestamp":             func(s *State) any { return &s.ConditionSince },
+	"ActiveEnterTimestampMonotonic":  func(s *State) any { return &s.activeMono },
+	"InactiveExitTimestampMonotonic": func(s *State) any { return &s.exitMono },
+	"StateChangeTimestampMonotonic":  func(s *State) any { return &s.changeMono },
+	"TimeoutStartUSec":               func(s *State) any { return &s.StartTimeout },
+	"TimeoutStopUSec":                func(s *State) any { return &s.StopTimeout },
+	"RestartUSec":                    func(s *State) any { return &s.RestartDelay },
+	"MemoryMax":                      func(s *State) any { return &s.Limits.MemoryMax },
+	"MemoryHigh":                     func(s *State) any { return &s.Limits.MemoryHigh },
+	"TasksMax":                       func(s *State) any { return &s.Limits.TasksMax },
+	"CPUQuotaPerSecUSec":             func(s *State) any { return &s.Limits.CPUQuota },
+}
+
+// apply sets the fields of the given properties. apply ignores properties without a field and values of an unexpected type.
 func (s *State) apply(props map[string]dbus.Variant) {
 	for name, v := range props {
-		s.set(name, v.Value())
+		if field, ok := fields[name]; ok {
+			setField(field(s), v.Value())
+		} else {
+			s.setCompound(name, v.Value())
+		}
 	}
 }
 
-// set sets the field of one property. It ignores a value of an unexpected type, like a property that this version of
-// systemd does not have.
-func (s *State) set(name string, v any) {
-	switch v := v.(type) {
+func setField(field, value any) {
+	switch v := value.(type) {
 	case string:
-		s.setString(name, v)
-	case uint64:
-		s.setUint64(name, v)
-	case uint32:
-		switch name {
-		case "MainPID":
-			s.MainPID = int(v)
-		case "NRestarts":
-			s.Restarts = int(v)
-		}
-	case int32:
-		switch name {
-		case "ExecMainCode":
-			s.ExecMainCode = int(v)
-		case "ExecMainStatus":
-			s.ExecMainStatus = int(v)
-		case "KillSignal":
-			s.StopSignal = int(v)
-		}
+		assign(field, v)
 	case bool:
-		switch name {
-		case "ConditionResult":
-			s.ConditionResult = v
-		case "NeedDaemonReload":
-			s.NeedDaemonReload = v
-		}
+		assign(field, v)
 	case []string:
-		switch name {
-		case "DropInPaths":
-			s.DropIns = v
-		case "Environment":
-			s.Environment = v
-		case "Requires":
-			s.Requires = sortedUnique(v)
+		assign(field, v)
+	case int32:
+		assign(field, int(v))
+	case uint32:
+		assign(field, int(v))
+	case uint64:
+		assign(field, wallclock(v))
+		assign(field, span(v))
+		if v == infinity {
+			v = 0 // no limit
 		}
-	case []any: // (uo), the job
-		if id, ok := first[uint32](v); ok && name == "Job" {
+		assign(field, v)
+	}
+}
+
+// assign stores the value if the field has its type.
+func assign[T any](field any, value T) {
+	if p, ok := field.(*T); ok {
+		*p = value
+	}
+}
+
+// setCompound sets the fields of properties that are lists or structs.
+func (s *State) setCompound(name string, value any) {
+	structs, _ := value.([][]any)
+	switch name {
+	case "Requires": // as
+		names, _ := value.([]string)
+		s.Requires = sortedUnique(names)
+	case "Job": // (uo), number and object path
+		if job, _ := value.([]any); len(job) == 2 {
+			id, _ := job[0].(uint32)
 			if s.JobID != id {
 				s.Job = ""
 			}
 			s.JobID = id
 		}
-	case [][]any:
-		s.setStructs(name, v)
-	}
-}
-
-func (s *State) setStructs(name string, structs [][]any) {
-	switch name {
 	case "Listen": // a(ss), type and address
 		s.Listen = nil
 		for _, l := range structs {
@@ -99,72 +128,7 @@ func (s *State) setStructs(name string, structs [][]any) {
 	}
 }
 
-func (s *State) setString(name, v string) {
-	switch name {
-	case "LoadState":
-		s.Load = Load(v)
-	case "ActiveState":
-		s.Active = Active(v)
-	case "SubState":
-		s.Sub = v
-	case "Result":
-		s.Result = v
-	case "StatusText":
-		s.StatusText = v
-	case "FragmentPath":
-		s.FragmentPath = v
-	case "Type":
-		s.Type = v
-	case "ControlGroup":
-		s.ControlGroup = v
-	case "UnitFileState":
-		s.FileState = v
-	}
-}
-
-func (s *State) setUint64(name string, v uint64) {
-	switch name {
-	case "ActiveEnterTimestamp":
-		s.ActiveSince = wallclock(v)
-	case "StateChangeTimestamp":
-		s.StateSince = wallclock(v)
-	case "ConditionTimestamp":
-		s.ConditionSince = wallclock(v)
-	case "ActiveEnterTimestampMonotonic":
-		s.activeMono = v
-	case "InactiveExitTimestampMonotonic":
-		s.exitMono = v
-	case "StateChangeTimestampMonotonic":
-		s.changeMono = v
-	case "TimeoutStartUSec":
-		s.StartTimeout = span(v)
-	case "TimeoutStopUSec":
-		s.StopTimeout = span(v)
-	case "RestartUSec":
-		s.RestartDelay = span(v)
-	default:
-		s.Limits.set(name, v)
-	}
-}
-
-// set sets one limit. systemd sends the largest number if there is no limit.
-func (l *Limits) set(name string, v uint64) {
-	if v == infinity {
-		v = 0
-	}
-	switch name {
-	case "MemoryMax":
-		l.MemoryMax = v
-	case "MemoryHigh":
-		l.MemoryHigh = v
-	case "TasksMax":
-		l.TasksMax = v
-	case "CPUQuotaPerSecUSec":
-		l.CPUQuota = span(v)
-	}
-}
-
-// span returns a number of µs as a duration. It returns 0 for infinity, which means no limit.
+// span returns a number of µs as a duration. span returns 0 for infinity, which means no limit.
 func span(us uint64) time.Duration {
 	if us > math.MaxInt64/1000 {
 		return 0
@@ -175,19 +139,10 @@ func span(us uint64) time.Duration {
 // infinity is systemd's USEC_INFINITY.
 const infinity = ^uint64(0)
 
-// wallclock returns systemd's µs since 1970 as a time, and the zero time for 0, which means never.
+// wallclock returns systemd's µs since 1970 as a time. wallclock returns the zero time for 0, which means never.
 func wallclock(us uint64) time.Time {
 	if us == 0 || us == infinity {
 		return time.Time{}
 	}
 	return time.UnixMicro(int64(us))
-}
-
-func first[T any](v []any) (T, bool) {
-	if len(v) == 0 {
-		var zero T
-		return zero, false
-	}
-	t, ok := v[0].(T)
-	return t, ok
 }

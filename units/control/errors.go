@@ -11,11 +11,12 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// These errors are for [errors.Is]. The text of an error that wraps one of them names the operation and the unit.
+// The functions of this package return errors that wrap one of these errors, for [errors.Is]. The text of a returned error
+// names the operation and the unit.
 var (
-	// ErrNoSystemd means that the machine was not booted with systemd, or that neither PID 1 nor the bus answers.
+	// ErrNoSystemd means that the machine was not booted with systemd, or that neither PID 1 nor the bus responds.
 	ErrNoSystemd = errors.New("systemd is not running here")
-	// ErrPermission means that systemd, polkit or the bus refused the caller.
+	// ErrPermission means that systemd, polkit or the bus denied the caller access.
 	ErrPermission = errors.New("permission denied")
 	// ErrNotFound means that the unit does not exist.
 	ErrNotFound = errors.New("unit not found")
@@ -23,15 +24,15 @@ var (
 	ErrMasked = errors.New("unit is masked")
 	// ErrBadUnit means that the file of the unit cannot be loaded.
 	ErrBadUnit = errors.New("unit cannot be loaded")
-	// ErrConflict means that the unit has a queued job, which a job with mode [Fail] must not replace.
+	// ErrConflict means that a job with mode [Fail] was refused because another job of the unit is queued.
 	ErrConflict = errors.New("another job is queued")
-	// ErrNoSpace means that /run has too little space for systemd to read its units again.
+	// ErrNoSpace means that systemd cannot reload its units, because /run has too little free space.
 	ErrNoSpace = errors.New("no space left in /run")
-	// ErrLost means that the connection was lost and could not be replaced.
+	// ErrLost means that the connection was lost and that no new connection could be made.
 	ErrLost = errors.New("connection to systemd lost")
 )
 
-// busErrors maps the names of D-Bus errors to the errors that callers distinguish (sd-bus, bus-common-errors.h).
+// busErrors maps names of D-Bus errors to errors of this package (sd-bus, bus-common-errors.h).
 var busErrors = map[string]error{
 	"org.freedesktop.DBus.Error.AccessDenied":                     ErrPermission,
 	"org.freedesktop.DBus.Error.AuthFailed":                       ErrPermission,
@@ -44,7 +45,7 @@ var busErrors = map[string]error{
 	"org.freedesktop.systemd1.DiskFull":                           ErrNoSpace,
 }
 
-// busError is an error that systemd or the bus returned: its sentence, and an error for [errors.Is] or nil.
+// busError is an error that systemd or the bus returned. text is its message, and kind is an error for [errors.Is] or nil.
 type busError struct {
 	text string
 	kind error
@@ -53,7 +54,7 @@ type busError struct {
 func (e *busError) Error() string { return e.text }
 func (e *busError) Unwrap() error { return e.kind }
 
-// translate turns an error of godbus into an error of this package. The caller adds which operation failed.
+// translate converts an error of godbus to an error of this package. The caller adds the name of the operation.
 func translate(err error) error {
 	var answer dbus.Error
 	switch {
@@ -65,7 +66,7 @@ func translate(err error) error {
 		text := strings.TrimRight(answer.Error(), ".\n")
 		kind := busErrors[answer.Name]
 		if text == "" || text == answer.Name {
-			text = "systemd answered with an error"
+			text = "systemd returned an error"
 			if kind != nil {
 				text = kind.Error()
 			}
@@ -73,22 +74,23 @@ func translate(err error) error {
 		return &busError{text: lowerFirst(text), kind: kind}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
-	case lost(err):
+	case connectionLost(err):
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	return err
 }
 
-// lost reports whether the connection broke, so that it is unknown whether the call arrived.
-func lost(err error) bool {
+// connectionLost reports whether the connection broke, so that it is unknown whether PID 1 received the call.
+func connectionLost(err error) bool {
 	var op *net.OpError
 	return errors.Is(err, dbus.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.As(err, &op)
 }
 
-// absent reports whether the bus answered because PID 1 was re-executing itself: PID 1's name had no owner, or PID 1 left
-// the bus before it replied. PID 1 flushes its replies before it leaves, so a call without a reply was not carried out.
-func absent(err error) bool {
+// managerAbsent reports whether the bus returned the error because PID 1 was re-executing itself. In that case PID 1 did not
+// own its name on the bus, or left the bus before it replied. PID 1 sends its queued replies before it leaves, so a call
+// without a reply has had no effect.
+func managerAbsent(err error) bool {
 	var answer dbus.Error
 	if !errors.As(err, &answer) {
 		return false
@@ -101,8 +103,8 @@ func absent(err error) bool {
 	return false
 }
 
-// lowerFirst returns a sentence of systemd with a small first letter, so that it can follow a colon. A word in capitals or
-// with a dot, such as the name of a unit, stays as it is.
+// lowerFirst returns a sentence with a lower-case first letter, so that it can follow a colon. lowerFirst does not change a
+// first word in capitals or with a dot, such as the name of a unit.
 func lowerFirst(s string) string {
 	word, _, _ := strings.Cut(s, " ")
 	if strings.Contains(word, ".") || strings.ToUpper(word) == word {

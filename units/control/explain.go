@@ -9,13 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exitMeaning explains the exit statuses with which systemd ends a process that it could not execute (systemd.exec(5),
-// Process Exit Codes).
+// exitMeaning explains the exit statuses of processes that systemd could not execute (systemd.exec(5), Process Exit Codes).
 var exitMeaning = map[int]string{
-	200: "the working directory cannot be entered (is WorkingDirectory= there, and may the user enter it?)",
+	200: "the working directory cannot be entered (does WorkingDirectory= exist, and may the user enter it?)",
 	201: "the scheduling priority could not be set",
 	202: "file descriptors could not be passed on",
-	203: "the program cannot be executed (is it there, and may the user execute it?)",
+	203: "the program cannot be executed (does it exist, and may the user execute it?)",
 	204: "out of memory while preparing the program",
 	205: "a resource limit could not be set (Limit…=)",
 	206: "the OOM score could not be set",
@@ -44,25 +43,25 @@ var exitMeaning = map[int]string{
 	230: "the execution domain could not be set (Personality=)",
 	231: "the AppArmor profile could not be set",
 	232: "the address families could not be restricted",
-	233: "the runtime directory could not be made",
+	233: "the runtime directory could not be created",
 	235: "the owner of a socket could not be changed",
 	236: "the SMACK label could not be set",
 	237: "the kernel keyring could not be set up",
-	238: "the state directory could not be made",
-	239: "the cache directory could not be made",
-	240: "the log directory could not be made",
-	241: "the configuration directory could not be made",
+	238: "the state directory could not be created",
+	239: "the cache directory could not be created",
+	240: "the log directory could not be created",
+	241: "the configuration directory could not be created",
 	242: "the NUMA policy could not be set",
 	243: "credentials could not be set up (LoadCredential=)",
 	245: "the BPF programs could not be set up",
-	// The statuses of clusterctl-shim are above systemd's.
+	// The statuses of clusterctl-shim are larger than the statuses of systemd.
 	contract.StatusUsage:       "clusterctl-shim did not understand its flags (is it older than the units?)",
 	contract.StatusUnavailable: "clusterctl-shim cannot adopt the program on this machine",
-	contract.StatusGaveUp:      "gave up after too many short runs; \"clusterctl reset\" and start",
+	contract.StatusGaveUp:      "gave up after too many short runs; type \"clusterctl reset\", then start it",
 }
 
-// Explain returns in words why a unit is not up, or how its last run ended if systemd has started it again. It returns ""
-// if there is nothing to explain.
+// Explain returns the reason why a unit is down. If systemd has restarted the unit automatically, Explain returns the reason
+// why the last run ended. Explain returns "" if there is nothing to explain.
 func Explain(s State) string {
 	switch s.Load {
 	case NotFound:
@@ -90,7 +89,7 @@ func Explain(s State) string {
 		return "started too often in too short a time; systemd has given up"
 	case "resources":
 		if s.Listen != nil {
-			return "it could not listen (is the address in use, or not of this machine?)"
+			return "it could not listen (is the address in use, or not an address of this machine?)"
 		}
 		return "systemd lacked the resources to start it"
 	case "exec-condition":
@@ -99,16 +98,17 @@ func Explain(s State) string {
 	if s.Skipped() {
 		return "skipped: a condition is not met"
 	}
-	// Result is "success": the unit ended as intended. That needs an explanation only if the unit was meant to stay up.
+	// The Result is "success": the unit ended as intended. An intended end needs an explanation only if the unit must stay
+	// up.
 	if s.WaitsForRestart() || s.Active == Inactive && s.ExecMainCode != 0 {
 		return ended(s.ExecMainCode, s.ExecMainStatus)
 	}
 	return ""
 }
 
-// beforeMain explains the failure of a unit whose main process was never started or has not ended: a command before or
-// after the main process failed. If systemd could not prepare that command, for example enter its working directory, it
-// could not have prepared the program either.
+// beforeMain explains a failure without an exit status of the main process: a command before or after the main process
+// failed. If systemd could not set up that command, for example could not enter its working directory, systemd could not
+// have set up the program either. The explanation is then the same as for the program.
 func beforeMain(s State) string {
 	why := "a command before or after the program failed (ExecStartPre=, ExecStartPost=)"
 	switch {
@@ -127,7 +127,7 @@ func ended(code, status int) string {
 	return killed(code, status)
 }
 
-// The CLD_* codes of siginfo_t.
+// These are the CLD_* codes of siginfo_t.
 const (
 	cldExited = 1
 	cldKilled = 2
@@ -152,7 +152,7 @@ func killed(code, signal int) string {
 	return "killed by " + name
 }
 
-// timedOut explains a timeout. If the last run had come up, the stop took too long, and otherwise the start.
+// timedOut explains a timeout. The stop took too long if the unit was up in its last run. Otherwise the start took too long.
 func timedOut(s State) string {
 	if s.activeMono != 0 && s.activeMono >= s.exitMono {
 		return "did not stop within TimeoutStopSec= and was killed (timeout)"
@@ -175,8 +175,9 @@ func protocol(s State) string {
 	return "ended before READY=1"
 }
 
-// ExplainExit returns in words how an earlier run ended. The arguments are variables of ExecStopPost=: result is
-// $SERVICE_RESULT, and exit is the text of a [contract.Exit]. ExplainExit returns "" if nothing is known.
+// ExplainExit returns the reason why an earlier run ended. The arguments come from variables that systemd passes to
+// ExecStopPost=: result is $SERVICE_RESULT, and exit is the text of a [contract.Exit]. ExplainExit returns "" if the reason
+// is unknown.
 func ExplainExit(result, exit string) string {
 	e := contract.ParseExit(exit)
 	s := State{Load: Loaded, Active: Inactive, Result: result}

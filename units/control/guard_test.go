@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestLimit checks that a unit exceeds its limit only when systemd should have ended it already, and that there is no limit
-// while the unit waits for its restart or has no timeout.
+// TestLimit checks that the limit of a unit is longer than its timeouts in systemd. A unit has no limit while it waits for
+// its restart, or if it has no timeout.
 func TestLimit(t *testing.T) {
 	s := State{Unit: "shop@1.service", StartTimeout: 10 * time.Second, StopTimeout: 20 * time.Second}
 	for _, c := range []struct {
@@ -33,9 +33,9 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// TestQueued checks that a job that waits for other jobs for too long is an error, unless one of our units changes its
-// state or the job is a reload.
-func TestQueued(t *testing.T) {
+// TestCheckJobs checks that a job that waits for too long is an error, except while a unit changes its state, or if the job
+// is a reload.
+func TestCheckJobs(t *testing.T) {
 	long := time.Now().Add(-2 * queueTime)
 	waits := []State{{Unit: "shop@1.service", Active: Inactive, JobID: 7, changeMono: 5}}
 	for _, c := range []struct {
@@ -44,17 +44,18 @@ func TestQueued(t *testing.T) {
 		states []State
 		stuck  bool
 	}{
-		{"the job waits", guard{op: Start, moved: long, marks: []uint64{5}}, waits, true},
-		{"reload", guard{op: Reload, moved: long, marks: []uint64{5}}, waits, false},
-		{"first look", guard{op: Start, moved: long}, waits, false},
-		{"a unit has changed", guard{op: Start, moved: long, marks: []uint64{4}}, waits, false},
-		{"a unit starts", guard{op: Start, moved: long, marks: []uint64{5}}, []State{{Active: Activating, JobID: 7, changeMono: 5}}, false},
-		{"no job", guard{op: Start, moved: long, marks: []uint64{5}}, []State{{Active: Inactive, changeMono: 5}}, false},
+		{"the job waits", guard{lastChange: long, changes: []uint64{5}}, waits, true},
+		{"reload", guard{op: Reload, lastChange: long, changes: []uint64{5}}, waits, false},
+		{"first check", guard{lastChange: long}, waits, false},
+		{"a unit has changed", guard{lastChange: long, changes: []uint64{4}}, waits, false},
+		{"a unit starts", guard{lastChange: long, changes: []uint64{5}},
+			[]State{{Active: Activating, JobID: 7, changeMono: 5}}, false},
+		{"no job", guard{lastChange: long, changes: []uint64{5}}, []State{{Active: Inactive, changeMono: 5}}, false},
 	} {
-		err := c.g.queued(c.states)
+		err := c.g.checkJobs(c.states)
 		var stuck *StuckError
 		if errors.As(err, &stuck) != c.stuck {
-			t.Errorf("%s: got error %v", c.name, err)
+			t.Errorf("%s: got error %v, want a StuckError: %v", c.name, err, c.stuck)
 		}
 	}
 }
@@ -66,38 +67,38 @@ func TestKilledString(t *testing.T) {
 	}
 }
 
-// TestGuardKills checks three cases. If a unit has ended before its SIGKILL, that is not an error. Any other failed kill ends
-// the wait. If the states cannot be read, the wait continues.
+// TestGuardKills checks what the guard does if it cannot kill a unit. A unit that has already ended is ignored. Any other
+// failed kill ends the wait. If the states cannot be read, the wait continues.
 func TestGuardKills(t *testing.T) {
 	late := []State{{Unit: "shop@1.service", Active: Deactivating, StopTimeout: time.Nanosecond, changeMono: 1}}
 	denied := fmt.Errorf("sending SIGKILL to shop@1.service: %w", ErrPermission)
 	for _, c := range []struct {
 		name             string
-		look, kill, want error
+		read, kill, want error
 		killed           int
 	}{
 		{"killed", nil, nil, nil, 1},
-		{"gone", nil, fmt.Errorf("sending SIGKILL to shop@1.service: %w", ErrNotFound), nil, 0},
+		{"already ended", nil, fmt.Errorf("sending SIGKILL to shop@1.service: %w", ErrNotFound), nil, 0},
 		{"denied", nil, denied, denied, 0},
-		{"no states", errors.New("no reply"), nil, nil, 0},
+		{"unreadable states", errors.New("no reply"), nil, nil, 0},
 	} {
 		var killed []Killed
 		g := guard{
-			states: func(context.Context, []string) ([]State, error) { return late, c.look },
+			states: func(context.Context, []string) ([]State, error) { return late, c.read },
 			signal: func(context.Context, string, syscall.Signal) error { return c.kill },
 			onKill: func(k Killed) { killed = append(killed, k) },
 			op:     Stop, units: []string{"shop@1.service"}, killed: make(map[string]time.Time),
 		}
-		next, err := g.once(t.Context())
+		next, err := g.check(t.Context())
 		if !errors.Is(err, c.want) || len(killed) != c.killed || len(g.killed) != c.killed || err == nil && next <= 0 {
-			t.Errorf("%s: got error %v, next look in %v, killed %v", c.name, err, next, killed)
+			t.Errorf("%s: got error %v, want %v; next check in %v, killed %v, want %d kills", c.name, err, c.want, next, killed, c.killed)
 		}
 	}
 }
 
-// TestStuck checks that an error of the guard replaces the error of the wait, and that an error of the parent context does
-// not.
-func TestStuck(t *testing.T) {
+// TestGuardCause checks that guardCause returns the error of the guard if the guard has canceled the context. If the parent
+// context has ended, guardCause returns the error of the wait.
+func TestGuardCause(t *testing.T) {
 	wait, other := context.Canceled, errors.New("interrupted")
 	for _, c := range []struct {
 		name             string
@@ -115,7 +116,7 @@ func TestStuck(t *testing.T) {
 			cancelParent(c.cause)
 		}
 		cancel(c.cause)
-		got := stuck(ctx, c.err)
+		got := guardCause(ctx, c.err)
 		var unit *StuckError
 		if errors.As(c.want, &unit) {
 			if !errors.As(got, &unit) {

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// Op is what a job does to a unit.
+// Op is the operation of a job on a unit.
 type Op int
 
-// The operations have the names of the commands of systemctl(1).
+// The operations are commands of systemctl(1).
 const (
 	Start Op = iota
 	Stop
 	Restart
-	// TryRestart restarts a unit that is running. It does nothing to other units.
+	// TryRestart restarts a unit that is running. TryRestart does nothing to a stopped unit.
 	TryRestart
 	// Reload runs ExecReload=.
 	Reload
@@ -30,78 +30,58 @@ func (o Op) method() string {
 	return manager + [...]string{".StartUnit", ".StopUnit", ".RestartUnit", ".TryRestartUnit", ".ReloadUnit"}[o]
 }
 
-// Mode selects what happens to a queued job that conflicts with the new job (systemctl(1), --job-mode=).
+// Mode selects what systemd does with a queued job that conflicts with the new job (systemctl(1), --job-mode=).
 type Mode int
 
 const (
 	// Replace cancels the queued job.
 	Replace Mode = iota
-	// Fail keeps the queued job and refuses the new job with [ErrConflict].
+	// Fail keeps the queued job. The new job is refused with [ErrConflict].
 	Fail
-	// Alone ignores the dependencies of the unit: a stop of the aggregate does not stop the instances.
-	Alone
+	// IgnoreDependencies queues a job for this unit only. For example, a stop of the aggregate does not stop the instances.
+	IgnoreDependencies
 )
 
 func (m Mode) String() string { return [...]string{"replace", "fail", "ignore-dependencies"}[m] }
 
-// Result is how a job ended.
-type Result int
+// Result is the result of a job, as systemd writes it (org.freedesktop.systemd1(5), JobRemoved).
+type Result string
 
-// The results of systemd's jobs (org.freedesktop.systemd1(5), JobRemoved).
+// These are the results that this program distinguishes.
 const (
-	// NoResult means that no job was queued, or that none has ended.
-	NoResult Result = iota
-	// Done means that the job succeeded. After a start, the unit was up at that moment, or a condition kept it down. Its
-	// state shows which.
-	Done
-	// Failed means that the job failed. For an instance with Restart=always, the first start failed, and systemd tries
-	// again.
-	Failed
+	// NoResult means that no job was queued, or that the job has not ended.
+	NoResult Result = ""
+	// Done means that the job succeeded. After a start job with this result, either the unit was up at that moment or its
+	// condition was not met.
+	Done Result = "done"
+	// Failed means that the job failed. If the unit has Restart=always, systemd starts it again.
+	Failed Result = "failed"
 	// Timeout means that the job took longer than JobTimeoutSec= of the unit.
-	Timeout
-	// Canceled means that another job replaced the job.
-	Canceled
+	Timeout Result = "timeout"
+	// Canceled means that another job replaced this job.
+	Canceled Result = "canceled"
 	// Dependency means that a required unit did not start.
-	Dependency
-	// Skipped means that the operation does not apply to the unit in its present state.
-	Skipped
-	// Invalid, Assert, Unsupported, Collected and Once are rare results. Other is a result that this package does not know.
-	Invalid
-	Assert
-	Unsupported
-	Collected
-	Once
-	Other
+	Dependency Result = "dependency"
+	// Skipped means that the operation does not apply to the unit in its current state.
+	Skipped Result = "skipped"
+	// Assert means that an Assert…= setting of the unit was not met.
+	Assert Result = "assert"
 )
 
-var resultWords = [...]string{"none", "done", "failed", "timeout", "canceled", "dependency", "skipped", "invalid", "assert",
-	"unsupported", "collected", "once", "other"}
-
-func (r Result) String() string { return resultWords[r] }
-
-func parseResult(s string) Result {
-	for r := Done; r < Other; r++ {
-		if resultWords[r] == s {
-			return r
-		}
-	}
-	return Other
-}
-
-// Outcome is how the job of one unit ended.
+// Outcome is the result of the job of one unit.
 type Outcome struct {
 	Unit   string
 	Result Result
-	// Err is why no job was queued ([ErrNotFound], [ErrMasked], [ErrConflict], …). Result is NoResult then.
+	// Err is the error if no job was queued: [ErrNotFound], [ErrMasked], [ErrConflict], … In this case, Result is NoResult.
 	Err error
 }
 
-// JobError is the error of a job that was queued and did not succeed.
+// JobError is the error for a job that was queued and did not succeed.
 type JobError struct {
 	Unit   string
 	Op     Op
 	Result Result
-	// Reason explains the state of the unit. It may be empty.
+	// Reason explains the state of the unit after the job. Reason may be empty.
 	Reason string
 }
 
@@ -112,7 +92,7 @@ func (e *JobError) Error() string {
 		Skipped:    "does not apply", Assert: "failed an assertion of the unit",
 	}[e.Result]
 	if text == "" {
-		text = "ended with " + e.Result.String()
+		text = "ended with " + string(e.Result)
 	}
 	if e.Reason != "" {
 		text += ": " + e.Reason
@@ -120,11 +100,12 @@ func (e *JobError) Error() string {
 	return fmt.Sprintf("%s of %s %s", e.Op, e.Unit, text)
 }
 
-// RefusedError is the error of a job that systemd did not queue.
+// RefusedError is the error for a job that systemd did not queue.
 type RefusedError struct {
 	Unit string
 	Op   Op
-	// Job is the type of the conflicting job, for [ErrConflict]. It is empty if that job had ended before it could be read.
+	// Job is the type of the conflicting job, if Err is [ErrConflict]. Job is empty if that job ended before its type was
+	// read.
 	Job string
 	Err error
 }
@@ -149,9 +130,9 @@ func (e *RefusedError) Hint() string {
 	return ""
 }
 
-// Do queues one job for each unit and returns when all jobs have ended, with the outcomes in the order of the units. The
-// error concerns all units: the context ended, the caller has no permission, or the connection was lost. When the context
-// ends, the jobs continue. Do kills units that exceed their timeouts, see [Killed].
+// Do queues one job for each unit and returns when all jobs have ended. The outcomes are in the order of the units. Do
+// returns an error if the context ends, the caller has no permission, or the connection is lost. When the context ends, the
+// jobs continue. Do kills units that exceed their timeouts; see [Killed].
 func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Outcome, error) {
 	var before []State
 	instances := slices.DeleteFunc(slices.Clone(units), func(u string) bool { return !strings.Contains(u, "@") })
@@ -165,7 +146,7 @@ func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Out
 	guarded, end := c.guard(ctx, op, units)
 	defer end()
 	if err := c.await(guarded, w); err != nil {
-		return w.out, fmt.Errorf("%s of %s: %w", op, summary(units), stuck(guarded, err))
+		return w.out, fmt.Errorf("%s of %s: %w", op, summary(units), guardCause(guarded, err))
 	}
 	if op == Stop {
 		c.reportKilled(ctx, before)
@@ -173,8 +154,8 @@ func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Out
 	return w.out, nil
 }
 
-// reportKilled reports the units that were killed since the states in before were read. systemd keeps the result of a run
-// until the next start.
+// reportKilled reports the units that were killed after the states in before were read. systemd keeps the result of a run
+// until the next start, so the current states show the kills.
 func (c *Conn) reportKilled(ctx context.Context, before []State) {
 	var units []string
 	for _, s := range before {
@@ -188,8 +169,8 @@ func (c *Conn) reportKilled(ctx context.Context, before []State) {
 	}
 }
 
-// summary returns the names of up to three units. For more units it returns the first name and a count, to keep errors
-// short.
+// summary returns the names of the units. If there are more than three, summary returns the first name and a count, because
+// errors must be short.
 func summary(units []string) string {
 	if len(units) > 3 {
 		return fmt.Sprintf("%s and %d more units", units[0], len(units)-1)

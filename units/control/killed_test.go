@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestKilledAtStop checks that an instance counts as killed only if it was up before the stop and SIGKILL ended it.
+// TestKilledAtStop checks that an instance counts as killed only if it was up before its stop and the stop ended with
+// SIGKILL.
 func TestKilledAtStop(t *testing.T) {
 	before := State{Unit: "shop@1.service", Active: ActiveRunning, activeMono: 20, exitMono: 10, StatusText: "saving"}
 	after := State{
@@ -19,13 +20,13 @@ func TestKilledAtStop(t *testing.T) {
 		change func(before, after *State)
 		want   string
 	}{
-		{"by systemd", func(*State, *State) {},
+		{"killed by systemd", func(*State, *State) {},
 			`shop@1: did not stop within 1m30s after SIGTERM; killed (SIGKILL); its status was "saving"`},
-		{"while it stops", func(_, s *State) { s.Active = Deactivating }, "did not stop within 1m30s"},
-		{"by a guard", func(b, s *State) { s.Result, b.Active = "signal", Deactivating },
+		{"killed, still stopping", func(_, s *State) { s.Active = Deactivating }, "did not stop within 1m30s"},
+		{"killed by a guard", func(b, s *State) { s.Result, b.Active = "signal", Deactivating },
 			"did not end by itself after SIGTERM; killed (SIGKILL)"},
 		{"it ended by itself", func(_, s *State) { s.ExecMainStatus = int(syscall.SIGTERM) }, ""},
-		{"only its drain timed out", func(_, s *State) { s.ExecMainCode, s.ExecMainStatus = cldExited, 0 }, ""},
+		{"its drain timed out, it ended by itself", func(_, s *State) { s.ExecMainCode, s.ExecMainStatus = cldExited, 0 }, ""},
 		{"it was down before", func(b, _ *State) { b.Active = ActiveFailed }, ""},
 		{"its start took too long", func(_, s *State) { s.exitMono = 30 }, ""},
 		{"out of memory", func(_, s *State) { s.Result = "oom-kill" }, ""},

@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// onAll runs a test on all releases, each with its own version of systemd.
+// onAll runs a test on all releases. Each release has a different version of systemd.
 func onAll(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn)) {
 	on(t, f, lab.All()...)
 }
@@ -35,21 +35,21 @@ func onAll(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn)) {
 func on(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn), releases ...lab.Release) {
 	for _, r := range releases {
 		t.Run(string(r), func(t *testing.T) {
-			t.Parallel() // each release has its own machine, and the tests mostly wait
+			t.Parallel() // each release has its own machine
 			m := lab.Shared(t, r)
 			f(t, m, guest(t, m, new(wire)))
 		})
 	}
 }
 
-// bounded returns a context with a timeout that no test reaches unless it hangs.
+// bounded returns a context with a long timeout, which ends only a test that hangs.
 func bounded(t testing.TB) context.Context {
 	ctx, cancel := patience.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// guest connects to the systemd of a machine. It reaches the sockets through the root directory of the machine.
+// guest connects to the systemd of a machine, through the sockets below the root directory of the machine.
 func guest(t testing.TB, m *lab.Machine, w *wire) *Conn {
 	t.Helper()
 	c, err := dialGuest(bounded(t), m, w)
@@ -77,8 +77,9 @@ func dialGuest(ctx context.Context, m *lab.Machine, w *wire) (*Conn, error) {
 	})
 }
 
-// dialInside makes a process of the machine connect and pass the connection to the test. PID 1 refuses a peer without a PID
-// in its own namespace (sd-bus, getpeercred: ENODATA), and later looks the peer up in /proc.
+// dialInside starts a process in the machine that connects to the socket and passes the connection to the test. A connection
+// from the test process itself fails: PID 1 refuses a peer without a PID in the namespace of PID 1 (sd-bus, getpeercred:
+// ENODATA), and later looks for the peer in /proc.
 func dialInside(ctx context.Context, m *lab.Machine, socket string) (stream, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -131,12 +132,12 @@ type inside struct {
 
 func (i *inside) Close() error { return errors.Join(i.Conn.Close(), i.helper.Close(), i.wait()) }
 
-// wire records what is sent over a connection.
+// wire records the method calls on a connection.
 type wire struct {
 	mu      sync.Mutex
 	dialled []string // the paths of the sockets
 	calls   []string // the members of the method calls
-	hold    int      // replies are held back until this many calls have been sent
+	hold    int      // the number of calls that must be sent before replies arrive
 	free    chan struct{}
 }
 
@@ -150,7 +151,7 @@ func (w *wire) add(f func()) {
 	}
 }
 
-// holdReplies removes the recorded calls and holds back all replies until n more calls have been sent.
+// holdReplies clears the recorded calls. holdReplies then delays all replies until n calls have been sent.
 func (w *wire) holdReplies(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -163,12 +164,12 @@ func (w *wire) sent() []string {
 	return slices.Clone(w.calls)
 }
 
-// tap records the D-Bus messages that are written to a stream.
+// tap is a stream that records the D-Bus messages written to it.
 type tap struct {
 	stream
 	wire *wire
 	out  bytes.Buffer
-	open bool // the authentication is over
+	open bool // the authentication has ended
 }
 
 func (t *tap) Read(p []byte) (int, error) {
@@ -194,8 +195,8 @@ func (t *tap) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// next removes one whole message from out and records it. The fixed header has 16 bytes, and the fields are padded to 8
-// (D-Bus specification, Message Format).
+// next removes one complete message from out and records it. The fixed header of a message has 16 bytes, and its fields are
+// padded to a multiple of 8 (D-Bus specification, Message Format).
 func (t *tap) next() bool {
 	b := t.out.Bytes()
 	if len(b) < 16 {
@@ -218,8 +219,8 @@ func (t *tap) next() bool {
 	return true
 }
 
-// files writes unit files into the machine and reloads systemd. The paths are relative to /etc/systemd/system. The end of
-// the test removes the files.
+// files writes unit files into the machine and reloads systemd. The paths are relative to /etc/systemd/system. At the end of
+// the test, the files are removed.
 func files(t testing.TB, m *lab.Machine, c *Conn, content map[string]string) {
 	t.Helper()
 	dir := m.Root() + "/etc/systemd/system"
@@ -247,7 +248,8 @@ func files(t testing.TB, m *lab.Machine, c *Conn, content map[string]string) {
 	}
 }
 
-// app returns the unit files of an app with two workers and one socket. change, if not nil, changes the app first.
+// app returns the unit files of an app with two workers and one socket. If change is not nil, app calls it to modify the app
+// first.
 func app(t testing.TB, name string, change func(a *units.App, s *units.Sizing)) map[string]string {
 	t.Helper()
 	a := units.App{
@@ -272,7 +274,7 @@ func app(t testing.TB, name string, change func(a *units.App, s *units.Sizing)) 
 	return content
 }
 
-// port returns a different port for each app. The machine has only a loopback interface.
+// port returns a port that differs between apps.
 func port(name string) uint16 {
 	p := uint16(0)
 	for _, c := range []byte(name) {
@@ -299,7 +301,8 @@ func cleanApp(t testing.TB, c *Conn, name units.Name) {
 	})
 }
 
-// notifier returns a command that sends READY=1 and a status as the main process of its unit, and does not end.
+// notifier returns the command of a worker that sends READY=1 and a status, and then sleeps. before is Python code that runs
+// first.
 func notifier(before string) []string {
 	return []string{"/usr/bin/python3", "-c", `import os, socket, time
 ` + before + `

@@ -11,7 +11,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Version returns the version of systemd, for example 252 if Manager.Version is "252.39-1~deb12u1".
+// Version returns the major version of systemd, for example 252 for "252.39-1~deb12u1".
 func (c *Conn) Version(ctx context.Context) (int, error) {
 	var v string
 	if err := c.property(ctx, managerPath, manager, "Version", &v); err != nil {
@@ -20,7 +20,8 @@ func (c *Conn) Version(ctx context.Context) (int, error) {
 	return parseVersion(v)
 }
 
-// parseVersion returns the leading number. Known forms are "systemd 252", "v252" and "252.39-1~deb12u1".
+// parseVersion returns the number at the start of a version. The known forms are "systemd 252", "v252" and
+// "252.39-1~deb12u1".
 func parseVersion(s string) (int, error) {
 	t := strings.TrimPrefix(strings.TrimPrefix(s, "systemd "), "v")
 	end := 0
@@ -34,7 +35,7 @@ func parseVersion(s string) (int, error) {
 	return n, nil
 }
 
-// UnitPaths returns the directories in which systemd looks for unit files, in the order of the search (Manager.UnitPath).
+// UnitPaths returns the directories in which systemd looks for unit files, in the order of the search.
 func (c *Conn) UnitPaths(ctx context.Context) ([]string, error) {
 	var paths []string
 	if err := c.property(ctx, managerPath, manager, "UnitPath", &paths); err != nil {
@@ -43,16 +44,17 @@ func (c *Conn) UnitPaths(ctx context.Context) ([]string, error) {
 	return paths, nil
 }
 
-// Reload makes systemd read all unit files again, as systemctl daemon-reload does, and returns when that is done.
+// Reload makes systemd read all unit files again, like systemctl daemon-reload. Reload returns when systemd has read the
+// files.
 func (c *Conn) Reload(ctx context.Context) error {
-	// PID 1 answers the call when the reload is done, on the bus and on its private socket.
+	// PID 1 replies to this call after the reload, both on the bus and on its private socket.
 	if err := c.call(ctx, request{managerPath, manager + ".Reload", nil}); err != nil {
 		return fmt.Errorf("reloading systemd: %w", err)
 	}
 	return nil
 }
 
-// Enable creates the links that the [Install] sections of the units ask for. It does not reload systemd.
+// Enable creates the symbolic links that the [Install] sections of the units describe. Enable does not reload systemd.
 func (c *Conn) Enable(ctx context.Context, units ...string) error {
 	if len(units) == 0 {
 		return nil
@@ -64,8 +66,8 @@ func (c *Conn) Enable(ctx context.Context, units ...string) error {
 	return nil
 }
 
-// Disable removes the links that Enable created, even if the file of a unit is gone. Disable ignores units that have
-// neither a file nor a link, which systemd 252 and later report as an error. It does not reload systemd.
+// Disable removes the symbolic links that Enable created, even if the file of a unit no longer exists. Disable does not
+// reload systemd. For units without a file and without links, systemd 252 and later return an error, which Disable ignores.
 func (c *Conn) Disable(ctx context.Context, units ...string) error {
 	if len(units) == 0 {
 		return nil
@@ -78,14 +80,14 @@ func (c *Conn) Disable(ctx context.Context, units ...string) error {
 	return nil
 }
 
-// ResetFailed resets the failed state, the restart counter and the start limit of the units. It ignores units that are not
-// loaded, because they have none of these.
+// ResetFailed resets the failed state, the restart counter and the start limit of the units. A unit that is not loaded has
+// nothing to reset, so ResetFailed ignores it.
 func (c *Conn) ResetFailed(ctx context.Context, units ...string) error {
 	rs := make([]request, len(units))
 	for i, u := range units {
 		rs[i] = request{managerPath, manager + ".ResetFailedUnit", []any{u}}
 	}
-	calls, err := c.round(ctx, rs)
+	calls, err := c.roundTrip(ctx, rs)
 	if err != nil {
 		return fmt.Errorf("resetting %s: %w", strings.Join(units, ", "), err)
 	}
@@ -97,8 +99,8 @@ func (c *Conn) ResetFailed(ctx context.Context, units ...string) error {
 	return nil
 }
 
-// DynamicUser returns the user ID that systemd has assigned to a dynamic user (DynamicUser=). It returns an error if the
-// user does not exist now.
+// DynamicUser returns the user ID that systemd has assigned to a dynamic user (DynamicUser=). DynamicUser returns an error
+// if no unit with this user runs.
 func (c *Conn) DynamicUser(ctx context.Context, name string) (uid uint32, err error) {
 	if err := c.call(ctx, request{managerPath, manager + ".LookupDynamicUserByName", []any{name}}, &uid); err != nil {
 		return 0, fmt.Errorf("looking up the dynamic user %s: %w", name, err)
@@ -106,12 +108,12 @@ func (c *Conn) DynamicUser(ctx context.Context, name string) (uid uint32, err er
 	return uid, nil
 }
 
-// Kill sends a signal to all processes of the unit, as systemctl kill does.
+// Kill sends a signal to all processes of the unit, like systemctl kill.
 func (c *Conn) Kill(ctx context.Context, unit string, signal syscall.Signal) error {
 	return c.kill(ctx, unit, "all", signal)
 }
 
-// KillMain sends a signal to the main process of the unit. It returns an error if the unit has no main process.
+// KillMain sends a signal to the main process of the unit. KillMain returns an error if the unit has no main process.
 func (c *Conn) KillMain(ctx context.Context, unit string, signal syscall.Signal) error {
 	return c.kill(ctx, unit, "main", signal)
 }
@@ -123,8 +125,8 @@ func (c *Conn) kill(ctx context.Context, unit, who string, signal syscall.Signal
 	return nil
 }
 
-// Loaded returns the names of the units in PID 1's memory that match any of the patterns (glob(7), as in "shop@*.service"),
-// sorted. It does not load units.
+// Loaded returns the names of the units in the memory of PID 1 that match any of the patterns, sorted. A pattern is a
+// glob(7) such as "shop@*.service". Loaded does not load units.
 func (c *Conn) Loaded(ctx context.Context, patterns ...string) ([]string, error) {
 	rows, err := c.list(ctx, "ListUnitsByPatterns", []string{}, patterns)
 	if err != nil {
@@ -139,7 +141,7 @@ func (c *Conn) Loaded(ctx context.Context, patterns ...string) ([]string, error)
 	return sortedUnique(names), nil
 }
 
-// row is one line of the replies of the ListUnits methods. Its fields are in the order of the D-Bus type "(ssssssouso)".
+// row is one unit in the replies of the ListUnits methods. Its fields are in the order of the D-Bus type "(ssssssouso)".
 type row struct {
 	Name, Description, Load, Active, Sub, Following string
 	Path                                            dbus.ObjectPath

@@ -11,27 +11,28 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// RollOptions are the settings of a rolling reload. The zero value replaces one instance at a time, without a time to
-// settle.
+// RollOptions are the options of a rolling reload. The zero value replaces one instance at a time, without a settle time.
 type RollOptions struct {
-	// Batch is how many instances are replaced at once. Values below 1 count as 1.
+	// Batch is the number of instances that are replaced at the same time. Values below 1 count as 1.
 	Batch int
-	// Surge is how many extra instances, numbered from the highest, are started first and stopped last. The caller must
-	// make sure that no condition keeps them down.
+	// Surge is the number of extra instances that are started first and stopped last. The extra instances have the numbers
+	// after the highest instance. The caller must make sure that the conditions of the extra instances, such as
+	// ConditionCPUs=, are met.
 	Surge int
-	// Settle is how long a new instance must stay up before the next one is replaced.
+	// Settle is the time for which a new instance must stay up before the next one is replaced.
 	Settle time.Duration
-	// Force continues after an instance that was killed because it did not stop.
+	// Force continues the reload after an instance was killed because it did not stop.
 	Force bool
-	// Timeout bounds each instance from the start of its drain until it is up. With 0, only the timeouts of its unit apply.
+	// Timeout is the maximum time from the start of the drain of an instance until the instance is up again. With 0, only
+	// the timeouts of the unit apply.
 	Timeout time.Duration
 }
 
-// RollOutcome is what a rolling reload did to one instance.
+// RollOutcome is the result of a rolling reload for one instance.
 type RollOutcome int
 
 const (
-	// RollUntouched means that the reload ended before it reached the instance, which runs as before.
+	// RollUntouched means that the reload ended before it replaced the instance.
 	RollUntouched RollOutcome = iota
 	// RollReloaded means that the instance was replaced and is up.
 	RollReloaded
@@ -39,7 +40,8 @@ const (
 	RollStarted
 	// RollFailed means that the instance did not come up again.
 	RollFailed
-	// RollSkipped means that the instance stays down, because a user stopped or masked it or a condition is not met.
+	// RollSkipped means that the reload does not start the instance: a user stopped or masked it, or its condition is not
+	// met.
 	RollSkipped
 )
 
@@ -47,36 +49,34 @@ func (o RollOutcome) String() string {
 	return [...]string{"untouched", "reloaded", "started", "failed", "skipped"}[o]
 }
 
-// Rolled is the result of a rolling reload for one instance.
+// Rolled describes the result of a rolling reload for one instance.
 type Rolled struct {
 	Instance int
 	Unit     string
 	Outcome  RollOutcome
-	// Reason explains an outcome other than RollReloaded and RollStarted. For a killed instance it explains the kill.
+	// Reason explains the outcome. Reason is empty for RollReloaded and RollStarted, unless the instance was killed.
 	Reason string
-	// Took is the time from the start of its drain until it was up, without the time to settle.
+	// Took is the time from the start of the drain until the instance was up again. Took does not include the settle time.
 	Took  time.Duration
 	State State
-	// Killed reports whether the instance was killed because it did not stop.
+	// Killed is true if the instance was killed because it did not stop.
 	Killed bool
 }
 
-// RollApp replaces the instances in small steps, with the sockets open: each instance drains, stops, starts, comes up, and
-// must stay up for the time to settle before the next step. Instances that are down after a failure, or have only just
-// recovered from one, come first: if the new version does not run, the instances that serve are not affected. RollApp
-// returns the results in the order of the instances.
+// RollApp replaces the instances in small steps, while the sockets stay open. In each step, some instances drain, stop,
+// start, and must then stay up for the settle time. Instances that are down after a failure, or that have just recovered
+// from one, are replaced first. So if the new version does not run, RollApp fails before it stops an instance that serves.
+// RollApp returns the results in the order of the instances.
 //
-// RollApp stops early in three cases:
+// RollApp stops early in three cases. First, an instance does not come up again: RollApp returns an [*InstanceError] and
+// does not replace the remaining instances, and systemd continues to restart the failed instance. Second, an instance was
+// killed because it did not stop, and Force is not set: RollApp returns a [*KilledError]. The instance is up again, but the
+// next instance could also lose unsaved data by a SIGKILL. Third, another command has queued a job that our job would
+// replace: RollApp returns a [*RefusedError] that is [ErrConflict].
 //
-//   - If an instance does not come up again, RollApp returns an [*InstanceError]. The remaining instances stay as they are,
-//     and systemd continues to restart the failed instance.
-//   - If an instance was killed because it did not stop, RollApp returns a [*KilledError], unless Force is set. The
-//     instance is up again, but a SIGKILL could make the next instance, too, lose data that it has not saved.
-//   - If a job of another command is queued that our job would replace, RollApp returns a [*RefusedError] that is
-//     [ErrConflict].
-//
-// Instances that are stopped, masked, or skipped by a condition stay so. An instance that is masked and still runs is an
-// error before anything is changed. When the context ends, the current step continues in systemd.
+// RollApp does not start an instance that is stopped, masked, or skipped by its condition. If an instance is masked and
+// still runs, RollApp returns an error before it changes anything. When the context ends, systemd completes the current
+// step.
 func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o RollOptions, progress func(Progress)) ([]Rolled, error) {
 	if progress == nil {
 		progress = func(Progress) {}
@@ -89,7 +89,7 @@ func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o 
 	if err := r.begin(instances, states); err != nil || len(instances) == 0 {
 		return r.out, err
 	}
-	steps := Roll(r.todo, slices.Max(instances), o.Batch, o.Surge)
+	steps := rollSteps(r.todo, slices.Max(instances), o.Batch, o.Surge)
 	for i, s := range steps {
 		if err := c.rollStep(ctx, r, s); err != nil {
 			return r.out, errors.Join(r.failed(s, c.withConflict(ctx, err)), c.endSurge(ctx, name, steps[i+1:]))
@@ -101,16 +101,40 @@ func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o 
 	return r.out, nil
 }
 
-// endSurge stops the extra instances of a reload that ends before its last step.
-func (c *Conn) endSurge(ctx context.Context, name units.Name, rest []Step) error {
+// step is one step of a rolling reload: an operation on some instances at the same time.
+type step struct {
+	Op        Op
+	Instances []int
+}
+
+// rollSteps returns the steps of a rolling reload. Each step restarts at most batch instances, in their order; a batch below
+// 1 counts as 1. If surge is above 0, the first step starts that many extra instances, numbered from above+1, and the last
+// step stops them. If batch is at most surge, the number of running instances does not fall below the number at the start.
+// Without instances, rollSteps returns no steps.
+func rollSteps(instances []int, above, batch, surge int) []step {
+	var steps []step
+	for chunk := range slices.Chunk(instances, max(batch, 1)) {
+		steps = append(steps, step{Restart, chunk})
+	}
+	var extra []int
+	for i := range max(surge, 0) {
+		extra = append(extra, above+1+i)
+	}
+	if steps == nil || extra == nil {
+		return steps
+	}
+	return slices.Concat([]step{{Start, extra}}, steps, []step{{Stop, extra}})
+}
+
+// endSurge stops the extra instances of a reload that ends early. rest are the steps that remain.
+func (c *Conn) endSurge(ctx context.Context, name units.Name, rest []step) error {
 	if len(rest) == 0 || rest[len(rest)-1].Op != Stop {
 		return nil
 	}
 	return c.StopInstances(context.WithoutCancel(ctx), name, rest[len(rest)-1].Instances)
 }
 
-// rollStep carries out one step of the plan.
-func (c *Conn) rollStep(ctx context.Context, r *roll, s Step) error {
+func (c *Conn) rollStep(ctx context.Context, r *roll, s step) error {
 	r.since = time.Now()
 	switch s.Op {
 	case Stop:
@@ -118,26 +142,24 @@ func (c *Conn) rollStep(ctx context.Context, r *roll, s Step) error {
 	case Start:
 		r.since = time.Time{} // extra instances have no result
 	}
-	m := move{
+	m := operation{
 		op: s.Op, mode: Fail, jobs: instanceUnits(r.name, s.Instances), instances: s.Instances, settle: r.o.Settle, limit: r.o.Timeout,
-		onKill: r.noteKilled,
+		onKill: r.recordKill,
 	}
-	return c.drive(ctx, r.name, m, r.observe)
+	return c.run(ctx, r.name, m, r.observe)
 }
 
-// noteKilled records the kill of an instance, and keeps the first one as the error of the reload.
-func (r *roll) noteKilled(k Killed) {
-	for i := range r.out {
-		if one := &r.out[i]; one.Unit == k.Unit {
-			one.Killed, one.Reason = true, k.Reason()
-		}
+// recordKill records that an instance was killed. The first kill becomes the error of the reload.
+func (r *roll) recordKill(k Killed) {
+	if one := r.find(k.Unit); one != nil {
+		one.Killed, one.Reason = true, k.Reason()
 	}
 	if r.killed == nil {
 		r.killed = &KilledError{k}
 	}
 }
 
-// withConflict adds the type of the conflicting job to a [RefusedError].
+// withConflict adds the type of the conflicting job to a [RefusedError], if the error is also an [ErrConflict].
 func (c *Conn) withConflict(ctx context.Context, err error) error {
 	var refused *RefusedError
 	if errors.As(err, &refused) && errors.Is(err, ErrConflict) {
@@ -148,35 +170,43 @@ func (c *Conn) withConflict(ctx context.Context, err error) error {
 	return err
 }
 
-// roll is the state of a rolling reload. It does no I/O.
+// roll is the state of a rolling reload. Its methods do no I/O.
 type roll struct {
 	name     units.Name
 	o        RollOptions
 	progress func(Progress)
 	out      []Rolled
-	// todo are the instances to replace, in this order. down are the instances of todo that were down.
+	// todo are the instances to replace, in this order. down are the instances in todo that were down at the start.
 	todo, down []int
-	// since is when the step began.
+	// since is the time at which the step began.
 	since time.Time
 	// killed is the error of the first instance that was killed because it did not stop.
 	killed error
 }
 
-// begin decides for each instance whether and when it is replaced.
+// begin decides which instances are replaced, and in which order. begin reports the instances that are skipped.
 func (r *roll) begin(instances []int, states []State) error {
-	var first, running []int
 	for i, s := range states {
-		one := Rolled{Instance: instances[i], Unit: r.name.Instance(instances[i]), State: s}
-		switch {
-		case s.Load != Loaded && (s.Up() || s.MainPID != 0 || s.Load != Masked):
-			one.Reason = Explain(s)
-			if s.Load == Masked {
-				one.Reason += " and still runs, but could not be started again"
-			}
-			r.out = append(r.out, one)
-			return r.abort(instances[i+1:], &InstanceError{Unit: s.Unit, Instance: one.Instance, Reason: one.Reason, State: s})
+		r.out = append(r.out, Rolled{Instance: instances[i], Unit: r.name.Instance(instances[i]), State: s})
+	}
+	var first, running []int
+	var skipped []Progress
+	skip := func(one *Rolled, reason string) {
+		one.Outcome, one.Reason = RollSkipped, reason
+		skipped = append(skipped,
+			Progress{Unit: one.Unit, Instance: one.Instance, Phase: SkippedByReload, Reason: reason, State: one.State})
+	}
+	for i := range r.out {
+		one := &r.out[i]
+		switch s := one.State; {
+		case s.Load == Masked && (s.Up() || s.MainPID != 0):
+			one.Reason = Explain(s) + " and still runs, but could not be started again"
+			return &InstanceError{Unit: s.Unit, Instance: one.Instance, Reason: one.Reason, State: s}
 		case s.Load == Masked:
-			one.Outcome, one.Reason = RollSkipped, Explain(s)
+			skip(one, Explain(s))
+		case s.Load != Loaded:
+			one.Reason = Explain(s)
+			return &InstanceError{Unit: s.Unit, Instance: one.Instance, Reason: one.Reason, State: s}
 		case s.Up() && !justRestarted(s):
 			running = append(running, one.Instance)
 		case s.Up():
@@ -184,55 +214,41 @@ func (r *roll) begin(instances []int, states []State) error {
 		case s.Active != Inactive || s.JobID != 0:
 			first, r.down = append(first, one.Instance), append(r.down, one.Instance)
 		case s.Skipped():
-			one.Outcome, one.Reason = RollSkipped, Explain(s)
+			skip(one, Explain(s))
 		default:
-			one.Outcome, one.Reason = RollSkipped, "it is stopped"
+			skip(one, "it is stopped")
 		}
-		r.out = append(r.out, one)
 	}
-	for _, one := range r.out {
-		if one.Outcome == RollSkipped {
-			r.progress(Progress{Unit: one.Unit, Instance: one.Instance, Phase: LeftAlone, Reason: one.Reason, State: one.State})
-		}
+	for _, p := range skipped {
+		r.progress(p)
 	}
 	r.todo = slices.Concat(first, running)
 	return nil
 }
 
-// justRestarted reports whether systemd has just restarted the instance by itself, so that it may soon fail again: the run
-// is shorter than the shortest run that the shim counts as good.
+// justRestarted reports whether systemd has recently restarted the instance automatically, so that the instance may soon
+// fail again. A restart is recent while the shim counts the current run as short.
 func justRestarted(s State) bool {
 	return s.Restarts > 0 && time.Since(s.ActiveSince) < contract.MinUptime
 }
 
-// abort completes the results with untouched instances, and returns err.
-func (r *roll) abort(rest []int, err error) error {
-	for _, i := range rest {
-		r.out = append(r.out, Rolled{Instance: i, Unit: r.name.Instance(i)})
-	}
-	for i := range r.out {
-		if r.out[i].Outcome == RollSkipped {
-			continue
-		}
-		r.out[i].Outcome = RollUntouched
-	}
-	return err
-}
-
-// observe records the progress of a step and passes it on.
+// observe records the progress of a step and passes it to the caller of RollApp.
 func (r *roll) observe(p Progress) {
-	if one := r.find(p.Instance); one != nil {
+	if one := r.find(p.Unit); one != nil {
 		one.State = p.State
 		switch p.Phase {
 		case Ready, Finished:
-			one.Outcome, one.Took = r.good(p.Instance), time.Since(r.since)
+			one.Outcome, one.Took = RollReloaded, time.Since(r.since)
+			if slices.Contains(r.down, p.Instance) {
+				one.Outcome = RollStarted
+			}
 			one.explain(p.Reason)
 		case SkippedByCondition:
 			one.Outcome, one.Reason = RollSkipped, p.Reason
 		case Broken:
 			one.Outcome, one.Reason = RollFailed, p.Reason
 		case Stopping, Starting:
-			// This outcome is replaced when the end of the start is known.
+			// This outcome remains only if the reload ends before the instance is up.
 			one.Outcome = RollFailed
 			one.explain("it was not up when the reload ended")
 		}
@@ -240,43 +256,36 @@ func (r *roll) observe(p Progress) {
 	r.progress(p)
 }
 
-// explain sets the reason, unless the instance was killed: that remains the reason.
+// explain sets the reason. If the instance was killed, the reason stays, because it describes the kill.
 func (r *Rolled) explain(reason string) {
 	if !r.Killed {
 		r.Reason = reason
 	}
 }
 
-func (r *roll) good(instance int) RollOutcome {
-	if slices.Contains(r.down, instance) {
-		return RollStarted
-	}
-	return RollReloaded
-}
-
-func (r *roll) find(instance int) *Rolled {
-	i := slices.IndexFunc(r.out, func(one Rolled) bool { return one.Instance == instance })
+// find returns the result of the instance, or nil for an extra instance.
+func (r *roll) find(unit string) *Rolled {
+	i := slices.IndexFunc(r.out, func(one Rolled) bool { return one.Unit == unit })
 	if i < 0 {
 		return nil
 	}
 	return &r.out[i]
 }
 
-// failed returns the error of the step that ended the reload, and sets the reason of the instance that the error concerns.
-func (r *roll) failed(s Step, err error) error {
+// failed returns the error of the step that ended the reload, and sets the reason of the instance to which the error
+// belongs.
+func (r *roll) failed(s step, err error) error {
 	var refused *RefusedError
 	var job *JobError
-	unit, reason := "", err.Error()
+	unit := ""
 	switch {
 	case errors.As(err, &refused):
 		unit = refused.Unit
 	case errors.As(err, &job):
 		unit = job.Unit
 	}
-	for _, i := range s.Instances {
-		if one := r.find(i); one != nil && one.Unit == unit {
-			one.Reason = reason
-		}
+	if one := r.find(unit); one != nil {
+		one.Reason = err.Error()
 	}
 	if s.Op != Restart {
 		return fmt.Errorf("extra instances for the reload: %w", err)

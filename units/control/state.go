@@ -15,7 +15,7 @@ import (
 // Load is systemd's LoadState: whether the file of a unit could be read.
 type Load string
 
-// The load states that this package distinguishes. All others are errors, too.
+// These are the load states that this package distinguishes. All others are errors, too.
 const (
 	Loaded     Load = "loaded"
 	NotFound   Load = "not-found"
@@ -24,31 +24,31 @@ const (
 	LoadError  Load = "error"
 )
 
-// Active is systemd's ActiveState, the state of a unit of any type.
+// Active is systemd's ActiveState: the state of a unit in words that apply to all types of units.
 type Active string
 
-// The active states.
+// These are all values of ActiveState.
 const (
 	ActiveRunning Active = "active"
 	Reloading     Active = "reloading"
-	// Refreshing exists since systemd 257. A unit in this state serves.
+	// Refreshing exists since systemd 257. A unit in this state is up.
 	Refreshing   Active = "refreshing"
 	Inactive     Active = "inactive"
 	ActiveFailed Active = "failed"
-	// Activating is also the state of a service that waits for its automatic restart; see [State.WaitsForRestart].
+	// Activating is also the state of a service before its automatic restart; see [State.WaitsForRestart].
 	Activating   Active = "activating"
 	Deactivating Active = "deactivating"
 	Maintenance  Active = "maintenance"
 )
 
-// State is the state of a unit as systemd reports it. Fields that the unit's type does not have are zero.
+// State is the state of a unit as systemd reports it. A field that does not apply to the type of the unit is zero.
 type State struct {
 	Unit   string
 	Load   Load
 	Active Active
-	// Sub is the state in the words of the unit's type: "running", "auto-restart", "listening", …
+	// Sub is systemd's SubState, in words that differ by the type of the unit: "running", "auto-restart", "listening", …
 	Sub string
-	// Result is "success", or how the last run failed: "exit-code", "signal", "core-dump", "timeout", "oom-kill",
+	// Result is "success" or the kind of failure of the last run: "exit-code", "signal", "core-dump", "timeout", "oom-kill",
 	// "resources", "start-limit-hit", "watchdog", "protocol", "exec-condition".
 	Result string
 	// StatusText is the last STATUS= of the worker (sd_notify(3)).
@@ -56,57 +56,59 @@ type State struct {
 	// FragmentPath is the path of the unit's file. DropIns are the paths of its drop-ins.
 	FragmentPath string
 	DropIns      []string
-	// Type is Type= of a service.
+	// Type is the Type= of a service.
 	Type string
-	// MainPID is 0 if no process runs.
+	// MainPID is the process ID of the main process, or 0.
 	MainPID int
 	// Restarts is the number of automatic restarts since the last manual start (NRestarts).
 	Restarts int
-	// ExecMainCode is how the last main process ended: 0 if none has ended, 1 exited, 2 killed, 3 dumped core (CLD_*).
-	// ExecMainStatus is its exit status or the signal.
+	// ExecMainCode is 0 if no main process has ended, 1 if the last one exited, 2 if a signal killed it, and 3 if it dumped
+	// core (CLD_*). ExecMainStatus is the exit status or the number of the signal.
 	ExecMainCode, ExecMainStatus int
-	// PreCode and PreStatus are the same values for a command of ExecStartPre= that failed. Signals do not contain them, so
-	// a [Change] has the values of the last [Conn.States].
+	// PreCode and PreStatus are ExecMainCode and ExecMainStatus of the ExecStartPre= command that failed. Signals do not
+	// contain PreCode and PreStatus, so a [Change] has the values that the watch read last.
 	PreCode, PreStatus int
-	// ActiveSince is when the unit last became active. StateSince is when its state last changed. They are zero if that
-	// never happened.
+	// ActiveSince is the time at which the unit last became active. StateSince is the time of its last state change. A field
+	// is zero if the event has not happened since boot.
 	ActiveSince, StateSince time.Time
-	// ControlGroup is the path of the unit's cgroup below the root of the hierarchy. It is empty if the unit has no cgroup.
+	// ControlGroup is the path of the unit's cgroup, relative to the root cgroup. ControlGroup is empty if the unit has no
+	// cgroup.
 	ControlGroup string
-	// ConditionResult is the result of the conditions at the last start. ConditionSince is when they were checked. If
-	// ConditionSince is zero, ConditionResult has no meaning.
+	// ConditionResult is true if the conditions were met at the last start. ConditionSince is the time of that check. If
+	// ConditionSince is zero, the conditions were not checked yet.
 	ConditionResult bool
 	ConditionSince  time.Time
-	// NeedDaemonReload reports whether the file on disk has changed since systemd read it.
+	// NeedDaemonReload is true if the file on disk has changed since systemd read it.
 	NeedDaemonReload bool
-	// Job is the type of the queued or running job ("start", "stop", "restart", "reload", …), or empty. JobID is its
-	// number, or 0. A [Change] has only the JobID.
+	// Job is the type of the queued or running job ("start", "stop", "restart", "reload", …), or empty. JobID is its number,
+	// or 0. A [Change] may have a JobID without a Job, because signals do not contain the type.
 	Job   string
 	JobID uint32
-	// StartTimeout is TimeoutStartSec= and StopTimeout is TimeoutStopSec=; 0 means no timeout. Requires are the names of
-	// the required units, sorted.
+	// StartTimeout is TimeoutStartSec= and StopTimeout is TimeoutStopSec=; 0 means no timeout. Requires is Requires=,
+	// sorted.
 	StartTimeout, StopTimeout time.Duration
 	Requires                  []string
 	// Listen are the addresses of a socket unit.
 	Listen []string
-	// StopSignal is KillSignal= of a service.
+	// StopSignal is the KillSignal= of a service.
 	StopSignal int
-	// RestartDelay is RestartSec= of a service.
+	// RestartDelay is the RestartSec= of a service.
 	RestartDelay time.Duration
-	// FileState is whether the unit starts at boot: "enabled", "disabled", "static", "masked", …
+	// FileState is systemd's UnitFileState: "enabled", "disabled", "static", "masked", …
 	FileState string
-	// Environment is the Environment= of the unit and its drop-ins, as NAME=VALUE. EnvFiles is its EnvironmentFile=.
+	// Environment is the Environment= of the unit and its drop-ins, as NAME=VALUE. EnvFiles is the EnvironmentFile= of the
+	// unit and its drop-ins.
 	Environment []string
 	EnvFiles    []EnvFile
 	// Limits are the limits of the unit's cgroup.
 	Limits Limits
 
-	// These are the monotonic times in µs when the unit became active, when it left inactivity, and when Active last
-	// changed.
+	// activeMono, exitMono and changeMono are times on the monotonic clock in µs: when the unit last became active, when it
+	// last stopped being inactive, and when Active last changed.
 	activeMono, exitMono, changeMono uint64
 }
 
-// EnvFile is one EnvironmentFile=. An Optional file may be missing.
+// EnvFile is one EnvironmentFile=. If it is Optional, the file may be missing.
 type EnvFile struct {
 	Path     string
 	Optional bool
@@ -116,48 +118,49 @@ type EnvFile struct {
 type Limits struct {
 	MemoryMax, MemoryHigh uint64
 	TasksMax              uint64
-	// CPUQuota is the CPU time that the cgroup may use per second.
+	// CPUQuota is the CPU time per second that the cgroup may use.
 	CPUQuota time.Duration
 }
 
-// Up reports whether the unit is active. A unit that reloads is active, too.
+// Up reports whether the unit is up. A unit that reloads is up.
 func (s State) Up() bool {
 	return s.Active == ActiveRunning || s.Active == Reloading || s.Active == Refreshing
 }
 
-// ActiveBefore reports whether s became active before o did. A service has only the sockets that were open when it started.
+// ActiveBefore reports whether s became active before o. If a service became active before a socket did, the service does
+// not have that socket, because systemd passes sockets only at the start.
 func (s State) ActiveBefore(o State) bool { return s.activeMono < o.activeMono }
 
-// Skipped reports whether a condition such as ConditionCPUs= kept the unit down at its last start.
+// Skipped reports whether systemd did not start the unit because a condition such as ConditionCPUs= was not met.
 func (s State) Skipped() bool {
 	return s.Active == Inactive && !s.ConditionResult && !s.ConditionSince.IsZero()
 }
 
-// WaitsForRestart reports whether the service has ended and systemd will start it again after a delay (Restart=).
+// WaitsForRestart reports whether the service has ended and systemd will start it again after RestartSec= (Restart=).
 func (s State) WaitsForRestart() bool { return strings.HasPrefix(s.Sub, "auto-restart") }
 
-// States returns the states of units. It sends every call before it waits for the first reply: one call per unit for all
-// its properties, and one call for the pending jobs of all units. It derives the object paths from the names, so it needs
-// no call for them.
+// States returns the states of units, in their order. States sends one call per unit for all its properties, and one call
+// for the queued jobs of all units. States sends all calls before it waits for the first reply. Object paths need no calls,
+// because States computes them from the names.
 //
-// A call for all properties returns a consistent picture, and is mostly cheaper than calls for single ones. CPU time for 60
-// services, in ms, PID 1 + dbus-daemon + our decoding, on systemd 247, 252 and 262:
+// A call for all properties returns values from the same moment, and mostly costs less than calls for single properties. The
+// CPU time for 60 services, in ms, as the sum of PID 1, dbus-daemon and our decoding, with systemd 247, 252 and 262:
 //
 //	GetAll of all interfaces                39+19+69  36+16+56  96+19+77
 //	GetAll of Unit and of Service           42+24+82  41+22+76  84+21+68
 //	Get of 9 of Service, GetAll of Unit               23+42+79  49+28+45
 //	Get of the 22 that are used                       27+69+114 57+56+89
 //
-// If a unit is not in PID 1's memory, PID 1 reads it from disk for the call and then forgets it, as for systemctl status.
-// The only call that does not load units is the list of all units. A unit that does not exist has the load state
-// [NotFound].
+// If a unit is not in the memory of PID 1, PID 1 reads its file for the call and removes the unit from memory afterwards, as
+// for systemctl status. States cannot avoid this: the only call that does not load units is the list of all units. A unit
+// that does not exist has the load state [NotFound].
 func (c *Conn) States(ctx context.Context, units []string) ([]State, error) {
-	states, _, err := c.look(ctx, units)
+	states, _, err := c.readStates(ctx, units)
 	return states, err
 }
 
-// look returns the states of units and, for each of them, the sequence number of the reply.
-func (c *Conn) look(ctx context.Context, units []string) ([]State, []dbus.Sequence, error) {
+// readStates returns the states of units, and for each unit the D-Bus sequence number of the reply.
+func (c *Conn) readStates(ctx context.Context, units []string) ([]State, []dbus.Sequence, error) {
 	if len(units) == 0 {
 		return nil, nil, nil
 	}
@@ -166,7 +169,7 @@ func (c *Conn) look(ctx context.Context, units []string) ([]State, []dbus.Sequen
 		// An empty interface name asks for the properties of all interfaces.
 		rs = append(rs, request{unitPath(u), properties + ".GetAll", []any{""}})
 	}
-	calls, err := c.round(ctx, rs)
+	calls, err := c.roundTrip(ctx, rs)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the state of %s: %w", summary(units), err)
 	}
@@ -194,7 +197,7 @@ func (c *Conn) look(ctx context.Context, units []string) ([]State, []dbus.Sequen
 	return states, seqs, nil
 }
 
-// unitPath returns the object path of a unit, loaded or not.
+// unitPath returns the object path of a unit. The unit need not be loaded.
 func unitPath(unit string) dbus.ObjectPath {
 	return managerPath + "/unit/" + dbus.ObjectPath(sd.PathBusEscape(unit))
 }

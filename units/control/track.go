@@ -4,48 +4,47 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// event is a change of one unit, the end of our own jobs, or the end of the watch.
+// event is a change of one unit, the end of our own jobs, or an error that ends the watch.
 type event struct {
 	change Change
 	err    error
 }
 
-// tracker decides from the changes of an app's units how far each instance has come. It does no I/O.
+// tracker computes the phase of each instance from the changes of the app's units. tracker does no I/O.
 type tracker struct {
 	name     units.Name
 	op       Op
 	progress func(Progress)
-	// all are the watched units: the aggregate, the sockets, then the instances. states is in the same order.
-	all    []*tracked
+	// units are the watched units: the aggregate, the sockets, then the instances. states has the states of these units, in
+	// the same order.
+	units  []*tracked
 	states []State
-	// finished reports whether our own jobs have ended.
+	// finished is true when our own jobs have ended.
 	finished bool
-	// limit is the time until all instances must be up; 0 means without limit.
-	limit time.Duration
-	// longer may extend the time to settle; see Settling.
+	// limit, longer and onKill are fields of the operation.
+	limit  time.Duration
 	longer func([]State) time.Duration
-	// onKill is called for each instance that was killed because it did not stop. It may be nil.
 	onKill func(Killed)
 }
 
-// tracked is one unit of the app.
 type tracked struct {
 	unit     string
 	instance int // 0 for the aggregate and the sockets
 	phase    Phase
-	// jobEnded reports whether a job of the unit has ended since the tracker began. Before that, the unit's state is older
-	// than our jobs.
+	// jobEnded is true if a job of the unit has ended since the tracker began. If no job has ended, the state of the unit
+	// may be older than our jobs.
 	jobEnded bool
-	// result is how that job ended. restarts is NRestarts when the unit became ready.
+	// result is the result of the last job of the unit. restarts is the value of NRestarts when the unit became ready.
 	result   Result
 	restarts int
-	// killed reports whether the instance was killed because it did not stop.
+	// killed is true if the instance was killed because it did not stop.
 	killed bool
 }
 
@@ -53,25 +52,25 @@ func newTracker(name units.Name, op Op, instances []int, sockets []string, progr
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	t := &tracker{name: name, op: op, progress: progress, all: []*tracked{{unit: name.Service()}}}
+	t := &tracker{name: name, op: op, progress: progress, units: []*tracked{{unit: name.Service()}}}
 	for _, s := range sockets {
-		t.all = append(t.all, &tracked{unit: s})
+		t.units = append(t.units, &tracked{unit: s})
 	}
 	for _, i := range instances {
-		t.all = append(t.all, &tracked{unit: name.Instance(i), instance: i})
+		t.units = append(t.units, &tracked{unit: name.Instance(i), instance: i})
 	}
 	return t
 }
 
 func (t *tracker) watched() []string {
 	var us []string
-	for _, u := range t.all {
+	for _, u := range t.units {
 		us = append(us, u.unit)
 	}
 	return us
 }
 
-// follow returns nil when all instances have been up for the time to settle, and an error at the first failure.
+// follow returns nil when all instances have been up for the settle time, and an error when one of them fails.
 func (t *tracker) follow(ctx context.Context, events <-chan event, settle time.Duration) error {
 	var settled, overdue <-chan time.Time
 	if t.limit > 0 {
@@ -80,11 +79,11 @@ func (t *tracker) follow(ctx context.Context, events <-chan event, settle time.D
 	for {
 		select {
 		case e := <-events:
-			if err := t.take(e); err != nil {
+			if err := t.handle(e); err != nil {
 				return err
 			}
 		case <-settled:
-			more := t.more()
+			more := t.extension()
 			if more <= 0 {
 				return nil
 			}
@@ -97,7 +96,7 @@ func (t *tracker) follow(ctx context.Context, events <-chan event, settle time.D
 			return fmt.Errorf("%s of %s: %w", t.op, t.name, ctx.Err())
 		}
 		switch {
-		case !t.up():
+		case !t.allComplete():
 			settled = nil
 		case settled == nil:
 			if settle <= 0 {
@@ -108,13 +107,13 @@ func (t *tracker) follow(ctx context.Context, events <-chan event, settle time.D
 	}
 }
 
-// more returns how much longer the instances have to stay up.
-func (t *tracker) more() time.Duration {
+// extension returns the additional time for which the instances must stay up.
+func (t *tracker) extension() time.Duration {
 	if t.longer == nil {
 		return 0
 	}
 	var states []State
-	for i, u := range t.all {
+	for i, u := range t.units {
 		if u.instance != 0 {
 			states = append(states, t.states[i])
 		}
@@ -122,65 +121,70 @@ func (t *tracker) more() time.Duration {
 	return t.longer(states)
 }
 
-// limitError returns the error of the first instance that is not up within the limit.
+// limitError returns an error for the first instance that is not up when the limit ends, or nil if all are up.
 func (t *tracker) limitError() error {
-	for i, u := range t.all {
+	for i, u := range t.units {
 		switch s := t.states[i]; {
-		case t.arrived(i):
+		case t.complete(i):
 		case s.Active == Deactivating:
-			return t.broken(u, s, fmt.Sprintf("it has not stopped within %v and is still draining", t.limit))
+			return t.fail(u, s, fmt.Sprintf("it has not stopped within %v and is still draining", t.limit))
 		default:
-			return t.broken(u, s, cmp.Or(Explain(s), fmt.Sprintf("not up within %v", t.limit)))
+			return t.fail(u, s, cmp.Or(Explain(s), fmt.Sprintf("not up within %v", t.limit)))
 		}
 	}
 	return nil
 }
 
-// arrived reports whether an instance is up, skipped by its condition or finished. It returns true for other units.
-func (t *tracker) arrived(i int) bool {
-	u := t.all[i]
+// complete reports whether an instance is up, skipped by its condition, or finished. complete returns true for the aggregate
+// and the sockets.
+func (t *tracker) complete(i int) bool {
+	u := t.units[i]
 	return u.instance == 0 || u.phase == SkippedByCondition || u.phase == Finished || u.phase == Ready && t.states[i].Up()
 }
 
-// up reports whether our jobs have ended and every instance has arrived.
-func (t *tracker) up() bool {
-	for i := range t.all {
-		if !t.arrived(i) {
+// allComplete reports whether our jobs have ended and all instances are complete.
+func (t *tracker) allComplete() bool {
+	for i := range t.units {
+		if !t.complete(i) {
 			return false
 		}
 	}
 	return t.finished
 }
 
-func (t *tracker) take(e event) error {
+func (t *tracker) handle(e event) error {
 	switch {
 	case e.err != nil:
 		return e.err
 	case e.change.done != nil:
 		return t.end(e.change.done)
 	}
-	for i, u := range t.all {
-		if u.unit == e.change.State.Unit {
-			t.noteKilled(u, t.states[i], e.change.State)
-			t.states[i] = e.change.State
-			// The result Canceled shows nothing about the unit, because our own job may have replaced the canceled one.
-			if r := e.change.Ended; r != NoResult && r != Canceled {
-				u.jobEnded, u.result = true, r
-			}
-			if i == 0 && t.op == Start && t.states[i].Active == Reloading && !t.finished {
-				// The app has started. systemd has merged our job into a reload that another command queued, and that
-				// reload still runs.
-				return t.end(nil)
-			}
-			return t.judge(i)
-		}
+	i := t.find(e.change.State.Unit)
+	if i < 0 {
+		return nil
 	}
-	return nil
+	u := t.units[i]
+	t.recordKill(u, t.states[i], e.change.State)
+	t.states[i] = e.change.State
+	// Ignore the result Canceled: our own job may have replaced the canceled job.
+	if r := e.change.Ended; r != NoResult && r != Canceled {
+		u.jobEnded, u.result = true, r
+	}
+	if i == 0 && t.op == Start && t.states[i].Active == Reloading && !t.finished {
+		// The app is up. systemd has merged our job into a reload job of another command, and the reload still runs.
+		return t.end(nil)
+	}
+	return t.check(i)
 }
 
-// noteKilled reports an instance that was killed while it stopped, once. The state that shows the kill lasts until the next
-// start.
-func (t *tracker) noteKilled(u *tracked, before, s State) {
+// find returns the index of a unit in units, or -1.
+func (t *tracker) find(unit string) int {
+	return slices.IndexFunc(t.units, func(u *tracked) bool { return u.unit == unit })
+}
+
+// recordKill reports an instance that was killed during its stop. recordKill reports each instance only once, because the
+// state shows the kill until the next start.
+func (t *tracker) recordKill(u *tracked, before, s State) {
 	if u.instance == 0 || u.killed || t.onKill == nil || s.JobID == 0 && before.JobID == 0 {
 		return
 	}
@@ -190,8 +194,8 @@ func (t *tracker) noteKilled(u *tracked, before, s State) {
 	}
 }
 
-// end handles the results of our own jobs. The aggregate is ordered after its instances, so when its job has ended, the
-// jobs of the instances have ended, too.
+// end processes the results of our own jobs. The aggregate is ordered after its instances, so when the job of the aggregate
+// has ended, the jobs of the instances have ended, too.
 func (t *tracker) end(outcomes []Outcome) error {
 	for _, o := range outcomes {
 		switch {
@@ -202,69 +206,60 @@ func (t *tracker) end(outcomes []Outcome) error {
 		}
 	}
 	t.finished = true
-	for _, u := range t.all {
+	for _, u := range t.units {
 		u.jobEnded = true
 	}
-	// The sockets come first. If a socket has failed, its error is returned, and not the error of an instance that failed
-	// because of it.
-	for i := range t.all {
-		if err := t.judge(i); err != nil {
+	// Check the sockets before the instances. If a socket has failed, return its error, and not the error of an instance
+	// that failed because of the socket.
+	for i := range t.units {
+		if err := t.check(i); err != nil {
 			return err
 		}
 	}
 	for _, o := range outcomes {
 		if o.Result != Done && o.Result != Skipped && o.Result != Canceled {
-			return &JobError{Unit: o.Unit, Op: t.op, Result: o.Result, Reason: t.reason(o.Unit)}
+			err := &JobError{Unit: o.Unit, Op: t.op, Result: o.Result}
+			if i := t.find(o.Unit); i >= 0 {
+				err.Reason = Explain(t.states[i])
+			}
+			return err
 		}
 	}
 	return nil
 }
 
-// startsWithoutJob reports whether an instance starts without a job. The shim cancels the start job of a restart after a
-// failed run (package pid1), and systemd may have merged our job into that job. The start continues, and the state of the
-// unit shows its end.
+// startsWithoutJob reports whether an instance starts although its job was canceled. After a failed run, the shim cancels
+// the start job of the automatic restart (package pid1). If systemd had merged our job into that start job, our job is
+// canceled, too. The start continues, and the tracker finds its end in the state of the unit.
 func (t *tracker) startsWithoutJob(unit string) bool {
-	for i, u := range t.all {
-		if u.unit == unit {
-			s := t.states[i]
-			return u.instance != 0 && (s.Active == Activating || s.Up())
-		}
-	}
-	return false
+	i := t.find(unit)
+	return i >= 0 && t.units[i].instance != 0 && (t.states[i].Active == Activating || t.states[i].Up())
 }
 
-func (t *tracker) reason(unit string) string {
-	for i, u := range t.all {
-		if u.unit == unit {
-			return Explain(t.states[i])
-		}
-	}
-	return ""
-}
-
-// judge checks one unit after its state has changed or a job has ended.
-func (t *tracker) judge(i int) error {
-	u, s := t.all[i], t.states[i]
+// check sets the phase of one unit after a change of its state or the end of a job. check returns an error if the unit has
+// failed.
+func (t *tracker) check(i int) error {
+	u, s := t.units[i], t.states[i]
 	switch {
 	case u.instance != 0:
-		return t.judgeInstance(u, s)
+		return t.checkInstance(u, s)
 	case strings.HasSuffix(u.unit, ".socket") && u.jobEnded && s.JobID == 0 && !s.Up():
-		// A socket that did not fail but is down is an error, too, because nothing listens on its address then.
+		// A socket that has stopped without a failure is an error, too, because nothing listens on its address.
 		return &SocketError{Unit: u.unit, Listen: s.Listen, Reason: cmp.Or(Explain(s), "it is not listening"), State: s}
 	}
 	return nil
 }
 
-func (t *tracker) judgeInstance(u *tracked, s State) error {
+func (t *tracker) checkInstance(u *tracked, s State) error {
 	if u.phase == Ready {
-		return t.judgeReady(u, s)
+		return t.checkReady(u, s)
 	}
 	if s.JobID != 0 {
 		switch {
 		case s.Active == Deactivating:
-			t.enter(u, s, Stopping, "")
+			t.setPhase(u, s, Stopping, "")
 		case s.Active != ActiveRunning || u.phase == Waiting && t.op == Start:
-			t.enter(u, s, Starting, "")
+			t.setPhase(u, s, Starting, "")
 		}
 		return nil
 	}
@@ -273,43 +268,43 @@ func (t *tracker) judgeInstance(u *tracked, s State) error {
 	}
 	switch {
 	case s.Load != Loaded:
-		return t.broken(u, s, Explain(s))
+		return t.fail(u, s, Explain(s))
 	case s.Up():
 		u.restarts = s.Restarts
-		t.enter(u, s, Ready, "")
+		t.setPhase(u, s, Ready, "")
 	case u.result == Dependency:
-		// If a socket failed, its failure has been reported before.
-		return t.broken(u, s, "a required unit has failed")
+		// If a socket had failed, the error of the socket would have been returned before.
+		return t.fail(u, s, "a required unit has failed")
 	case s.Skipped():
-		t.enter(u, s, SkippedByCondition, Explain(s))
+		t.setPhase(u, s, SkippedByCondition, Explain(s))
 	case s.Active == ActiveFailed || s.WaitsForRestart():
-		return t.broken(u, s, Explain(s))
+		return t.fail(u, s, Explain(s))
 	case s.Active == Inactive && s.Result == "success" && s.ExecMainCode != 0 && u.result == Done:
-		t.enter(u, s, Finished, Explain(s))
+		t.setPhase(u, s, Finished, Explain(s))
 	case s.Active == Inactive && t.finished:
-		return t.broken(u, s, "another job stopped it")
+		return t.fail(u, s, "another job stopped it")
 	}
-	return nil // the unit is between two of these states
+	return nil // the state is not final, so wait for the next change of the unit
 }
 
-// judgeReady checks an instance that has been up. With Type=exec, even a program that ends at once has been up. systemd
-// starts it again, and after a quick restart only the number of restarts shows that.
-func (t *tracker) judgeReady(u *tracked, s State) error {
+// checkReady checks an instance that has already been up. With Type=exec, even a program that exits immediately has been up
+// for a moment. After a quick automatic restart, only the number of restarts shows that the program has ended.
+func (t *tracker) checkReady(u *tracked, s State) error {
 	switch {
 	case s.Restarts > u.restarts, s.WaitsForRestart(), s.Active == ActiveFailed:
-		return t.broken(u, s, cmp.Or(Explain(s), "it ended, and systemd has started it again"))
+		return t.fail(u, s, cmp.Or(Explain(s), "it ended, and systemd has started it again"))
 	case s.Active == Inactive && s.JobID == 0:
 		if s.Result == "success" && u.result != Canceled && s.ExecMainCode != 0 {
-			t.enter(u, s, Finished, Explain(s))
+			t.setPhase(u, s, Finished, Explain(s))
 			return nil
 		}
-		return t.broken(u, s, Explain(s))
+		return t.fail(u, s, Explain(s))
 	}
-	u.restarts = s.Restarts // a manual start resets the count, except between two runs
+	u.restarts = s.Restarts // a start by a user resets the number of restarts
 	return nil
 }
 
-func (t *tracker) enter(u *tracked, s State, p Phase, reason string) {
+func (t *tracker) setPhase(u *tracked, s State, p Phase, reason string) {
 	if u.phase == p {
 		return
 	}
@@ -317,8 +312,8 @@ func (t *tracker) enter(u *tracked, s State, p Phase, reason string) {
 	t.progress(Progress{Unit: u.unit, Instance: u.instance, Phase: p, Reason: reason, State: s})
 }
 
-func (t *tracker) broken(u *tracked, s State, reason string) error {
+func (t *tracker) fail(u *tracked, s State, reason string) error {
 	reason = cmp.Or(reason, "it did not stay up")
-	t.enter(u, s, Broken, reason)
+	t.setPhase(u, s, Broken, reason)
 	return &InstanceError{Unit: u.unit, Instance: u.instance, Reason: reason, State: s}
 }

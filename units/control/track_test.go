@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestTracker passes events to a tracker, without systemd, and checks the error.
+// TestTracker passes changes to a tracker, without systemd, and checks the returned error.
 func TestTracker(t *testing.T) {
 	const a, s, i1, i2 = "shop.service", "shop.socket", "shop@1.service", "shop@2.service"
 	up := func(unit string) State { return State{Unit: unit, Load: Loaded, Active: ActiveRunning} }
@@ -20,7 +20,7 @@ func TestTracker(t *testing.T) {
 	done := Change{done: []Outcome{{Unit: a, Result: Done}}}
 	for _, c := range []struct {
 		name   string
-		before []State // of a, s, i1, i2; nil means that all are down
+		before []State // the states of a, s, i1 and i2; nil means that all are down
 		events []Change
 		want   string // the error, or empty
 	}{
@@ -43,7 +43,7 @@ func TestTracker(t *testing.T) {
 			i2 + ": exited with status 1"},
 		{"the socket fails", nil, []Change{{State: with(down(s, "resources"), func(s *State) { s.Listen = []string{"80"} }),
 			Ended: Failed}, {State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Dependency}},
-			s + ": 80: it could not listen (is the address in use, or not of this machine?)"},
+			s + ": 80: it could not listen (is the address in use, or not an address of this machine?)"},
 		{"another requirement fails", []State{{Unit: a}, up(s), {Unit: i1}, {Unit: i2}},
 			[]Change{{State: State{Unit: i1, Load: Loaded, Active: Inactive}, Ended: Dependency}},
 			i1 + ": a required unit has failed"},
@@ -85,8 +85,8 @@ func TestTracker(t *testing.T) {
 	}
 }
 
-// TestSettling checks that the time to settle begins again when an instance goes down during it, and that the start ends
-// when all instances have stayed up.
+// TestSettling checks that the settle time begins again when an instance goes down. The start ends when all instances have
+// been up for the whole settle time.
 func TestSettling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newTracker("shop", Restart, []int{1}, nil, nil)
@@ -105,13 +105,13 @@ func TestSettling(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		events <- is(ActiveRunning)
 		if err := <-ended; err != nil || time.Since(began) != 39*time.Second {
-			t.Errorf("got error %v after %v", err, time.Since(began))
+			t.Errorf("got error %v after %v, want none after 39s", err, time.Since(began))
 		}
 	})
 }
 
-// TestTrackerLimit checks that the error distinguishes an instance that is not up within the limit from one that does not
-// stop.
+// TestTrackerLimit checks the two errors of a limit: an instance is not up within the limit, or an instance has not stopped
+// within the limit.
 func TestTrackerLimit(t *testing.T) {
 	for active, want := range map[Active]string{
 		Deactivating: "shop@1.service: it has not stopped within 5s and is still draining",
@@ -127,7 +127,7 @@ func TestTrackerLimit(t *testing.T) {
 			}
 		})
 	}
-	// The instance is up within the limit, and must stay up for longer than the limit.
+	// Here the instance is up within the limit, and the settle time is longer than the limit.
 	synctest.Test(t, func(t *testing.T) {
 		k := newTracker("shop", Restart, []int{1}, nil, nil)
 		k.limit = 5 * time.Second
@@ -138,14 +138,14 @@ func TestTrackerLimit(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	// The time to settle is extended twice.
+	// Here the settle time is extended twice.
 	synctest.Test(t, func(t *testing.T) {
 		k := newTracker("shop", Start, []int{1}, nil, nil)
 		k.states = []State{{Unit: "shop.service"}, {Unit: "shop@1.service", Load: Loaded, Active: ActiveRunning}}
 		more := []time.Duration{2 * time.Second, 3 * time.Second, 0}
 		k.longer = func(states []State) (d time.Duration) {
 			if len(states) != 1 || states[0].Unit != "shop@1.service" {
-				t.Errorf("longer got the states %+v", states)
+				t.Errorf("got the states %+v, want the state of shop@1.service", states)
 			}
 			d, more = more[0], more[1:]
 			return d
@@ -154,7 +154,7 @@ func TestTrackerLimit(t *testing.T) {
 		events <- event{change: Change{done: []Outcome{{Unit: "shop.service", Result: Done}}}}
 		began := time.Now()
 		if err := k.follow(t.Context(), events, time.Second); err != nil || time.Since(began) != 6*time.Second {
-			t.Errorf("got error %v after %v", err, time.Since(began))
+			t.Errorf("got error %v after %v, want none after 6s", err, time.Since(began))
 		}
 	})
 }

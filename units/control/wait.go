@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wait is the state of the jobs of one operation.
+// wait describes the jobs of one operation while the caller waits for them.
 type wait struct {
 	op   Op
 	mode Mode
 	out  []Outcome
-	// jobs maps the paths of the jobs that have not ended to indexes into out. It is nil before the jobs are queued.
+	// jobs maps the object path of each job that still runs to indexes into out. The map is nil until the jobs are queued.
 	jobs map[dbus.ObjectPath][]int
-	// queued is the monotonic time in µs before the jobs were queued.
+	// queued is the time before the jobs were queued, in µs of the monotonic clock.
 	queued uint64
-	// replies are the sequence numbers of the replies to the requests, in the order of out.
+	// replies has the sequence number of the reply to each request, in the order of out.
 	replies []dbus.Sequence
 }
 
@@ -29,7 +29,8 @@ func newWait(op Op, mode Mode, units []string) *wait {
 	return w
 }
 
-// await waits until all jobs have ended. It makes a new connection whenever one is lost.
+// await queues the jobs if they are not queued yet, and waits until all of them have ended. When a connection is lost, await
+// continues on a new connection.
 func (c *Conn) await(ctx context.Context, w *wait) error {
 	for again := (retry{}); ; {
 		l, err := c.link(ctx)
@@ -43,14 +44,15 @@ func (c *Conn) await(ctx context.Context, w *wait) error {
 		case err == nil:
 			continue // the connection was lost during the wait
 		}
-		if err := again.after(ctx, l, err); err != nil {
+		if err := again.wait(ctx, l, err); err != nil {
 			return err
 		}
 	}
 }
 
-// awaitOn waits on one connection. It returns true if all jobs have ended, and false without an error if the connection was
-// lost. It listens to signals before it queues or reads jobs, so it misses no end of a job.
+// awaitOn waits for the jobs on one connection. awaitOn returns true when all jobs have ended, and false without an error
+// when the connection is lost. awaitOn listens to signals before it queues jobs or reads states, so it receives the end of
+// every job.
 func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 	signals, err := l.listen(ctx, false)
 	if err != nil {
@@ -75,7 +77,7 @@ func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 					w.removed(j)
 				}
 			}
-		case <-l.gone():
+		case <-l.disconnected():
 			return false, nil
 		case <-ctx.Done():
 			return false, ctx.Err()
@@ -84,14 +86,14 @@ func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 	return err == nil, err
 }
 
-// enqueue sends all requests, then reads the replies. It returns an error if the caller has no permission. Other refusals
-// are errors of single units.
+// enqueue sends all requests, then reads the replies. If the caller has no permission, enqueue returns an error. Any other
+// error becomes the outcome of its unit.
 func (w *wait) enqueue(ctx context.Context, l *link) error {
 	rs := make([]request, len(w.out))
 	for i, o := range w.out {
 		rs[i] = request{managerPath, w.op.method(), []any{o.Unit, w.mode.String()}}
 	}
-	calls, err := l.round(ctx, rs)
+	calls, err := l.roundTrip(ctx, rs)
 	if err != nil {
 		return err
 	}
@@ -111,7 +113,7 @@ func (w *wait) enqueue(ctx context.Context, l *link) error {
 	return nil
 }
 
-// jobEnd is the content of a signal JobRemoved(id, path, unit, result).
+// jobEnd is the content of the signal JobRemoved(id, path, unit, result).
 type jobEnd struct {
 	id     uint32
 	path   dbus.ObjectPath
@@ -127,7 +129,7 @@ func jobRemoved(s *dbus.Signal) (jobEnd, bool) {
 	path, okPath := s.Body[1].(dbus.ObjectPath)
 	unit, okUnit := s.Body[2].(string)
 	word, okWord := s.Body[3].(string)
-	return jobEnd{id, path, unit, parseResult(word)}, okID && okPath && okUnit && okWord
+	return jobEnd{id, path, unit, Result(word)}, okID && okPath && okUnit && okWord
 }
 
 func (w *wait) removed(j jobEnd) {
@@ -137,7 +139,7 @@ func (w *wait) removed(j jobEnd) {
 	delete(w.jobs, j.path)
 }
 
-// findEnded finds the jobs that ended while no signal could arrive.
+// findEnded finds the jobs that ended while the connection could not receive signals.
 func (c *Conn) findEnded(ctx context.Context, w *wait) error {
 	var units []string
 	for _, o := range w.out {
@@ -145,14 +147,14 @@ func (c *Conn) findEnded(ctx context.Context, w *wait) error {
 	}
 	states, err := c.States(ctx, units)
 	if err == nil {
-		w.recover(states)
+		w.update(states)
 	}
 	return err
 }
 
-// recover removes the jobs that have ended, according to new states of the units. PID 1 keeps its jobs and their numbers
-// through a re-execution, so a missing job has ended. The state of its unit shows how.
-func (w *wait) recover(states []State) {
+// update removes the jobs that have ended, according to new states of the units. PID 1 keeps its jobs and their numbers
+// through a re-execution, so a job that is missing in the state has ended. The state shows the result of the job.
+func (w *wait) update(states []State) {
 	now := make(map[string]State)
 	for _, s := range states {
 		now[s.Unit] = s
@@ -169,8 +171,8 @@ func (w *wait) recover(states []State) {
 	}
 }
 
-// inferResult returns how a job ended whose signal was lost, according to the state of the unit. since is when the job was
-// queued, in monotonic µs.
+// inferResult returns the result of a job whose signal was not received. inferResult infers the result from the state of the
+// unit. since is the time at which the job was queued, in µs of the monotonic clock.
 func inferResult(op Op, s State, since uint64) Result {
 	switch op {
 	case Stop:
@@ -180,14 +182,14 @@ func inferResult(op Op, s State, since uint64) Result {
 		return Canceled
 	case Reload:
 		if s.Active == ActiveRunning {
-			return Done // a failed reload, too, leaves the unit active; only ReloadResult would show the failure
+			return Done // a failed reload leaves the unit active, too; only the property ReloadResult would show the failure
 		}
 		return Failed
 	}
 	switch s.Active {
 	case ActiveRunning, Reloading, Refreshing:
 		if op != Start && s.activeMono < since {
-			return Canceled // the old run continues
+			return Canceled // the unit was not restarted
 		}
 		return Done
 	case Inactive:
@@ -196,14 +198,14 @@ func inferResult(op Op, s State, since uint64) Result {
 		}
 		return Canceled
 	}
-	return Failed // the unit has failed, or waits for its automatic restart
+	return Failed // the unit has failed or waits for its automatic restart
 }
 
-// monotonic returns CLOCK_MONOTONIC in µs, the clock of systemd's *Monotonic properties.
+// monotonic returns the time of CLOCK_MONOTONIC in µs, like the properties of systemd that end in Monotonic.
 func monotonic() uint64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		return 0 // this call cannot fail on Linux; with 0, inferResult trusts the state
+		return 0 // this call cannot fail on Linux
 	}
 	return uint64(t.Nano()) / 1000
 }

@@ -10,43 +10,45 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Change is one change of a watched unit.
+// Change is a new state of a watched unit, or the end of the jobs of the watch.
 type Change struct {
 	State State
-	// Ended is the result of a job that ended with this change, or NoResult. If a job ended while the connection was lost,
-	// or before do queued its jobs, its result is missing, but its effect on the state is not.
+	// Ended is the result of a job that ended with this change, or NoResult. Two kinds of jobs have NoResult: jobs that
+	// ended while the connection was lost, and jobs that ended before enqueue queued its jobs. The State shows the effect of
+	// all jobs.
 	Ended Result
-	// done has the outcomes of the jobs that do queued. A Change with done follows the last change that these jobs made.
+	// done has the outcomes of the jobs that enqueue has queued. A Change with outcomes follows all changes that the jobs
+	// made.
 	done []Outcome
 }
 
-// Watch is an ordered stream of the changes of some units. Only one goroutine may use it. It keeps all changes until they
-// are read or until Close, without a limit.
+// Watch is an ordered stream of the changes of some units. Only one goroutine may use a Watch. Changes are stored until Next
+// reads them, without a limit on their number.
 //
-// PID 1 sends at most one change of a unit per turn of its event loop. So if a unit fails and is started again at once, the
-// stream may contain only the new state, with a higher Restarts.
+// In each iteration of its event loop, PID 1 sends at most one change per unit. If a unit fails and is restarted in the same
+// iteration, the stream contains only the new state, with a higher Restarts.
 type Watch struct {
 	conn   *Conn
 	units  []string
 	byPath map[dbus.ObjectPath]int
 	states []State
-	// after has, for each unit, the sequence number of the reply that contained its state. Earlier signals contain nothing
-	// new.
-	after   []dbus.Sequence
+	// readAt has, for each unit, the sequence number of the reply from which its state was read. Signals with a lower number
+	// are older than the state.
+	readAt  []dbus.Sequence
 	dirty   []bool
 	pending []Change
 	link    *link
 	signals chan *dbus.Signal
-	// jobs are the jobs that do has queued. It is nil when they have ended.
+	// jobs are the jobs that enqueue has queued. jobs is nil if there are none or all have ended.
 	jobs *wait
-	// queued has, for each unit, the sequence number of the reply to the request of do. PID 1 replies before it runs the
-	// job. So do did not queue a job that ends before the reply: that job may be the automatic restart of a unit that keeps
-	// crashing.
+	// queued has, for each unit, the sequence number of the reply to the request for its job. PID 1 sends this reply before
+	// it runs the job. A job that ends before the reply is therefore a different one, such as the automatic restart of a
+	// unit that keeps crashing.
 	queued []dbus.Sequence
 }
 
-// Watch starts to watch the units, which need not be loaded or exist. It listens to signals before it reads the states, so
-// no change after its return is missed.
+// Watch starts to watch the units. A unit need not be loaded or exist. Watch listens to signals before it reads the states,
+// so the stream contains every change after the states that [Watch.States] returns first.
 func (c *Conn) Watch(ctx context.Context, units []string) (*Watch, error) {
 	w := &Watch{conn: c, units: slices.Clone(units), byPath: make(map[dbus.ObjectPath]int)}
 	for i, u := range w.units {
@@ -55,12 +57,12 @@ func (c *Conn) Watch(ctx context.Context, units []string) (*Watch, error) {
 	if err := w.connect(ctx); err != nil {
 		return nil, fmt.Errorf("watching %s: %w", summary(units), err)
 	}
-	w.pending = nil // States returns the first states
+	w.pending = nil // the caller gets the first states from States
 	return w, nil
 }
 
-// States returns the states of the units, in their order: at first as Watch found them, later with the changes that Next
-// has processed.
+// States returns the states of the units, in their order: the states at the start of the watch, with the changes that Next
+// has read so far.
 func (w *Watch) States() []State { return slices.Clone(w.states) }
 
 // Close ends the watch.
@@ -71,7 +73,7 @@ func (w *Watch) Close() {
 	}
 }
 
-// Next waits for the next change and returns it.
+// Next returns the next change. Next waits until there is one.
 func (w *Watch) Next(ctx context.Context) (Change, error) {
 	for {
 		if len(w.pending) > 0 {
@@ -88,9 +90,9 @@ func (w *Watch) Next(ctx context.Context) (Change, error) {
 			case managerReturned(s):
 				err = w.refresh(ctx)
 			default:
-				w.take(s)
+				w.handle(s)
 			}
-		case <-w.link.gone():
+		case <-w.link.disconnected():
 			err = w.connect(ctx)
 		case <-ctx.Done():
 			err = ctx.Err()
@@ -101,7 +103,7 @@ func (w *Watch) Next(ctx context.Context) (Change, error) {
 	}
 }
 
-// connect listens on the live connection and reads the states again.
+// connect listens to signals on a new connection and reads the states again.
 func (w *Watch) connect(ctx context.Context) error {
 	w.Close()
 	for again := (retry{}); ; {
@@ -114,15 +116,15 @@ func (w *Watch) connect(ctx context.Context) error {
 			w.link, w.signals, w.queued = l, signals, make([]dbus.Sequence, len(w.units))
 			return w.refresh(ctx)
 		}
-		if err := again.after(ctx, l, err); err != nil {
+		if err := again.wait(ctx, l, err); err != nil {
 			return err
 		}
 	}
 }
 
-// refresh reads the states of all units, and adds a change for each unit whose state differs from the last known one.
+// refresh reads the states of all units, and adds a change for each unit whose state has changed.
 func (w *Watch) refresh(ctx context.Context) error {
-	states, seqs, err := w.conn.look(ctx, w.units)
+	states, seqs, err := w.conn.readStates(ctx, w.units)
 	if err != nil {
 		return err
 	}
@@ -131,17 +133,17 @@ func (w *Watch) refresh(ctx context.Context) error {
 			w.pending = append(w.pending, Change{State: s})
 		}
 	}
-	w.states, w.after, w.dirty = states, seqs, make([]bool, len(states))
+	w.states, w.readAt, w.dirty = states, seqs, make([]bool, len(states))
 	if w.jobs != nil {
-		w.jobs.recover(w.states)
+		w.jobs.update(w.states)
 		w.jobsEnded()
 	}
 	return nil
 }
 
-// do queues one job for each of the given units, which must be watched, as Conn.Do does. Next reports their end as a Change
-// with the outcomes, after the changes that the jobs made.
-func (w *Watch) do(ctx context.Context, op Op, mode Mode, units []string) error {
+// enqueue queues one job for each of the given units. The units must be watched. When all jobs have ended, Next returns a
+// Change with their outcomes, after the changes that the jobs made.
+func (w *Watch) enqueue(ctx context.Context, op Op, mode Mode, units []string) error {
 	jobs := newWait(op, mode, units)
 	for again := (retry{}); ; {
 		err := jobs.enqueue(ctx, w.link)
@@ -151,7 +153,7 @@ func (w *Watch) do(ctx context.Context, op Op, mode Mode, units []string) error 
 			w.jobsEnded()
 			return nil
 		}
-		if err = again.after(ctx, w.link, err); err == nil {
+		if err = again.wait(ctx, w.link, err); err == nil {
 			err = w.connect(ctx)
 		}
 		if err != nil {
@@ -160,8 +162,8 @@ func (w *Watch) do(ctx context.Context, op Op, mode Mode, units []string) error 
 	}
 }
 
-// queuedAt sets queued. A unit without a request of do may get a job as a dependency, and not before the reply to the first
-// request.
+// queuedAt sets the field queued. For a unit without a request, queuedAt uses the first reply: the unit may get a job as a
+// dependency of another unit, but not before the first reply.
 func (w *Watch) queuedAt(jobs *wait) {
 	for i, u := range w.units {
 		w.queued[i] = slices.Min(jobs.replies)
@@ -178,13 +180,14 @@ func (w *Watch) jobsEnded() {
 	}
 }
 
-// take turns a signal of a watched unit into a change. PID 1 first sends the properties of the unit's type, then the
-// properties that all units have (dbus-unit.c, send_changed_signal), and both before the end of a job. So the change is
-// complete after the second signal.
-func (w *Watch) take(s *dbus.Signal) {
+// handle converts a signal of a watched unit to a change. PID 1 first sends the properties of the unit's type, and then the
+// properties that all units have (dbus-unit.c, send_changed_signal). PID 1 sends both signals before the end of a job, so a
+// change is complete after the second signal.
+func (w *Watch) handle(s *dbus.Signal) {
 	if j, ok := jobRemoved(s); ok {
-		if i := slices.Index(w.units, j.unit); i >= 0 && s.Sequence > w.after[i] {
-			// PID 1 removes the job only after this signal, and after the signals of the jobs that fail with it.
+		if i := slices.Index(w.units, j.unit); i >= 0 && s.Sequence > w.readAt[i] {
+			// PID 1 removes a job after it has sent this signal and the signals of the jobs that fail with it. The state
+			// still names the job, so correct the state.
 			if w.states[i].JobID == j.id {
 				w.states[i].JobID, w.states[i].Job = 0, ""
 			}
@@ -201,7 +204,7 @@ func (w *Watch) take(s *dbus.Signal) {
 		return
 	}
 	i, ok := w.byPath[s.Path]
-	if !ok || s.Name != properties+".PropertiesChanged" || len(s.Body) != 3 || s.Sequence < w.after[i] {
+	if !ok || s.Name != properties+".PropertiesChanged" || len(s.Body) != 3 || s.Sequence < w.readAt[i] {
 		return
 	}
 	iface, _ := s.Body[0].(string)

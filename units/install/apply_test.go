@@ -27,7 +27,7 @@ func TestApply(t *testing.T) {
 
 	p := planned(t, s, app(2))
 	if !p.Changed() || !p.NeedsReload() || p.Uninstall {
-		t.Errorf("the first plan: %+v", p)
+		t.Errorf("got the first plan %+v, want an install that needs a reload", p)
 	}
 	var paths []string
 	for _, c := range p.Changes {
@@ -45,40 +45,40 @@ func TestApply(t *testing.T) {
 	if diff := cmp.Diff(want, paths); diff != "" {
 		t.Error(diff)
 	}
-	same(t, "a plan changes nothing", tree(t, root), before)
+	same(t, "the files after Plan", tree(t, root), before)
 
 	apply(t, s, app(2))
 	checkInstalled(t, s, app(2))
 	if got, err := s.Load("shop"); err != nil || string(config.Encode(got)) != string(config.Encode(app(2))) {
-		t.Errorf("loaded %+v, %v", got, err)
+		t.Errorf("Load: got %+v, error %v, want %+v", got, err, app(2))
 	}
 	if apps, err := s.Apps(); err != nil || !slices.Equal(apps, []units.Name{"shop"}) {
-		t.Errorf("apps %v, %v", apps, err)
+		t.Errorf("Apps: got %v, error %v, want shop", apps, err)
 	}
 	if r, err := s.Revisions("shop"); err != nil || len(r) != 0 {
-		t.Errorf("revisions after the first install: %v, %v", r, err)
+		t.Errorf("after the first install: got the revisions %v, error %v, want none", r, err)
 	}
 
 	if p := planned(t, s, app(2)); p.Changed() || p.NeedsReload() || len(p.Changes) != len(want) {
-		t.Errorf("the second plan changes: %+v", p)
+		t.Errorf("got the second plan %+v, want no changes", p)
 	}
 	apply(t, s, app(2))
 	if r, err := s.Revisions("shop"); err != nil || len(r) != 0 {
-		t.Errorf("an apply that changes nothing made a revision: %v, %v", r, err)
+		t.Errorf("after an apply without a change: got the revisions %v, error %v, want none", r, err)
 	}
 
 	apply(t, s, noApp())
-	same(t, "uninstall leaves nothing", tree(t, root), before)
+	same(t, "the files after the uninstall", tree(t, root), before)
 	if _, err := s.Load("shop"); !errors.As(err, new(*NotInstalledError)) {
-		t.Errorf("loaded after uninstall: %v", err)
+		t.Errorf("Load after the uninstall: got %v, want a NotInstalledError", err)
 	}
 	if apps, err := s.Apps(); err != nil || apps != nil {
-		t.Errorf("apps %v, %v", apps, err)
+		t.Errorf("Apps after the uninstall: got %v, error %v, want none", apps, err)
 	}
 }
 
-// TestScale: scaling changes only the drop-in and the source. A file whose contents do not change keeps its time and its
-// inode.
+// TestScale checks that a change of the number of instances changes only the drop-in and the source. The other files keep
+// their modification time and their inode.
 func TestScale(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -98,12 +98,12 @@ func TestScale(t *testing.T) {
 		}
 	}
 	if want := []string{"update 50-instances.conf", "update shop.yaml"}; !slices.Equal(changed, want) {
-		t.Errorf("changes %v, want %v", changed, want)
+		t.Errorf("got the changes %v, want %v", changed, want)
 	}
 	apply(t, s, scaled(4))
 	checkInstalled(t, s, scaled(4))
 	if after := info("shop@.service"); !os.SameFile(before, after) || !before.ModTime().Equal(after.ModTime()) {
-		t.Error("a file that did not change was written")
+		t.Error("the apply wrote a file that did not change")
 	}
 }
 
@@ -116,32 +116,33 @@ func TestRevisions(t *testing.T) {
 	}
 	got, err := s.Revisions("shop")
 	if err != nil || len(got) != KeepRevisions {
-		t.Fatalf("%d revisions, %v", len(got), err)
+		t.Fatalf("got %d revisions, error %v, want %d", len(got), err, KeepRevisions)
 	}
 	for n, r := range got {
-		// Revision N is the state before change N+1. The first install makes no revision, because there was no state before.
+		// Revision N contains the files before change N+1. The first install makes no revision, because there were no files
+		// before.
 		v := last - KeepRevisions + n
 		set, source := render(t, app(v))
 		if r.Number != v || string(r.Config) != string(source) || r.By != "clusterctl scale "+string(rune('a'+v+1)) ||
 			!r.Until.Equal(s.now()) {
-			t.Errorf("revision %d: %+v", v, r)
+			t.Errorf("got the revision %+v, want version %d", r, v)
 		}
 		values, _ := set.Get("shop.env")
 		if string(r.Values) != string(values) {
-			t.Errorf("revision %d: %q", v, r.Values)
+			t.Errorf("revision %d: got the values %q, want %q", v, r.Values, values)
 		}
 		set = slices.DeleteFunc(set, func(f units.File) bool { return f.Path == "shop.env" })
 		if diff := cmp.Diff(set, r.Units); diff != "" {
-			t.Errorf("revision %d: %s", v, diff)
+			t.Errorf("revision %d: units (-want +got):\n%s", v, diff)
 		}
 		if a, err := r.App("shop"); err != nil || a.Instances.N != v || !slices.Equal(a.Env, app(v).Env) {
-			t.Errorf("revision %d: %+v, %v", v, a, err)
+			t.Errorf("got the app %+v of revision %d, error %v, want %+v", a, v, err, app(v))
 		}
 	}
 	if _, err := os.Stat(filepath.Join(s.State, "shop", revisionsDir, "14", "new")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the revision still has new contents: %v", err)
+		t.Errorf("got %v for the new contents of a revision, want fs.ErrNotExist", err)
 	}
-	// A rollback to the oldest revision is an apply like any other.
+	// The contents of the oldest revision can be applied again.
 	old, err := got[0].App("shop")
 	if err != nil {
 		t.Fatal(err)
@@ -150,13 +151,13 @@ func TestRevisions(t *testing.T) {
 	checkInstalled(t, s, app(got[0].Number))
 }
 
-// TestRollback: Rollback after Write restores the old files. Restored files are newer than before, so that systemd sets
-// NeedDaemonReload.
+// TestRollback checks that Rollback after Write restores the old files. The restored files must be newer than before, so
+// that systemd sets NeedDaemonReload.
 func TestRollback(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		old, new units.App
-	}{{"install", noApp(), app(2)}, {"update", app(2), app(3)}, {"shrink", app(2), app(1)}, {"scale", scaled(2), scaled(5)},
+	}{{"install", noApp(), app(2)}, {"update", app(2), app(3)}, {"fewer instances", app(2), app(1)}, {"scale", scaled(2), scaled(5)},
 		{"uninstall", app(2), noApp()}} {
 		t.Run(c.name, func(t *testing.T) {
 			root := newRoot(t)
@@ -187,23 +188,24 @@ func TestRollback(t *testing.T) {
 				}
 			}
 			if err := tx.Commit(); err != nil {
-				t.Errorf("commit after the end: %v", err)
+				t.Errorf("Commit after Rollback: %v", err)
 			}
-			same(t, "after the rollback", tree(t, root), before)
+			same(t, "the files after the rollback", tree(t, root), before)
 			for _, change := range plan.Changes {
 				info, err := os.Stat(change.Path)
 				if change.Old == nil {
 					continue
 				}
 				if err != nil || (change.Op != Keep) != info.ModTime().After(written) {
-					t.Errorf("%s (%s): %v, %v", change.Path, change.Op, info.ModTime(), err)
+					t.Errorf("%s (%s): got the modification time %v, error %v, want it new unless the file is kept",
+						change.Path, change.Op, info.ModTime(), err)
 				}
 			}
 		})
 	}
 }
 
-// TestAdminDropIn: an uninstall does not remove drop-ins of the administrator, nor their directory.
+// TestAdminDropIn checks that an uninstall keeps the drop-ins of the administrator and their directory.
 func TestAdminDropIn(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -214,20 +216,20 @@ func TestAdminDropIn(t *testing.T) {
 	before := tree(t, root)
 	apply(t, s, app(1))
 	apply(t, s, noApp())
-	same(t, "after uninstall", tree(t, root), before)
+	same(t, "the files after the uninstall", tree(t, root), before)
 
 	apply(t, s, app(1))
 	write(t, filepath.Join(s.Units, "shop.service.d/60-later.conf"), "[Unit]\nDescription=later\n")
 	apply(t, s, noApp())
 	if got := string(read(t, filepath.Join(s.Units, "shop.service.d/60-later.conf"))); !strings.Contains(got, "later") {
-		t.Errorf("the drop-in is %q", got)
+		t.Errorf("got the drop-in %q, want the text \"later\" in it", got)
 	}
 }
 
-// quoted matches the contents of files in the output of tree.
+// quoted matches the contents of a file in the output of tree.
 var quoted = regexp.MustCompile(`(?m) ".*"$`)
 
-// TestModes: the modes of files do not depend on the umask.
+// TestModes checks that the modes of files do not depend on the umask.
 func TestModes(t *testing.T) {
 	var trees []string
 	for _, mask := range []int{0, 0o022, 0o077, 0o777} {
@@ -240,18 +242,18 @@ func TestModes(t *testing.T) {
 			apply(t, s, app(3))
 			apply(t, s, noApp())
 			apply(t, s, app(2))
-			same(t, "after an uninstall and an install", tree(t, root), first)
+			same(t, "the files after an uninstall and an install", tree(t, root), first)
 			apply(t, s, app(4))
 			trees = append(trees, quoted.ReplaceAllString(tree(t, root), ""))
 		}()
 	}
 	for i, tr := range trees {
-		same(t, "another umask", tr, trees[0])
+		same(t, "the files with another umask", tr, trees[0])
 		for _, line := range []string{"etc/clusterctl drwxr-xr-x\n", "shop.yaml -rw-r--r--", "shop.env -rw-------",
 			"shop.service.d drwxr-xr-x\n", "shop@.service -rw-r--r--", "var/lib/clusterctl drwx------\n",
 			"var/lib/clusterctl/shop drwx------\n"} {
 			if !strings.Contains(tr, line) {
-				t.Errorf("%d: %q is missing in\n%s", i, line, tr)
+				t.Errorf("umask %d: %q is missing in\n%s", i, line, tr)
 			}
 		}
 	}
@@ -269,36 +271,36 @@ func TestLoadErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	if apps, err := s.Apps(); err != nil || !slices.Equal(apps, []units.Name{"broken", "link", "other", "shop", "two"}) {
-		t.Errorf("apps %v, %v", apps, err)
+		t.Errorf("Apps: got %v, error %v, want broken, link, other, shop and two", apps, err)
 	}
 	for name, want := range map[units.Name]string{
 		"other":   `other.yaml: name: "shop" does not match the file name, "other"`,
 		"broken":  `broken.yaml:2: command: is one text, but must be a list`,
 		"two":     `two.yaml: apps: contains 2 apps`,
-		"link":    `link.yaml" is a symbolic link to shop.yaml, which clusterctl did not make`,
+		"link":    `link.yaml" is a symbolic link to shop.yaml, which clusterctl did not create`,
 		"missing": `there is no app "missing"`,
 	} {
 		if _, err := s.Load(name); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %s", name, err, want)
+			t.Errorf("%s: got %v, want %s", name, err, want)
 		}
 	}
 }
 
-func TestPlanRefusesNonsense(t *testing.T) {
+func TestPlanRefusesInvalidArguments(t *testing.T) {
 	s := storeAt(newRoot(t))
 	set, source := render(t, app(1))
 	for name, call := range map[string]func() (Plan, error){
-		"no name":       func() (Plan, error) { return s.Plan("../x", nil, nil) },
-		"another's set": func() (Plan, error) { return s.Plan("market", set, source) },
-		"no source":     func() (Plan, error) { return s.Plan("shop", set, nil) },
-		"no units":      func() (Plan, error) { return s.Plan("shop", nil, source) },
+		"no name":                  func() (Plan, error) { return s.Plan("../x", nil, nil) },
+		"the units of another app": func() (Plan, error) { return s.Plan("market", set, source) },
+		"no source":                func() (Plan, error) { return s.Plan("shop", set, nil) },
+		"no units":                 func() (Plan, error) { return s.Plan("shop", nil, source) },
 		"a path outside": func() (Plan, error) {
 			return s.Plan("shop", units.Set{{Path: "../shop.service", Data: set[1].Data}}, source)
 		},
 		"no mark": func() (Plan, error) { return s.Plan("shop", units.Set{{Path: "shop.service"}}, source) },
 	} {
 		if p, err := call(); err == nil {
-			t.Errorf("%s: %+v", name, p)
+			t.Errorf("%s: got %+v, want an error", name, p)
 		}
 	}
 }

@@ -4,12 +4,15 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
+	"github.com/clusterctl/clusterctl/units"
 	"golang.org/x/sys/unix"
 )
 
-// attrs are file attributes that an administrator may have changed. A new version of the file gets the same attributes.
+// attrs are the attributes of a file that an administrator may have changed. A new version of the file gets the same
+// attributes.
 type attrs struct {
 	mode fs.FileMode
 	// owner is nil for a file that does not exist yet.
@@ -23,12 +26,8 @@ type fileOwner struct {
 	ACL []byte `json:"acl,omitempty"`
 }
 
-// likeNew returns the attributes of a file that we create.
-func likeNew(mode fs.FileMode) attrs { return attrs{mode: mode} }
-
 const aclName = "system.posix_acl_access"
 
-// attrsOf reads the attributes of an open file.
 func attrsOf(f *os.File, info fs.FileInfo) (attrs, error) {
 	a := attrs{mode: info.Mode().Perm()}
 	st, ok := info.Sys().(*syscall.Stat_t)
@@ -47,8 +46,8 @@ func attrsOf(f *os.File, info fs.FileInfo) (attrs, error) {
 	return a, nil
 }
 
-// set sets the attributes of a new file. The mode comes last, because it limits what the ACL permits.
-func (a attrs) set(f *os.File) error {
+// applyTo gives a new file the attributes. The mode is set last, because it limits the permissions in the ACL.
+func (a attrs) applyTo(f *os.File) error {
 	if a.owner == nil {
 		return f.Chmod(a.mode)
 	}
@@ -69,11 +68,49 @@ func (a attrs) set(f *os.File) error {
 	return f.Chmod(a.mode)
 }
 
-// foreignOwner returns the owner of a file, and true if the owner is neither root nor the current user.
-func foreignOwner(info fs.FileInfo) (uid int, foreign bool) {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, false
+// private makes an open state directory accessible only to its owner, because the old sources in it may contain secrets.
+func (d *dir) private() error {
+	info, err := d.root.Stat(".")
+	if err != nil {
+		return pathError("reading", d.path, err)
 	}
-	return int(stat.Uid), int(stat.Uid) != os.Geteuid() && stat.Uid != 0
+	if err := checkState(d.path, info); err != nil {
+		return err
+	}
+	if info.Mode().Perm()&^stateMode == 0 {
+		return nil
+	}
+	d.step("chmod %s", d.path)
+	if err := d.root.Chmod(".", stateMode); err != nil {
+		return pathError("restricting", d.path, err)
+	}
+	return nil
+}
+
+// checkState returns an [*UnsafeStateError] if a directory belongs to another user, or if other users can write to it.
+func checkState(name string, info fs.FileInfo) error {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && stat.Uid != 0 {
+		return &UnsafeStateError{Path: name, Owner: int(stat.Uid)}
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return &UnsafeStateError{Path: name, Owner: -1}
+	}
+	return nil
+}
+
+// safeState checks the directory of an intent and the two directories above it, before the intent is read.
+func (s Store) safeState(app units.Name) error {
+	for _, name := range []string{s.State, s.stateDir(app), filepath.Join(s.stateDir(app), pendingDir)} {
+		info, err := os.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return pathError("reading", name, err)
+		}
+		if err := checkState(name, info); err != nil {
+			return err
+		}
+	}
+	return nil
 }

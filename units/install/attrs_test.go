@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acl returns an ACL in the kernel's format: the user 65534 may read, others may not.
+// acl returns an ACL in the format of the kernel. The user 65534 may read, and other users may not.
 func acl() []byte {
 	var b bytes.Buffer
 	_ = binary.Write(&b, binary.LittleEndian, uint32(2))
@@ -47,11 +47,11 @@ func attrsAt(t *testing.T, path string) fileAttrs {
 	return fileAttrs{info.Mode().Perm(), st.Uid, st.Gid, string(buf[:n])}
 }
 
-// TestAttributes: a new version of a file keeps the mode, owner, group and ACL that an administrator has set, also after a
-// rollback. A new values file is never readable by everybody.
+// TestAttributes checks that a new version of a file keeps the mode, owner, group and ACL that an administrator has set,
+// even after a rollback. A new values file is never readable by all users.
 func TestAttributes(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Fatal("the tests run as root")
+		t.Fatal("this test requires root")
 	}
 	root := newRoot(t)
 	s := storeAt(root)
@@ -67,7 +67,7 @@ func TestAttributes(t *testing.T) {
 		}
 		if i == 0 {
 			if err := unix.Setxattr(p, aclName, acl(), 0); err != nil {
-				t.Logf("no ACLs here: %v", err)
+				t.Logf("the file system does not support ACLs: %v", err)
 				withACL = false
 			}
 		}
@@ -83,7 +83,7 @@ func TestAttributes(t *testing.T) {
 		t.Helper()
 		for i, p := range paths {
 			if got := attrsAt(t, p); got != want[i] {
-				t.Errorf("%s: %s: %+v, want %+v", what, p, got, want[i])
+				t.Errorf("after %s: %s: got %+v, want %+v", what, p, got, want[i])
 			}
 		}
 	}
@@ -101,7 +101,7 @@ func TestAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("a rollback")
-	// The state after a kill that happened when the uninstall had removed the files and their second names.
+	// Simulate a kill after an uninstall has removed the files and the copies of the old files.
 	tx, err = s.Begin(planned(t, s, noApp()))
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +121,6 @@ func TestAttributes(t *testing.T) {
 	}
 	apply(t, s, app(5))
 	if got := attrsAt(t, s.ValuesPath("shop")); got.mode != 0o640 {
-		t.Errorf("the values file has mode %o", got.mode)
+		t.Errorf("the values file: got the mode %o, want 640", got.mode)
 	}
 }

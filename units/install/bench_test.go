@@ -4,7 +4,7 @@ package install
 
 import "testing"
 
-// BenchmarkPlan compares an app with the files on disk, for no change and for one changed file.
+// BenchmarkPlan measures Plan without a changed file and with changed files.
 func BenchmarkPlan(b *testing.B) {
 	s := storeAt(newRoot(b))
 	apply(b, s, app(2))
@@ -19,7 +19,7 @@ func BenchmarkPlan(b *testing.B) {
 			for b.Loop() {
 				p, err := s.Plan("shop", set, source)
 				if err != nil || p.Changed() != c.changed {
-					b.Fatalf("changed: %v, %v", p.Changed(), err)
+					b.Fatalf("changed: got %v, error %v, want %v", p.Changed(), err, c.changed)
 				}
 			}
 		})

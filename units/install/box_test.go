@@ -19,14 +19,14 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// tb has the common methods of testing.T and rapid.T.
+// tb has the methods that testing.T and rapid.T have in common.
 type tb interface {
 	Helper()
 	Fatal(args ...any)
 	Fatalf(format string, args ...any)
 }
 
-// storeAt returns a store below a directory, with a constant clock.
+// storeAt returns a store with a constant clock. All its directories are below root.
 func storeAt(root string) Store {
 	return Store{
 		Units: filepath.Join(root, "etc/systemd/system"), Config: filepath.Join(root, "etc/clusterctl"),
@@ -38,8 +38,8 @@ func storeAt(root string) Store {
 	}
 }
 
-// newRoot returns a new root directory with a unit directory and files of an administrator. It is in memory if possible,
-// because fsync is fast there, and a killed process leaves the same files as on disk.
+// newRoot returns a new directory with files of an administrator. If possible, the directory is in memory, because fsync is
+// fast there. A kill leaves the same files in memory as on a disk.
 func newRoot(t testing.TB) string {
 	t.Helper()
 	root, err := os.MkdirTemp(memory(), "clusterctl-install-")
@@ -83,7 +83,7 @@ func write(t tb, path, text string) {
 	}
 }
 
-// tree returns a directory as text: one line per file, with its mode and contents. It omits the locks, and the process IDs
+// tree returns a directory as text: one line per file, with its mode and contents. tree omits the locks and the process IDs
 // in intents.
 func tree(t tb, root string) string {
 	t.Helper()
@@ -132,11 +132,11 @@ var pidLine = regexp.MustCompile(`"pid": \d+,`)
 func same(t tb, what, got, want string) {
 	t.Helper()
 	if got != want {
-		t.Fatalf("%s:\n%s", what, cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
+		t.Fatalf("%s (-want +got):\n%s", what, cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
 	}
 }
 
-// app returns a version of the app shop. Versions differ in their instances, listeners and arguments.
+// app returns a version of the app shop. Versions differ in their number of instances, listeners and arguments.
 func app(version int) units.App {
 	a := units.App{
 		Name:    "shop",
@@ -145,7 +145,7 @@ func app(version int) units.App {
 	}
 	a.Instances.N = version
 	if version != 1 {
-		// The first version has no variables, and each other version has different ones.
+		// Version 1 has no variables. All other versions have different values.
 		a.Env = []units.EnvVar{{Name: "VERSION", Value: fmt.Sprint(version)},
 			{Name: "PASSWORD", Value: fmt.Sprintf("a \"%d\"\n$x ", version/2)}}
 	}
@@ -159,14 +159,14 @@ func app(version int) units.App {
 	return a
 }
 
-// scaled returns an app that differs from version 2 only in the number of instances.
+// scaled returns version 2 of the app with n instances.
 func scaled(n int) units.App {
 	a := app(2)
 	a.Instances.N = n
 	return a
 }
 
-// render returns the files of an app, which do not depend on the root.
+// render returns the units and the source of an app. The paths in the units do not depend on the root of the test.
 func render(t tb, a units.App) (units.Set, []byte) {
 	t.Helper()
 	set, err := units.Render(a, units.Target{
@@ -180,7 +180,7 @@ func render(t tb, a units.App) (units.Set, []byte) {
 	return set, config.EncodeNames(a)
 }
 
-// planned returns the plan for an app, or for its uninstall if a has no command.
+// planned returns the plan for an app. If a has no command, planned returns the plan for an uninstall.
 func planned(t tb, s Store, a units.App) Plan {
 	t.Helper()
 	var set units.Set
@@ -195,7 +195,7 @@ func planned(t tb, s Store, a units.App) Plan {
 	return p
 }
 
-// apply does an apply without systemd.
+// apply calls Begin, Write and Commit.
 func apply(t tb, s Store, a units.App) {
 	t.Helper()
 	tx, err := s.Begin(planned(t, s, a))
@@ -210,17 +210,17 @@ func apply(t tb, s Store, a units.App) {
 	}
 }
 
-// noApp returns the zero App, for which planned returns an uninstall.
+// noApp returns the zero App. For this App, planned returns an uninstall.
 func noApp() units.App { return units.App{} }
 
-// checkInstalled checks that exactly the files of the app are on disk, and that no apply is in progress.
+// checkInstalled checks that the files on disk are the files of the app, and that no apply is in progress.
 func checkInstalled(t tb, s Store, a units.App) {
 	t.Helper()
 	p := planned(t, s, a)
 	if p.Changed() {
 		for _, c := range p.Changes {
 			if c.Op != Keep {
-				t.Fatalf("%s: a second plan would %s it:\n%s", c.Path, c.Op, cmp.Diff(string(c.New), string(c.Old)))
+				t.Fatalf("%s: a second plan must not %s this file (-want +got):\n%s", c.Path, c.Op, cmp.Diff(string(c.New), string(c.Old)))
 			}
 		}
 	}
@@ -236,7 +236,7 @@ func checkInstalled(t tb, s Store, a units.App) {
 	}
 }
 
-// copyTree copies a directory tree, with modes and symbolic links.
+// copyTree copies a directory tree, with its modes and symbolic links.
 func copyTree(t tb, from, to string) {
 	t.Helper()
 	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {

@@ -9,12 +9,14 @@ import (
 	"strings"
 
 	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// Conflicts checks whether the unit names of the set are taken in systemd's unit path (its property UnitPath): by a file, by
-// a symbolic link (an alias or a mask), or by an instance of our template. In the store's own directory it looks only for
-// instances, because Plan checks the other files. A file with our mark for the same app, for example from a package, is not
-// a conflict. For each name that is taken, it returns a [*ConflictError] with the first such path, joined by errors.Join.
+// Conflicts checks whether other files in systemd's unit path (its property UnitPath) have unit names of the set. Such a
+// file is a unit file, a symbolic link (an alias or a mask), or the file of an instance of our template. For each unit name
+// that is taken, Conflicts returns a [*ConflictError] with the first file that has this name. Several errors are joined by
+// errors.Join. A file with our mark for the same app, for example from a package, is not a conflict. In the directory of the
+// store, Conflicts checks only for instances, because Plan checks all other files.
 func (s Store) Conflicts(paths []string, set units.Set) error {
 	taken := map[string]bool{}
 	var errs []error
@@ -33,14 +35,11 @@ func (s Store) Conflicts(paths []string, set units.Set) error {
 	return errors.Join(errs...)
 }
 
-// conflictsIn returns the conflicts in one directory, in the order of the file names.
+// conflictsIn returns the conflicts in one directory, sorted by file name.
 func (s Store) conflictsIn(dirPath string, set units.Set) ([]*ConflictError, error) {
-	entries, err := os.ReadDir(dirPath)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := readDir(dirPath)
 	if err != nil {
-		return nil, pathError("reading", dirPath, err)
+		return nil, err
 	}
 	own := sameDir(dirPath, s.Units)
 	names := set.Units()
@@ -63,8 +62,8 @@ func (s Store) conflictsIn(dirPath string, set units.Set) ([]*ConflictError, err
 	return found, nil
 }
 
-// instanceOf reports whether the unit is an instance of a template among the names. systemd prefers the file of an instance
-// to our template.
+// instanceOf reports whether the unit is an instance of one of the named templates. systemd prefers the file of an instance
+// to the template.
 func instanceOf(unit string, names []string) bool {
 	at := strings.IndexByte(unit, '@')
 	dot := strings.LastIndexByte(unit, '.')
@@ -92,70 +91,41 @@ func sameDir(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// EnableLinks returns the symbolic links by which "systemctl enable" made the units of an app start (NAME.wants/,
-// NAME.requires/), sorted.
-func (s Store) EnableLinks(app units.Name) ([]string, error) {
-	var links []string
-	for _, pattern := range []string{"*.wants", "*.requires"} {
-		// Glob returns an error only for a malformed pattern, and skips directories that it cannot read.
-		dirs, _ := filepath.Glob(filepath.Join(escapeGlob(s.Units), pattern))
-		for _, d := range dirs {
-			entries, err := os.ReadDir(d)
-			if err != nil {
-				return nil, pathError("reading", d, err)
-			}
-			for _, e := range entries {
-				if path := filepath.Join(d, e.Name()); e.Type() == fs.ModeSymlink && s.enables(app, path) {
-					links = append(links, path)
-				}
-			}
-		}
-	}
-	slices.Sort(links)
-	return links, nil
-}
-
-// enables reports whether a symbolic link leads to a unit file of the app. The file need not exist.
-func (s Store) enables(app units.Name, link string) bool {
-	target, err := os.Readlink(link)
+// readOwn reads a file of the app. If the file belongs to another app or to no app, readOwn returns a [*ForeignError].
+func (s Store) readOwn(app units.Name, a area, rel string) ([]byte, attrs, error) {
+	full := filepath.Join(s.areaDir(a), rel)
+	d, err := openDir(s.areaDir(a))
 	if err != nil {
-		return false
+		return nil, attrs{}, err
 	}
-	if !filepath.IsAbs(target) {
-		target = filepath.Join(filepath.Dir(link), target)
+	defer d.close()
+	data, attributes, err := d.read(rel)
+	if e, ok := errors.AsType[*Error](err); ok && !errors.Is(err, fs.ErrNotExist) {
+		err = &ForeignError{Path: full, Err: e.Err}
 	}
-	unit, name := filepath.Base(target), filepath.Base(link)
-	if filepath.Clean(target) != filepath.Join(s.Units, unit) || !ownPath(app, unit) {
-		return false
-	}
-	if name != unit && !(unit == app.Template() && instanceOf(name, []string{unit})) {
-		return false
-	}
-	_, _, err = s.look(app, unitArea, unit)
-	if errors.Is(err, fs.ErrNotExist) {
-		// app-NAME.socket may also belong to another app.
-		return !strings.HasSuffix(unit, ".socket") || unit == string(app)+".socket"
-	}
-	return err == nil
-}
-
-// escapeGlob escapes a directory name, so that it is not used as a pattern.
-func escapeGlob(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
-}
-
-// RemoveLinks removes the links that EnableLinks returns, for an uninstall while systemd is not running. It returns the
-// removed links. After an error, some links may remain, and the caller can call it again.
-func (s Store) RemoveLinks(app units.Name) (removed []string, err error) {
-	links, err := s.EnableLinks(app)
 	if err != nil {
-		return nil, err
+		return nil, attrs{}, err
 	}
-	for _, l := range links {
-		if err := os.Remove(l); err != nil {
-			return removed, pathError("removing", l, err)
-		}
-		removed = append(removed, l)
+	owner := units.Owner(units.File{Path: rel, Data: data})
+	if a == configArea && rel != app.ValuesFile() {
+		owner = sourceOwner(app, data)
 	}
-	return removed, nil
+	if owner != app {
+		// To systemd, an empty file is a mask, like a link to /dev/null.
+		return nil, attrs{}, &ForeignError{Path: full, Owner: owner, Masked: a == unitArea && len(data) == 0}
+	}
+	return data, attributes, nil
+}
+
+// sourceOwner returns the app to which a source belongs. The contents may be invalid, because a user may have edited a file
+// that clusterctl wrote.
+func sourceOwner(app units.Name, data []byte) units.Name {
+	apps, err := config.Decode("", data)
+	switch {
+	case err == nil && len(apps) == 1:
+		return apps[0].Name
+	case err != nil && config.Generated(data):
+		return app
+	}
+	return ""
 }

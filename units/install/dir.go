@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// dir is an open directory. All accesses use it, so no path is resolved twice and no symbolic link leads out of it.
+// dir is an open directory. All accesses to files use the open directory, so no path is resolved twice and no symbolic link
+// leads out of the directory.
 type dir struct {
 	root *os.Root
 	path string
 	step func(format string, args ...any)
 }
 
-// maxFile is the maximum size of a file that is read. Our units are far smaller.
+// maxFile is the maximum size of a file that is read. Units are much smaller.
 const maxFile = 64 << 20
 
 // openDir opens a directory for reading.
@@ -40,12 +41,12 @@ func (s Store) open(name string) (*dir, error) {
 	return d, err
 }
 
-// makeTries is the maximum number of attempts to create a directory. Another command, for another app, may remove it again
+// makeTries is the maximum number of attempts to create a directory. A command for another app may remove the directory
 // while it is empty.
 const makeTries = 100
 
-// ensure creates a directory and missing parents, and opens it. Another command may remove it while it is empty, so callers
-// use [retry].
+// ensure opens a directory, and creates the directory and its parents if they are missing. Callers use [retry], because
+// another command may remove the directory while it is empty.
 func (s Store) ensure(name string, mode fs.FileMode) (*dir, error) {
 	if d, err := s.open(name); !errors.Is(err, fs.ErrNotExist) {
 		return d, err
@@ -56,16 +57,8 @@ func (s Store) ensure(name string, mode fs.FileMode) (*dir, error) {
 		return nil, err
 	}
 	defer p.close()
-	s.step("mkdir %s", name)
-	switch err := p.root.Mkdir(filepath.Base(name), mode); {
-	case errors.Is(err, fs.ErrExist):
-		return s.open(name)
-	case err != nil:
-		return nil, pathError("creating", name, err)
-	}
-	// Chmod sets the mode again, because the umask applies to Mkdir.
-	if err := p.root.Chmod(filepath.Base(name), mode); err != nil {
-		return nil, pathError("creating", name, err)
+	if err := p.mkdir(filepath.Base(name), mode); err != nil {
+		return nil, err
 	}
 	if err := p.sync("."); err != nil {
 		return nil, err
@@ -73,11 +66,11 @@ func (s Store) ensure(name string, mode fs.FileMode) (*dir, error) {
 	return s.open(name)
 }
 
-// retry calls make again if another command removed the directory that make was using.
-func retry(make func() error) error {
+// retry calls attempt again if another command has removed the directory that attempt uses.
+func retry(attempt func() error) error {
 	var err error
 	for range makeTries {
-		if err = make(); !errors.Is(err, fs.ErrNotExist) {
+		if err = attempt(); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -88,76 +81,78 @@ func (d *dir) close() { _ = d.root.Close() }
 
 func (d *dir) join(rel string) string { return filepath.Join(d.path, rel) }
 
-// read returns the contents of a regular file. For anything else, and for a file below a symbolic link, it returns a
-// *ForeignError. It does not block on a FIFO. If the file is replaced while it is opened, it returns an error.
-func (d *dir) read(rel string) ([]byte, attrs, error) {
+// read returns the contents and attributes of a regular file. read returns a [*ForeignError] if the path is not a regular
+// file or leads through a symbolic link. read does not block on a FIFO. If the file is replaced while read opens it, read
+// returns a [*ChangedError].
+func (d *dir) read(rel string) (data []byte, a attrs, err error) {
+	defer func() {
+		switch err.(type) {
+		case nil, *ForeignError, *ChangedError:
+		default:
+			err = pathError("reading", d.join(rel), err)
+		}
+	}()
 	if parent := path.Dir(rel); parent != "." {
 		info, err := d.root.Lstat(parent)
 		if err != nil {
-			return nil, attrs{}, pathError("reading", d.join(rel), err)
+			return nil, a, err
 		}
 		if !info.IsDir() {
-			return nil, attrs{}, d.foreign(parent, info)
+			return nil, a, d.foreign(parent, info)
 		}
 	}
 	before, err := d.root.Lstat(rel)
 	if err != nil {
-		return nil, attrs{}, pathError("reading", d.join(rel), err)
+		return nil, a, err
 	}
 	if !before.Mode().IsRegular() {
-		return nil, attrs{}, d.foreign(rel, before)
+		return nil, a, d.foreign(rel, before)
 	}
 	f, err := d.root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, attrs{}, pathError("reading", d.join(rel), err)
+		return nil, a, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, attrs{}, pathError("reading", d.join(rel), err)
+		return nil, a, err
 	}
 	if !os.SameFile(before, info) {
-		return nil, attrs{}, &ChangedError{Path: d.join(rel)}
+		return nil, a, &ChangedError{Path: d.join(rel)}
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err = io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(data) > maxFile {
 		err = fmt.Errorf("is larger than %d bytes", maxFile)
 	}
-	if err != nil {
-		return nil, attrs{}, pathError("reading", d.join(rel), err)
+	if err == nil {
+		a, err = attrsOf(f, info)
 	}
-	a, err := attrsOf(f, info)
 	if err != nil {
-		return nil, attrs{}, pathError("reading", d.join(rel), err)
+		return nil, a, err
 	}
 	return data, a, nil
 }
 
-// foreign describes a directory entry that is not the expected file.
+// foreign returns an error that describes a directory entry of the wrong type.
 func (d *dir) foreign(rel string, info fs.FileInfo) *ForeignError {
 	e := &ForeignError{Path: d.join(rel)}
 	switch info.Mode().Type() {
 	case fs.ModeSymlink:
 		target, err := d.root.Readlink(rel)
 		e.Masked = err == nil && target == os.DevNull
-		e.What = "a symbolic link to " + target
+		e.Type = "a symbolic link to " + target
 	case fs.ModeDir:
-		e.What = "a directory"
+		e.Type = "a directory"
 	case 0:
-		e.What = "a file where a directory should be"
+		e.Type = "a file where a directory should be"
 	default:
-		e.What = "not a regular file"
+		e.Type = "not a regular file"
 	}
 	return e
 }
 
-// create writes a new file and syncs it. It first removes an existing file of that name, without following symbolic links.
-func (d *dir) create(rel string, data []byte, mode fs.FileMode) error {
-	return d.createWith(rel, data, likeNew(mode))
-}
-
-// createWith is like create, with the attributes of another file.
-func (d *dir) createWith(rel string, data []byte, a attrs) (err error) {
+// create writes a new file and syncs it. create first removes an existing file or symbolic link of that name.
+func (d *dir) create(rel string, data []byte, a attrs) (err error) {
 	if err := d.remove(rel); err != nil {
 		return err
 	}
@@ -174,7 +169,7 @@ func (d *dir) createWith(rel string, data []byte, a attrs) (err error) {
 	d.step("write %s", rel)
 	_, err = f.Write(data)
 	if err == nil {
-		err = a.set(f)
+		err = a.applyTo(f)
 	}
 	if err == nil {
 		d.step("sync %s", rel)
@@ -186,7 +181,7 @@ func (d *dir) createWith(rel string, data []byte, a attrs) (err error) {
 	return nil
 }
 
-// remove removes a file or an empty directory, if it exists.
+// remove removes a file or an empty directory. A missing file is not an error.
 func (d *dir) remove(rel string) error {
 	if _, err := d.root.Lstat(rel); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -198,7 +193,7 @@ func (d *dir) remove(rel string) error {
 	return nil
 }
 
-// removeEmpty removes a directory if it is empty.
+// removeEmpty removes a directory if it is empty, and does nothing otherwise.
 func (d *dir) removeEmpty(rel string) error {
 	info, err := d.root.Lstat(rel)
 	if err != nil || !info.IsDir() {
@@ -213,7 +208,6 @@ func (d *dir) removeEmpty(rel string) error {
 	return pathError("removing", d.join(rel), err)
 }
 
-// removeAll removes a directory with its contents.
 func (d *dir) removeAll(rel string) error {
 	if _, err := d.root.Lstat(rel); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -225,7 +219,6 @@ func (d *dir) removeAll(rel string) error {
 	return nil
 }
 
-// mkdir creates a directory if it does not exist.
 func (d *dir) mkdir(rel string, mode fs.FileMode) error {
 	d.step("mkdir %s", rel)
 	err := d.root.Mkdir(rel, mode)
@@ -236,7 +229,7 @@ func (d *dir) mkdir(rel string, mode fs.FileMode) error {
 		return nil
 	}
 	if err == nil {
-		err = d.root.Chmod(rel, mode)
+		err = d.root.Chmod(rel, mode) // again, because the umask applies to Mkdir
 	}
 	if err != nil {
 		return pathError("creating", d.join(rel), err)
@@ -244,7 +237,7 @@ func (d *dir) mkdir(rel string, mode fs.FileMode) error {
 	return nil
 }
 
-// rename renames a file within the directory. It replaces an existing file.
+// rename renames a file within the directory, and replaces an existing file.
 func (d *dir) rename(from, to string) error {
 	d.step("rename %s %s", from, to)
 	if err := d.root.Rename(from, to); err != nil {
@@ -253,8 +246,9 @@ func (d *dir) rename(from, to string) error {
 	return nil
 }
 
-// place is like rename, but returns an error if the target exists. rename cannot detect that.
-func (d *dir) place(from, to string) error {
+// renameNew renames a file within the directory, and returns a [*ChangedError] if the new name exists. renameNew creates a
+// hard link, because rename(2) does not detect an existing file.
+func (d *dir) renameNew(from, to string) error {
 	d.step("link %s %s", from, to)
 	err := d.root.Link(from, to)
 	switch {
@@ -263,13 +257,14 @@ func (d *dir) place(from, to string) error {
 	case errors.Is(err, fs.ErrExist):
 		return &ChangedError{Path: d.join(to)}
 	}
-	// The file system does not support hard links.
+	// The file system does not support hard links, so rename the file.
 	return d.rename(from, to)
 }
 
-// preserve creates a second name for the file, so that it can be restored later, without disk space and with all its
-// attributes.
-func (d *dir) preserve(rel, as string, data []byte, a attrs) error {
+// keepCopy gives the file a second name, a hard link, so that the file can be restored later. A hard link needs no disk
+// space and keeps all attributes. If the file system does not support hard links, keepCopy writes a copy with the given
+// contents and attributes.
+func (d *dir) keepCopy(rel, as string, data []byte, a attrs) error {
 	if err := d.remove(as); err != nil {
 		return err
 	}
@@ -277,11 +272,12 @@ func (d *dir) preserve(rel, as string, data []byte, a attrs) error {
 	if err := d.root.Link(rel, as); err == nil {
 		return nil
 	}
-	return d.createWith(as, data, a)
+	return d.create(as, data, a)
 }
 
-// touch sets the modification time of a file to now. If systemd has loaded another file since, a restored file must be newer
-// than that one: NeedDaemonReload compares for newer, not for different (core/unit.c, fragment_mtime_newer).
+// touch sets the modification time of a file to now. systemd sets NeedDaemonReload only if the file on disk is newer than
+// the file that it has loaded (core/unit.c, fragment_mtime_newer). So a restored file must be newer than the file that it
+// replaces.
 func (d *dir) touch(rel string, now time.Time) error {
 	d.step("touch %s", rel)
 	if err := d.root.Chtimes(rel, now, now); err != nil {
@@ -290,7 +286,7 @@ func (d *dir) touch(rel string, now time.Time) error {
 	return nil
 }
 
-// sync makes the file names in a directory durable.
+// sync syncs a directory, so that the names of its files are on the disk.
 func (d *dir) sync(rel string) error {
 	d.step("sync %s", rel)
 	f, err := d.root.Open(rel)

@@ -17,7 +17,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// mountTmpfs mounts a tmpfs with the given number of pages at a path, and copies the previous contents to it.
+// mountTmpfs mounts a tmpfs with the given number of pages at a path, and copies the files of the path to it.
 func mountTmpfs(t *testing.T, path string, pages int) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -30,7 +30,7 @@ func mountTmpfs(t *testing.T, path string, pages int) {
 	copyTree(t, path, keep)
 	mode := fs.FileMode(0o755)
 	if strings.HasSuffix(path, storeAt("/").State) {
-		mode = stateMode // the store would restrict a wider mode, and the trees would differ
+		mode = stateMode // otherwise the store would change the mode, and the trees would differ
 	}
 	if err := unix.Mount("tmpfs", path, "tmpfs", 0, fmt.Sprintf("size=%d,mode=%o", pages*os.Getpagesize(), mode)); err != nil {
 		t.Fatal(err)
@@ -46,7 +46,8 @@ func mountTmpfs(t *testing.T, path string, pages int) {
 	}
 }
 
-// fillDisk fills a file system except for the given number of pages. It returns a function that frees the space.
+// fillDisk fills a file system until only the given number of pages is free. fillDisk returns a function that frees the
+// space.
 func fillDisk(t *testing.T, dir string, leave int) (release func()) {
 	t.Helper()
 	path := filepath.Join(dir, "filler")
@@ -77,8 +78,8 @@ func fillDisk(t *testing.T, dir string, leave int) (release func()) {
 	}
 }
 
-// TestFullDisk: if the disk becomes full after any number of pages, there is an error before anything has changed. That
-// applies to the unit directory and to the state.
+// TestFullDisk fills the disk until only a few pages are free. The apply must then fail before it changes a file. The test
+// fills the directory of the units and the state directory.
 func TestFullDisk(t *testing.T) {
 	for _, place := range []string{"etc", "var/lib/clusterctl"} {
 		for _, c := range []struct {
@@ -104,7 +105,7 @@ func TestFullDisk(t *testing.T) {
 						err = tx.Write()
 					}
 					if err == nil {
-						// Rollback and Commit need no disk space.
+						// Fill the disk completely, because Rollback and Commit must work on a full disk.
 						stuffed := filepath.Join(full, "filler2")
 						_ = os.WriteFile(stuffed, make([]byte, 200*os.Getpagesize()), 0o600)
 						if leave%2 == 0 {
@@ -118,20 +119,20 @@ func TestFullDisk(t *testing.T) {
 						_ = os.Remove(stuffed)
 						release()
 						if leave%2 == 0 {
-							same(t, "after the rollback", tree(t, root), before)
+							same(t, "the files after the rollback", tree(t, root), before)
 							continue
 						}
 						checkInstalled(t, s, c.new)
 						break
 					}
 					if !errors.Is(err, syscall.ENOSPC) {
-						t.Fatalf("%d pages: %v", leave, err)
+						t.Fatalf("%d free pages: got %v, want ENOSPC", leave, err)
 					}
 					failed++
 					release()
-					same(t, fmt.Sprintf("%d pages", leave), tree(t, root), before)
+					same(t, fmt.Sprintf("the files after a failure with %d free pages", leave), tree(t, root), before)
 				}
-				t.Logf("failed %d times", failed)
+				t.Logf("the apply failed %d times", failed)
 				if failed == 0 && (place != "etc" || c.name != "uninstall") {
 					t.Error("the disk was never full")
 				}
@@ -140,7 +141,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestReadOnly: a read-only directory is an error, and nothing changes.
+// TestReadOnly checks that an apply on a read-only file system fails and changes nothing.
 func TestReadOnly(t *testing.T) {
 	for _, place := range []string{"etc/systemd/system", "etc/clusterctl", "var/lib/clusterctl"} {
 		t.Run(place, func(t *testing.T) {
@@ -160,9 +161,9 @@ func TestReadOnly(t *testing.T) {
 					err = tx.Write()
 				}
 				if !errors.Is(err, syscall.EROFS) {
-					t.Errorf("%v", err)
+					t.Errorf("got %v, want EROFS", err)
 				}
-				same(t, "afterwards", tree(t, root), before)
+				same(t, "the files after the failed apply", tree(t, root), before)
 			}
 		})
 	}

@@ -8,14 +8,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestExtra: the marks of one app do not affect another app, and after their removal nothing remains.
+// TestExtra checks that the marks of one app do not affect another app, and that the directory of the marks is removed with
+// the last mark.
 func TestExtra(t *testing.T) {
 	s := Store{Run: filepath.Join(t.TempDir(), "run", "clusterctl"), Command: "clusterctl reload shop"}
 	if got, err := s.Extra("shop"); err != nil || got != nil {
-		t.Errorf("without a directory: %v, %v", got, err)
+		t.Errorf("without a directory: got the marks %v, error %v, want none", got, err)
 	}
 	if err := s.UnmarkExtra("shop", 1); err != nil {
-		t.Errorf("removing a mark that does not exist: %v", err)
+		t.Errorf("UnmarkExtra for a missing mark: %v", err)
 	}
 	for _, err := range []error{s.MarkExtra("shop", 10, 9), s.MarkExtra("shop", 9), s.MarkExtra("shop-2", 3)} {
 		if err != nil {
@@ -24,18 +25,18 @@ func TestExtra(t *testing.T) {
 	}
 	got, err := s.Extra("shop")
 	if d := cmp.Diff([]int{9, 10}, got); d != "" || err != nil {
-		t.Errorf("%v, %s", err, d)
+		t.Errorf("error %v, marks (-want +got):\n%s", err, d)
 	}
 	if err := s.UnmarkExtra("shop", 9, 10); err != nil {
 		t.Error(err)
 	}
 	if got, _ := s.Extra("shop-2"); !cmp.Equal(got, []int{3}) {
-		t.Errorf("the other app has %v", got)
+		t.Errorf("the other app: got the marks %v, want 3", got)
 	}
 	if err := s.UnmarkExtra("shop-2", 3); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(s.extraDir()); !os.IsNotExist(err) {
-		t.Errorf("the directory was not removed: %v", err)
+		t.Errorf("the directory of the marks: got %v, want fs.ErrNotExist", err)
 	}
 }

@@ -7,18 +7,18 @@ import (
 	"slices"
 )
 
-// back restores all old files and removes the intent.
-func (w *work) back() error {
+// rollback restores all old files and removes the intent.
+func (w *work) rollback() error {
 	if err := w.restoreAll(); err != nil {
 		return err
 	}
 	return w.store.discard(w.App)
 }
 
-// restoreAll restores all old files. The intent remains, so it can be called again.
+// restoreAll restores all old files. restoreAll keeps the intent, so it can be called again.
 func (w *work) restoreAll() error {
 	if _, err := w.pending.root.Lstat(untouchedFile); errors.Is(err, fs.ErrNotExist) {
-		states, err := w.survey()
+		states, err := w.currentStates()
 		if err != nil {
 			return err
 		}
@@ -41,7 +41,6 @@ func (w *work) restoreAll() error {
 	return w.syncDirs()
 }
 
-// restore restores one old file.
 func (w *work) restore(i intentItem, now state) error {
 	if now == isOld || i.Old == "" && now == isAbsent {
 		return nil
@@ -55,19 +54,10 @@ func (w *work) restore(i intentItem, now state) error {
 	}
 	newName, oldName := i.staged()
 	from := oldName
-	if !w.holds(d, oldName, i.Old) {
-		// The second name was removed when commit began.
+	if !w.isStaged(d, oldName, i.Old) {
+		// commit has already removed the copy of the old file, so write the old contents from the intent.
 		from = newName
-		data, err := i.contents(w.pending, "old")
-		if err != nil {
-			return err
-		}
-		if sub := path.Dir(i.Path); sub != "." {
-			if err := d.mkdir(sub, dirMode); err != nil {
-				return err
-			}
-		}
-		if err := d.createWith(newName, data, i.attrs()); err != nil {
+		if err := w.copyContents(d, i, "old", i.attrs()); err != nil {
 			return err
 		}
 	}
@@ -77,7 +67,7 @@ func (w *work) restore(i intentItem, now state) error {
 	return d.rename(from, i.Path)
 }
 
-// commit removes the intent. The new files remain.
+// commit removes the copies of the old files. The intent becomes a revision or is removed. The new files stay in place.
 func (w *work) commit() error {
 	if err := w.unstage(); err != nil {
 		return err
@@ -96,7 +86,7 @@ func (w *work) commit() error {
 		if err := w.removeEmpty(configArea, "."); err != nil {
 			return err
 		}
-		return w.store.forgetApp(w.App)
+		return w.store.removeState(w.App)
 	}
 	if !w.replaces() {
 		return w.store.discard(w.App)
@@ -104,11 +94,11 @@ func (w *work) commit() error {
 	return w.store.keepRevision(w.App)
 }
 
-// replaces reports whether the old files should become a revision: the app existed before, and its files change.
+// replaces reports whether the old files must become a revision: the app was installed before, and its files change.
 func (w *work) replaces() bool {
 	changed, before := false, false
 	for _, i := range w.Files {
-		// A rollback does not restore secrets, so a change of the list of secrets alone does not become a revision.
+		// A rollback does not restore secrets, so an apply that changes only the list of secrets makes no revision.
 		changed = changed || i.changes() && i.Path != w.App.SecretsDropIn()
 		before = before || i.Area == configArea && i.Old != ""
 	}

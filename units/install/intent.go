@@ -17,10 +17,10 @@ import (
 
 // The state directory of an app contains:
 //
-//	pending/            the intent of an apply in progress; it appears and disappears by rename
-//	pending/untouched   no target has been changed yet
-//	revisions/N/        an earlier intent: the files that it replaced
-//	preparing/, trash*/ to be removed
+//	pending/            the intent of the apply in progress; created and removed by rename
+//	pending/untouched   exists until the first file of the app changes
+//	revisions/N/        the intent of a completed apply, with the old files
+//	preparing/, trash*/ files to be removed
 const (
 	pendingDir    = "pending"
 	preparingDir  = "preparing"
@@ -30,8 +30,8 @@ const (
 	untouchedFile = "untouched"
 )
 
-// Modes of files and directories. Everybody can read units and sources, like the units of the distribution. Only root can
-// read the values of variables, the secrets, and the state, which contains old values.
+// These are the modes of files and directories. Every user can read units and sources. Only root can read secrets, the
+// values of variables, and the state, which contains old values.
 const (
 	fileMode      = 0o644
 	dirMode       = 0o755
@@ -42,50 +42,52 @@ const (
 	secretDirMode = 0o700
 )
 
-// intentVersion is the format of intent.json. It is increased by a change that an older clusterctl cannot process.
-//
-// Version 2 added the values file.
+// intentVersion is the version of the format of intent.json. intentVersion must be increased for a change that older
+// versions of clusterctl cannot process.
 const intentVersion = 2
 
-// intent is an apply that is in progress or, in a revision, was done.
+// intent describes an apply: the apply in progress, or in a revision, a completed apply.
 type intent struct {
-	Version   int          `json:"version"`
-	App       units.Name   `json:"app"`
-	Uninstall bool         `json:"uninstall,omitempty"`
-	Was       Was          `json:"was,omitempty"`
-	Scale     bool         `json:"scale,omitempty"`
-	KeepLogs  bool         `json:"keepLogs,omitempty"`
-	Command   string       `json:"command"`
-	PID       int          `json:"pid"`
-	Since     time.Time    `json:"since"`
-	Files     []intentItem `json:"files"`
-	// Dirs are the directories that did not exist before.
+	Version int        `json:"version"`
+	App     units.Name `json:"app"`
+	// Uninstall, Was, Scale and KeepLogs are the fields of the [Plan].
+	Uninstall bool `json:"uninstall,omitempty"`
+	Was       Was  `json:"was,omitempty"`
+	Scale     bool `json:"scale,omitempty"`
+	KeepLogs  bool `json:"keepLogs,omitempty"`
+	// Command, PID and Since describe the process that began the apply.
+	Command string       `json:"command"`
+	PID     int          `json:"pid"`
+	Since   time.Time    `json:"since"`
+	Files   []intentItem `json:"files"`
+	// Dirs are the directories that did not exist before the apply.
 	Dirs []intentDir `json:"dirs,omitempty"`
 }
 
-// intentDir is a directory of an area. The path "." is the area itself.
+// intentDir is a directory of an area. Path is relative to the area, and a dot means the directory of the area itself.
 type intentDir struct {
 	Area area   `json:"area"`
 	Path string `json:"path"`
 }
 
-// intentItem is one file. Its contents are below old/ and new/.
+// intentItem is one file of an apply. The contents of the file are in the directories old and new of the intent.
 type intentItem struct {
 	Op   string      `json:"op"`
 	Area area        `json:"area"`
 	Path string      `json:"path"`
 	Mode fs.FileMode `json:"mode"`
-	// Owner is the owner of the file that is replaced.
+	// Owner is the owner of the old file, or nil.
 	Owner *fileOwner `json:"owner,omitempty"`
-	// Old and New are the SHA-256 of the contents, or empty if the file does not exist.
+	// Old and New are the SHA-256 of the old and the new contents. Old is empty if the file did not exist before the apply.
+	// New is empty if the apply removes the file.
 	Old string `json:"old,omitempty"`
 	New string `json:"new,omitempty"`
 }
 
-// attrs returns the attributes of the old file.
 func (i intentItem) attrs() attrs { return attrs{mode: i.Mode, owner: i.Owner} }
 
-// newAttrs returns the attributes of the new file. They are the old ones, except that others may not read a values file.
+// newAttrs returns the attributes of the new file. The new file has the attributes of the old one, but other users may not
+// read a file with values of variables.
 func (i intentItem) newAttrs() attrs {
 	a := i.attrs()
 	if units.KindOf(i.Path) == units.KindValues {
@@ -94,20 +96,19 @@ func (i intentItem) newAttrs() attrs {
 	return a
 }
 
-// changes reports whether the file changes.
+// changes reports whether the contents of the file change.
 func (i intentItem) changes() bool { return i.Old != i.New }
 
-// staged returns the names, next to the target, of the files with the new and the old contents. systemd reads neither,
-// because they begin with a dot and do not end in a unit type.
+// staged returns the names of the copies with the new and the old contents, in the directory of the file. systemd ignores
+// both copies, because their names begin with a dot and do not end in a unit type.
 func (i intentItem) staged() (newName, oldName string) {
 	d, base := path.Split(i.Path)
 	return d + "." + base + ".clusterctl-new", d + "." + base + ".clusterctl-old"
 }
 
-// stateDir returns the directory of the state of one app.
 func (s Store) stateDir(app units.Name) string { return filepath.Join(s.State, string(app)) }
 
-// prepare writes the intent with all contents, syncs it, and then renames it to pendingDir.
+// prepare writes the intent with all contents to preparingDir, syncs it, and then renames that directory to pendingDir.
 func (s Store) prepare(state *dir, in intent, changes []Change) error {
 	if err := state.mkdir(preparingDir, stateMode); err != nil {
 		return err
@@ -128,7 +129,7 @@ func (s Store) prepare(state *dir, in intent, changes []Change) error {
 				dirs = append(dirs, d)
 			}
 		}
-		return p.create(rel, data, stateFileMode)
+		return p.create(rel, data, attrs{mode: stateFileMode})
 	}
 	for _, c := range changes {
 		if c.Old != nil {
@@ -145,10 +146,10 @@ func (s Store) prepare(state *dir, in intent, changes []Change) error {
 	if err != nil {
 		return fmt.Errorf("internal error: %w", err)
 	}
-	if err := p.create(untouchedFile, nil, stateFileMode); err != nil {
+	if err := p.create(untouchedFile, nil, attrs{mode: stateFileMode}); err != nil {
 		return err
 	}
-	if err := p.create(intentFile, append(data, '\n'), stateFileMode); err != nil {
+	if err := p.create(intentFile, append(data, '\n'), attrs{mode: stateFileMode}); err != nil {
 		return err
 	}
 	for _, d := range dirs {
@@ -156,7 +157,7 @@ func (s Store) prepare(state *dir, in intent, changes []Change) error {
 			return err
 		}
 	}
-	// Commit must not need disk space, so the directory of the revisions is created now.
+	// Create the directory of the revisions now, because Commit must not need disk space.
 	if err := state.mkdir(revisionsDir, stateMode); err != nil {
 		return err
 	}
@@ -166,7 +167,8 @@ func (s Store) prepare(state *dir, in intent, changes []Change) error {
 	return state.sync(".")
 }
 
-// readIntent reads an intent or a revision. It checks the version first, and that all paths belong to the app.
+// readIntent reads the intent of an apply in progress or of a revision. readIntent checks the version before everything
+// else, and returns an error if a path does not belong to the app.
 func readIntent(d *dir) (intent, error) {
 	data, _, err := d.read(intentFile)
 	if err != nil {
@@ -232,7 +234,7 @@ func (i intentItem) contents(d *dir, side string) ([]byte, error) {
 	return data, nil
 }
 
-// digest returns the SHA-256 by which an intent identifies contents.
+// digest returns the SHA-256 of contents, in hexadecimal.
 func digest(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])

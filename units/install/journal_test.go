@@ -10,14 +10,15 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// withJournal returns a version of the app with a private journal.
+// withJournal returns a version of the app with a private journal of the given size.
 func withJournal(version int, size uint64) units.App {
 	a := app(version)
 	a.Logs = units.Logs{Namespace: true, MaxSize: size}
 	return a
 }
 
-// TestJournalConf: journald's file is written, changed, restored and removed together with the units, in its own directory.
+// TestJournalConf checks that the configuration of the private journal is written, changed, restored and removed together
+// with the units, although it is in another directory.
 func TestJournalConf(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -27,23 +28,23 @@ func TestJournalConf(t *testing.T) {
 	first := withJournal(1, 100<<20)
 	p := planned(t, s, first)
 	if !p.NeedsJournal() {
-		t.Error("NeedsJournal returns false for a new journal")
+		t.Error("NeedsJournal: got false for a new journal, want true")
 	}
 	for _, c := range p.Changes {
 		if (c.Path == conf) == c.Unit() && c.Path != s.ConfigPath("shop") {
-			t.Errorf("%s: unit %v", c.Path, c.Unit())
+			t.Errorf("%s: Unit: got %v, want %v", c.Path, c.Unit(), !c.Unit())
 		}
 	}
 	apply(t, s, first)
 	if got := string(read(t, conf)); !strings.Contains(got, "\nSystemMaxUse=100M\n") {
-		t.Errorf("%s", got)
+		t.Errorf("got the configuration %q, want SystemMaxUse=100M in it", got)
 	}
 	after := tree(t, root)
 
-	// If only a limit changes, systemd need not reload.
+	// If only a limit of the journal changes, systemd need not reload.
 	second := withJournal(1, 200<<20)
 	if p := planned(t, s, second); !p.NeedsJournal() || p.NeedsReload() {
-		t.Errorf("journal %v, reload %v", p.NeedsJournal(), p.NeedsReload())
+		t.Errorf("NeedsJournal: got %v, want true; NeedsReload: got %v, want false", p.NeedsJournal(), p.NeedsReload())
 	}
 	tx, err := s.Begin(planned(t, s, second))
 	if err != nil {
@@ -59,7 +60,7 @@ func TestJournalConf(t *testing.T) {
 	if err := pending.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	same(t, "after a rollback", tree(t, root), after)
+	same(t, "the files after the rollback", tree(t, root), after)
 
 	apply(t, s, second)
 	r, err := s.Revisions("shop")
@@ -67,19 +68,19 @@ func TestJournalConf(t *testing.T) {
 		t.Fatal(r, err)
 	}
 	if data, ok := r[0].Units.Get(units.Name("shop").JournalConf()); !ok || !strings.Contains(string(data), "100M") {
-		t.Errorf("the revision has %q", data)
+		t.Errorf("the configuration in the revision: got %q, want 100M in it", data)
 	}
-	// Without a private journal, the file is removed.
+	// An app without a private journal has no journald configuration.
 	apply(t, s, app(1))
 	if _, err := os.Lstat(conf); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the file is still there: %v", err)
+		t.Errorf("got %v for the configuration, want fs.ErrNotExist", err)
 	}
 	apply(t, s, first)
 	apply(t, s, noApp())
-	same(t, "uninstall leaves nothing", tree(t, root), before)
+	same(t, "the files after the uninstall", tree(t, root), before)
 }
 
-// TestJournalConfForeign: a file of somebody else with this name is an error and stays unchanged.
+// TestJournalConfForeign checks that a file of the administrator at the path of the configuration is an error.
 func TestJournalConfForeign(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -88,12 +89,12 @@ func TestJournalConfForeign(t *testing.T) {
 	_, err := s.Plan("shop", set, source)
 	var foreign *ForeignError
 	if !errors.As(err, &foreign) || !strings.HasSuffix(foreign.Path, "/etc/systemd/journald@clusterctl-shop.conf") {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want a ForeignError for the configuration", err)
 	}
-	// An app without a private journal ignores the file.
+	// An app without a private journal can be installed beside this file.
 	apply(t, s, app(1))
 	s.Journal = ""
 	if _, err := s.Plan("shop", set, source); err == nil {
-		t.Error("Plan accepts a private journal without a directory for its file")
+		t.Error("Plan without a directory for the configuration: got no error, want one")
 	}
 }

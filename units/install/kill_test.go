@@ -21,7 +21,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestMain runs a helper if the environment says so, because only a separate process can be killed.
+// TestMain runs a helper if the environment contains the name of a helper. Tests start helpers as separate processes,
+// because a test cannot kill its own process.
 func TestMain(m *testing.M) {
 	if role := os.Getenv("CLUSTERCTL_INSTALL_HELPER"); role != "" {
 		os.Exit(helper(role, os.Args[1:]))
@@ -29,25 +30,26 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// panicTB implements tb for helpers.
+// panicTB implements tb in a helper process, which has no testing.T.
 type panicTB struct{}
 
 func (panicTB) Helper()                           {}
 func (panicTB) Fatal(args ...any)                 { panic(fmt.Sprint(args...)) }
 func (panicTB) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 
-// helper is the main function of a helper process.
+// helper is the main function of a helper process. helper returns the exit status.
 func helper(role string, args []string) int {
 	s := storeAt(args[0])
 	switch role {
 	case "step":
-		// Arguments: root, scenario, step. Do the apply of the scenario, and kill this process at the step.
+		// The arguments are the root directory of the store, a scenario and the number of a step. Do the apply of the
+		// scenario, and kill this process at this step.
 		n, _ := strconv.Atoi(args[2])
 		s.fault = countdown(n, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} })
 		c := scenarios()[args[1]]
 		apply(panicTB{}, s, c.new)
 	case "loop":
-		// Arguments: root. Do one apply after another, until the process is killed.
+		// The argument is the root directory of the store. Do one apply after another until the process is killed.
 		fmt.Println("ready")
 		for v := 1; ; v++ {
 			l, err := s.Lock(context.Background(), "shop", nil)
@@ -73,7 +75,7 @@ func helper(role string, args []string) int {
 	return 0
 }
 
-// countdown returns a function that calls end on its n-th call, counted from 1.
+// countdown returns a function whose n-th call calls end.
 func countdown(n int, end func()) func(string) {
 	return func(string) {
 		if n--; n == 0 {
@@ -82,7 +84,7 @@ func countdown(n int, end func()) func(string) {
 	}
 }
 
-// startHelper starts a helper process, and returns its standard output.
+// startHelper starts a helper process. startHelper returns the process and a reader of its standard output.
 func startHelper(t *testing.T, role string, args ...string) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
@@ -116,10 +118,10 @@ func scenarios() map[string]scenario {
 	}
 }
 
-// scenarioNames returns the names of the scenarios in a fixed order.
+// scenarioNames returns the names of the scenarios in the same order at each call.
 func scenarioNames() []string { return []string{"install", "update", "grow", "scale", "uninstall"} }
 
-// killTest is a scenario with the trees before and after its apply.
+// killTest is a scenario, a root to which it applies, and the trees of the root before and after the apply.
 type killTest struct {
 	scenario
 	root, before, after string
@@ -130,7 +132,7 @@ func newKillTest(t *testing.T, name string) killTest {
 	g := killTest{scenario: scenarios()[name], root: newRoot(t)}
 	s := storeAt(g.root)
 	if g.old.Command != nil {
-		// Make a revision first: the uninstall must remove it, and the rollback must keep it.
+		// First make a revision, which an uninstall must remove and a rollback must keep.
 		apply(t, s, app(5))
 		apply(t, s, g.old)
 	}
@@ -138,7 +140,7 @@ func newKillTest(t *testing.T, name string) killTest {
 	return g
 }
 
-// run does the apply of the scenario in this process, and returns the number of its steps.
+// run does the apply of the scenario in a copy of the root, without a kill. run returns the number of steps.
 func (g *killTest) run(t *testing.T) (steps int) {
 	t.Helper()
 	root := t.TempDir()
@@ -150,14 +152,14 @@ func (g *killTest) run(t *testing.T) (steps int) {
 	return steps
 }
 
-// recover completes or rolls back a pending apply. It returns the tree that must be the result, or "" if no apply is
+// repair completes or rolls back a pending apply. repair returns the tree that the root must then have, or "" if no apply is
 // pending.
-func (g *killTest) recover(t tb, s Store, forward bool) (want string) {
+func (g *killTest) repair(t tb, s Store, forward bool) (want string) {
 	t.Helper()
-	// Lock without a fault: the panic that simulates a kill would not release the lock.
-	unharmed := s
-	unharmed.fault = nil
-	l, err := unharmed.Lock(context.Background(), "shop", nil)
+	// The simulated kill is a panic, which does not release a lock. So take the lock with a store without a fault.
+	withoutFault := s
+	withoutFault.fault = nil
+	l, err := withoutFault.Lock(context.Background(), "shop", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +187,7 @@ func (g *killTest) recover(t tb, s Store, forward bool) (want string) {
 	return g.after
 }
 
-// check compares a tree with the wanted one. If want is empty, the tree must be the one before or the one after the apply.
+// check compares the tree of a root with want. If want is empty, the tree must be the tree before or after the apply.
 func (g *killTest) check(t tb, what, root, want string) {
 	t.Helper()
 	got := tree(t, root)
@@ -198,26 +200,26 @@ func (g *killTest) check(t tb, what, root, want string) {
 	same(t, what, got, want)
 }
 
-// TestKillAtEveryStep kills an apply at each of its steps. Afterwards, a repair must restore exactly the old files or
-// complete exactly the new ones.
+// TestKillAtEveryStep kills an apply at each of its steps. A rollback must then restore all old files, and a RollForward
+// must write all new files.
 func TestKillAtEveryStep(t *testing.T) {
 	for _, name := range scenarioNames() {
 		t.Run(name, func(t *testing.T) {
 			g := newKillTest(t, name)
 			steps := g.run(t)
 			if steps < 20 {
-				t.Fatalf("only %d steps", steps)
+				t.Fatalf("got %d steps, want at least 20", steps)
 			}
 			for n := 1; n <= steps; n++ {
 				root := newCopy(t, g.root)
 				cmd, _ := startHelper(t, "step", root, name, strconv.Itoa(n))
 				err := cmd.Wait()
 				if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-					t.Fatalf("step %d: %v", n, err)
+					t.Fatalf("step %d: got %v, want an end by SIGKILL", n, err)
 				}
 				forward := newCopy(t, root)
 				for _, to := range []string{root, forward} {
-					want := g.recover(t, storeAt(to), to == forward)
+					want := g.repair(t, storeAt(to), to == forward)
 					g.check(t, fmt.Sprintf("step %d of %d, forward %v", n, steps, to == forward), to, want)
 					if err := os.RemoveAll(to); err != nil {
 						t.Fatal(err)
@@ -229,7 +231,7 @@ func TestKillAtEveryStep(t *testing.T) {
 	}
 }
 
-// newCopy returns a copy of a root. It is removed when the test ends.
+// newCopy returns a copy of a root. The end of the test removes the copy.
 func newCopy(t *testing.T, from string) string {
 	t.Helper()
 	to, err := os.MkdirTemp(memory(), "clusterctl-install-")
@@ -241,11 +243,11 @@ func newCopy(t *testing.T, from string) string {
 	return to
 }
 
-// killed is a panic that replaces SIGKILL in tests that need thousands of kills. After it, the package does nothing except
-// close files.
+// killed is the value of a panic that simulates SIGKILL, in tests that need thousands of kills. After the panic, the package
+// only closes files.
 type killed struct{}
 
-// killAtStep runs f and stops it at its n-th step. It returns false if f ended before.
+// killAtStep runs f and ends it at its n-th step. killAtStep returns false if f has fewer steps.
 func killAtStep(s *Store, n int, f func()) (ended bool) {
 	defer func() {
 		s.fault = nil
@@ -261,8 +263,8 @@ func killAtStep(s *Store, n int, f func()) (ended bool) {
 	return false
 }
 
-// TestKillTheRepair kills an apply at many of its steps, then kills the repair at many of its steps, and repairs again, in
-// the same or the other direction.
+// TestKillTheRepair kills an apply at many of its steps, and then kills its repair at many of its steps. A second repair, in
+// the same or the other direction, must succeed.
 func TestKillTheRepair(t *testing.T) {
 	for _, name := range scenarioNames() {
 		t.Run(name, func(t *testing.T) {
@@ -272,16 +274,16 @@ func TestKillTheRepair(t *testing.T) {
 				base := newCopy(t, g.root)
 				s := storeAt(base)
 				if !killAtStep(&s, n, func() { apply(t, s, g.new) }) {
-					t.Fatalf("step %d was not reached", n)
+					t.Fatalf("the apply has fewer than %d steps", n)
 				}
 				for m := 1 + n%7; ; m += 7 {
 					reached := false
 					for mode := range 4 {
 						root := newCopy(t, base)
 						s := storeAt(root)
-						ended := killAtStep(&s, m, func() { g.recover(t, s, mode&1 != 0) })
+						ended := killAtStep(&s, m, func() { g.repair(t, s, mode&1 != 0) })
 						reached = reached || ended
-						want := g.recover(t, s, mode&2 != 0)
+						want := g.repair(t, s, mode&2 != 0)
 						g.check(t, fmt.Sprintf("apply killed at %d, repair at %d, mode %d", n, m, mode), root, want)
 						_ = os.RemoveAll(root)
 					}
@@ -295,11 +297,11 @@ func TestKillTheRepair(t *testing.T) {
 	}
 }
 
-// TestKillAtRandom kills a process that does one apply after another at random moments. Each repair must result in one
-// complete version.
+// TestKillAtRandom runs a process that does one apply after another, and kills it at a random moment. After each repair, the
+// files of exactly one version must be on disk.
 func TestKillAtRandom(t *testing.T) {
-	// On a busy machine, a process may be killed before it has done anything. So the test goes on after minKills until
-	// wantIntents kills have left an intent, but stops after maxKills.
+	// On a busy machine, many kills happen before the process begins an apply. The number of kills is at least minKills and
+	// at most maxKills. The test ends when wantIntents kills have left an intent.
 	const minKills, wantIntents, maxKills = 200, 10, 2000
 	root := newRoot(t)
 	clean := tree(t, root)
@@ -309,8 +311,7 @@ func TestKillAtRandom(t *testing.T) {
 		if _, err := out.ReadString('\n'); err != nil {
 			t.Fatal(err)
 		}
-		// The sleep does not wait for anything, it selects the random moment. It is long enough for several applies, even on
-		// a slow machine.
+		// This sleep only selects the random moment of the kill. Several applies fit in 40 ms, even on a slow machine.
 		time.Sleep(time.Duration(rand.IntN(40_000)) * time.Microsecond)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -341,7 +342,7 @@ func TestKillAtRandom(t *testing.T) {
 		if a, err := s.Load("shop"); err == nil {
 			checkInstalled(t, s, a)
 		} else {
-			same(t, "no app", tree(t, root), clean)
+			same(t, "the files without the app", tree(t, root), clean)
 		}
 		if _, err := s.Revisions("shop"); err != nil {
 			t.Fatal(err)
@@ -352,12 +353,12 @@ func TestKillAtRandom(t *testing.T) {
 	}
 	t.Logf("%d of %d kills left an intent", found, n)
 	if found < wantIntents {
-		t.Errorf("only %d of %d kills left an intent, so most kills did not interrupt an apply", found, n)
+		t.Errorf("got %d intents from %d kills, want at least %d", found, n, wantIntents)
 	}
 }
 
-// TestSequences: after any sequence of applies, of which some are rolled back or killed, the disk contains the files of the
-// last successful apply, and the administrator's files are unchanged.
+// TestSequences does random sequences of applies, some of which are rolled back or killed. The disk must then contain the
+// files of the last successful apply, and the administrator's files must be unchanged.
 func TestSequences(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		root, err := os.MkdirTemp(memory(), "clusterctl-install-")
@@ -374,11 +375,11 @@ func TestSequences(t *testing.T) {
 			if v := rapid.IntRange(0, 6).Draw(rt, "version"); v > 0 {
 				next = app(v)
 			}
-			switch rapid.SampledFrom([]string{"apply", "take back", "back", "forward"}).Draw(rt, "end") {
+			switch rapid.SampledFrom([]string{"apply", "roll back", "kill and repair"}).Draw(rt, "end") {
 			case "apply":
 				apply(rt, s, next)
 				current = next
-			case "take back":
+			case "roll back":
 				tx, err := s.Begin(planned(rt, s, next))
 				if err != nil {
 					rt.Fatal(err)
@@ -386,18 +387,18 @@ func TestSequences(t *testing.T) {
 				if err := errors.Join(tx.Write(), tx.Rollback()); err != nil {
 					rt.Fatal(err)
 				}
-			case "back", "forward":
+			case "kill and repair":
 				current = killAndRepair(rt, s, current, next)
 			}
 			checkInstalled(rt, s, current)
 			if current.Command == nil && !strings.Contains(tree(rt, root), "revisions") {
-				same(rt, "without the app", tree(rt, root), clean)
+				same(rt, "the files without the app", tree(rt, root), clean)
 			}
 		}
 	})
 }
 
-// killAndRepair kills an apply, repairs it, and returns the app that must be installed then.
+// killAndRepair kills an apply and repairs it. killAndRepair returns the app that must then be installed.
 func killAndRepair(t *rapid.T, s Store, current, next units.App) units.App {
 	if !killAtStep(&s, rapid.IntRange(1, 120).Draw(t, "step"), func() { apply(t, s, next) }) {
 		return next

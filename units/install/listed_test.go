@@ -9,14 +9,15 @@ import (
 	"testing"
 )
 
-// TestListed: Listed reads the number of instances from the drop-in. Without a drop-in, it returns an error with a hint.
+// TestListed checks that Listed reads the number of instances from the drop-in. Without a drop-in, Listed returns an error
+// with a hint.
 func TestListed(t *testing.T) {
 	dir := t.TempDir()
 	s := Store{Units: filepath.Join(dir, "units"), Config: filepath.Join(dir, "config"), Packages: filepath.Join(dir, "packages")}
 	_, err := s.Listed("web")
 	var missing *InstanceListError
 	if !errors.As(err, &missing) || !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(missing.Hint(), "sudo clusterctl uninstall web") {
-		t.Errorf("%v", err)
+		t.Errorf("without a drop-in: got %v, want an InstanceListError with a hint", err)
 	}
 	path := filepath.Join(s.Units, "web.service.d", "50-instances.conf")
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -27,7 +28,7 @@ func TestListed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n, err := s.Listed("web"); n != want || (err == nil) != (want > 0) {
-			t.Errorf("%q: %d, %v", text, n, err)
+			t.Errorf("%q: got %d, error %v, want %d", text, n, err, want)
 		}
 	}
 }

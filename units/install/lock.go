@@ -16,23 +16,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Owner is the process that holds a lock. All fields are zero if the process has taken the lock only just now.
+// Owner is the process that holds a lock. All fields are zero if the process has not written them yet.
 type Owner struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"`
 	Since   time.Time `json:"since"`
 }
 
-// Lock is the lock of one app. It is released when the process ends, at the latest.
+// Lock is the lock of one app. When the process ends, the kernel releases the lock.
 type Lock struct {
 	store Store
 	app   units.Name
 	file  *os.File
 }
 
-// Lock takes the lock of an app. If another process holds it, Lock calls onWait once with the owner, and waits until the
-// lock is free or ctx is done. Then it removes useless files of commands that were killed; an intent remains, for Pending.
-// After an error, the lock is not held. If the process lacks permission, the error is fs.ErrPermission.
+// Lock takes the lock of an app. If another process holds the lock, Lock calls onWait once with the owner, and waits until
+// the lock is free or ctx ends. Lock then removes files that killed commands left, except an intent, which [Store.Pending]
+// needs. After an error, the lock is not held. Without permission, the error is fs.ErrPermission.
 func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*Lock, error) {
 	if _, err := units.ParseName(string(app)); err != nil {
 		return nil, err
@@ -43,8 +43,8 @@ func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*L
 		if err != nil {
 			return nil, err
 		}
-		err = tryFlock(f)
-		if errors.Is(err, errLocked) {
+		err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
+		if errors.Is(err, unix.EWOULDBLOCK) {
 			if !waited && onWait != nil {
 				onWait(readOwner(f))
 			}
@@ -56,28 +56,28 @@ func (s Store) Lock(ctx context.Context, app units.Name, onWait func(Owner)) (*L
 			_ = f.Close()
 			return nil, pathError("locking", f.Name(), err)
 		}
-		// If the previous holder has removed the file, another process can create and lock a new file. Then both processes
-		// would hold the lock.
+		// The previous holder may have removed the lock file. Another process can then create and lock a new file, and both
+		// processes would hold a lock.
 		if !s.isCurrent(app, f) {
 			_ = f.Close()
 			continue
 		}
 		l := &Lock{store: s, app: app, file: f}
-		// Ignore the error: writing the owner needs disk space, but an app must be stoppable even if /run is full.
-		_ = l.sign()
-		// Ignore the error: the next Begin calls sweep again and returns its error.
-		_ = s.sweep(app)
-		// A probe that was killed may have left this file.
+		l.sign()
+		// Ignore the error, because the next Begin calls removeLeftovers again and returns the error.
+		_ = s.removeLeftovers(app)
+		// Remove the values file of a killed probe.
 		_ = s.RemoveProbeValues(app)
 		return l, nil
 	}
 }
 
 // waitFlock waits for the lock in a goroutine, because flock(2) cannot be interrupted. If ctx ends first, the goroutine
-// continues until it gets the lock, and then releases it immediately. After an error, the file is closed or will be.
+// continues until it gets the lock, and then releases the lock immediately. If waitFlock returns an error, the file is
+// closed, either by waitFlock or later by the goroutine.
 func waitFlock(ctx context.Context, f *os.File) error {
 	got := make(chan error, 1)
-	go func() { got <- flock(f) }()
+	go func() { got <- flock(f, unix.LOCK_EX) }()
 	select {
 	case err := <-got:
 		if err != nil {
@@ -94,8 +94,8 @@ func waitFlock(ctx context.Context, f *os.File) error {
 	}
 }
 
-// openLock opens the lock file without following a symbolic link. It creates the file and its directory if they do not
-// exist.
+// openLock opens the lock file. openLock creates the file and its directory if they are missing, and does not follow a
+// symbolic link.
 func (s Store) openLock(app units.Name) (*os.File, error) {
 	var f *os.File
 	err := retry(func() error {
@@ -116,7 +116,7 @@ func (s Store) openLock(app units.Name) (*os.File, error) {
 	return f, err
 }
 
-// isCurrent reports whether the lock file still exists and is the open file.
+// isCurrent reports whether the path of the lock file still leads to the open file.
 func (s Store) isCurrent(app units.Name, f *os.File) bool {
 	opened, err := f.Stat()
 	if err != nil {
@@ -126,23 +126,17 @@ func (s Store) isCurrent(app units.Name, f *os.File) bool {
 	return err == nil && os.SameFile(opened, current)
 }
 
-// sign writes the owner to the lock file, for commands that wait.
-func (l *Lock) sign() error {
+// sign writes the owner to the lock file, for other commands that wait. sign ignores errors, because writing needs disk
+// space, and an app must be stoppable even if /run is full.
+func (l *Lock) sign() {
 	data, err := json.Marshal(Owner{PID: os.Getpid(), Command: l.store.Command, Since: l.store.now().UTC()})
-	if err != nil {
-		return err
+	if err == nil && l.file.Truncate(0) == nil {
+		_, _ = l.file.WriteAt(append(data, '\n'), 0)
 	}
-	if err := l.file.Truncate(0); err != nil {
-		return pathError("locking", l.file.Name(), err)
-	}
-	if _, err := l.file.WriteAt(append(data, '\n'), 0); err != nil {
-		return pathError("locking", l.file.Name(), err)
-	}
-	return nil
 }
 
-// readOwner reads the owner from the lock file. It returns a zero Owner for incomplete contents, because the holder writes
-// the file after it has taken the lock.
+// readOwner reads the owner from the lock file. The holder writes the file only after it has taken the lock, so for
+// incomplete contents, readOwner returns a zero Owner.
 func readOwner(f *os.File) Owner {
 	const most = 1 << 20
 	data, err := io.ReadAll(io.NewSectionReader(f, 0, most))
@@ -153,14 +147,14 @@ func readOwner(f *os.File) Owner {
 	return o
 }
 
-// Unlock releases the lock. A second call does nothing. The lock is free even after an error.
+// Unlock releases the lock, even if it returns an error. A second call does nothing.
 func (l *Lock) Unlock() error {
 	if l.file == nil {
 		return nil
 	}
 	f := l.file
 	l.file = nil
-	// Remove the owner, because the next holder writes its own only after it has taken the lock.
+	// Remove the owner, because the next holder writes its own data only after it has taken the lock.
 	_ = f.Truncate(0)
 	if err := f.Close(); err != nil {
 		return pathError("unlocking", f.Name(), err)
@@ -168,8 +162,8 @@ func (l *Lock) Unlock() error {
 	return nil
 }
 
-// Remove releases the lock and removes its file, for an app that is no longer installed. A process that waits for the lock
-// gets it. After an error, the lock is free, but the file may still exist.
+// Remove releases the lock and removes its file, for an app that is no longer installed. A waiting process then gets the
+// lock. After an error, the lock is free, but the file may still exist.
 func (l *Lock) Remove() error {
 	if l.file == nil {
 		return nil
@@ -182,24 +176,17 @@ func (l *Lock) Remove() error {
 		return errors.Join(err, l.Unlock())
 	}
 	defer d.close()
-	// Remove the name while the lock is held, so that the removed file is the locked one.
+	// Remove the file while the lock is held. After the release, the path could lead to a file that another process has
+	// created and locked.
 	err = d.remove(string(l.app) + contract.LockSuffix)
 	return errors.Join(err, l.Unlock(), l.store.removeEmptyBase(l.store.Run, dirMode))
 }
 
-// errLocked means that another process holds the lock.
-const errLocked = unix.EWOULDBLOCK
-
-// tryFlock takes the lock if it is free.
-func tryFlock(f *os.File) error { return flockWith(f, unix.LOCK_EX|unix.LOCK_NB) }
-
-// flock waits for the lock. The lock belongs to the open file, so it ends when the last descriptor of the file is closed, at
-// the latest when the process ends.
-func flock(f *os.File) error { return flockWith(f, unix.LOCK_EX) }
-
-func flockWith(f *os.File, how int) error {
+// flock takes the lock. Without unix.LOCK_NB in the flags, flock waits until the lock is free. The lock belongs to the open
+// file. The kernel releases the lock when the last file descriptor is closed, at the latest when the process ends.
+func flock(f *os.File, flags int) error {
 	for {
-		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+		if err := unix.Flock(int(f.Fd()), flags); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-// holdLock is a helper that takes the lock and holds it until its standard input ends.
+// holdLock is the helper that takes the lock and holds it until its standard input ends.
 func holdLock(s Store) int {
 	s.Command = "clusterctl scale shop 4"
 	if _, err := s.Lock(context.Background(), "shop", nil); err != nil {
@@ -29,8 +29,8 @@ func holdLock(s Store) int {
 	return 0
 }
 
-// countUp is a helper that increments a number in a file 50 times, each time under the lock. It removes the lock file every
-// other time.
+// countUp is the helper that increments a number in a file 50 times. countUp holds the lock during each increment, and
+// removes the lock file after every second one.
 func countUp(s Store, path string) int {
 	for i := range 50 {
 		l, err := s.Lock(context.Background(), "shop", nil)
@@ -57,7 +57,7 @@ func countUp(s Store, path string) int {
 	return 0
 }
 
-// asUser is a helper that does not run as root.
+// asUser is the helper that calls the store as a user other than root.
 func asUser(s Store) int {
 	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(65534), syscall.Setuid(65534)); err != nil {
 		panic(err)
@@ -73,7 +73,7 @@ func asUser(s Store) int {
 	return 0
 }
 
-// hold starts a helper that holds the lock.
+// hold starts the helper holdLock. hold returns when the helper holds the lock.
 func hold(t *testing.T, root string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], root)
@@ -95,12 +95,13 @@ func hold(t *testing.T, root string) *exec.Cmd {
 		_ = cmd.Wait()
 	})
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "held\n" {
-		t.Fatalf("%q, %v", line, err)
+		t.Fatalf("the first line of the helper: got %q, error %v, want held", line, err)
 	}
 	return cmd
 }
 
-// TestLockWaits: a second command learns who holds the lock, and gets the lock when that process is killed.
+// TestLockWaits checks that a process that waits for the lock receives the owner of the lock, and gets the lock when the
+// owner is killed.
 func TestLockWaits(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -118,15 +119,15 @@ func TestLockWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	if calls != 1 || owner.PID != cmd.Process.Pid || owner.Command != "clusterctl scale shop 4" || !owner.Since.Equal(s.now()) {
-		t.Errorf("%d calls, owner %+v, but the pid is %d", calls, owner, cmd.Process.Pid)
+		t.Errorf("got %d calls of onWait with the owner %+v, want 1 call with PID %d", calls, owner, cmd.Process.Pid)
 	}
 	// Each app has its own lock.
-	other, err := s.Lock(t.Context(), "mailer", func(Owner) { t.Error("waited") })
+	other, err := s.Lock(t.Context(), "mailer", func(Owner) { t.Error("Lock waits for the lock of another app") })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(filepath.Join(s.Run, "shop.lock")); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info.Mode(), err)
+		t.Errorf("the lock file: got the mode %v, error %v, want 600", info.Mode(), err)
 	}
 	for range 2 {
 		if err := errors.Join(l.Unlock(), other.Remove()); err != nil {
@@ -134,11 +135,11 @@ func TestLockWaits(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(s.Run, "mailer.lock")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the lock file was not removed: %v", err)
+		t.Errorf("the lock file after Remove: got %v, want fs.ErrNotExist", err)
 	}
 }
 
-// TestLockCanceled: after a canceled wait, the lock is not held, even if it becomes free later.
+// TestLockCanceled checks that a canceled wait does not hold the lock, even if the lock becomes free after the cancellation.
 func TestLockCanceled(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -149,12 +150,12 @@ func TestLockCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err = s.Lock(ctx, "shop", func(Owner) { cancel() })
 	if !errors.Is(err, context.Canceled) {
-		t.Fatalf("%v", err)
+		t.Fatalf("got %v, want context.Canceled", err)
 	}
 	if err := first.Unlock(); err != nil {
 		t.Fatal(err)
 	}
-	// The goroutine of the canceled wait may get the lock first. Then it releases the lock immediately.
+	// The goroutine of the canceled wait may get the lock first, but then releases the lock immediately.
 	l, err := s.Lock(t.Context(), "shop", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -163,11 +164,12 @@ func TestLockCanceled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(s.Run); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the directory of the locks was not removed: %v", err)
+		t.Errorf("the directory of the locks after Remove: got %v, want fs.ErrNotExist", err)
 	}
 }
 
-// TestLockExcludes: only one process holds the lock at a time, even while other processes remove and create its file.
+// TestLockExcludes checks that only one process holds the lock at any time, even while processes remove and create the lock
+// file.
 func TestLockExcludes(t *testing.T) {
 	root := newRoot(t)
 	path := filepath.Join(root, "number")
@@ -184,7 +186,7 @@ func TestLockExcludes(t *testing.T) {
 		}
 	}
 	if got := string(read(t, path)); got != strconv.Itoa(processes*50) {
-		t.Errorf("counted to %s, not %d", got, processes*50)
+		t.Errorf("got the number %s, want %d", got, processes*50)
 	}
 }
 
@@ -203,18 +205,18 @@ func TestLockRefusesLinks(t *testing.T) {
 		}
 		_, err := s.Lock(t.Context(), "shop", nil)
 		if foreign, ok := errors.AsType[*ForeignError](err); !ok || foreign.Path != link {
-			t.Errorf("%s: %v", target, err)
+			t.Errorf("link to %s: got %v, want a ForeignError", target, err)
 		}
 		if err := os.Remove(link); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got := string(read(t, victim)); got != "precious" {
-		t.Errorf("the victim is %q", got)
+		t.Errorf("the target of the link: got %q, want \"precious\"", got)
 	}
 }
 
-// TestNotRoot: without root, all changes fail with fs.ErrPermission, and Load works.
+// TestNotRoot checks that a user other than root gets fs.ErrPermission for all changes, and can load the app.
 func TestNotRoot(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Fatal("this test requires root, because it changes to another user: sudo make test")

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestPackaged: an app of a Debian package can be loaded, but not changed. An app in Store.Config with the same name has
-// precedence.
+// TestPackaged checks that an app of a Debian package can be loaded, but not changed. A source with the same name in
+// Store.Config has precedence.
 func TestPackaged(t *testing.T) {
 	dir := t.TempDir()
 	s := Store{
@@ -28,11 +28,11 @@ func TestPackaged(t *testing.T) {
 		}
 	}
 	if apps, err := s.Apps(); err != nil || len(apps) > 0 {
-		t.Fatalf("%q, %v", apps, err)
+		t.Fatalf("Apps: got %q, error %v, want none", apps, err)
 	}
-	write(dir+"/packages/shop/clusterctl.yaml", "unpacked, but not the current release")
+	write(dir+"/packages/shop/clusterctl.yaml", "name: shop\n")
 	if apps, err := s.Apps(); err != nil || len(apps) > 0 {
-		t.Errorf("Apps returns an app that is not configured yet: %q, %v", apps, err)
+		t.Errorf("Apps before the package is configured: got %q, error %v, want none", apps, err)
 	}
 	release := func(top, program string) {
 		t.Helper()
@@ -44,33 +44,33 @@ func TestPackaged(t *testing.T) {
 	}
 	release(dir+"/opt", "/zero")
 	if a, err := s.Load("shop"); err != nil || a.Command[0] != "/zero" {
-		t.Errorf("the app of a former package: %+v, %v", a, err)
+		t.Errorf("Load: got %+v, error %v, want the program /zero of a package of an earlier clusterctl", a, err)
 	}
 	release(dir+"/opt/own", "/one")
 	write(dir+"/config/alpha.yaml", "name: alpha\ncommand: [/a]\n")
 	if apps, err := s.Apps(); err != nil || !slices.Equal(apps, []units.Name{"alpha", "shop"}) {
-		t.Errorf("%q, %v", apps, err)
+		t.Errorf("Apps: got %q, error %v, want alpha and shop", apps, err)
 	}
 	a, err := s.Load("shop")
 	if err != nil || a.Command[0] != "/one" || !s.Packaged("shop") || s.Packaged("alpha") {
-		t.Errorf("%+v, %v", a, err)
+		t.Errorf("Load: got %+v, error %v, want the program /one of a package", a, err)
 	}
 	if got := s.UnitPath("shop", "shop.service.d/50-instances.conf"); got != dir+
 		"/opt/own/shop/current/units/shop.service.d/50-instances.conf" {
-		t.Errorf("the path of the instance list is %s", got)
+		t.Errorf("the path of the instance list: got %s, want it in the current release", got)
 	}
 	if got := s.UnitPath("alpha", "alpha.service"); got != dir+"/units/alpha.service" {
-		t.Errorf("the path of a unit that is not packaged is %s", got)
+		t.Errorf("the path of a unit that is not packaged: got %s, want it in %s", got, s.Units)
 	}
 	var packaged *PackagedError
 	if _, err := s.Plan("shop", nil, nil); !errors.As(err, &packaged) || packaged.Hint() == "" {
-		t.Errorf("a plan for a packaged app: %v", err)
+		t.Errorf("Plan for a packaged app: got %v, want a PackagedError with a hint", err)
 	}
 	write(dir+"/config/shop.yaml", "name: shop\ncommand: [/ours]\n")
 	if a, err := s.Load("shop"); err != nil || a.Command[0] != "/ours" {
-		t.Errorf("%+v, %v", a, err)
+		t.Errorf("Load: got %+v, error %v, want the program /ours", a, err)
 	}
 	if apps, err := s.Apps(); err != nil || len(apps) != 2 {
-		t.Errorf("%q, %v", apps, err)
+		t.Errorf("Apps: got %q, error %v, want two apps", apps, err)
 	}
 }

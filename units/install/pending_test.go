@@ -4,7 +4,7 @@ package install
 
 import "testing"
 
-// TestPendingFlags: Pending returns the flags Scale and KeepLogs of the killed command.
+// TestPendingFlags checks that Pending returns Scale and KeepLogs of the plan of the killed command.
 func TestPendingFlags(t *testing.T) {
 	for _, scale := range []bool{true, false} {
 		s := storeAt(newRoot(t))
@@ -16,7 +16,7 @@ func TestPendingFlags(t *testing.T) {
 		}
 		got, found, err := s.Pending(p.App)
 		if err != nil || !found || got.Scale != scale || got.KeepLogs == scale {
-			t.Errorf("scale %v: %+v, %v, %v", scale, got, found, err)
+			t.Errorf("got %+v, %v, error %v, want Scale %v and KeepLogs %v", got, found, err, scale, !scale)
 		}
 	}
 }

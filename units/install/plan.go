@@ -11,13 +11,12 @@ import (
 	"strings"
 
 	"github.com/clusterctl/clusterctl/units"
-	"github.com/clusterctl/clusterctl/units/config"
 )
 
 // Op is the operation on one file.
 type Op int
 
-// The operations. Keep is the zero value.
+// Keep means that the file does not change.
 const (
 	Keep Op = iota
 	Create
@@ -25,10 +24,10 @@ const (
 	Remove
 )
 
-// String returns the word for the user: keep, create, update or remove.
+// String returns the operation in the words of the output: keep, create, update or remove.
 func (o Op) String() string { return [...]string{"keep", "create", "update", "remove"}[o] }
 
-// area is one of the directories that contain files of an app.
+// area identifies one of the directories that contain files of an app.
 type area string
 
 const (
@@ -47,7 +46,7 @@ func (s Store) areaDir(a area) string {
 	return s.Units
 }
 
-// areaOf returns the area of a file of a set.
+// areaOf returns the area of a file of a [units.Set].
 func areaOf(app units.Name, rel string) area {
 	switch rel {
 	case app.JournalConf():
@@ -58,17 +57,17 @@ func areaOf(app units.Name, rel string) area {
 	return unitArea
 }
 
-// SetPath returns the absolute path of a file of a set.
+// SetPath returns the absolute path of a file of a [units.Set].
 func (s Store) SetPath(app units.Name, rel string) string {
 	return filepath.Join(s.areaDir(areaOf(app, rel)), rel)
 }
 
-// Change is one file of a plan.
+// Change is one file of a plan, with its old and new contents.
 type Change struct {
 	Op Op
-	// Path is absolute.
+	// Path is the absolute path of the file.
 	Path string
-	// Old is nil for Create, and New is nil for Remove.
+	// Old is nil for Create. New is nil for Remove.
 	Old, New []byte
 
 	area  area
@@ -79,7 +78,7 @@ type Change struct {
 // Kind returns the kind of the file.
 func (c Change) Kind() units.Kind { return units.KindOf(c.Path) }
 
-// Is reports whether the change is one of the given operations on a file of the given kind.
+// Is reports whether the file has the given kind and the operation is one of ops.
 func (c Change) Is(k units.Kind, ops ...Op) bool { return c.Kind() == k && slices.Contains(ops, c.Op) }
 
 // Unit reports whether the file is a unit or a drop-in.
@@ -98,26 +97,27 @@ func FileOf(changes []Change, k units.Kind) Change {
 	return Change{}
 }
 
-// Plan is the list of changes of an apply. [Store.Plan] returns it.
+// Plan describes an apply: the files that change and how. [Store.Plan] returns a Plan.
 type Plan struct {
 	App units.Name
-	// Changes are all files of the app, including unchanged ones: the units sorted by path, then the source.
+	// Changes are all files of the app, including files that do not change: the units sorted by path, then the source.
 	Changes []Change
-	// Uninstall means that the app and its revisions are removed.
+	// Uninstall means that the apply removes the app and its revisions.
 	Uninstall bool
-	// Scale means that only the number of instances changes. It is stored for [Pending] and has no effect here.
+	// Scale means that the apply changes only the number of instances. Scale has no effect in this package, which only
+	// stores it for [Pending].
 	Scale bool
-	// KeepLogs means that an uninstall does not remove the private journal. It is stored for [Pending] and has no effect
-	// here.
+	// KeepLogs means that an uninstall does not remove the private journal. KeepLogs has no effect in this package, which
+	// only stores it for [Pending].
 	KeepLogs bool
-	// Was is the state of the app before, for a rollback.
+	// Was is the state of the app before the apply. A rollback starts the app again if it was running.
 	Was Was
 }
 
-// Was is whether an app was running when a plan was made.
+// Was is the state of an app at the time of its plan: running or stopped.
 type Was string
 
-// The states. WasUnknown is for a plan that does not affect running processes.
+// WasUnknown means that the apply does not affect running processes.
 const (
 	WasUnknown Was = ""
 	WasRunning Was = "running"
@@ -129,7 +129,7 @@ func (p Plan) Changed() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep })
 }
 
-// Only returns the plan with the changes of one file of a set. All other files stay as they are.
+// Only returns the plan with the changes of one file of the set. All other files keep their old contents.
 func (p Plan) Only(rel string) Plan {
 	var changes []Change
 	for _, c := range p.Changes {
@@ -145,18 +145,20 @@ func (p Plan) Only(rel string) Plan {
 	return p
 }
 
-// NeedsReload reports whether units change, so that systemd must reload.
+// NeedsReload reports whether the plan changes units, so that systemd must reload.
 func (p Plan) NeedsReload() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Unit() })
 }
 
-// NeedsJournal reports whether the limits of the private journal change. journald reads them when it starts.
+// NeedsJournal reports whether the plan changes the limits of the private journal. journald reads the limits at its start,
+// so a change needs a restart of journald.
 func (p Plan) NeedsJournal() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep && c.Kind() == units.KindJournal })
 }
 
-// Plan compares the files on disk with the wanted units and source of an app. An empty set with a nil source means an
-// uninstall. It changes nothing. Files in the way that do not belong to the app are [*ForeignError]s, joined by errors.Join.
+// Plan compares the files on disk with the units in the set and with the source of an app, and changes no file. An empty set
+// with a nil source means an uninstall. A file that does not belong to the app, at a path that the app needs, is a
+// [*ForeignError]. Several errors are joined by errors.Join.
 func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) {
 	if err := s.checkPlan(app, set, source); err != nil {
 		return Plan{}, err
@@ -165,20 +167,20 @@ func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) 
 		return Plan{}, &PackagedError{App: app}
 	}
 	p := Plan{App: app, Uninstall: len(set) == 0}
-	present, err := s.present(app)
+	candidates, err := s.candidates(app, set)
 	if err != nil {
 		return Plan{}, err
 	}
 	var errs []error
-	for _, rel := range unitPaths(set, present) {
-		if kept(set, rel) {
+	for _, rel := range candidates {
+		if isKept(set, rel) {
 			continue
 		}
 		want, wanted := set.Get(rel)
 		c, err := s.compare(app, areaOf(app, rel), rel, want, wanted)
 		switch {
 		case rel == app.ValuesFile() && errors.Is(err, fs.ErrPermission):
-			// Only root can read the values file. Other users see the names of the variables in the source.
+			// Only root can read the values file. Other users see only the names of the variables, in the source.
 		case err != nil:
 			errs = append(errs, err)
 		case c.Old != nil || c.New != nil:
@@ -197,12 +199,12 @@ func (s Store) Plan(app units.Name, set units.Set, source []byte) (Plan, error) 
 	return p, nil
 }
 
-// kept reports whether a file of the set must stay as it is.
-func kept(set units.Set, rel string) bool {
+// isKept reports whether the set marks the file as Kept: the file on disk stays unchanged.
+func isKept(set units.Set, rel string) bool {
 	return slices.ContainsFunc(set, func(f units.File) bool { return f.Kept && f.Path == rel })
 }
 
-// checkPlan returns an error for invalid arguments of Plan.
+// checkPlan returns an error if the arguments of Plan are invalid.
 func (s Store) checkPlan(app units.Name, set units.Set, source []byte) error {
 	if _, err := units.ParseName(string(app)); err != nil {
 		return err
@@ -221,7 +223,7 @@ func (s Store) checkPlan(app units.Name, set units.Set, source []byte) error {
 	return nil
 }
 
-// ownPath reports whether a unit file of an app can have this path.
+// ownPath reports whether the path is a possible path of a file of the app.
 func ownPath(app units.Name, rel string) bool {
 	switch rel {
 	case app.Service(), app.Template(), app.Slice(), app.DropIn(),
@@ -231,68 +233,52 @@ func ownPath(app units.Name, rel string) bool {
 	return strings.HasPrefix(rel, string(app)+"-") && path.Ext(rel) == ".socket" && !strings.Contains(rel, "/")
 }
 
-// present returns the paths in the unit directory that may belong to the app, judged by name only.
-func (s Store) present(app units.Name) ([]string, error) {
-	d, err := openDir(s.Units)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// candidates returns the paths in the set and all other paths at which files of the app may exist, sorted.
+func (s Store) candidates(app units.Name, set units.Set) ([]string, error) {
+	entries, err := readDir(s.Units)
 	if err != nil {
 		return nil, err
 	}
-	defer d.close()
-	entries, err := fs.ReadDir(d.root.FS(), ".")
-	if err != nil {
-		return nil, pathError("reading", s.Units, err)
+	paths := []string{app.DropIn(), app.SecretsDropIn(), app.ValuesFile()}
+	if s.Journal != "" {
+		paths = append(paths, app.JournalConf())
 	}
-	var paths []string
 	for _, e := range entries {
 		if ownPath(app, e.Name()) {
 			paths = append(paths, e.Name())
 		}
 	}
-	paths = append(paths, app.DropIn(), app.SecretsDropIn(), app.ValuesFile())
-	if s.Journal != "" {
-		paths = append(paths, app.JournalConf())
-	}
-	return paths, nil
-}
-
-// unitPaths returns the paths of the set and the present paths, sorted, without duplicates.
-func unitPaths(set units.Set, present []string) []string {
-	paths := slices.Clone(present)
 	for _, f := range set {
 		paths = append(paths, f.Path)
 	}
 	slices.Sort(paths)
-	return slices.Compact(paths)
+	return slices.Compact(paths), nil
 }
 
-// compare returns the change of one file. A file that is neither wanted nor ours is the zero Change.
+// compare returns the change of one file. compare returns the zero Change if the file is not wanted and does not belong to
+// the app.
 func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted bool) (Change, error) {
-	c := Change{Path: filepath.Join(s.areaDir(a), rel), area: a, rel: rel, attrs: likeNew(fileMode)}
+	c := Change{Path: filepath.Join(s.areaDir(a), rel), area: a, rel: rel, attrs: attrs{mode: fileMode}}
 	if rel == app.ValuesFile() {
-		c.attrs = likeNew(secretMode)
+		c.attrs = attrs{mode: secretMode}
 	}
 	if wanted {
-		c.New = nonNil(want)
+		c.New = append([]byte{}, want...) // not nil, even for an empty file
 	}
-	old, attrs, err := s.look(app, a, rel)
+	old, attrs, err := s.readOwn(app, a, rel)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if wanted {
 			c.Op = Create
 		}
 		return c, nil
-	case err != nil && !wanted:
-		if _, foreign := errors.AsType[*ForeignError](err); foreign {
+	case err != nil:
+		if _, foreign := errors.AsType[*ForeignError](err); foreign && !wanted {
 			return Change{}, nil
 		}
 		return Change{}, err
-	case err != nil:
-		return Change{}, err
 	}
-	c.Old, c.attrs = nonNil(old), attrs
+	c.Old, c.attrs = old, attrs
 	switch {
 	case !wanted:
 		c.Op = Remove
@@ -300,48 +286,4 @@ func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted b
 		c.Op = Update
 	}
 	return c, nil
-}
-
-// nonNil returns an empty slice instead of nil, because nil means that the file does not exist.
-func nonNil(data []byte) []byte {
-	if data == nil {
-		return []byte{}
-	}
-	return data
-}
-
-// look reads a file of the app. For any other file, it returns a *ForeignError.
-func (s Store) look(app units.Name, a area, rel string) ([]byte, attrs, error) {
-	full := filepath.Join(s.areaDir(a), rel)
-	d, err := openDir(s.areaDir(a))
-	if err != nil {
-		return nil, attrs{}, err
-	}
-	defer d.close()
-	data, attributes, err := d.read(rel)
-	if err != nil {
-		return nil, attrs{}, asForeign(err, full)
-	}
-	owner := units.Owner(units.File{Path: rel, Data: data})
-	if a == configArea && rel != app.ValuesFile() {
-		owner = sourceOwner(app, data)
-	}
-	if owner != app {
-		// For systemd, an empty file is a mask, like a link to /dev/null.
-		return nil, attrs{}, &ForeignError{Path: full, Owner: owner, Masked: a == unitArea && len(data) == 0}
-	}
-	return data, attributes, nil
-}
-
-// sourceOwner returns the app that a source belongs to. A user may have written the file, or made it invalid after
-// clusterctl wrote it.
-func sourceOwner(app units.Name, data []byte) units.Name {
-	apps, err := config.Decode("", data)
-	switch {
-	case err == nil && len(apps) == 1:
-		return apps[0].Name
-	case err != nil && config.Generated(data):
-		return app
-	}
-	return ""
 }

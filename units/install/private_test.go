@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestStateIsPrivate: if a state directory is readable by other users, the next change restricts it. If other users can
-// write to it, an intent in it is not read.
+// TestStateIsPrivate checks that the next apply removes the permission of other users to read a state directory. If other
+// users can write to the directory, Pending does not read an intent in it.
 func TestStateIsPrivate(t *testing.T) {
 	s := storeAt(newRoot(t))
 	app := units.Name("shop")
@@ -32,11 +32,11 @@ func TestStateIsPrivate(t *testing.T) {
 	}
 	for _, d := range dirs {
 		if info, err := os.Stat(d); err != nil || info.Mode().Perm() != stateMode {
-			t.Errorf("%s is %v, %v", d, info.Mode(), err)
+			t.Errorf("%s: got the mode %v, error %v, want %o", d, info.Mode(), err, stateMode)
 		}
 	}
 	if _, found, err := s.Pending(app); err != nil || !found {
-		t.Errorf("the intent of the change: %v, %v", found, err)
+		t.Errorf("Pending: got %v, error %v, want an intent", found, err)
 	}
 	var unsafe *UnsafeStateError
 	for _, d := range append(dirs, filepath.Join(s.stateDir(app), pendingDir)) {
@@ -49,7 +49,7 @@ func TestStateIsPrivate(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, _, err := s.Pending(app); !errors.As(err, &unsafe) || unsafe.Path != d || unsafe.Hint() == "" {
-				t.Errorf("Pending reads an intent below %s: %v", d, err)
+				t.Errorf("Pending if other users may write to %s: got %v, want an UnsafeStateError", d, err)
 			}
 			if err := errors.Join(os.Chown(d, os.Getuid(), -1), os.Chmod(d, 0o700)); err != nil {
 				t.Fatal(err)
@@ -60,6 +60,6 @@ func TestStateIsPrivate(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(s.stateDir(app)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the state was not removed: %v", err)
+		t.Errorf("the state directory after Rollback: got %v, want fs.ErrNotExist", err)
 	}
 }

@@ -3,7 +3,6 @@ package install
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,17 +12,17 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// KeepRevisions is the number of revisions that are kept per app.
+// KeepRevisions is the maximum number of revisions per app.
 const KeepRevisions = 10
 
-// Revision is the state of an app before one change.
+// Revision contains the files of an app before one of its changes.
 type Revision struct {
-	// Number grows by one with each change.
+	// Number increases by one with each change.
 	Number int
-	// Until is the time at which the next change began, and By the command that made it.
+	// Until is the time at which the next change began. By is the command that made this change.
 	Until time.Time
 	By    string
-	// Config is the source at that time, Values are the values of its variables, and Units are its units.
+	// Config is the source, Values are the values of its variables, and Units are the units, all before that change.
 	Config, Values []byte
 	Units          units.Set
 }
@@ -37,7 +36,7 @@ func (r Revision) App(app units.Name) (units.App, error) {
 	return a, err
 }
 
-// Revisions returns the revisions of an app, oldest first. If the app is not installed, there are none.
+// Revisions returns the revisions of an app, oldest first. Revisions returns none if the app is not installed.
 func (s Store) Revisions(app units.Name) ([]Revision, error) {
 	base := filepath.Join(s.stateDir(app), revisionsDir)
 	numbers, err := revisionNumbers(base)
@@ -56,7 +55,7 @@ func (s Store) Revisions(app units.Name) ([]Revision, error) {
 	return all, nil
 }
 
-// RevisionPath returns the path at which the old contents of a file are stored after the plan is committed.
+// RevisionPath returns the path at which Commit will store the old contents of a file.
 func (s Store) RevisionPath(app units.Name, c Change) string {
 	base := filepath.Join(s.stateDir(app), revisionsDir)
 	next := 1
@@ -68,12 +67,9 @@ func (s Store) RevisionPath(app units.Name, c Change) string {
 
 // revisionNumbers returns the numbers of the revisions in a directory, sorted.
 func revisionNumbers(base string) ([]int, error) {
-	entries, err := os.ReadDir(base)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := readDir(base)
 	if err != nil {
-		return nil, pathError("reading", base, err)
+		return nil, err
 	}
 	var numbers []int
 	for _, e := range entries {
@@ -117,7 +113,7 @@ func readRevision(path string) (Revision, error) {
 	return r, nil
 }
 
-// keepRevision makes the intent the newest revision, by one rename, and removes the oldest revisions.
+// keepRevision makes the intent the newest revision, by a rename of its directory, and removes the oldest revisions.
 func (s Store) keepRevision(app units.Name) error {
 	state, err := s.open(s.stateDir(app))
 	if err != nil {
@@ -144,13 +140,13 @@ func (s Store) keepRevision(app units.Name) error {
 	if err := errors.Join(state.sync(revisionsDir), state.sync(".")); err != nil {
 		return err
 	}
-	// Ignore the error: the change is complete, leftover files do no harm, and the next command for this app removes them.
-	_ = s.sweep(app)
+	// Ignore the error, because the apply is complete. The next command for this app removes the remaining files.
+	_ = s.removeLeftovers(app)
 	return nil
 }
 
-// prune removes the oldest revisions. It also removes the new contents from the other ones, because they are the old
-// contents of the next revision.
+// prune removes the oldest revisions. In the remaining revisions, prune removes the new contents, because they are also the
+// old contents of the next revision.
 func (s Store) prune(base *dir, app units.Name) error {
 	revisions := filepath.Join(string(app), revisionsDir)
 	numbers, err := revisionNumbers(base.join(revisions))
@@ -165,7 +161,7 @@ func (s Store) prune(base *dir, app units.Name) error {
 			}
 			continue
 		}
-		// Rename it first, so that no process reads an incomplete revision.
+		// Rename the revision first, so that no process reads an incomplete revision.
 		if err := base.rename(name, trashOf(app)); err != nil {
 			return err
 		}
@@ -176,21 +172,14 @@ func (s Store) prune(base *dir, app units.Name) error {
 	return nil
 }
 
-// discard removes the intent without making it a revision.
+// discard removes the intent. The intent does not become a revision.
 func (s Store) discard(app units.Name) error {
-	state, err := s.open(s.stateDir(app))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer state.close()
-	return s.drop(state, app)
+	return s.within(s.stateDir(app), func(state *dir) error { return s.discardIn(state, app) })
 }
 
-// drop is discard for an open directory. It renames the intent first, so that no process finds an incomplete one.
-func (s Store) drop(state *dir, app units.Name) error {
+// discardIn removes the intent from the open state directory of the app. discardIn renames the intent first, so that no
+// process finds an incomplete intent.
+func (s Store) discardIn(state *dir, app units.Name) error {
 	if err := state.removeAll(trashDir); err != nil {
 		return err
 	}
@@ -202,11 +191,12 @@ func (s Store) drop(state *dir, app units.Name) error {
 			return err
 		}
 	}
-	return s.sweep(app)
+	return s.removeLeftovers(app)
 }
 
-// forgetApp removes the state of an app, including the intent, by one rename.
-func (s Store) forgetApp(app units.Name) error {
+// removeState removes the state of an app, including the intent. removeState renames the state directory first, so that no
+// process finds an incomplete state.
+func (s Store) removeState(app units.Name) error {
 	d, err := s.open(s.State)
 	if err != nil {
 		return err
@@ -224,61 +214,49 @@ func (s Store) forgetApp(app units.Name) error {
 	if err := d.sync("."); err != nil {
 		return err
 	}
-	// Ignore the error: the app is removed, leftover files do no harm, and the next command for this app removes them.
-	_ = s.sweep(app)
+	// Ignore the error, because the app is removed. The next command for this app removes the remaining files.
+	_ = s.removeLeftovers(app)
 	return nil
 }
 
-// trashOf returns the name of a directory to be removed. No app can have this name.
+// trashOf returns the name for a directory that is to be removed. No app can have this name.
 func trashOf(app units.Name) string { return ".trash-" + string(app) }
 
-// sweep removes useless files of commands that were killed: everything except the intent and the newest revisions. The lock
-// must be held.
-func (s Store) sweep(app units.Name) error {
-	base, err := s.open(s.State)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer base.close()
-	name := string(app)
-	if info, err := base.root.Lstat(name); err == nil && !info.IsDir() {
-		return base.foreign(name, info)
-	}
-	for _, junk := range []string{trashOf(app), filepath.Join(name, preparingDir), filepath.Join(name, trashDir)} {
-		if err := base.removeAll(junk); err != nil {
-			return err
+// removeLeftovers removes files that killed commands left in the state directory: all files except the intent and the newest
+// revisions. The lock of the app must be held.
+func (s Store) removeLeftovers(app units.Name) error {
+	return s.within(s.State, func(base *dir) error {
+		name := string(app)
+		if info, err := base.root.Lstat(name); err == nil && !info.IsDir() {
+			return base.foreign(name, info)
 		}
-	}
-	if err := s.prune(base, app); err != nil {
-		return err
-	}
-	if _, err := base.root.Lstat(filepath.Join(name, pendingDir)); errors.Is(err, fs.ErrNotExist) {
-		for _, empty := range []string{filepath.Join(name, revisionsDir), name} {
-			if err := base.removeEmpty(empty); err != nil {
+		for _, junk := range []string{trashOf(app), filepath.Join(name, preparingDir), filepath.Join(name, trashDir)} {
+			if err := base.removeAll(junk); err != nil {
 				return err
 			}
 		}
-	}
-	return s.removeEmptyBase(s.State, stateMode)
+		if err := s.prune(base, app); err != nil {
+			return err
+		}
+		if _, err := base.root.Lstat(filepath.Join(name, pendingDir)); errors.Is(err, fs.ErrNotExist) {
+			for _, empty := range []string{filepath.Join(name, revisionsDir), name} {
+				if err := base.removeEmpty(empty); err != nil {
+					return err
+				}
+			}
+		}
+		return s.removeEmptyBase(s.State, stateMode)
+	})
 }
 
-// removeEmptyBase removes an empty directory with the mode that clusterctl gives it. With another mode, somebody else may be
-// using it. A concurrent command that needs the directory creates it again.
+// removeEmptyBase removes a directory if it is empty and has the mode that clusterctl sets. If the mode is different,
+// somebody else may use the directory. A concurrent command that needs the directory creates it again.
 func (s Store) removeEmptyBase(name string, mode fs.FileMode) error {
-	parent, err := s.open(filepath.Dir(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer parent.close()
-	base := filepath.Base(name)
-	if info, err := parent.root.Lstat(base); err != nil || info.Mode() != fs.ModeDir|mode {
-		return nil
-	}
-	return parent.removeEmpty(base)
+	return s.within(filepath.Dir(name), func(parent *dir) error {
+		base := filepath.Base(name)
+		if info, err := parent.root.Lstat(base); err != nil || info.Mode() != fs.ModeDir|mode {
+			return nil
+		}
+		return parent.removeEmpty(base)
+	})
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// secretsSuffix is the suffix of an app's directory of secrets, and encryptedSuffix the suffix of a file that
-// systemd-creds(1) encrypted.
+// secretsSuffix is the suffix of the directory with the secrets of an app. encryptedSuffix is the suffix of a file that
+// systemd-creds(1) has encrypted.
 const (
 	secretsSuffix   = ".secrets"
 	encryptedSuffix = ".cred"
@@ -22,18 +22,18 @@ const (
 // SecretInfo describes a stored secret, without its value.
 type SecretInfo struct {
 	units.Secret
-	// Size is the size of the file in bytes, and Set the time when it was written.
+	// Size is the size of the file in bytes. Set is the time at which the file was written.
 	Size int64
 	Set  time.Time
 }
 
-// SecretsDir returns the directory of the secrets of an app. Only root may access it.
+// SecretsDir returns the directory with the secrets of an app. Only root can access this directory.
 func (s Store) SecretsDir(app units.Name) string {
 	return filepath.Join(s.Config, string(app)+secretsSuffix)
 }
 
-// secretFile returns the file name of a secret. The name of a secret cannot end in encryptedSuffix, because
-// [Store.SetSecret] refuses that.
+// secretFile returns the file name of a secret. No secret has a name that ends in encryptedSuffix, because [Store.SetSecret]
+// rejects such names.
 func secretFile(name string, encrypted bool) string {
 	if encrypted {
 		return name + encryptedSuffix
@@ -44,12 +44,9 @@ func secretFile(name string, encrypted bool) string {
 // Secrets returns the secrets of an app, sorted by name.
 func (s Store) Secrets(app units.Name) ([]SecretInfo, error) {
 	dir := s.SecretsDir(app)
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	entries, err := readDir(dir)
 	if err != nil {
-		return nil, pathError("reading", dir, err)
+		return nil, err
 	}
 	var all []SecretInfo
 	for _, e := range entries {
@@ -62,7 +59,7 @@ func (s Store) Secrets(app units.Name) ([]SecretInfo, error) {
 			Secret: units.Secret{Name: name, Path: filepath.Join(dir, e.Name()), Encrypted: encrypted},
 			Size:   info.Size(), Set: info.ModTime(),
 		}
-		// A SetSecret that was killed may have left both an encrypted and a plain file. The newer one counts.
+		// A killed SetSecret may have left both an encrypted and a plain file. Use the newer file.
 		if i := slices.IndexFunc(all, func(s SecretInfo) bool { return s.Name == name }); i >= 0 {
 			if secret.Set.After(all[i].Set) {
 				all[i] = secret
@@ -75,15 +72,14 @@ func (s Store) Secrets(app units.Name) ([]SecretInfo, error) {
 	return all, nil
 }
 
-// Target returns the paths and the secrets for the units of an app. The fields that depend on the machine are not set: the
-// version of systemd and the number of instances.
+// Target returns the [units.Target] of an app, but does not set the version of systemd and the number of instances.
 func (s Store) Target(app units.Name, shim string) (units.Target, error) {
 	secrets, err := s.LoadedSecrets(app)
 	return units.Target{Source: s.ConfigPath(app), Values: s.ValuesPath(app), Secrets: secrets, Shim: shim}, err
 }
 
-// LoadedSecrets returns the secrets that the units of an app must load. These are the stored secrets. For users who may not
-// read the directory of the secrets, it returns the list in the drop-in.
+// LoadedSecrets returns the secrets that the units of an app must load: the stored secrets. If the user may not read the
+// directory of the secrets, LoadedSecrets returns the secrets in the drop-in.
 func (s Store) LoadedSecrets(app units.Name) ([]units.Secret, error) {
 	stored, err := s.Secrets(app)
 	if errors.Is(err, fs.ErrPermission) {
@@ -100,7 +96,7 @@ func (s Store) LoadedSecrets(app units.Name) ([]units.Secret, error) {
 	return all, err
 }
 
-// SetSecret stores a secret, and replaces an existing one. The lock of the app must be held.
+// SetSecret stores a secret, and replaces a stored secret of the same name. The lock of the app must be held.
 func (s Store) SetSecret(app units.Name, name string, data []byte, encrypted bool) error {
 	if err := checkSecretName(name); err != nil {
 		return err
@@ -118,7 +114,7 @@ func (s Store) SetSecret(app units.Name, name string, data []byte, encrypted boo
 		defer d.close()
 		file := secretFile(name, encrypted)
 		staged := "." + file + ".new"
-		if err := d.create(staged, data, secretMode); err != nil {
+		if err := d.create(staged, data, attrs{mode: secretMode}); err != nil {
 			return err
 		}
 		if err := d.rename(staged, file); err != nil {
@@ -140,34 +136,20 @@ func checkSecretName(name string) error {
 	return nil
 }
 
-// RemoveSecret removes a secret if it exists, and the directory if it is empty then. The lock of the app must be held.
+// RemoveSecret removes a secret if it exists, and then the directory if it is empty. The lock of the app must be held.
 func (s Store) RemoveSecret(app units.Name, name string) error {
 	if err := checkSecretName(name); err != nil {
 		return err
 	}
-	d, err := s.open(s.SecretsDir(app))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	if err := errors.Join(d.remove(name), d.remove(secretFile(name, true)), d.sync(".")); err != nil {
-		return err
-	}
-	return errors.Join(s.removeEmptyBase(s.SecretsDir(app), secretDirMode), s.removeEmptyBase(s.Config, dirMode))
+	return s.within(s.SecretsDir(app), func(d *dir) error {
+		if err := errors.Join(d.remove(name), d.remove(secretFile(name, true)), d.sync(".")); err != nil {
+			return err
+		}
+		return errors.Join(s.removeEmptyBase(s.SecretsDir(app), secretDirMode), s.removeEmptyBase(s.Config, dirMode))
+	})
 }
 
 // RemoveSecrets removes all secrets of an app that is being uninstalled.
 func (s Store) RemoveSecrets(app units.Name) error {
-	d, err := s.open(s.Config)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	return d.removeAll(string(app) + secretsSuffix)
+	return s.within(s.Config, func(d *dir) error { return d.removeAll(string(app) + secretsSuffix) })
 }

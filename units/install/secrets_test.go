@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestSecretFiles: each secret is a file that only root can read. An encrypted secret replaces a plain one of the same name
-// and vice versa. The directory is removed with the last secret.
+// TestSecretFiles checks that each secret is a file that only root can read. An encrypted secret replaces a plain secret of
+// the same name, and a plain secret replaces an encrypted one. The directory is removed with the last secret.
 func TestSecretFiles(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -43,22 +43,22 @@ func TestSecretFiles(t *testing.T) {
 	set("A.x", "sealed", true)
 	set("A.x-1", "other", true)
 	if got := names(); got != "A.x+ A.x-1+ B" {
-		t.Errorf("secrets %q", got)
+		t.Errorf("got the secrets %q, want \"A.x+ A.x-1+ B\"", got)
 	}
 	set("B", "sealed now", true)
 	set("A.x", "plain now", false)
 	if got := names(); got != "A.x A.x-1+ B+" {
-		t.Errorf("secrets %q", got)
+		t.Errorf("got the secrets %q, want \"A.x A.x-1+ B+\"", got)
 	}
 	dir := filepath.Join(s.Config, "shop.secrets")
 	for path, mode := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "B.cred"): 0o600, filepath.Join(dir, "A.x"): 0o600} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
-			t.Errorf("%s: %v, %v", path, info, err)
+			t.Errorf("%s: got %v, error %v, want the mode %v", path, info, err, mode)
 		}
 	}
 	for _, bad := range []string{"", ".", "..", "../x", "a/b", "a:b", "-a", ".a", "a b", "ü", "x.cred", strings.Repeat("x", 200)} {
 		if s.SetSecret("shop", bad, nil, false) == nil || s.RemoveSecret("shop", bad) == nil {
-			t.Errorf("the invalid name %q is accepted", bad)
+			t.Errorf("the invalid name %q: got no error, want one", bad)
 		}
 	}
 	for _, name := range []string{"B", "A.x", "A.x-1", "not-there"} {
@@ -66,17 +66,18 @@ func TestSecretFiles(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	same(t, "without secrets", tree(t, root), before)
+	same(t, "the files without secrets", tree(t, root), before)
 	set("B", "x", false)
 	if err := s.RemoveSecrets("shop"); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(); got != "" {
-		t.Errorf("secrets %q", got)
+		t.Errorf("got the secrets %q, want none", got)
 	}
 }
 
-// TestSecretsPlan: a change of only the secrets writes one file and makes no revision. An uninstall removes the drop-in.
+// TestSecretsPlan checks that a change of only the secrets writes one file and makes no revision. An uninstall removes the
+// drop-in.
 func TestSecretsPlan(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
@@ -116,18 +117,18 @@ func TestSecretsPlan(t *testing.T) {
 	change(with(units.Secret{Name: "A", Path: "/etc/clusterctl/shop.secrets/A"}))
 	if text := string(read(t, filepath.Join(s.Units, "shop@.service.d/50-secrets.conf"))); !strings.Contains(text,
 		"\nLoadCredential=A:/etc/clusterctl/shop.secrets/A\n") {
-		t.Errorf("the drop-in:\n%s", text)
+		t.Errorf("got the drop-in without LoadCredential=A:\n%s", text)
 	}
 	if r, err := s.Revisions("shop"); err != nil || len(r) != 0 {
-		t.Errorf("%d revisions, %v", len(r), err)
+		t.Errorf("got %d revisions, error %v, want none", len(r), err)
 	}
 	if a, err := s.Load("shop"); err != nil || a.Instances.N != 2 {
-		t.Errorf("%+v, %v", a, err)
+		t.Errorf("Load: got %+v, error %v, want two instances", a, err)
 	}
 	change(with())
-	// The directory of the drop-in remains, because the administrator had created it before.
-	same(t, "without secrets", tree(t, root), before)
+	// The directory of the drop-in remains, because it also contains a drop-in of the administrator.
+	same(t, "the files without secrets", tree(t, root), before)
 	change(with(units.Secret{Name: "A", Path: "/etc/clusterctl/shop.secrets/A"}))
 	apply(t, s, noApp())
-	same(t, "uninstalled", tree(t, root), clean)
+	same(t, "the files after the uninstall", tree(t, root), clean)
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestRemoveSocket: RemoveSocket does not follow links, because a worker that owns a directory above its socket can replace
-// it by a link.
+// TestRemoveSocket checks that RemoveSocket removes only sockets and follows no links. A worker that owns a directory above
+// its socket could replace the directory by a link.
 func TestRemoveSocket(t *testing.T) {
 	root := t.TempDir()
 	listen := func(path string) string {
@@ -39,33 +39,33 @@ func TestRemoveSocket(t *testing.T) {
 	}
 	plain, deep, foreign := listen("a.sock"), listen("x/y/a.sock"), listen("private/z/a.sock")
 	for name, c := range map[string]struct {
-		path, stays, goes string
-		fails             bool
+		path, keeps, removes string
+		fails                bool
 	}{
-		"a socket":                   {path: plain, goes: plain},
-		"a socket in directories":    {path: deep, goes: deep},
+		"a socket":                   {path: plain, removes: plain},
+		"a socket in directories":    {path: deep, removes: deep},
 		"a missing file":             {path: filepath.Join(root, "missing")},
 		"a missing directory":        {path: filepath.Join(root, "missing/a.sock")},
-		"a file":                     {path: file, stays: file},
-		"a link to a socket":         {path: link(foreign, "l.sock"), stays: foreign},
-		"a link as directory":        {path: link(filepath.Dir(foreign), "l") + "/a.sock", stays: foreign, fails: true},
-		"a link higher up":           {path: link(filepath.Join(root, "private"), "up") + "/z/a.sock", stays: foreign, fails: true},
-		"a file as directory":        {path: file + "/a.sock", stays: file, fails: true},
-		"a directory of that name":   {path: filepath.Join(root, "private"), stays: foreign},
+		"a file":                     {path: file, keeps: file},
+		"a link to a socket":         {path: link(foreign, "l.sock"), keeps: foreign},
+		"a link as directory":        {path: link(filepath.Dir(foreign), "l") + "/a.sock", keeps: foreign, fails: true},
+		"a link two levels above":    {path: link(filepath.Join(root, "private"), "up") + "/z/a.sock", keeps: foreign, fails: true},
+		"a file as directory":        {path: file + "/a.sock", keeps: file, fails: true},
+		"a directory of that name":   {path: filepath.Join(root, "private"), keeps: foreign},
 		"a link to a missing parent": {path: link("nowhere", "dangling") + "/a.sock", fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := RemoveSocket(c.path); (err != nil) != c.fails {
-				t.Errorf("%v", err)
+				t.Errorf("got error %v, want an error: %v", err, c.fails)
 			}
-			if c.stays != "" {
-				if _, err := os.Lstat(c.stays); err != nil {
-					t.Errorf("%s is gone: %v", c.stays, err)
+			if c.keeps != "" {
+				if _, err := os.Lstat(c.keeps); err != nil {
+					t.Errorf("RemoveSocket must keep %s: %v", c.keeps, err)
 				}
 			}
-			if c.goes != "" {
-				if _, err := os.Lstat(c.goes); err == nil {
-					t.Errorf("%s is still there", c.goes)
+			if c.removes != "" {
+				if _, err := os.Lstat(c.removes); err == nil {
+					t.Errorf("RemoveSocket did not remove %s", c.removes)
 				}
 			}
 		})

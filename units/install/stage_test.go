@@ -9,8 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestStage: Stage changes no file of the app, Rollback removes the staged files, and after Stage, Write succeeds on a full
-// disk.
+// TestStage checks that Stage changes no file of the app, that Rollback removes the staged files, and that Write after Stage
+// succeeds on a full disk.
 func TestStage(t *testing.T) {
 	for name, c := range map[string]struct{ old, new units.App }{
 		"install":   {noApp(), app(4)},
@@ -35,18 +35,18 @@ func TestStage(t *testing.T) {
 					t.Fatal(err)
 				}
 				if p, found, err := s.Pending("shop"); err != nil || !found || !p.Untouched {
-					t.Errorf("staged: %+v, %v, %v", p, found, err)
+					t.Errorf("Pending after Stage: got %+v, %v, error %v, want an untouched intent", p, found, err)
 				}
 				if back {
 					if err := tx.Rollback(); err != nil {
 						t.Fatal(err)
 					}
-					same(t, "after the rollback", tree(t, root), before)
+					same(t, "the files after the rollback", tree(t, root), before)
 					continue
 				}
 				release := fillDisk(t, full, 0)
 				if err := tx.Write(); err != nil {
-					t.Errorf("on a full disk: %v", err)
+					t.Errorf("Write on a full disk: %v", err)
 				}
 				release()
 				if err := tx.Commit(); err != nil {

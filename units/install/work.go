@@ -8,14 +8,14 @@ import (
 	"slices"
 )
 
-// work carries out an intent, forward or back. Each method checks the state of the files before it acts, so it can be
-// repeated after an interruption at any point.
+// work does or undoes the apply that an intent describes. Each method checks the state of the files before it changes them,
+// so it can be repeated after a kill at any point.
 type work struct {
 	store Store
 	intent
 	// pending is the directory of the intent.
 	pending *dir
-	// areas are the directories of the targets. They are opened on demand.
+	// areas are the open directories of the files. A directory is opened when it is needed.
 	areas map[area]*dir
 }
 
@@ -35,7 +35,7 @@ func (w *work) close() {
 	w.areas = nil
 }
 
-// area opens the directory of a target. If create is true, it creates a missing directory.
+// area returns the open directory of an area. If create is true, area creates a missing directory.
 func (w *work) area(a area, create bool) (*dir, error) {
 	if d, ok := w.areas[a]; ok {
 		return d, nil
@@ -52,15 +52,15 @@ func (w *work) area(a area, create bool) (*dir, error) {
 	return d, nil
 }
 
-// forget closes an area, because its directory may have been replaced by another one of the same name.
-func (w *work) forget(a area) {
+// closeArea closes the directory of an area, because another directory may have replaced it under the same name.
+func (w *work) closeArea(a area) {
 	if d, ok := w.areas[a]; ok {
 		d.close()
 		delete(w.areas, a)
 	}
 }
 
-// state is the current state of a target.
+// state is the current state of a file, compared with the intent.
 type state int
 
 const (
@@ -70,7 +70,7 @@ const (
 	isOther
 )
 
-// stateOf compares a target with the old and the new contents in the intent.
+// stateOf returns the state of a file: the file does not exist, or it has the old, the new or other contents.
 func (w *work) stateOf(i intentItem) (state, error) {
 	d, err := w.area(i.Area, false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -96,9 +96,9 @@ func (w *work) stateOf(i intentItem) (state, error) {
 	return isOther, nil
 }
 
-// survey returns the states of all files that change. It returns an error if somebody else has changed one of them, before
-// anything is done.
-func (w *work) survey() ([]state, error) {
+// currentStates returns the states of all files that change. If somebody else has changed one of the files, currentStates
+// returns a [*ChangedError].
+func (w *work) currentStates() ([]state, error) {
 	states := make([]state, len(w.Files))
 	var errs []error
 	for n, i := range w.Files {
@@ -115,9 +115,9 @@ func (w *work) survey() ([]state, error) {
 	return states, errors.Join(errs...)
 }
 
-// stageAll writes all contents to disk, next to their targets.
+// stageAll writes all new contents to disk, in the directories of the files that they will replace.
 func (w *work) stageAll() error {
-	states, err := w.survey()
+	states, err := w.currentStates()
 	if err != nil {
 		return err
 	}
@@ -131,12 +131,12 @@ func (w *work) stageAll() error {
 	return w.syncDirs()
 }
 
-// forward puts all new files in place. Before the first file changes, all contents are on disk next to their targets.
-func (w *work) forward() error {
+// replaceAll puts all new files in place. Before the first file changes, replaceAll writes all new contents to disk.
+func (w *work) replaceAll() error {
 	if err := w.stageAll(); err != nil {
 		return err
 	}
-	states, err := w.survey()
+	states, err := w.currentStates()
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (w *work) forward() error {
 	}
 	for n, i := range w.Files {
 		if i.changes() {
-			if err := w.advance(i, states[n]); err != nil {
+			if err := w.replace(i, states[n]); err != nil {
 				return err
 			}
 		}
@@ -156,7 +156,8 @@ func (w *work) forward() error {
 	return w.syncDirs()
 }
 
-// stage writes the new contents next to the target, and keeps the old file under another name.
+// stage writes the new contents of one file to a file with another name in the same directory, and gives the old file a
+// second name.
 func (w *work) stage(i intentItem, now state) error {
 	if now == isAbsent && i.New == "" {
 		return nil
@@ -167,46 +168,52 @@ func (w *work) stage(i intentItem, now state) error {
 			return err
 		}
 		newName, oldName := i.staged()
-		if now == isOld && i.Old != "" && !w.holds(d, oldName, i.Old) {
+		if now == isOld && i.Old != "" && !w.isStaged(d, oldName, i.Old) {
 			data, err := i.contents(w.pending, "old")
 			if err != nil {
 				return err
 			}
-			if err := d.preserve(i.Path, oldName, data, i.attrs()); err != nil {
+			if err := d.keepCopy(i.Path, oldName, data, i.attrs()); err != nil {
 				return err
 			}
 		}
-		if now == isNew || i.New == "" || w.holds(d, newName, i.New) {
+		if now == isNew || i.New == "" || w.isStaged(d, newName, i.New) {
 			return nil
 		}
-		data, err := i.contents(w.pending, "new")
-		if err != nil {
-			return err
-		}
-		if sub := path.Dir(i.Path); sub != "." {
-			if err := d.mkdir(sub, dirMode); err != nil {
-				return err
-			}
-		}
-		return d.createWith(newName, data, i.newAttrs())
+		return w.copyContents(d, i, "new", i.newAttrs())
 	}
 	return retry(func() error {
 		err := stage()
 		if errors.Is(err, fs.ErrNotExist) {
-			w.forget(i.Area)
+			w.closeArea(i.Area)
 		}
 		return err
 	})
 }
 
-// holds reports whether a staged file is complete.
-func (w *work) holds(d *dir, name, want string) bool {
+// copyContents writes the old or the new contents of a file, which it reads from the intent, to the staged file for new
+// contents.
+func (w *work) copyContents(d *dir, i intentItem, side string, a attrs) error {
+	data, err := i.contents(w.pending, side)
+	if err != nil {
+		return err
+	}
+	if sub := path.Dir(i.Path); sub != "." {
+		if err := d.mkdir(sub, dirMode); err != nil {
+			return err
+		}
+	}
+	newName, _ := i.staged()
+	return d.create(newName, data, a)
+}
+
+// isStaged reports whether a staged file has complete contents.
+func (w *work) isStaged(d *dir, name, want string) bool {
 	data, _, err := d.read(name)
 	return err == nil && digest(data) == want
 }
 
-// advance puts one new file in place.
-func (w *work) advance(i intentItem, now state) error {
+func (w *work) replace(i intentItem, now state) error {
 	if now == isNew || i.New == "" && now == isAbsent {
 		return nil
 	}
@@ -219,12 +226,11 @@ func (w *work) advance(i intentItem, now state) error {
 	case i.New == "":
 		return d.remove(i.Path)
 	case now == isAbsent:
-		return d.place(newName, i.Path)
+		return d.renameNew(newName, i.Path)
 	}
 	return d.rename(newName, i.Path)
 }
 
-// unstage removes the staged files.
 func (w *work) unstage() error {
 	for _, i := range w.Files {
 		d, err := w.area(i.Area, false)
@@ -242,10 +248,11 @@ func (w *work) unstage() error {
 	return nil
 }
 
-// removeEmpty removes an empty directory of an area, or the empty directory of the area itself.
+// removeEmpty removes a directory if it is empty. sub is the path in the area, and a dot means the directory of the area
+// itself.
 func (w *work) removeEmpty(a area, sub string) error {
 	if sub == "." {
-		w.forget(a)
+		w.closeArea(a)
 		return w.store.removeEmptyBase(w.store.areaDir(a), dirMode)
 	}
 	d, err := w.area(a, false)
@@ -258,7 +265,7 @@ func (w *work) removeEmpty(a area, sub string) error {
 	return d.removeEmpty(sub)
 }
 
-// syncDirs makes the file names in the directories of all targets durable.
+// syncDirs syncs the directories of all files, so that the names of the files are on the disk.
 func (w *work) syncDirs() error {
 	var synced []string
 	for _, i := range w.Files {

@@ -37,7 +37,7 @@ func TestRemoveLimits(t *testing.T) {
 	slices.Sort(got)
 	slices.Sort(ours)
 	if err != nil || !slices.Equal(got, ours) {
-		t.Errorf("%q, %v; want %q", got, err, ours)
+		t.Errorf("removed %q, error %v, want %q", got, err, ours)
 	}
 	for _, path := range others {
 		if _, err := os.Stat(path); err != nil {
@@ -45,9 +45,9 @@ func TestRemoveLimits(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(top, "system.control/limits@2.service.d")); err == nil {
-		t.Error("an empty directory was not removed")
+		t.Error("RemoveLimits did not remove an empty directory")
 	}
 	if got, err := s.RemoveLimits(units.App{Name: "limits"}); len(got) > 0 || err != nil {
-		t.Errorf("again: %q, %v", got, err)
+		t.Errorf("second call: removed %q, error %v, want nothing", got, err)
 	}
 }

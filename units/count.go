@@ -126,7 +126,8 @@ func (c Count) Resolve(cpus CPUs) Sizing {
 	s := Sizing{Want: limit, Listed: limit, Reason: reason}
 	if limit == cpus.Affinity {
 		s.Follow = true
-		s.Listed = cpus.ceiling(min(limit*headroom, MaxInstances))
+		cpus.Affinity = min(limit*headroom, MaxInstances)
+		s.Listed, _ = cpus.Limit() // ConditionCPUs= ignores the cpuset and the quota
 	}
 	return s
 }
@@ -138,15 +139,4 @@ func (c Count) Today(cpus CPUs, listed int) int {
 		return min(s.Want, listed)
 	}
 	return listed
-}
-
-// ceiling limits n to the cpuset and the quota, because ConditionCPUs= ignores both.
-func (c CPUs) ceiling(n int) int {
-	if c.Cpuset > 0 {
-		n = min(n, c.Cpuset)
-	}
-	if c.Quota > 0 {
-		n = min(n, max(int(math.Floor(c.Quota)), 1))
-	}
-	return n
 }

@@ -90,14 +90,13 @@ func (r *renderer) variables(v *instanceView) {
 		// For apps that the shim starts, the shim sets this variable and NODE_APP_INSTANCE.
 		v.Env = append(v.Env, fixed(`"`+contract.InstanceVariable+`=%i"`))
 	}
-	switch {
-	case len(a.Env) > 0 && r.target.Values != "":
+	if len(a.Env) > 0 && r.target.Values != "" {
 		// The values file comes before the user's files, because the values of the last file win.
 		v.EnvFiles = append(v.EnvFiles, r.must(globPath("env", r.target.Values)))
-	default:
-		for _, e := range a.Env {
-			v.Env = append(v.Env, r.must(word("env", e.Name+"="+e.Value)))
-		}
+		a.Env = nil
+	}
+	for _, e := range a.Env {
+		v.Env = append(v.Env, r.must(word("env", e.Name+"="+e.Value)))
 	}
 	for _, e := range a.Shim.Increment {
 		// This is the value for the first instance.
@@ -251,27 +250,26 @@ func (r *renderer) exec() value {
 	if !r.app.NeedsShim() {
 		return r.commandLine(r.app.Command)
 	}
-	words := r.shimWords()
-	for _, arg := range r.app.Command {
-		words = append(words, string(r.must(word("command", arg))))
-	}
-	return fixed(strings.Join(words, " "))
+	return fixed(strings.Join(append(r.shimWords(), r.words("command", "", r.app.Command)...), " "))
 }
 
 // commandLine returns an argv as quoted words. If systemd does not accept the path of the program, a shell executes the
 // program with exec, so that the main process is the program itself.
 func (r *renderer) commandLine(argv []string) value {
-	words := make([]string, 0, len(argv)+3)
+	words := []string{"/bin/sh", "-c", quoteWord(`exec "$0" "$@"`)}
 	if safeExecutable(argv[0]) {
-		words = append(words, programWord(argv[0]))
-		argv = argv[1:]
-	} else {
-		words = append(words, "/bin/sh", "-c", quoteWord(`exec "$0" "$@"`))
+		words, argv = []string{programWord(argv[0])}, argv[1:]
 	}
-	for _, arg := range argv {
-		words = append(words, string(r.must(word("command", arg))))
+	return fixed(strings.Join(append(words, r.words("command", "", argv)...), " "))
+}
+
+// words returns texts as quoted words, each with the prefix.
+func (r *renderer) words(field, prefix string, texts []string) []string {
+	var words []string
+	for _, s := range texts {
+		words = append(words, string(r.must(word(field, prefix+s))))
 	}
-	return fixed(strings.Join(words, " "))
+	return words
 }
 
 // programWord returns an ordinary path without quotes, for readability.
@@ -284,16 +282,10 @@ func programWord(s string) string {
 	return s
 }
 
-// seconds returns the sum of durations as a systemd.time(7) span. If the first duration is 0, fallback replaces it.
-func seconds(d, fallback time.Duration, more ...time.Duration) value {
-	if d == 0 {
-		d = fallback
-	}
-	for _, m := range more {
-		d += m
-	}
+// seconds returns d, or fallback if d is 0, as a systemd.time(7) span.
+func seconds(d, fallback time.Duration) value {
 	// Round up, because "0s" would mean no limit.
-	ms := int64((d + time.Millisecond - 1) / time.Millisecond)
+	ms := int64((cmp.Or(d, fallback) + time.Millisecond - 1) / time.Millisecond)
 	if ms%1000 != 0 {
 		return fixed(strconv.FormatInt(ms, 10) + "ms")
 	}

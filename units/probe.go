@@ -24,33 +24,18 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	if err := a.Validate(); err != nil {
 		return File{}, err
 	}
-	source, err := plain("source", t.Source)
-	if err != nil {
-		return File{}, err
-	}
-	r := renderer{app: a, target: t, source: source}
+	r := renderer{app: a, target: t}
+	r.source = r.must(plain("source", t.Source))
 	name := a.Name.probe()
 	v := r.instance()
 	v.header = r.header(name)
 	v.Report = fixed(path.Join(contract.RunDirectory, contract.ReportPath(string(a.Name))))
 	v.Credentials, v.EncryptedCredentials = r.credentials()
-	v.TimeoutStart = seconds(timeout, 0, probeMargin)
-	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--idle=" + idle.String(), "--instance=1"}
-	if a.confined() {
-		words = append(words, "--confine")
-	}
-	for _, e := range a.Shim.Increment {
-		words = append(words, "--increment="+e.Name)
-	}
-	words = append(words, r.envFileWords()...)
-	words = append(words, a.secretWords()...)
-	for _, p := range slices.Concat(a.SocketFiles(), t.Sockets) {
-		words = append(words, string(r.must(word("listen", "--own="+p))))
-	}
-	words = append(words, "--")
-	for _, arg := range a.Command {
-		words = append(words, string(r.must(word("command", arg))))
-	}
+	v.TimeoutStart = seconds(timeout+probeMargin, 0)
+	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--idle=" + idle.String()}
+	words = append(words, r.programWords("1")...)
+	words = append(words, r.words("listen", "--own=", slices.Concat(a.SocketFiles(), t.Sockets))...)
+	words = append(append(words, "--"), r.words("command", "", a.Command)...)
 	v.Exec = fixed(strings.Join(words, " "))
 	// The prober is an ancestor of all processes that it reads, so it needs no capability. The program must not have one.
 	v.Capabilities = ""

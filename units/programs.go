@@ -79,9 +79,5 @@ func (a App) protect(writable []string) (readOnly, pinned []string) {
 
 // optionalPaths returns a list of paths that may be missing (prefix "-").
 func (r *renderer) optionalPaths(paths []string) value {
-	words := make([]string, 0, len(paths))
-	for _, p := range paths {
-		words = append(words, string(r.must(word("read-only", "-"+p))))
-	}
-	return fixed(strings.Join(words, " "))
+	return fixed(strings.Join(r.words("read-only", "-", paths), " "))
 }

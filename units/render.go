@@ -52,11 +52,7 @@ func Render(a App, t Target) (Set, error) {
 		return nil, fieldErrorf("instances", "", "%d must be between 1 and %d", t.Sizing.Listed, MaxInstances)
 	}
 	r := renderer{app: a, target: t}
-	source, err := plain("source", t.Source)
-	if err != nil {
-		return nil, err
-	}
-	r.source = source
+	r.source = r.must(plain("source", t.Source))
 	sockets := r.socketViews()
 	for _, s := range sockets {
 		r.sockets = append(r.sockets, string(s.Unit))
@@ -91,7 +87,8 @@ func Render(a App, t Target) (Set, error) {
 	if t.Values != "" && len(a.Env) > 0 {
 		r.files = append(r.files, r.values())
 	}
-	return newSet(r.files)
+	slices.SortFunc(r.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return r.files, nil
 }
 
 // renderer collects the files and the first error.
@@ -109,13 +106,12 @@ func (r *renderer) add(path, name string, view any) {
 	if r.err != nil {
 		return
 	}
-	tmpl, err := template.ParseFS(templates.FS, name)
-	if err != nil {
-		r.err = fmt.Errorf("internal error: %w", err)
-		return
-	}
 	var b bytes.Buffer
-	if err := tmpl.Execute(&b, view); err != nil {
+	tmpl, err := template.ParseFS(templates.FS, name)
+	if err == nil {
+		err = tmpl.Execute(&b, view)
+	}
+	if err != nil {
 		r.err = fmt.Errorf("internal error: %w", err)
 		return
 	}
@@ -209,12 +205,13 @@ func (r *renderer) dualStack(l Listener, current value) value {
 func (r *renderer) socketViews() []socketView {
 	var views []socketView
 	for _, l := range r.app.Listen {
-		unit := r.app.Name.Socket(r.app.Listen[0].FDName(), l.FDName())
+		unit := r.app.SocketUnit(l)
 		i := slices.IndexFunc(views, func(v socketView) bool { return v.Unit == value(unit) })
 		if i < 0 {
 			i = len(views)
-			backlog := fixed(strconv.Itoa(contract.Backlog))
-			views = append(views, socketView{header: r.header(unit), FDName: fixed(l.FDName()), Backlog: backlog})
+			views = append(views, socketView{
+				header: r.header(unit), FDName: fixed(l.FDName()), Backlog: fixed(strconv.Itoa(contract.Backlog)),
+			})
 		}
 		v := &views[i]
 		addr := r.must(plain("listen", l.Address()))

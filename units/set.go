@@ -23,11 +23,10 @@ type Set []File
 
 // Get returns the contents of one file of the set.
 func (s Set) Get(path string) ([]byte, bool) {
-	i, ok := slices.BinarySearchFunc(s, path, func(f File, p string) int { return strings.Compare(f.Path, p) })
-	if !ok {
-		return nil, false
+	if i := slices.IndexFunc(s, func(f File) bool { return f.Path == path }); i >= 0 {
+		return s[i].Data, true
 	}
-	return s[i].Data, true
+	return nil, false
 }
 
 // Units returns the names of the units that the set defines, sorted. Drop-ins, journald's file and the values file are not
@@ -40,16 +39,6 @@ func (s Set) Units() []string {
 		}
 	}
 	return names
-}
-
-func newSet(files []File) (Set, error) {
-	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	for i := 1; i < len(files); i++ {
-		if files[i].Path == files[i-1].Path {
-			return nil, fmt.Errorf("internal error: %s is generated twice", files[i].Path)
-		}
-	}
-	return files, nil
 }
 
 // markKey is the key whose value is the app that a file belongs to. systemd ignores keys that begin with "X-"

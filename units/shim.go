@@ -45,15 +45,7 @@ func (r *renderer) shimWords() []string {
 			words = append(words, "--node-preload="+r.target.nodePreload())
 		}
 	}
-	if a.confined() {
-		words = append(words, "--confine")
-	}
-	words = append(words, "--instance=%i")
-	words = append(words, r.envFileWords()...)
-	for _, e := range a.Shim.Increment {
-		words = append(words, "--increment="+e.Name)
-	}
-	words = append(words, a.secretWords()...)
+	words = append(words, r.programWords("%i")...)
 	if a.Shim.Pin {
 		words = append(words, "--pin")
 	}
@@ -112,10 +104,17 @@ func (r *renderer) envFileWords() []string {
 	return words
 }
 
-// secretWords returns the flags for the secrets that the shim puts into variables.
-func (a App) secretWords() []string {
+// programWords returns the flags that a run and a probe of the program have in common.
+func (r *renderer) programWords(instance string) []string {
 	var words []string
-	for _, name := range a.SecretEnv {
+	if r.app.confined() {
+		words = append(words, "--confine")
+	}
+	words = append(append(words, "--instance="+instance), r.envFileWords()...)
+	for _, e := range r.app.Shim.Increment {
+		words = append(words, "--increment="+e.Name)
+	}
+	for _, name := range r.app.SecretEnv {
 		words = append(words, "--secret-env="+name)
 	}
 	return words

@@ -274,12 +274,10 @@ func (r *renderer) words(field, prefix string, texts []string) []string {
 
 // programWord returns an ordinary path without quotes, for readability.
 func programWord(s string) string {
-	if strings.ContainsFunc(s, func(c rune) bool {
-		return c > 127 || !isAlnum(byte(c)) && !strings.ContainsRune("/._-+@:", c)
-	}) {
-		return quoteWord(s)
+	if alnumOr(s, "/._-+@:") {
+		return s
 	}
-	return s
+	return quoteWord(s)
 }
 
 // seconds returns d, or fallback if d is 0, as a systemd.time(7) span.

@@ -161,13 +161,11 @@ func checkFDName(s string) string {
 	if len(s) > 32 {
 		return "is longer than 32 bytes"
 	}
-	if !isAlnum(s[0]) {
+	if !alnumOr(s[:1], "") {
 		return "does not begin with a letter or a digit"
 	}
-	for i := range len(s) {
-		if c := s[i]; !isAlnum(c) && c != '_' && c != '-' {
-			return `may contain only letters, digits, "_" and "-"`
-		}
+	if !alnumOr(s, "_-") {
+		return `may contain only letters, digits, "_" and "-"`
 	}
 	return ""
 }

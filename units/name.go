@@ -45,7 +45,7 @@ func checkName(s string) string {
 		return "is empty"
 	case len(s) > MaxName:
 		return "is longer than " + strconv.Itoa(MaxName) + " bytes"
-	case !isAlnum(s[0]):
+	case !alnumOr(s[:1], ""):
 		return "does not begin with a letter or a digit"
 	case s == "all":
 		return "is reserved: it means all apps"
@@ -53,15 +53,10 @@ func checkName(s string) string {
 	if strings.HasSuffix(s, contract.LockSuffix) {
 		return "ends in " + strconv.Quote(contract.LockSuffix) + ", like the lock files of clusterctl"
 	}
-	letter := false
-	for i := range len(s) {
-		c := s[i]
-		letter = letter || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if !isAlnum(c) && c != '_' && c != '-' && c != '.' {
-			return `may contain only letters, digits, "_", "-" and "."`
-		}
+	if !alnumOr(s, "_-.") {
+		return `may contain only letters, digits, "_", "-" and "."`
 	}
-	if !letter {
+	if strings.Trim(s, "0123456789_-.") == "" {
 		return "has no letter"
 	}
 	for _, suf := range unitSuffixes {
@@ -72,8 +67,11 @@ func checkName(s string) string {
 	return ""
 }
 
-func isAlnum(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+// alnumOr reports whether s contains only ASCII letters, digits and the characters in more.
+func alnumOr(s, more string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(more, c)
+	})
 }
 
 // NearestName returns the valid name that is most similar to s, or "" if there is none.
@@ -83,7 +81,7 @@ func NearestName(s string) string {
 		t = strings.TrimSuffix(t, suf)
 	}
 	t = strings.Trim(strings.Map(func(r rune) rune {
-		if r < 128 && (isAlnum(byte(r)) || r == '_' || r == '-' || r == '.') {
+		if alnumOr(string(r), "_-.") {
 			return r
 		}
 		return '-'

@@ -2,6 +2,7 @@ package units
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -33,12 +34,9 @@ func badText(s string) string {
 // systemd does not unquote or unescape such a value, but expands specifiers in it. plain returns an error if such a line
 // cannot hold the text.
 func plain(field, s string) (value, error) {
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] == 0x7f {
-			return "", fieldErrorf(field, "", "%q has a control character, which a unit file cannot hold here", s)
-		}
-	}
 	switch why := badText(s); {
+	case strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		return "", fieldErrorf(field, "", "%q has a control character, which a unit file cannot hold here", s)
 	case why != "":
 		return "", fieldErrorf(field, "", "%q %s", s, why)
 	case s != strings.TrimSpace(s):
@@ -54,10 +52,8 @@ func absolute(field, s string) (value, error) {
 	if !strings.HasPrefix(s, "/") {
 		return "", fieldErrorf(field, "", "%q is not an absolute path", s)
 	}
-	for part := range strings.SplitSeq(s, "/") {
-		if part == ".." {
-			return "", fieldErrorf(field, "", "%q contains \"..\"", s)
-		}
+	if slices.Contains(strings.Split(s, "/"), "..") {
+		return "", fieldErrorf(field, "", "%q contains \"..\"", s)
 	}
 	if why := longPath(s); why != "" {
 		return "", fieldErrorf(field, "", "%q %s", s, why)

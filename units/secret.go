@@ -1,8 +1,7 @@
 package units
 
 import (
-	"strconv"
-	"strings"
+	"slices"
 
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
@@ -29,10 +28,9 @@ const maxSecretName = 128
 // CheckSecretName returns an error if a secret cannot have this name. The name is used for a file, for a credential and in a
 // unit.
 func CheckSecretName(s string) error {
-	bad := func(c rune) bool { return c > 127 || !isAlnum(byte(c)) && !strings.ContainsRune("_.-", c) }
-	if s == "" || len(s) > maxSecretName || strings.ContainsFunc(s, bad) || !isAlnum(s[0]) && s[0] != '_' {
+	if s == "" || len(s) > maxSecretName || !alnumOr(s, "_.-") || !alnumOr(s[:1], "_") {
 		return fieldErrorf("secret", "use letters, digits, \"_\", \".\" and \"-\", such as DB_PASSWORD",
-			"%q is not the name of a secret (at most %s characters)", s, strconv.Itoa(maxSecretName))
+			"%q is not the name of a secret (at most %d characters)", s, maxSecretName)
 	}
 	return nil
 }
@@ -67,10 +65,7 @@ func (r *renderer) secrets() secretsView {
 // validateSecrets checks the variables that come from secrets.
 func (a App) validateSecrets(add func(error)) {
 	seen := map[string]bool{}
-	for _, e := range a.Env {
-		seen[e.Name] = true
-	}
-	for _, e := range a.Shim.Increment {
+	for _, e := range slices.Concat(a.Env, a.Shim.Increment) {
 		seen[e.Name] = true
 	}
 	for i, name := range a.SecretEnv {

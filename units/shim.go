@@ -2,6 +2,7 @@ package units
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -151,14 +152,10 @@ func (r *renderer) bindKind(l Listener) contract.Kind {
 func (r *renderer) mapWords() []string {
 	var words []string
 	seen := map[string]int{}
-	var streams, datagrams []Listener
-	for _, l := range r.app.Listen {
-		if l.Network == UDP {
-			datagrams = append(datagrams, l)
-		} else {
-			streams = append(streams, l)
-		}
-	}
+	isUDP := func(l Listener) bool { return l.Network == UDP }
+	isStream := func(l Listener) bool { return l.Network != UDP }
+	streams := slices.DeleteFunc(slices.Clone(r.app.Listen), isUDP)
+	datagrams := slices.DeleteFunc(slices.Clone(r.app.Listen), isStream)
 	for _, l := range append(streams, datagrams...) {
 		k := seen[l.FDName()]
 		seen[l.FDName()]++

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -49,15 +50,11 @@ func (d *decoder) apps(root *yaml.Node) []*appReader {
 	if !ok {
 		return nil
 	}
-	var several *pair
-	for i := range pairs {
-		if pairs[i].name == appsKey {
-			several = &pairs[i]
-		}
-	}
-	if several == nil {
+	i := slices.IndexFunc(pairs, func(p pair) bool { return p.name == appsKey })
+	if i < 0 {
 		return []*appReader{d.app("", root, pairs)}
 	}
+	several := pairs[i]
 	for _, p := range pairs {
 		if p.name != appsKey && !strings.HasPrefix(p.name, extension) {
 			d.errorf(p.key, p.name, "move it below the name of an app", "must not be at the same level as %q", appsKey)
@@ -181,19 +178,16 @@ func (r *appReader) reportField(e *units.FieldError) {
 	if r.bad[e.Field()] || r.bad[e.Key] {
 		return
 	}
-	p, present := r.places[e.Key]
-	if present {
-		r.add(p.entry(e.Index), r.path(e.Field()), e.Hint, e.Message)
-		return
-	}
-	message := e.Message
-	if e.Missing {
+	n, message := r.body, e.Message
+	if p, present := r.places[e.Key]; present {
+		n = p.entry(e.Index)
+	} else if e.Missing {
 		message = "is missing"
 		if r.suggested[e.Key] {
 			return
 		}
 	}
-	r.add(r.body, r.path(e.Field()), e.Hint, message)
+	r.add(n, r.path(e.Field()), e.Hint, message)
 }
 
 // path returns the name of a field in messages. In a file with several apps, the name of an app is its key.

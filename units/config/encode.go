@@ -64,7 +64,9 @@ func written(a units.App) writer {
 	// The count is always written, because a file without the key is from an older clusterctl, with the default max.
 	w.text("instances", a.Instances.String(), "")
 	w.list("listen", texts(a.Listen, units.Listener.String))
-	w.socket(a.Socket)
+	w.putIf(a.Socket.Mode != 0, "socket-mode", scalar(units.FormatSocketMode(a.Socket.Mode)))
+	w.text("socket-user", a.Socket.User, "")
+	w.text("socket-group", a.Socket.Group, "")
 	w.list("socket-options", texts(a.SocketOptions, units.SocketOption.String))
 	w.text("activation", a.Activation.String(), units.Adopt.String())
 	w.text("ready", a.Ready.String(), units.ReadyExec.String())
@@ -93,8 +95,19 @@ func written(a units.App) writer {
 	w.duration("drain-timeout", a.Timeouts.Drain)
 	w.duration("stop-timeout", a.Timeouts.Stop)
 	w.number("surge", a.Surge)
-	w.shim(a.Shim)
-	w.logs(a.Logs)
+	w.variables("increment", a.Shim.Increment)
+	w.putIf(a.Shim.Pin, "pin", "true")
+	w.number("max-restarts", a.Shim.MaxRestarts)
+	w.duration("min-uptime", a.Shim.MinUptime)
+	w.putIf(a.Shim.NoNodePreload, "node-preload", "false")
+	w.putIf(a.Shim.HoldAccept, "accept", "hold")
+	w.putIf(a.Shim.OwnPtrace, "own-ptrace", "true")
+	w.putIf(a.Shim.NoDrain, "drain", "off")
+	w.putIf(a.Shim.Blocking, "blocking", "true")
+	w.putIf(a.Logs.Namespace, "log-namespace", "true")
+	w.putIf(a.Logs.MaxSize != 0, "log-max-size", scalar(units.FormatSize(a.Logs.MaxSize)))
+	w.putIf(a.Logs.MaxAge != 0, "log-max-age", scalar(units.FormatAge(a.Logs.MaxAge)))
+	w.text("log-rate", a.Logs.Rate.String(), "")
 	return w
 }
 
@@ -110,43 +123,14 @@ func runAs(r units.RunAs) string {
 // on the version of the YAML library.
 type writer map[string]string
 
-func (w writer) put(name, value string) {
-	w[name] = name + ": " + value + "\n"
-}
-
 // putIf writes a value if changed is true.
 func (w writer) putIf(changed bool, name, value string) {
 	if changed {
-		w.put(name, value)
+		w[name] = name + ": " + value + "\n"
 	}
 }
 
 func (w writer) number(name string, n int) { w.putIf(n != 0, name, strconv.Itoa(n)) }
-
-func (w writer) shim(o units.ShimOptions) {
-	w.variables("increment", o.Increment)
-	w.putIf(o.Pin, "pin", "true")
-	w.number("max-restarts", o.MaxRestarts)
-	w.duration("min-uptime", o.MinUptime)
-	w.putIf(o.NoNodePreload, "node-preload", "false")
-	w.putIf(o.HoldAccept, "accept", "hold")
-	w.putIf(o.OwnPtrace, "own-ptrace", "true")
-	w.putIf(o.NoDrain, "drain", "off")
-	w.putIf(o.Blocking, "blocking", "true")
-}
-
-func (w writer) socket(s units.SocketAccess) {
-	w.putIf(s.Mode != 0, "socket-mode", scalar(units.FormatSocketMode(s.Mode)))
-	w.text("socket-user", s.User, "")
-	w.text("socket-group", s.Group, "")
-}
-
-func (w writer) logs(l units.Logs) {
-	w.putIf(l.Namespace, "log-namespace", "true")
-	w.putIf(l.MaxSize != 0, "log-max-size", scalar(units.FormatSize(l.MaxSize)))
-	w.putIf(l.MaxAge != 0, "log-max-age", scalar(units.FormatAge(l.MaxAge)))
-	w.text("log-rate", l.Rate.String(), "")
-}
 
 func (w writer) text(name, value, normal string) {
 	w.putIf(value != normal, name, scalar(value))
@@ -196,17 +180,13 @@ func (w writer) variables(name string, vars []units.EnvVar) {
 }
 
 func (w writer) duration(name string, d time.Duration) {
-	if d == 0 {
-		return
-	}
 	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-2]
+		}
 	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	w.put(name, s)
+	w.putIf(d != 0, name, s)
 }
 
 // flow returns a list on one line.

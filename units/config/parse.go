@@ -1,10 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 )
 
@@ -53,4 +56,52 @@ func oneOf(yes, no string) func(string) (bool, error) {
 
 func invalid(hint, format string, args ...any) error {
 	return &units.FieldError{Message: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// synonyms returns keys of other tools (PM2, Compose, systemd), with the key for the same setting here.
+func synonyms() map[string]string {
+	return map[string]string{
+		"cwd": "directory", "workdir": "directory", "working-dir": "directory", "working-directory": "directory",
+		"workingdirectory": "directory",
+		"user":             "run-as", "uid": "run-as", "gid": "run-as", "group": "run-as",
+		"script": "command", "args": "command", "exec": "command", "cmd": "command", "execstart": "command",
+		"entrypoint": "command", "interpreter": "command",
+		"port": "listen", "ports": "listen", "socket": "listen", "address": "listen",
+		"environment": "env", "envfile": "env-files", "environment-file": "env-files", "environmentfile": "env-files",
+		"replicas": "instances", "processes": "instances", "workers": "instances", "scale": "instances",
+		"kill-timeout": "stop-timeout", "listen-timeout": "start-timeout", "increment-var": "increment", "autorestart": "restart",
+		"readwritepaths": "writable", "reads": "read", "readable": "read", "readonlypaths": "read", "bindreadonlypaths": "read",
+	}
+}
+
+// suggest returns a known key that is similar to an unknown key, or "".
+func suggest(key string) string {
+	k := strings.ReplaceAll(strings.ToLower(key), "_", "-")
+	if s, ok := synonyms()[k]; ok {
+		return s
+	}
+	best, least := "", 3
+	for _, name := range Keys() {
+		if d := text.Edits(k, name); d < least && d < len(name)/2+1 {
+			best, least = name, d
+		}
+	}
+	if best == "" && text.Edits(k, appsKey) == 1 {
+		best = appsKey
+	}
+	return best
+}
+
+// parseAllowance parses one word of "allow". If the word is unknown, the hint suggests a similar word.
+func parseAllowance(word string) (units.Allowance, error) {
+	w, err := units.ParseAllowance(word)
+	if e, unknown := errors.AsType[*units.FieldError](err); unknown {
+		for _, like := range units.Allowances() {
+			if text.Edits(word, string(like)) <= 2 {
+				e.Hint = "did you mean " + string(like) + "?"
+				break
+			}
+		}
+	}
+	return w, err
 }

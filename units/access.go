@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// SocketAccess is the owner and the mode of the Unix sockets that are files: they decide who may connect. Abstract names
-// have neither.
+// SocketAccess is the owner and the mode of Unix sockets that are files. The owner and the mode decide who may connect.
+// Abstract sockets have neither.
 type SocketAccess struct {
 	// Mode is SocketMode=; 0 means [DefaultSocketMode].
 	Mode uint16
-	// User and Group own the file (SocketUser=, SocketGroup=). An empty User means the workers' user, or root for a dynamic
-	// one; an empty Group means the workers' group, or the primary group of User.
+	// User and Group own the file (SocketUser=, SocketGroup=). An empty User means the workers' user, or root if that
+	// user is dynamic. An empty Group means the workers' group if User is empty, too. Otherwise it means the primary
+	// group of User.
 	User, Group string
 }
 
@@ -48,8 +49,9 @@ func (a App) SocketFiles() []string {
 	return paths
 }
 
-// socketInReach reports whether the workers' user may be able to replace a socket by a symbolic link. That is possible in a
-// directory that the workers may write to, and assumed outside /run, where directories belong to root.
+// socketInReach reports whether the workers' user may be able to replace a socket by a symbolic link. The user can do so
+// in a directory that the workers may write to. socketInReach assumes that the user may write to all directories outside
+// /run.
 //
 // PID 1 changes the owner of a socket by its path, after the bind, and follows symbolic links to any file. For such an app,
 // the shim changes the owners of all sockets instead.
@@ -60,8 +62,8 @@ func (a App) socketInReach() bool {
 	})
 }
 
-// SocketAccess returns the access with its defaults filled in. PID 1 creates the sockets before a dynamic user exists, so
-// root owns them in that case. An empty Group means the primary group of User, or of root.
+// SocketAccess returns the owner and the mode of the app's sockets, with defaults. If the user is dynamic, root owns the
+// sockets, because PID 1 creates them before the user exists.
 func (a App) SocketAccess() SocketAccess {
 	s := a.Socket
 	if s.Mode == 0 {
@@ -76,8 +78,8 @@ func (a App) SocketAccess() SocketAccess {
 	return s
 }
 
-// Unprobed returns the app as it is before a probe has found its listeners. Without listeners, it has no SocketAccess
-// either.
+// Unprobed returns the app without SocketAccess if the app has no listeners. Before a probe has found the listeners,
+// Validate would refuse SocketAccess.
 func (a App) Unprobed() App {
 	if len(a.Listen) == 0 {
 		a.Socket = SocketAccess{}

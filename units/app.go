@@ -37,8 +37,9 @@ type App struct {
 	Sandbox   Sandbox
 	// Writable are absolute paths that a sandboxed worker may write to (systemd.exec(5), ReadWritePaths=).
 	Writable []string
-	// Reads are absolute paths, in a home or behind a symbolic link into one, that a sandboxed worker can see. Everything
-	// else in the homes is hidden. A path that is also Directory or in Writable may be written to.
+	// Reads are absolute paths in a home directory, or symbolic links into a home directory. The sandbox hides all home
+	// directories except these paths. A worker may write to a path in Reads only if the path is also Directory or in
+	// Writable.
 	Reads []string
 	// Allow are the parts of the sandbox that are switched off for the app.
 	Allow    []Allowance
@@ -113,9 +114,9 @@ type Timeouts struct {
 }
 
 const (
-	// stopMargin is added to the drain timeout: if the drain takes longer than both together, systemd ends it.
+	// stopMargin is added to the drain timeout. The sum is the time after which systemd ends a drain.
 	stopMargin = contract.DrainSlack + 4*time.Second
-	// guardMargin is how long the guard of the shim waits after systemd's timeout before it kills the instance.
+	// guardMargin is the time between systemd's stop timeout and the SIGKILL of the shim (see guardWords).
 	guardMargin = 2 * time.Second
 )
 
@@ -131,11 +132,14 @@ type ShimOptions struct {
 	MinUptime time.Duration
 	// NoNodePreload leaves NODE_OPTIONS unchanged.
 	NoNodePreload bool
-	// HoldAccept makes the notifier answer accept(2), for programs that wait for connections without epoll.
+	// HoldAccept makes the shim intercept accept(2) (seccomp_unotify(2)), for programs that wait for connections without
+	// epoll.
 	HoldAccept bool
-	// OwnPtrace gives the shim CAP_SYS_PTRACE, which Yama requires for reading forked children. The program does not get it.
+	// OwnPtrace gives the shim CAP_SYS_PTRACE, which Yama requires for reading the memory of forked children. The program
+	// does not get the capability.
 	OwnPtrace bool
-	// NoDrain means that the program drains itself on SIGTERM, as activation.Serve does, so the shim does not.
+	// NoDrain means that the shim does not drain the program, because the program does so itself on SIGTERM
+	// (activation.Serve).
 	NoDrain bool
 	// Blocking keeps the shared sockets in blocking mode (NonBlocking=no in all units), for programs that wait in accept(2).
 	Blocking bool
@@ -185,7 +189,7 @@ const (
 	SandboxOff
 )
 
-// Names of the enumerations, in the order of their constants. The config file and the flags use the same words.
+// Words for the constants of each type, in the order of the constants, in the config file and in flags.
 var (
 	activationNames = []string{"adopt", "native"}
 	readyNames      = []string{"exec", "notify"}

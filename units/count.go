@@ -12,13 +12,13 @@ import (
 // MaxInstances is the maximum number of instances of an app.
 const MaxInstances = 1000
 
-// headroom is the factor by which "max" lists more instances than the machine has CPUs now. If the machine boots with up to
-// twice as many CPUs, it starts more instances without clusterctl. PID 1 logs one "skipped" line per start for each instance
-// above the CPU count.
+// headroom is the number of instances per CPU in the list of an app with "max". PID 1 skips the instances above the CPU
+// count, and logs a line for each. If the machine later boots with up to twice as many CPUs, PID 1 starts more instances
+// without clusterctl.
 const headroom = 2
 
-// Count is the number of instances as the user wrote it. The zero value means that the user did not write one, and then the
-// app has one instance, because many programs keep state in memory or in files that only one process may use.
+// Count is the number of instances as the user wrote it. The zero value means that the user did not write a number. Then
+// the app has one instance, because many programs keep state in memory or in files that only one process may use.
 type Count struct {
 	// N is the number of instances if it is positive. If N is negative, the number is the CPU count plus N, at least one
 	// (PM2's -1).
@@ -73,7 +73,7 @@ func (c Count) String() string {
 
 // CPUs are the three limits on the CPUs that the app's slice can use.
 type CPUs struct {
-	// Affinity is the number of CPUs that PID 1 may run on. ConditionCPUs= counts the same.
+	// Affinity is the number of CPUs that PID 1 may run on. ConditionCPUs= counts the same CPUs.
 	Affinity int
 	// Cpuset is the number of CPUs in cpuset.cpus.effective of the slice; 0 means no limit.
 	Cpuset int
@@ -81,8 +81,8 @@ type CPUs struct {
 	Quota float64
 }
 
-// Limit returns the smallest of the three limits, at least 1, and a text that names it. A quota is rounded down: 1.5 CPUs
-// are enough for one busy worker, but not for two.
+// Limit returns the smallest of the three limits, at least 1, and the name of this limit for messages. A quota is rounded
+// down: 1.5 CPUs are enough for one busy worker, but not for two.
 func (c CPUs) Limit() (n int, reason string) {
 	n, reason = max(c.Affinity, 1), text.Count(max(c.Affinity, 1), "CPU")
 	if c.Cpuset > 0 && c.Cpuset < n {
@@ -132,8 +132,8 @@ func (c Count) Resolve(cpus CPUs) Sizing {
 	return s
 }
 
-// Today returns how many of the listed instances run on this machine. If the app follows the number of CPUs, that can be
-// fewer than listed. A percentage and a negative count were resolved with the CPU count of the machine when they were set.
+// Today returns how many of the listed instances run on this machine. If the app follows the number of CPUs, these can be
+// fewer than listed. A percentage or a negative count is not resolved again after the user has set it.
 func (c Count) Today(cpus CPUs, listed int) int {
 	if s := c.Resolve(cpus); s.Follow {
 		return min(s.Want, listed)

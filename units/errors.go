@@ -40,7 +40,7 @@ func missing(key string) *FieldError {
 	return &FieldError{Key: key, Index: -1, Missing: true, Message: "is empty"}
 }
 
-// entry sets the index of the entry that a FieldError is about, and returns the error.
+// entry sets the index of the wrong entry in err, if err is a FieldError, and returns err.
 func entry(err error, index int) error {
 	if e, ok := err.(*FieldError); ok {
 		e.Index = index
@@ -48,7 +48,7 @@ func entry(err error, index int) error {
 	return err
 }
 
-// variable sets the index and the name of the variable that a FieldError is about, and returns the error.
+// variable sets the index and the name of the wrong variable in err, if err is a FieldError, and returns err.
 func variable(err error, index int, name string) error {
 	if e, ok := err.(*FieldError); ok {
 		e.Item = name

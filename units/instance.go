@@ -122,7 +122,7 @@ func (r *renderer) readiness(v *instanceView) {
 	}
 	switch {
 	case r.app.Adopted():
-		// The notifier next to the program sends READY=1 for it, and NOTIFYACCESS=none.
+		// The shim's notifier sends READY=1 for the program, and NOTIFYACCESS=none.
 		v.Type, v.NotifyAccess = "notify", "all"
 	case r.app.Ready == ReadyNotify:
 		v.Type, v.NotifyAccess = "notify", "main"
@@ -132,16 +132,18 @@ func (r *renderer) readiness(v *instanceView) {
 	}
 }
 
-// knowsNotifyAccess is the first systemd that supports the message NOTIFYACCESS=none. It revokes the program's right to send
-// messages, because a program could otherwise extend its own stop without limit (EXTEND_TIMEOUT_USEC=). For an adopted app,
-// the notifier sends it together with READY=1. A program with --ready notify may send messages while it runs, so the stop
-// command sends it: NotifyAccess=exec permits the stop command to send messages, too.
+// knowsNotifyAccess is the first systemd that supports the message NOTIFYACCESS=none. This message revokes the program's
+// right to send messages. A program with this right could extend its own stop without limit (EXTEND_TIMEOUT_USEC=). For
+// an adopted program, the notifier sends NOTIFYACCESS=none together with READY=1. A program with --ready notify has the
+// right while it runs, and the stop command sends NOTIFYACCESS=none. NotifyAccess=exec permits messages from the program
+// and from the stop command.
 const knowsNotifyAccess = 254
 
-// guardWords returns flags for the stop command. They make the stop command start a process that kills the instance after
-// its stop timeout, because systemd may be too late: before knowsNotifyAccess, the program may extend its own stop; later,
-// it may send NOTIFYACCESS=main before the stop command sends NOTIFYACCESS=none; and TimeoutStopSec= can be longer than the
-// stop timeout, because it also bounds the drain.
+// guardWords returns flags for the stop command. With these flags, the command starts a process that kills the instance after
+// its stop timeout. systemd may kill the instance later than that:
+//   - Before knowsNotifyAccess, the program may extend its own stop. In later versions, the program may send NOTIFYACCESS=main
+//     before the stop command sends NOTIFYACCESS=none.
+//   - TimeoutStopSec= also limits the drain, so it can be longer than the stop timeout.
 func (r *renderer) guardWords() []string {
 	after := r.app.stopTime()
 	switch {
@@ -171,7 +173,7 @@ func (a App) unitStop() time.Duration {
 	return max(a.stopTime(), cmp.Or(a.Timeouts.Drain, contract.DrainTimeout)+stopMargin)
 }
 
-// stoppingWords returns the ExecStop= command of an app that is not drained.
+// stoppingWords returns the ExecStop= command of an app that the shim does not drain.
 func (r *renderer) stoppingWords() string {
 	words := []string{r.target.shim(), "stopping"}
 	if r.app.Restart != RestartNo {
@@ -201,18 +203,18 @@ func (r *renderer) nonBlocking() value {
 
 // knowsRestartSteps is the first systemd with RestartSteps=.
 //
-// PID 1 sets the timer of RestartSec= with an accuracy of 250 ms (core/service.c, service_arm_timer; sd_event_add_time(3)),
-// so a delay of 10 ms becomes 10 to 260 ms. A timer that expires before PID 1 checks its timers again, a few hundred
-// microseconds later, is not delayed. So the first delay is 100 µs.
+// PID 1 sets the timer of RestartSec= with an accuracy of 250 ms (core/service.c, service_arm_timer;
+// sd_event_add_time(3)), so a delay of 10 ms becomes 10 to 260 ms. PID 1 checks its timers again a few hundred
+// microseconds after it sets this timer. The first delay is 100 µs, so that the timer has expired by then.
 //
 // If PID 1 cannot start a unit (missing user or EnvironmentFile=), our backoff does not run, and with a constant delay of
 // 100 µs PID 1 would be busy all the time: 600 attempts per second on 252. So RestartSteps= increases the delay over a
-// hundred restarts, up to the delay for older versions.
+// hundred restarts, up to 10 ms.
 const knowsRestartSteps = 254
 
-// restarts sets the commands before and after a run, and the delay between runs. The shim does the backoff on every version.
-// RestartSteps= cannot, because it counts the restarts since the last manual start: after the tenth crash in a year, each
-// restart would take the longest delay (systemd.service(5); RESTART_RESET=1 fixes that from 258 on).
+// restarts sets the commands before and after a run, and the delay between runs. On every version, the shim waits after
+// short runs (backoff). RestartSteps= cannot do this before 258 (RESTART_RESET=1): it counts all restarts since the last
+// manual start, so after the tenth crash in a year, each restart would have the longest delay (systemd.service(5)).
 func (r *renderer) restarts(v *instanceView) {
 	if r.app.drained() {
 		v.Drain = fixed(r.drainWords())
@@ -231,8 +233,8 @@ func (r *renderer) restarts(v *instanceView) {
 		return
 	}
 	if !r.app.drained() {
-		// The drain records that the instance is being stopped. Without a drain, this command does. Without the record, a
-		// worker that exits with 0 on SIGTERM would look like one that ends by itself.
+		// If there is no drain, this command records that the stop was requested. Otherwise a worker that exits with 0
+		// after SIGTERM would look like a worker that ended by itself.
 		v.Noted = fixed("-+:" + r.stoppingWords())
 	}
 	v.Stopped = fixed("-+:" + r.stoppedWords())
@@ -272,7 +274,7 @@ func (r *renderer) words(field, prefix string, texts []string) []string {
 	return words
 }
 
-// programWord returns an ordinary path without quotes, for readability.
+// programWord returns a path, with quotes only if the path needs them.
 func programWord(s string) string {
 	if alnumOr(s, "/._-+@:") {
 		return s
@@ -280,7 +282,7 @@ func programWord(s string) string {
 	return quoteWord(s)
 }
 
-// seconds returns d, or fallback if d is 0, as a systemd.time(7) span.
+// seconds returns d, or fallback if d is 0, in the syntax of systemd.time(7).
 func seconds(d, fallback time.Duration) value {
 	// Round up, because "0s" would mean no limit.
 	ms := int64((cmp.Or(d, fallback) + time.Millisecond - 1) / time.Millisecond)

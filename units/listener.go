@@ -1,6 +1,7 @@
 package units
 
 import (
+	"fmt"
 	"net/netip"
 	"path"
 	"slices"
@@ -37,7 +38,7 @@ type Listener struct {
 	Bind uint16
 }
 
-// Default names of listeners. A worker that uses the package activation asks for these names.
+// Default names of listeners. Package activation has the same defaults.
 const (
 	DefaultStreamName   = "http"
 	DefaultDatagramName = "udp"
@@ -53,7 +54,11 @@ const listenHint = "use 8080, 127.0.0.1:8080, [::1]:8080, /run/app.sock, udp:535
 func ParseListener(s string) (Listener, error) {
 	var l Listener
 	fail := func(format string, args ...any) (Listener, error) {
-		return Listener{}, fieldErrorf("listen", listenHint, "%q: "+format, append([]any{s}, args...)...)
+		why := fmt.Sprintf(format, args...)
+		if !strings.HasPrefix(why, strconv.Quote(s)) {
+			why = strconv.Quote(s) + ": " + why
+		}
+		return Listener{}, fieldErrorf("listen", listenHint, "%s", why)
 	}
 	rest := s
 	if name, after, ok := strings.Cut(rest, "="); ok && !strings.ContainsAny(name, "/@[:") {
@@ -103,14 +108,14 @@ func parseIPListener(l Listener, rest string, fail func(string, ...any) (Listene
 	if strings.HasPrefix(rest, "[") {
 		inside, after, ok := strings.Cut(rest[1:], "]")
 		if !ok || !strings.HasPrefix(after, ":") {
-			return fail("is not of the form [IPV6-ADDRESS]:PORT")
+			return fail("%q is not of the form [IPV6-ADDRESS]:PORT", rest)
 		}
 		host, rest = inside, after[1:]
 		if !strings.Contains(host, ":") {
 			return fail("%q is not an IPv6 address", host)
 		}
 	} else if before, after, ok := strings.Cut(rest, ":"); ok {
-		// In 80:3000, a port comes before the colon. In 127.0.0.1:80 and :80, it is an address.
+		// The text before the colon is a port in 80:3000. In 127.0.0.1:80 and :80, it is an address.
 		if _, isPort := parsePort(before); !isPort {
 			host, rest = before, after
 		}
@@ -243,7 +248,7 @@ func (l Listener) URL() string {
 	return "http://" + host + ":" + strconv.Itoa(int(l.Port)) + "/"
 }
 
-// Opened describes for the user which addresses the listener opens: all addresses or a single one. all are the listeners of
+// Opened returns a text for the user with the addresses that the listener binds. The slice all contains all listeners of
 // the app.
 func (l Listener) Opened(all []Listener) string {
 	port, kind := strconv.Itoa(int(l.Port)), ""
@@ -271,7 +276,7 @@ func (l Listener) Opened(all []Listener) string {
 	return where
 }
 
-// paired reports whether all contains the listener's twin of the other IP version (see pair).
+// paired reports whether the slice all contains a listener that is a pair with l.
 func (l Listener) paired(all []Listener) bool { return slices.ContainsFunc(all, l.pair) }
 
 // clash reports whether two listeners cannot be bound at the same time.
@@ -290,8 +295,8 @@ func (l Listener) SharesPort(m Listener) bool {
 	return l.Network == m.Network && l.Port == m.Port && l.Path == m.Path
 }
 
-// pair reports whether two listeners are 0.0.0.0 and [::] on one port. Such listeners become one socket per IP version
-// (BindIPv6Only=ipv6-only), as in nginx's "listen 80; listen [::]:80;".
+// pair reports whether two listeners are 0.0.0.0 and [::] on one port. These two listeners become one socket per IP
+// version (BindIPv6Only=ipv6-only), as in nginx's "listen 80; listen [::]:80;".
 func (l Listener) pair(m Listener) bool {
 	return l.Port == m.Port && l.Network == m.Network && l.Host.IsValid() && m.Host.IsValid() &&
 		l.Host.IsUnspecified() && m.Host.IsUnspecified() && l.Host.Is4() != m.Host.Is4()

@@ -10,8 +10,8 @@ import (
 
 // Logs configures the app's private journal, if it has one, and how fast an instance may write.
 type Logs struct {
-	// Namespace gives the app a private journal (LogNamespace=, since 245). It has its own limits, and needs one more
-	// journald process.
+	// Namespace gives the app a private journal (LogNamespace=, since 245). The private journal has its own limits, and
+	// needs one more journald process.
 	Namespace bool
 	// MaxSize is the maximum size of the journal's files in bytes (SystemMaxUse=, RuntimeMaxUse=), and MaxAge the maximum
 	// age of a line (MaxRetentionSec=). 0 means journald's default: a tenth of the file system, at most 4 GiB, and no
@@ -33,8 +33,8 @@ const (
 // LogNamespace returns the name of the app's private journal. The prefix distinguishes it from journals of other programs.
 func (n Name) LogNamespace() string { return "clusterctl-" + string(n) }
 
-// JournalConf returns the name of the file with the limits of the private journal (journald.conf(5)). It is next to the
-// directory of units.
+// JournalConf returns the name of the file with the limits of the private journal (journald.conf(5)). The file is in
+// /etc/systemd.
 func (n Name) JournalConf() string { return "journald@" + n.LogNamespace() + ".conf" }
 
 // JournalUnits returns the units of the private journal. The first one is the service. systemd creates them for
@@ -162,9 +162,9 @@ func (r *renderer) journal() journalView {
 	return v
 }
 
-// LogRate is the number of lines that journald accepts from one instance in a period. journald drops and counts the other
-// lines (LogRateLimitBurst=, LogRateLimitIntervalSec=). The zero value means [DefaultLogRate], or no limit if the app has a
-// private journal.
+// LogRate is the number of lines that journald accepts from one instance in a period. journald drops and counts further
+// lines (LogRateLimitBurst=, LogRateLimitIntervalSec=). The zero value means [DefaultLogRate], or no limit if the app has
+// a private journal.
 type LogRate struct {
 	Lines int
 	Per   time.Duration
@@ -176,8 +176,8 @@ type LogRate struct {
 // period.
 //
 // journald multiplies the number of lines by a factor for the free space: 1.75 from 8 MiB on, 2.25 from 32 MiB, 4 from 4
-// GiB. So an instance may write 100,000 lines at once unless the journal is nearly full. In a journal of 64 MiB, a flood of
-// lines still leaves room for the lines of other units: it fills 48 MiB with 120,000 lines (measured on 252 to 262).
+// GiB. So an instance may write 100,000 lines at once unless the journal is nearly full. An endless flood of lines fills
+// 48 MiB of a journal of 64 MiB with 120,000 lines (measured on 252 to 262). The remaining space is free for other units.
 //
 // The limit counts lines, separately for each of five groups of priorities. A program that writes lines of 48 KiB, or in all
 // priorities, can fill more space. Only a private journal has a limit in bytes.
@@ -222,7 +222,7 @@ func (r LogRate) String() string {
 	return strconv.Itoa(r.Lines) + "/" + string(seconds(r.Per, 0))
 }
 
-// LogRate returns the rate with its default filled in.
+// LogRate returns the rate of the app, or the default.
 func (a App) LogRate() LogRate {
 	switch {
 	case a.Logs.Rate != LogRate{}:

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// Name is the name of an app. Only the functions in this file derive names of units and files from it.
+// Name is the name of an app. Its methods return the names of the app's units and files.
 type Name string
 
 // MaxName is the maximum length of an app name, in bytes. A unit name may have 255 bytes with its suffix, and in the name of
@@ -104,11 +104,12 @@ func (n Name) Template() string { return string(n) + "@.service" }
 // Instance returns the name of the unit of instance i, counted from 1.
 func (n Name) Instance(i int) string { return string(n) + "@" + strconv.Itoa(i) + ".service" }
 
-// DropIn returns the path of the file with the instance list. It contains nothing else, so scaling rewrites only this file.
+// DropIn returns the path of the file with the instance list. The file contains nothing else, so scaling rewrites only
+// this file.
 func (n Name) DropIn() string { return string(n) + ".service.d/50-instances.conf" }
 
-// ReleaseDropIn returns the path of a drop-in of the aggregate, for an app in a package. It contains the settings that
-// differ between versions of the app.
+// ReleaseDropIn returns the path of a drop-in of the aggregate, for an app in a package. The drop-in contains the
+// settings that differ between versions of the app.
 func (n Name) ReleaseDropIn() string { return string(n) + ".service.d/40-release.conf" }
 
 // Slice returns the name of the slice, which has the limits for the app as a whole. A dash in a slice name is a level of the
@@ -117,8 +118,9 @@ func (n Name) Slice() string {
 	return "clusterctl-" + strings.ReplaceAll(string(n), "-", `\x2d`) + ".slice"
 }
 
-// Socket returns the name of the socket unit for listeners with a FileDescriptorName=. The setting applies to a whole socket
-// unit, so listeners with another name need another unit. Listeners with the first name are in app.socket.
+// Socket returns the name of the socket unit whose listeners have the given FileDescriptorName=. The setting applies to a
+// whole socket unit, so each name has its own unit. first is the name of the app's first listener, whose unit is
+// app.socket.
 func (n Name) Socket(first, name string) string {
 	if name == first {
 		return string(n) + ".socket"
@@ -158,7 +160,7 @@ func ParseInstance(s string) (Name, int, error) {
 	}
 	i, err := strconv.Atoi(num)
 	if err != nil || i < 1 || i > MaxInstances || strconv.Itoa(i) != num {
-		return "", 0, fieldErrorf("name", "use "+base+"@1", "%q: %q is not an instance number (1-%d)", s, num, MaxInstances)
+		return "", 0, fieldErrorf("name", "use "+base+"@1", "%q does not end in an instance number (1-%d)", s, MaxInstances)
 	}
 	return n, i, nil
 }

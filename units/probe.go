@@ -12,13 +12,13 @@ import (
 // probeMargin is added to the timeout of the probe, to get the timeout of its unit.
 const probeMargin = 30 * time.Second
 
-// RenderProbe returns the unit that runs an app's program once to find out what it listens on (clusterctl-shim probe). The
-// program runs as the user and in the sandbox of the instances. Of the app's listeners, only the Unix sockets are used. The
-// probe ends after the timeout at the latest. It ends earlier if the program does not listen and has been idle for the
-// duration idle; an idle of 0 disables this.
+// RenderProbe returns the unit that runs an app's program once to find out what it listens on (clusterctl-shim probe).
+// The program runs as the user and in the sandbox of the instances. The unit does not use the app's listeners, but passes
+// the paths of the Unix sockets to the probe. The probe ends after the timeout, or earlier if the program does not listen
+// and has been idle for the duration idle. If idle is 0, the probe does not end earlier.
 //
-// The file must be in /run/systemd/system, which is empty after a boot. The unit writes a [contract.Report] to the file
-// [contract.ReportPath]. The caller must create this file.
+// The caller writes the unit to /run/systemd/system, so that it is lost at a reboot. The caller also creates the file
+// [contract.ReportPath], to which the unit writes a [contract.Report].
 func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	a = a.Unprobed()
 	if err := a.Validate(); err != nil {
@@ -52,5 +52,6 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	return r.files[0], nil
 }
 
-// probe returns the name of the unit of RenderProbe. Socket and Slice never return a name with two dashes in this place.
+// probe returns the name of the unit of RenderProbe. No other unit of an app has this name, because Socket and Slice do
+// not return a name that begins with "clusterctl--".
 func (n Name) probe() string { return "clusterctl--probe-" + string(n) + ".service" }

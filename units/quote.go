@@ -99,8 +99,8 @@ func word(field, s string) (value, error) {
 	return value(quoteWord(s)), nil
 }
 
-// checkWord returns an error if a text cannot be passed to a program. The error calls the text by the name what, so that it
-// does not disclose a secret.
+// checkWord returns an error if a text cannot be passed to a program. The error contains the name what, and not the text,
+// which may be a secret.
 func checkWord(field, s, what string) error {
 	switch why := badText(s); {
 	case strings.IndexByte(s, 0) >= 0:
@@ -149,9 +149,9 @@ func pathWord(field, s string) (value, error) {
 	return word(field, s)
 }
 
-// bindPath returns a path in BindPaths=. A colon separates source and destination there, from 262 on even within quotes, so
-// it is escaped. All versions undo this escape. A quotation mark is an error, because 262 accepts it in no form that older
-// versions accept.
+// bindPath returns a path in BindPaths=. A colon separates source and destination there, from 262 on even within quotes,
+// so it is escaped. All versions undo this escape. A quotation mark is an error, because no escape of it works both in
+// 262 and in older versions.
 func bindPath(field, s string) (value, error) {
 	if strings.Contains(s, `"`) {
 		return "", fieldErrorf(field, "use --allow home, which does not need the path",
@@ -161,8 +161,8 @@ func bindPath(field, s string) (value, error) {
 	return value(strings.ReplaceAll(string(v), ":", `\:`)), err
 }
 
-// fixed returns text that contains nothing from the user, except names that ParseName has checked. It does not escape
-// anything, so the text may contain %i.
+// fixed returns s without escaping, so s may contain %i. The text must not come from the user, except names that
+// ParseName has checked.
 func fixed(s string) value { return value(s) }
 
 func escapePercent(s string) string { return strings.ReplaceAll(s, "%", "%%") }

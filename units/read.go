@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// This file parses the files that Render wrote. They may be from an older clusterctl, or edited by hand. If a file does not
-// have a setting, the field has its zero value.
+// This file parses the files that Render wrote. The files may be from an older clusterctl, or edited by hand. If a file
+// does not have a setting, the field of the result has its zero value.
 
 // SocketUnit is the parsed content of a socket unit.
 type SocketUnit struct {
 	// FDName is the name of the listeners.
 	FDName string
-	// Listeners are the addresses in the order of the unit. They have no name and no port of the program.
+	// Listeners are the addresses in the order of the unit. Their fields Name and Bind are empty.
 	Listeners []Listener
 	// Unknown are addresses in a form that Render does not write.
 	Unknown []string
@@ -23,11 +23,12 @@ type SocketUnit struct {
 	IPv6Only bool
 	// Access is the owner and the mode of socket files, without defaults.
 	Access SocketAccess
-	// Own is the command that changes the owner of the files, instead of the user and group of Access. It may be empty.
+	// Own is the command that changes the owner of the socket files (ExecStartPost=), or empty. If Own is set, Access has
+	// no user and no group.
 	Own string
 }
 
-// ReadSocket parses a socket unit. If a key with a single value is there several times, the last one counts.
+// ReadSocket parses a socket unit. If a key with a single value occurs several times, the last value counts.
 func ReadSocket(unit []byte) SocketUnit {
 	var s SocketUnit
 	for key, v := range assignments(unit) {
@@ -102,7 +103,7 @@ type InstanceUnit struct {
 	Follow bool
 }
 
-// ReadInstance parses a template.
+// ReadInstance parses the template of the instances.
 func ReadInstance(template []byte) InstanceUnit {
 	var i InstanceUnit
 	for key, v := range assignments(template) {
@@ -179,9 +180,9 @@ func assignments(unit []byte) iter.Seq2[string, string] {
 	}
 }
 
-// WithConditions returns a template with the conditions of another template. With these conditions, instances follow the
-// number of CPUs. The rest of the template is unchanged. The checksum matches the new contents, unless the template was
-// edited by hand.
+// WithConditions returns the template with the conditions of the template from, which may have none. With these
+// conditions, the instances follow the number of CPUs. Other lines are unchanged, except the checksum of a template
+// without manual edits.
 func WithConditions(template, from []byte) []byte {
 	if ReadInstance(template).Follow == ReadInstance(from).Follow {
 		return template

@@ -18,16 +18,15 @@ type Target struct {
 	Systemd int
 	// Sizing is App.Instances, resolved for the machine.
 	Sizing Sizing
-	// Source is the file that the units are generated from, /etc/clusterctl/NAME.yaml, or empty. It must exist when systemd
-	// reads the units, otherwise each systemctl command warns that the unit has changed (SourcePath=).
+	// Source is the file that the units are generated from, /etc/clusterctl/NAME.yaml, or empty. The file must exist when
+	// systemd reads the units. Otherwise each systemctl command warns that the unit has changed (SourcePath=).
 	Source string
-	// Values is the path of the values file, /etc/clusterctl/NAME.env. If it is empty, as in a package, the values of
-	// variables are in the template.
+	// Values is the path of the values file, /etc/clusterctl/NAME.env. If Values is empty, as in a package, the template
+	// contains the values of variables.
 	Values string
 	// Secrets are the files that the workers find in $CREDENTIALS_DIRECTORY.
 	Secrets []Secret
-	// Shim is the path of clusterctl-shim; empty means [DefaultShim]. It must not contain characters that need quotes in a
-	// unit.
+	// Shim is the path of clusterctl-shim, without characters that need quotes in a unit. Empty means [DefaultShim].
 	Shim string
 	// SplitAggregate puts the settings for the listeners into a drop-in of the aggregate, [Name.ReleaseDropIn], so that the
 	// aggregate is the same for all versions of the app.
@@ -39,8 +38,8 @@ type Target struct {
 // OldestSystemd is the oldest version that the units support, the version of Debian 11.
 const OldestSystemd = 247
 
-// Render returns the unit files of the app for the target. It is pure. It returns an error only if [App.Validate] does, or
-// if the target is invalid.
+// Render returns the unit files of the app for the target. It returns an error only if [App.Validate] returns one, or if
+// the target is invalid.
 func Render(a App, t Target) (Set, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err
@@ -122,7 +121,7 @@ func (r *renderer) add(path, name string, view any) {
 	r.files = append(r.files, File{Path: path, Data: b.Bytes()})
 }
 
-// must returns the value and keeps the first error. After Validate there is none.
+// must returns v, and stores the first error in r.err. If Validate accepts the app, there is no error.
 func (r *renderer) must(v value, err error) value {
 	if err != nil && r.err == nil {
 		r.err = err
@@ -186,8 +185,9 @@ type socketView struct {
 	Options             []value
 }
 
-// dualStack returns BindIPv6Only= of a socket unit after l is added; current is the value before. The setting applies to a
-// whole unit. A port without an address means IPv6 and IPv4. An IPv6 listener with an IPv4 twin must not accept IPv4.
+// dualStack returns the BindIPv6Only= that a socket unit must have with listener l. current is the value without l. The
+// setting applies to a whole unit. A port without an address means IPv6 and IPv4. An IPv6 listener with an IPv4 twin must
+// not accept IPv4.
 func (r *renderer) dualStack(l Listener, current value) value {
 	switch {
 	case l.Network == Unix:

@@ -22,10 +22,10 @@ type sandboxView struct {
 	Landlock         value
 }
 
-// disconnectedTmp is the first systemd with PrivateTmp=disconnected, a tmpfs that disappears with the unit. With "yes", PID
-// 1 must remove a directory at the end, and forks for it from 254 on. For a moment, the child also holds the listening
-// socket, so a restart of an app can fail to bind the socket (measured on 257: up to one restart in three on a busy
-// machine).
+// disconnectedTmp is the first systemd with PrivateTmp=disconnected, a tmpfs that disappears with the unit. With "yes",
+// PID 1 must remove a directory when the unit stops. From 254 on, PID 1 forks a child for this. The child has a copy of
+// the listening socket for a moment, so a restart of the app can fail to bind the socket (measured on 257: up to one
+// restart in three on a busy machine).
 const disconnectedTmp = 257
 
 // umaskForProgramOnly is the first systemd that does not apply UMask= to directories that systemd itself creates in the
@@ -56,7 +56,7 @@ func (r *renderer) sandbox() sandboxView {
 		v.Strict = "pid"
 	}
 	r.loosen(&v)
-	r.places(&v, a.WritableTrees())
+	r.visible(&v, a.WritableTrees())
 	readOnly, pinned := a.protect(a.WritableTrees())
 	v.ReadOnly, v.Pinned = r.optionalPaths(readOnly), r.optionalPaths(pinned)
 	if r.target.Systemd < umaskForProgramOnly && v.Home == "tmpfs" {
@@ -132,9 +132,9 @@ func (a App) WritableTrees() []string {
 	return append([]string{d}, a.Writable...)
 }
 
-// places sets which parts of the file system the workers can see and write to. In the homes, they see only the paths that
-// the app needs. Each is bound separately, and PID 1 resolves symbolic links in them at each start.
-func (r *renderer) places(v *sandboxView, writable []string) {
+// visible sets which parts of the file system the workers can see and write to. In home directories, the workers see only
+// the paths that the app needs. PID 1 binds each path separately, and resolves its symbolic links at each start.
+func (r *renderer) visible(v *sandboxView, writable []string) {
 	v.Home = "yes"
 	if r.app.allows(AllowHome) {
 		v.Home = "read-only"
@@ -160,8 +160,8 @@ func (r *renderer) places(v *sandboxView, writable []string) {
 	}
 }
 
-// bound returns paths that the workers see although the paths are in a home or link into one: the paths in [App.Reads], and
-// all paths of the app that are in a home by their name. Paths below another bound path are omitted.
+// bound returns paths that the workers see although the paths are in a home or link into one: the paths in [App.Reads],
+// and all paths of the app that begin with a home directory. Paths below another bound path are omitted.
 func (a App) bound() []string {
 	if a.Sandbox == SandboxOff || a.allows(AllowHome) {
 		return nil
@@ -225,7 +225,7 @@ const (
 	AllowPtrace Allowance = "ptrace"
 	// AllowSharedMemory shares /dev/shm, System V IPC and message queues with the rest of the machine.
 	AllowSharedMemory Allowance = "shm"
-	// AllowSockets keeps the sockets of D-Bus, systemd and container engines accessible.
+	// AllowSockets lets the workers connect to the sockets of D-Bus, systemd and container engines.
 	AllowSockets Allowance = "sockets"
 	// AllowUsers lets the workers see all users and access other processes of the same user.
 	AllowUsers Allowance = "users"
@@ -251,9 +251,8 @@ func ParseAllowance(s string) (Allowance, error) {
 // allows reports whether a part of the sandbox is switched off for the app.
 func (a App) allows(part Allowance) bool { return slices.Contains(a.Allow, part) }
 
-// confined reports whether the shim prevents the workers from sending signals to processes outside the app. A native worker
-// starts without the shim, unless it runs as root, because root may send signals to every process of the machine. A dynamic
-// user has no processes outside the app, so nothing has to be prevented.
+// confined reports whether the shim prevents the workers from sending signals to processes outside the app. A native
+// worker starts without the shim, unless it runs as root, because root may send signals to every process of the machine.
 func (a App) confined() bool {
 	if a.Sandbox == SandboxOff || a.allows(AllowUsers) {
 		return false

@@ -22,7 +22,8 @@ func (n Name) SecretsDropIn() string { return n.Template() + ".d/50-secrets.conf
 // EncryptedSecrets is the first systemd with LoadCredentialEncrypted= and systemd-creds(1).
 const EncryptedSecrets = 250
 
-// maxSecretName is the maximum length of a name. It leaves room for the suffixes of staged files.
+// maxSecretName is the maximum length of a name. A file name has at most 255 bytes, and clusterctl appends suffixes to
+// it.
 const maxSecretName = 128
 
 // CheckSecretName returns an error if a secret cannot have this name. The name is used for a file, for a credential and in a
@@ -40,8 +41,8 @@ type secretsView struct {
 	Plain, Encrypted []value
 }
 
-// credentials returns the LoadCredential= and LoadCredentialEncrypted= lines for the secrets of the target. If systemd does
-// not support encrypted secrets, they are omitted. That happens only after a downgrade of systemd.
+// credentials returns the LoadCredential= and LoadCredentialEncrypted= lines for the secrets of the target. Encrypted
+// secrets are omitted if systemd does not support them, which happens only after a downgrade of systemd.
 func (r *renderer) credentials() (plain, encrypted []value) {
 	for _, s := range r.target.Secrets {
 		line := fixed(s.Name + ":" + string(r.must(absolute("secret", s.Path))))

@@ -22,8 +22,8 @@ const (
 // Adopted reports whether the shim substitutes the shared listeners when the program binds.
 func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 }
 
-// NeedsShim reports whether ExecStart= runs clusterctl-shim, so the app cannot start without it. The shim adopts the
-// program, or does something for which systemd has no setting.
+// NeedsShim reports whether ExecStart= runs clusterctl-shim, so the app cannot start without the shim. The shim adopts
+// the program, or does something for which systemd has no setting.
 func (a App) NeedsShim() bool {
 	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 ||
 		len(a.workerEnvFiles()) > 0 || len(a.SecretEnv) > 0
@@ -57,8 +57,9 @@ func (r *renderer) shimWords() []string {
 	return append(append(words, a.maxRestartsWords()...), "--")
 }
 
-// launcherWaits reports whether the launcher of an adopted program waits after short runs. That saves one process per start.
-// Other apps wait in ExecStartPre=. An app with a restart limit does, too, because root must record that it gave up.
+// launcherWaits reports whether the launcher (the shim in ExecStart=) waits after short runs. Otherwise ExecStartPre=
+// waits, which costs one more process per start: for apps that are not adopted, and for apps with a restart limit,
+// because only root can record that the limit was reached.
 func (a App) launcherWaits() bool {
 	return a.Adopted() && a.Shim.MaxRestarts == 0 && a.Restart != RestartNo
 }
@@ -124,9 +125,9 @@ func (r *renderer) programWords(instance string) []string {
 // drained reports whether the shim drains a worker before its stop signal.
 func (a App) drained() bool { return len(a.Listen) > 0 && !a.Shim.NoDrain }
 
-// bindKind returns the kind of bind for which the shim substitutes a listener, or 0 if it is the listener's own IP version
-// and port. A listener with an address is used for both IP versions, so a program that binds [::] can serve on an IPv4
-// socket.
+// bindKind returns the kind of bind for which the shim substitutes a listener, or 0 if the bind has the same IP version
+// and port as the listener. A listener with an address is used for both IP versions, so a program that binds [::] can
+// serve on an IPv4 socket.
 func (r *renderer) bindKind(l Listener) contract.Kind {
 	either, four, six := contract.TCP, contract.TCP4, contract.TCP6
 	if l.Network == UDP {
@@ -167,8 +168,8 @@ func (r *renderer) mapWords() []string {
 	return words
 }
 
-// capabilities returns the capability that the unit has for the shim. The unit has it only together with --own-ptrace in
-// ExecStart=, and with this flag the program does not get it.
+// capabilities returns the capability that the unit gives to the shim, or "". ExecStart= then contains --own-ptrace, with
+// which the shim drops the capability before it starts the program.
 func (a App) capabilities() value {
 	if a.Adopted() && a.Shim.OwnPtrace {
 		return "CAP_SYS_PTRACE"
@@ -209,21 +210,22 @@ func (r *renderer) stoppedWords() string {
 	return strings.Join(words, " ")
 }
 
-// backoffWords returns the ExecStartPre= command that waits, if the launcher does not. It does not use a shell, because the
-// dynamic linker of a shell would obey variables of the app's environment as root. The shim is linked statically.
+// backoffWords returns the ExecStartPre= command that waits after short runs, for apps whose launcher does not wait. The
+// command runs as root with the environment of the app. It uses no shell, because the dynamic linker of a shell would
+// obey variables of the app, such as LD_PRELOAD. The shim is linked statically.
 func (r *renderer) backoffWords() string {
 	words := append([]string{r.target.shim(), "wait", r.stateWord()}, r.app.minUptimeWords()...)
 	words = append(words, r.relistenWords()...)
 	words = append(words, r.app.maxRestartsWords()...)
 	if start := r.app.Timeouts.Start; start > 0 && start < 2*contract.MaxDelay {
-		// The wait must not exceed the start timeout, so it takes at most half of it.
+		// The wait must end before the start timeout, so its maximum is half of that timeout.
 		words = append(words, "--max-delay="+string(seconds(start/2, 0)))
 	}
 	return strings.Join(words, " ")
 }
 
-// stateWord returns the flag with the path of the instance's state. root's files are next to this path. The instance's user
-// must not own a directory there, because the user could fill /run.
+// stateWord returns the flag with the path of the instance's state files, without their suffix. The files are in a
+// directory of root, because the user of the app could fill /run through a directory of the user.
 func (r *renderer) stateWord() string {
 	return "--state=" + path.Join(contract.RunDirectory, contract.State(string(r.app.Name), "%i"))
 }

@@ -72,8 +72,9 @@ func findSocketKey(key string) (socketKey, bool) {
 	return keys[i], true
 }
 
-// ProgramOption returns the directive for a socket option, by name, that a program set on its socket. ok is false if systemd
-// has no directive for the option, or if the directive is the default (NoDelay=yes).
+// ProgramOption returns the directive for a socket option that a program set on its socket: the name of the option, and
+// its value as a number or a text. ok is false if systemd has no directive for the option, or if the directive is the
+// default (NoDelay=yes).
 func ProgramOption(option string, number int64, text string) (o SocketOption, ok bool) {
 	for _, k := range socketKeys() {
 		if k.option != option {
@@ -156,7 +157,7 @@ func (a App) validateSocketOptions(add func(error)) {
 	}
 }
 
-// options sets the options of a socket unit to which l is added.
+// options adds the options of listener l to the unit.
 func (v *socketView) options(a App, l Listener) {
 	// PID 1 sets the options of a unit on all its sockets, and logs a warning for each socket that does not support one.
 	mixed := slices.ContainsFunc(a.Listen, func(o Listener) bool { return o.FDName() == l.FDName() && o.Network != TCP })

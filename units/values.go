@@ -10,11 +10,11 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// ValuesFile returns the name of the file with the values of the app's variables. It is next to the source of the app. Only
-// root may read it, while everybody may read the units and the source.
+// ValuesFile returns the name of the file with the values of the app's variables. It is next to the source of the app.
+// Only root may read this file, while everybody may read the units and the source.
 func (n Name) ValuesFile() string { return string(n) + ".env" }
 
-// hidden reports whether the value of a variable is unknown. In this case the values file cannot be rendered.
+// hidden reports whether the app has a variable with an unknown value. Then the values file cannot be rendered.
 func (a App) hidden() bool {
 	return slices.ContainsFunc(a.Env, func(e EnvVar) bool { return e.Hidden })
 }
@@ -46,8 +46,9 @@ func quoteValue(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "`", "\\`", `$`, `\$`).Replace(s) + `"`
 }
 
-// ParseValues parses an environment file as systemd does. If a variable is there twice, the last value counts. It returns an
-// error for lines that systemd would ignore, and for a file that systemd would refuse. The errors never contain a value.
+// ParseValues parses an environment file as systemd does. If a variable is assigned twice, the last value counts.
+// ParseValues returns an error for lines that systemd would ignore, and for a file that systemd would refuse. The error
+// contains no value.
 func ParseValues(data []byte) ([]EnvVar, error) {
 	assignments, faults := envfile.Parse(string(data), envfile.Syntax{})
 	var vars []EnvVar
@@ -63,9 +64,9 @@ func ParseValues(data []byte) ([]EnvVar, error) {
 }
 
 // FillValues sets the values of the app's hidden variables from its values file. Variables that are only in the file are
-// appended, because the worker gets them as well. Variables that are missing in the file stay hidden.
+// appended, because the worker gets all variables in the file. Variables that are missing in the file stay hidden.
 func (a *App) FillValues(data []byte) {
-	// Ignore the errors, because systemd ignores these lines, too.
+	// The error is about lines that systemd ignores.
 	vars, _ := ParseValues(data)
 	for _, v := range vars {
 		i := slices.IndexFunc(a.Env, func(e EnvVar) bool { return e.Name == v.Name })

@@ -36,10 +36,10 @@ func EncodeNames(a units.App) []byte {
 
 func encode(a units.App) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s: what %s is. Its units were made from this file.\n", mark, a.Name)
-	fmt.Fprintf(&b, "# Comments are lost when clusterctl writes it again.\n")
+	fmt.Fprintf(&b, "%s: the description of %s. Its units are generated from this file.\n", mark, a.Name)
+	fmt.Fprintf(&b, "# Comments are lost when clusterctl writes this file again.\n")
 	if slices.ContainsFunc(a.Env, func(e units.EnvVar) bool { return e.Hidden }) {
-		fmt.Fprintf(&b, "# The values of variables are in %s beside it, which only root can read.\n", a.Name.ValuesFile())
+		fmt.Fprintf(&b, "# The values of variables are in %s, which only root can read.\n", a.Name.ValuesFile())
 	}
 	keys := written(a)
 	for _, key := range Keys() {

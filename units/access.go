@@ -1,6 +1,7 @@
 package units
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,7 +11,7 @@ import (
 // SocketAccess is the owner and the mode of Unix sockets that are files. The owner and the mode decide who may connect.
 // Abstract sockets have neither.
 type SocketAccess struct {
-	// Mode is SocketMode=; 0 means [DefaultSocketMode].
+	// Mode is SocketMode=; 0 means 0660.
 	Mode uint16
 	// User and Group own the file (SocketUser=, SocketGroup=). An empty User means the workers' user, or root if that
 	// user is dynamic. An empty Group means the workers' group if User is empty, too. Otherwise it means the primary
@@ -18,8 +19,8 @@ type SocketAccess struct {
 	User, Group string
 }
 
-// DefaultSocketMode lets the owner, the group and root connect.
-const DefaultSocketMode = 0o660
+// defaultSocketMode lets the owner, the group and root connect.
+const defaultSocketMode = 0o660
 
 const socketModeHint = "use 0660 (owner and group) or 0666 (every local user)"
 
@@ -66,9 +67,7 @@ func (a App) socketInReach() bool {
 // sockets, because PID 1 creates them before the user exists.
 func (a App) SocketAccess() SocketAccess {
 	s := a.Socket
-	if s.Mode == 0 {
-		s.Mode = DefaultSocketMode
-	}
+	s.Mode = cmp.Or(s.Mode, defaultSocketMode)
 	if s.User == "" {
 		s.User = a.RunAs.User
 		if s.Group == "" {

@@ -1,6 +1,7 @@
 package units
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path"
@@ -177,13 +178,10 @@ func checkFDName(s string) string {
 
 // FDName returns the name by which the worker finds the listener (LISTEN_FDNAMES, since 227).
 func (l Listener) FDName() string {
-	switch {
-	case l.Name != "":
-		return l.Name
-	case l.Network == UDP:
-		return DefaultDatagramName
+	if l.Network == UDP {
+		return cmp.Or(l.Name, DefaultDatagramName)
 	}
-	return DefaultStreamName
+	return cmp.Or(l.Name, DefaultStreamName)
 }
 
 // Address returns the value of ListenStream= or ListenDatagram=.
@@ -224,12 +222,7 @@ func (l Listener) Description() string {
 }
 
 // ProgramPort returns the port that the program binds. It is 0 if the program binds a Unix socket.
-func (l Listener) ProgramPort() uint16 {
-	if l.Bind != 0 {
-		return l.Bind
-	}
-	return l.Port
-}
+func (l Listener) ProgramPort() uint16 { return cmp.Or(l.Bind, l.Port) }
 
 // URL returns a URL for the listener that works on the machine itself, or "" if the listener is not TCP.
 func (l Listener) URL() string {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ConfigFile is the name of the file next to the program that describes apps.
-const ConfigFile = "clusterctl.yaml"
+// configFile is the name of the file next to the program that describes apps.
+const configFile = "clusterctl.yaml"
 
 // Programs returns the paths of the files that the command runs: the program, and the script if the program is a known
 // interpreter. It does not access the disk, so the files may be missing.
@@ -36,7 +36,7 @@ func (a App) Programs() []string {
 func (a App) ownFiles() []string {
 	files := a.Programs()
 	if a.Directory != "" {
-		files = append(files, path.Join(a.Directory, ConfigFile), path.Join(a.Directory, ".env"))
+		files = append(files, path.Join(a.Directory, configFile), path.Join(a.Directory, ".env"))
 	}
 	for _, f := range a.EnvFiles {
 		files = append(files, path.Clean(f.Path))

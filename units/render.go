@@ -2,6 +2,7 @@ package units
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -135,14 +136,10 @@ type header struct {
 }
 
 func (r *renderer) header(unit string) header {
-	h := header{
+	return header{
 		App: fixed(string(r.app.Name)), Unit: fixed(unit), Service: fixed(r.app.Name.Service()),
-		Source: "the command line", SourcePath: r.source, Slice: fixed(r.app.Name.Slice()),
+		Source: cmp.Or(r.source, "the command line"), SourcePath: r.source, Slice: fixed(r.app.Name.Slice()),
 	}
-	if r.source != "" {
-		h.Source = r.source
-	}
-	return h
 }
 
 type aggregateView struct {

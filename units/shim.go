@@ -1,6 +1,7 @@
 package units
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strconv"
@@ -257,12 +258,7 @@ func usesNode(command []string) bool {
 	return strings.Contains(command[0], "/node_modules/.bin/")
 }
 
-func (t Target) shim() string {
-	if t.Shim == "" {
-		return DefaultShim
-	}
-	return t.Shim
-}
+func (t Target) shim() string { return cmp.Or(t.Shim, DefaultShim) }
 
 func (t Target) nodePreload() string {
 	return path.Join(path.Dir(t.shim()), path.Base(DefaultNodePreload))

@@ -64,12 +64,12 @@ func socketKeys() []socketKey {
 }
 
 func findSocketKey(key string) (socketKey, bool) {
-	keys := socketKeys()
-	i := slices.IndexFunc(keys, func(k socketKey) bool { return k.key == key })
-	if i < 0 {
-		return socketKey{}, false
+	for _, k := range socketKeys() {
+		if k.key == key {
+			return k, true
+		}
 	}
-	return keys[i], true
+	return socketKey{}, false
 }
 
 // ProgramOption returns the directive for a socket option that a program set on its socket: the name of the option, and

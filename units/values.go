@@ -14,15 +14,11 @@ import (
 // Only root may read this file, while everybody may read the units and the source.
 func (n Name) ValuesFile() string { return string(n) + ".env" }
 
-// hidden reports whether the app has a variable with an unknown value. Then the values file cannot be rendered.
-func (a App) hidden() bool {
-	return slices.ContainsFunc(a.Env, func(e EnvVar) bool { return e.Hidden })
-}
-
 // values returns the values file, in the syntax of EnvironmentFile= (systemd.exec(5)). PID 1 reads it at each start.
 func (r *renderer) values() File {
 	f := File{Path: r.app.Name.ValuesFile()}
-	if f.Kept = r.app.hidden(); f.Kept {
+	if slices.ContainsFunc(r.app.Env, func(e EnvVar) bool { return e.Hidden }) {
+		f.Kept = true
 		return f
 	}
 	var b bytes.Buffer

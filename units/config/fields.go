@@ -82,7 +82,7 @@ func findField(name string) (field, bool) {
 	return field{}, false
 }
 
-// text returns the text of one value. An empty text must be in quotes.
+// text returns the text of a scalar. In the file, an empty text must be in quotes.
 func (r *appReader) text(field string, n *yaml.Node) (string, bool) {
 	n = target(n)
 	if n.Kind != yaml.ScalarNode {
@@ -100,7 +100,7 @@ func (r *appReader) text(field string, n *yaml.Node) (string, bool) {
 	return "", false
 }
 
-// nonEmpty returns the text of one value that must not be empty, because an empty text would mean the default.
+// nonEmpty returns the text of a scalar. An empty text is an error, because it would mean the default.
 func (r *appReader) nonEmpty(field string, n *yaml.Node) string {
 	s, ok := r.text(field, n)
 	if ok && s == "" {
@@ -109,7 +109,7 @@ func (r *appReader) nonEmpty(field string, n *yaml.Node) string {
 	return s
 }
 
-// parsed parses one value.
+// parsed parses a scalar.
 func parsed[T any](r *appReader, field string, n *yaml.Node, parse func(string) (T, error)) T {
 	var v T
 	s, ok := r.text(field, n)
@@ -123,7 +123,7 @@ func parsed[T any](r *appReader, field string, n *yaml.Node, parse func(string) 
 	return v
 }
 
-// failWith reports the error of a parser, with its hint if it has one.
+// failWith reports the error of a parser, with the hint of the error.
 func (r *appReader) failWith(field string, n *yaml.Node, err error) {
 	var e *units.FieldError
 	if errors.As(err, &e) {
@@ -189,8 +189,8 @@ func (r *appReader) texts(field string, n *yaml.Node) []string {
 // workerEnvFiles is the key of the environment files that the shim reads as the workers' user.
 const workerEnvFiles = "worker-env-files"
 
-// envFiles reads the paths of both keys for environment files. The prefix "-" makes a file optional, as in EnvironmentFile=.
-// The files that the workers read come last, in any order of the two keys.
+// envFiles reads the value of env-files or worker-env-files. The prefix "-" makes a file optional, as in EnvironmentFile=.
+// The files that the workers read come last, whichever key comes first in the file.
 func (r *appReader) envFiles(field string, n *yaml.Node) {
 	var files []units.EnvFile
 	for _, it := range r.list(field, n) {

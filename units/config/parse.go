@@ -58,7 +58,7 @@ func invalid(hint, format string, args ...any) error {
 	return &units.FieldError{Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-// synonyms returns keys of other tools (PM2, Compose, systemd), with the key for the same setting here.
+// synonyms maps keys of other tools (PM2, Compose, systemd) to our key for the same setting.
 func synonyms() map[string]string {
 	return map[string]string{
 		"cwd": "directory", "workdir": "directory", "working-dir": "directory", "working-directory": "directory",

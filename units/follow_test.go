@@ -27,11 +27,11 @@ func TestWithConditions(t *testing.T) {
 		{edited, other, edited},
 	} {
 		if got := units.WithConditions(c.template, c.from); string(got) != string(c.want) {
-			t.Errorf("got\n%s\nwant\n%s", got, c.want)
+			t.Errorf("got the template\n%s\nwant\n%s", got, c.want)
 		}
 	}
 	got := units.WithConditions(edited, otherFollows)
 	if !units.Edited(got) || !strings.Contains(string(got), "ConditionCPUs=") || !strings.Contains(string(got), "Nice=5\n") {
-		t.Errorf("the edited template becomes\n%s", got)
+		t.Errorf("got\n%s\nwant the edited template with ConditionCPUs= and a wrong checksum", got)
 	}
 }

@@ -29,7 +29,7 @@ func TestChanged(t *testing.T) {
 		"socket-mode", "env", "worker-env-files", "read", "start-timeout", "stop-timeout", "pin", "max-restarts", "log-max-age",
 	}
 	if got := config.Changed(before, after); !slices.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
@@ -44,7 +44,7 @@ func TestChangedIsComplete(t *testing.T) {
 			return
 		}
 		if same := cmp.Equal(a, b, cmpopts.EquateEmpty(), addrs); same != (len(config.Changed(a, b)) == 0) {
-			t.Fatalf("%s: the same %v, changed %v", reflect.TypeFor[units.App]().Field(i).Name, same, config.Changed(a, b))
+			t.Fatalf("%s: the apps are equal: %v, changed keys: %v", reflect.TypeFor[units.App]().Field(i).Name, same, config.Changed(a, b))
 		}
 	})
 }

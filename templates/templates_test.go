@@ -149,8 +149,8 @@ func stripActions(line string) string {
 	return line
 }
 
-// TestText checks that templates follow the rules for units: no continuation, no trailing blank, no comment longer than
-// 140 bytes, and one newline at the end.
+// TestText checks that templates follow the rules for units: no continuation, no trailing blank, no comment longer than 140
+// bytes, and one newline at the end.
 func TestText(t *testing.T) {
 	for name, text := range texts(t) {
 		if !strings.HasSuffix(text, "\n") && !strings.HasSuffix(text, "\n{{end}}") {

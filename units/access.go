@@ -13,9 +13,9 @@ import (
 type SocketAccess struct {
 	// Mode is SocketMode=; 0 means 0660.
 	Mode uint16
-	// User and Group own the file (SocketUser=, SocketGroup=). An empty User means the workers' user, or root if that
-	// user is dynamic. An empty Group means the workers' group if User is empty, too. Otherwise it means the primary
-	// group of User.
+	// User and Group own the file (SocketUser=, SocketGroup=). An empty User means the workers' user, or root if that user
+	// is dynamic. An empty Group means the workers' group if User is empty, too. Otherwise it means the primary group of
+	// User.
 	User, Group string
 }
 
@@ -50,9 +50,8 @@ func (a App) SocketFiles() []string {
 	return paths
 }
 
-// socketInReach reports whether the workers' user may be able to replace a socket by a symbolic link. The user can do so
-// in a directory that the workers may write to. socketInReach assumes that the user may write to all directories outside
-// /run.
+// socketInReach reports whether the workers' user may be able to replace a socket by a symbolic link. The user can do so in
+// a directory that the workers may write to. socketInReach assumes that the user may write to all directories outside /run.
 //
 // PID 1 changes the owner of a socket by its path, after the bind, and follows symbolic links to any file. For such an app,
 // the shim changes the owners of all sockets instead.

@@ -17,8 +17,8 @@ const MaxInstances = 1000
 // without clusterctl.
 const headroom = 2
 
-// Count is the number of instances as the user wrote it. The zero value means that the user did not write a number. Then
-// the app has one instance, because many programs keep state in memory or in files that only one process may use.
+// Count is the number of instances as the user wrote it. The zero value means that the user did not write a number. Then the
+// app has one instance, because many programs keep state in memory or in files that only one process may use.
 type Count struct {
 	// N is the number of instances if it is positive. If N is negative, the number is the CPU count plus N, at least one
 	// (PM2's -1).

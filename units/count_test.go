@@ -114,8 +114,8 @@ func TestResolveInvariants(t *testing.T) {
 		if c.N > 0 || c.Percent > 100 {
 			return
 		}
-		// All listed instances may run once the machine has more CPUs. So Listed must respect the limits that
-		// ConditionCPUs= ignores.
+		// All listed instances may run once the machine has more CPUs. So Listed must respect the limits that ConditionCPUs=
+		// ignores.
 		if cpus.Cpuset > 0 && s.Listed > cpus.Cpuset {
 			t.Fatalf("%+v exceeds the cpuset", s)
 		}

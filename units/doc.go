@@ -1,7 +1,7 @@
 // Package units describes an app and renders it as systemd unit files.
 //
-// [Render] turns an [App] and a [Target] (the machine: its systemd version, the resolved number of instances) into a
-// [Set] of files. Other packages write these files and load them into systemd.
+// [Render] turns an [App] and a [Target] (the machine: its systemd version, the resolved number of instances) into a [Set]
+// of files. Other packages write these files and load them into systemd.
 //
 // # Invariants
 //

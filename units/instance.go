@@ -133,14 +133,14 @@ func (r *renderer) readiness(v *instanceView) {
 }
 
 // knowsNotifyAccess is the first systemd that supports the message NOTIFYACCESS=none. This message revokes the program's
-// right to send messages. A program with this right could extend its own stop without limit (EXTEND_TIMEOUT_USEC=). For
-// an adopted program, the notifier sends NOTIFYACCESS=none together with READY=1. A program with --ready notify has the
-// right while it runs, and the stop command sends NOTIFYACCESS=none. NotifyAccess=exec permits messages from the program
-// and from the stop command.
+// right to send messages. A program with this right could extend its own stop without limit (EXTEND_TIMEOUT_USEC=). For an
+// adopted program, the notifier sends NOTIFYACCESS=none together with READY=1. A program with --ready notify has the right
+// while it runs, and the stop command sends NOTIFYACCESS=none. NotifyAccess=exec permits messages from the program and from
+// the stop command.
 const knowsNotifyAccess = 254
 
-// guardWords returns flags for the stop command. With these flags, the command starts a process that kills the instance after
-// its stop timeout. systemd may kill the instance later than that:
+// guardWords returns flags for the stop command. With these flags, the command starts a process that kills the instance
+// after its stop timeout. systemd may kill the instance later than that:
 //   - Before knowsNotifyAccess, the program may extend its own stop. In later versions, the program may send NOTIFYACCESS=main
 //     before the stop command sends NOTIFYACCESS=none.
 //   - TimeoutStopSec= also limits the drain, so it can be longer than the stop timeout.
@@ -203,9 +203,9 @@ func (r *renderer) nonBlocking() value {
 
 // knowsRestartSteps is the first systemd with RestartSteps=.
 //
-// PID 1 sets the timer of RestartSec= with an accuracy of 250 ms (core/service.c, service_arm_timer;
-// sd_event_add_time(3)), so a delay of 10 ms becomes 10 to 260 ms. PID 1 checks its timers again a few hundred
-// microseconds after it sets this timer. The first delay is 100 µs, so that the timer has expired by then.
+// PID 1 sets the timer of RestartSec= with an accuracy of 250 ms (core/service.c, service_arm_timer; sd_event_add_time(3)),
+// so a delay of 10 ms becomes 10 to 260 ms. PID 1 checks its timers again a few hundred microseconds after it sets this
+// timer. The first delay is 100 µs, so that the timer has expired by then.
 //
 // If PID 1 cannot start a unit (missing user or EnvironmentFile=), our backoff does not run, and with a constant delay of
 // 100 µs PID 1 would be busy all the time: 600 attempts per second on 252. So RestartSteps= increases the delay over a
@@ -233,8 +233,8 @@ func (r *renderer) restarts(v *instanceView) {
 		return
 	}
 	if !r.app.drained() {
-		// If there is no drain, this command records that the stop was requested. Otherwise a worker that exits with 0
-		// after SIGTERM would look like a worker that ended by itself.
+		// If there is no drain, this command records that the stop was requested. Otherwise a worker that exits with 0 after
+		// SIGTERM would look like a worker that ended by itself.
 		v.Noted = fixed("-+:" + r.stoppingWords())
 	}
 	v.Stopped = fixed("-+:" + r.stoppedWords())

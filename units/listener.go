@@ -241,8 +241,8 @@ func (l Listener) URL() string {
 	return "http://" + host + ":" + strconv.Itoa(int(l.Port)) + "/"
 }
 
-// Opened returns a text for the user with the addresses that the listener binds. The slice all contains all listeners of
-// the app.
+// Opened returns a text for the user with the addresses that the listener binds. The slice all contains all listeners of the
+// app.
 func (l Listener) Opened(all []Listener) string {
 	port, kind := strconv.Itoa(int(l.Port)), ""
 	if l.Network == UDP {
@@ -288,8 +288,8 @@ func (l Listener) SharesPort(m Listener) bool {
 	return l.Network == m.Network && l.Port == m.Port && l.Path == m.Path
 }
 
-// pair reports whether two listeners are 0.0.0.0 and [::] on one port. These two listeners become one socket per IP
-// version (BindIPv6Only=ipv6-only), as in nginx's "listen 80; listen [::]:80;".
+// pair reports whether two listeners are 0.0.0.0 and [::] on one port. These two listeners become one socket per IP version
+// (BindIPv6Only=ipv6-only), as in nginx's "listen 80; listen [::]:80;".
 func (l Listener) pair(m Listener) bool {
 	return l.Port == m.Port && l.Network == m.Network && l.Host.IsValid() && m.Host.IsValid() &&
 		l.Host.IsUnspecified() && m.Host.IsUnspecified() && l.Host.Is4() != m.Host.Is4()

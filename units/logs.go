@@ -163,8 +163,8 @@ func (r *renderer) journal() journalView {
 }
 
 // LogRate is the number of lines that journald accepts from one instance in a period. journald drops and counts further
-// lines (LogRateLimitBurst=, LogRateLimitIntervalSec=). The zero value means [DefaultLogRate], or no limit if the app has
-// a private journal.
+// lines (LogRateLimitBurst=, LogRateLimitIntervalSec=). The zero value means [DefaultLogRate], or no limit if the app has a
+// private journal.
 type LogRate struct {
 	Lines int
 	Per   time.Duration
@@ -176,8 +176,8 @@ type LogRate struct {
 // period.
 //
 // journald multiplies the number of lines by a factor for the free space: 1.75 from 8 MiB on, 2.25 from 32 MiB, 4 from 4
-// GiB. So an instance may write 100,000 lines at once unless the journal is nearly full. An endless flood of lines fills
-// 48 MiB of a journal of 64 MiB with 120,000 lines (measured on 252 to 262). The remaining space is free for other units.
+// GiB. So an instance may write 100,000 lines at once unless the journal is nearly full. An endless flood of lines fills 48
+// MiB of a journal of 64 MiB with 120,000 lines (measured on 252 to 262). The remaining space is free for other units.
 //
 // The limit counts lines, separately for each of five groups of priorities. A program that writes lines of 48 KiB, or in all
 // priorities, can fill more space. Only a private journal has a limit in bytes.

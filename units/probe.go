@@ -12,10 +12,10 @@ import (
 // probeMargin is added to the timeout of the probe, to get the timeout of its unit.
 const probeMargin = 30 * time.Second
 
-// RenderProbe returns the unit that runs an app's program once to find out what it listens on (clusterctl-shim probe).
-// The program runs as the user and in the sandbox of the instances. The unit does not use the app's listeners, but passes
-// the paths of the Unix sockets to the probe. The probe ends after the timeout, or earlier if the program does not listen
-// and has been idle for the duration idle. If idle is 0, the probe does not end earlier.
+// RenderProbe returns the unit that runs an app's program once to find out what it listens on (clusterctl-shim probe). The
+// program runs as the user and in the sandbox of the instances. The unit does not use the app's listeners, but passes the
+// paths of the Unix sockets to the probe. The probe ends after the timeout, or earlier if the program does not listen and
+// has been idle for the duration idle. If idle is 0, the probe does not end earlier.
 //
 // The caller writes the unit to /run/systemd/system, so that it is lost at a reboot. The caller also creates the file
 // [contract.ReportPath], to which the unit writes a [contract.Report].
@@ -52,6 +52,6 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	return r.files[0], nil
 }
 
-// probe returns the name of the unit of RenderProbe. No other unit of an app has this name, because Socket and Slice do
-// not return a name that begins with "clusterctl--".
+// probe returns the name of the unit of RenderProbe. No other unit of an app has this name, because Socket and Slice do not
+// return a name that begins with "clusterctl--".
 func (n Name) probe() string { return "clusterctl--probe-" + string(n) + ".service" }

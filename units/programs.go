@@ -31,8 +31,8 @@ func (a App) Programs() []string {
 	return append(files, path.Clean(script))
 }
 
-// ownFiles returns files that a worker must not change even if it may write to their directory: the programs of the app,
-// and files that root or the shim reads. A file that is itself in Writable is omitted.
+// ownFiles returns files that a worker must not change even if it may write to their directory: the programs of the app, and
+// files that root or the shim reads. A file that is itself in Writable is omitted.
 func (a App) ownFiles() []string {
 	files := a.Programs()
 	if a.Directory != "" {
@@ -44,8 +44,8 @@ func (a App) ownFiles() []string {
 	return slices.DeleteFunc(files, func(p string) bool { return slices.Contains(a.Writable, p) })
 }
 
-// protect returns the files that are read-only inside of the writable trees, and the directories between a tree and such
-// a file. Each file and directory becomes a mount point, because the worker cannot rename anything over a mount point.
+// protect returns the files that are read-only inside of the writable trees, and the directories between a tree and such a
+// file. Each file and directory becomes a mount point, because the worker cannot rename anything over a mount point.
 func (a App) protect(writable []string) (readOnly, pinned []string) {
 	add := func(list []string, p string) []string {
 		if slices.Contains(list, p) {
@@ -82,16 +82,16 @@ func (r *renderer) optionalPaths(paths []string) value {
 	return fixed(strings.Join(r.words("read-only", "-", paths), " "))
 }
 
-// interpreter describes programs whose first argument that is not an option is a script. The fields code, value and
-// attached list options of one letter, which can be combined, as in "-ec".
+// interpreter describes programs whose first argument that is not an option is a script. The fields code, value and attached
+// list options of one letter, which can be combined, as in "-ec".
 type interpreter struct {
 	// names are the names of the programs, without a version at the end.
 	names []string
 	// code lists options that take the program from the command line, from a module or from standard input. With such an
 	// option, no argument is a script.
 	code string
-	// value lists options whose value is the rest of the word or the next word. attached lists options whose value is
-	// always the rest of the word.
+	// value lists options whose value is the rest of the word or the next word. attached lists options whose value is always
+	// the rest of the word.
 	value, attached string
 	// long are options of several letters whose value may be the next word. longCode are the long forms of the options in
 	// code.
@@ -163,8 +163,8 @@ func (i interpreter) script(args []string) string {
 	return ""
 }
 
-// letters parses the combined one-letter options of a word. code reports whether one of them is in i.code, and next
-// reports whether the next word is the value of the last option.
+// letters parses the combined one-letter options of a word. code reports whether one of them is in i.code, and next reports
+// whether the next word is the value of the last option.
 func (i interpreter) letters(word string) (code, next bool) {
 	for n, l := range word {
 		switch {

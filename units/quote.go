@@ -149,9 +149,9 @@ func pathWord(field, s string) (value, error) {
 	return word(field, s)
 }
 
-// bindPath returns a path in BindPaths=. A colon separates source and destination there, from 262 on even within quotes,
-// so it is escaped. All versions undo this escape. A quotation mark is an error, because no escape of it works both in
-// 262 and in older versions.
+// bindPath returns a path in BindPaths=. A colon separates source and destination there, from 262 on even within quotes, so
+// it is escaped. All versions undo this escape. A quotation mark is an error, because no escape of it works both in 262 and
+// in older versions.
 func bindPath(field, s string) (value, error) {
 	if strings.Contains(s, `"`) {
 		return "", fieldErrorf(field, "use --allow home, which does not need the path",
@@ -161,8 +161,8 @@ func bindPath(field, s string) (value, error) {
 	return value(strings.ReplaceAll(string(v), ":", `\:`)), err
 }
 
-// fixed returns s without escaping, so s may contain %i. The text must not come from the user, except names that
-// ParseName has checked.
+// fixed returns s without escaping, so s may contain %i. The text must not come from the user, except names that ParseName
+// has checked.
 func fixed(s string) value { return value(s) }
 
 func escapePercent(s string) string { return strings.ReplaceAll(s, "%", "%%") }

@@ -55,8 +55,8 @@ func vectorOf(seed int) (vector, bool) {
 		a.EnvFiles[i] = units.EnvFile{Path: place(fmt.Sprintf("/env%d%s=", i, a.EnvFiles[i].Path))}
 	}
 	a.Env = append([]units.EnvVar{{Name: "DUMP", Value: v.dir}}, a.Env...)
-	// The value of the last variable becomes the path of a socket for odd seeds, and the name of an abstract socket for
-	// even seeds. If the app has a socket and is not native, the shim starts the program.
+	// The value of the last variable becomes the path of a socket for odd seeds, and the name of an abstract socket for even
+	// seeds. If the app has a socket and is not native, the shim starts the program.
 	a.Listen = nil
 	if last := a.Env[len(a.Env)-1]; last.Name != "DUMP" && last.Value != "" {
 		name := strings.ReplaceAll(tamePath(last.Value), ":", "")
@@ -70,8 +70,8 @@ func vectorOf(seed int) (vector, bool) {
 	return v, a.Validate() == nil
 }
 
-// values returns the path of the values file, or "" for every third vector. Without a values file, the template contains
-// the values.
+// values returns the path of the values file, or "" for every third vector. Without a values file, the template contains the
+// values.
 func (v vector) values() string {
 	if n, _ := strconv.Atoi(strings.TrimPrefix(string(v.app.Name), "q")); n%3 == 0 {
 		return ""

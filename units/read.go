@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// This file parses the files that Render wrote. The files may be from an older clusterctl, or edited by hand. If a file
-// does not have a setting, the field of the result has its zero value.
+// This file parses the files that Render wrote. The files may be from an older clusterctl, or edited by hand. If a file does
+// not have a setting, the field of the result has its zero value.
 
 // SocketUnit is the parsed content of a socket unit.
 type SocketUnit struct {
@@ -23,8 +23,8 @@ type SocketUnit struct {
 	IPv6Only bool
 	// Access is the owner and the mode of socket files, without defaults.
 	Access SocketAccess
-	// Own is the command that changes the owner of the socket files (ExecStartPost=), or empty. If Own is set, Access has
-	// no user and no group.
+	// Own is the command that changes the owner of the socket files (ExecStartPost=), or empty. If Own is set, Access has no
+	// user and no group.
 	Own string
 }
 
@@ -180,9 +180,9 @@ func assignments(unit []byte) iter.Seq2[string, string] {
 	}
 }
 
-// WithConditions returns the template with the conditions of the template from, which may have none. With these
-// conditions, the instances follow the number of CPUs. Other lines are unchanged, except the checksum of a template
-// without manual edits.
+// WithConditions returns the template with the conditions of the template from, which may have none. With these conditions,
+// the instances follow the number of CPUs. Other lines are unchanged, except the checksum of a template without manual
+// edits.
 func WithConditions(template, from []byte) []byte {
 	if ReadInstance(template).Follow == ReadInstance(from).Follow {
 		return template

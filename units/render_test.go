@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// since maps every key that a template may contain to the first systemd that supports the key ("Added in version" in the
-// man pages). 0 means that all versions that we support have the key. The tests fail for a key that is missing here.
+// since maps every key that a template may contain to the first systemd that supports the key ("Added in version" in the man
+// pages). 0 means that all versions that we support have the key. The tests fail for a key that is missing here.
 var since = map[string]map[string]int{
 	"Unit": keys(0, "Description", "SourcePath", "X-Clusterctl-App", "StartLimitIntervalSec", "Requires", "Wants", "After",
 		"PartOf", "ConditionCPUs", "ConditionPathExists"),
@@ -492,8 +492,8 @@ func checkSockets(t *rapid.T, a units.App, set units.Set) {
 	}
 }
 
-// checkMap checks the flags --map=NAME/K=KIND:PORT of the shim. K is the number of the listener among the listeners with
-// the name NAME, in the order of the units, in which PID 1 passes the sockets.
+// checkMap checks the flags --map=NAME/K=KIND:PORT of the shim. K is the number of the listener among the listeners with the
+// name NAME, in the order of the units, in which PID 1 passes the sockets.
 func checkMap(t *rapid.T, a units.App, listed []string, exec string) {
 	var got, want []string
 	for word := range strings.FieldsSeq(exec) {
@@ -572,7 +572,8 @@ func TestVersions(t *testing.T) {
 				}
 				for _, x := range d {
 					if n, ok := since[x.section][x.key]; !ok || n > v {
-						t.Errorf("%s for systemd %d: %s: [%s] %s= needs systemd %d (in the table: %v)", g.path, v, f.Path, x.section, x.key, n, ok)
+						t.Errorf("%s for systemd %d: %s: [%s] %s= needs systemd %d (in the table: %v)",
+							g.path, v, f.Path, x.section, x.key, n, ok)
 					}
 				}
 			}

@@ -22,10 +22,10 @@ type sandboxView struct {
 	Landlock         value
 }
 
-// disconnectedTmp is the first systemd with PrivateTmp=disconnected, a tmpfs that disappears with the unit. With "yes",
-// PID 1 must remove a directory when the unit stops. From 254 on, PID 1 forks a child for this. The child has a copy of
-// the listening socket for a moment, so a restart of the app can fail to bind the socket (measured on 257: up to one
-// restart in three on a busy machine).
+// disconnectedTmp is the first systemd with PrivateTmp=disconnected, a tmpfs that disappears with the unit. With "yes", PID
+// 1 must remove a directory when the unit stops. From 254 on, PID 1 forks a child for this. The child has a copy of the
+// listening socket for a moment, so a restart of the app can fail to bind the socket (measured on 257: up to one restart in
+// three on a busy machine).
 const disconnectedTmp = 257
 
 // umaskForProgramOnly is the first systemd that does not apply UMask= to directories that systemd itself creates in the
@@ -160,8 +160,8 @@ func (r *renderer) visible(v *sandboxView, writable []string) {
 	}
 }
 
-// bound returns paths that the workers see although the paths are in a home or link into one: the paths in [App.Reads],
-// and all paths of the app that begin with a home directory. Paths below another bound path are omitted.
+// bound returns paths that the workers see although the paths are in a home or link into one: the paths in [App.Reads], and
+// all paths of the app that begin with a home directory. Paths below another bound path are omitted.
 func (a App) bound() []string {
 	if a.Sandbox == SandboxOff || a.allows(AllowHome) {
 		return nil
@@ -251,8 +251,8 @@ func ParseAllowance(s string) (Allowance, error) {
 // allows reports whether a part of the sandbox is switched off for the app.
 func (a App) allows(part Allowance) bool { return slices.Contains(a.Allow, part) }
 
-// confined reports whether the shim prevents the workers from sending signals to processes outside the app. A native
-// worker starts without the shim, unless it runs as root, because root may send signals to every process of the machine.
+// confined reports whether the shim prevents the workers from sending signals to processes outside the app. A native worker
+// starts without the shim, unless it runs as root, because root may send signals to every process of the machine.
 func (a App) confined() bool {
 	if a.Sandbox == SandboxOff || a.allows(AllowUsers) {
 		return false

@@ -22,8 +22,7 @@ func (n Name) SecretsDropIn() string { return n.Template() + ".d/50-secrets.conf
 // EncryptedSecrets is the first systemd with LoadCredentialEncrypted= and systemd-creds(1).
 const EncryptedSecrets = 250
 
-// maxSecretName is the maximum length of a name. A file name has at most 255 bytes, and clusterctl appends suffixes to
-// it.
+// maxSecretName is the maximum length of a name. A file name has at most 255 bytes, and clusterctl appends suffixes to it.
 const maxSecretName = 128
 
 // CheckSecretName returns an error if a secret cannot have this name. The name is used for a file, for a credential and in a

@@ -76,8 +76,7 @@ func Unseal(data []byte) []byte {
 // Kind is the purpose of a file of an app.
 type Kind int
 
-// The kinds of files. KindUnit is the zero value, for units that have no specific kind, such as the aggregate and
-// the slice.
+// The kinds of files. KindUnit is the zero value, for units that have no specific kind, such as the aggregate and the slice.
 const (
 	KindUnit     Kind = iota
 	KindSocket        // a socket unit

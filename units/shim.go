@@ -23,8 +23,8 @@ const (
 // Adopted reports whether the shim substitutes the shared listeners when the program binds.
 func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 }
 
-// NeedsShim reports whether ExecStart= runs clusterctl-shim, so the app cannot start without the shim. The shim adopts
-// the program, or does something for which systemd has no setting.
+// NeedsShim reports whether ExecStart= runs clusterctl-shim, so the app cannot start without the shim. The shim adopts the
+// program, or does something for which systemd has no setting.
 func (a App) NeedsShim() bool {
 	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 ||
 		len(a.workerEnvFiles()) > 0 || len(a.SecretEnv) > 0
@@ -58,9 +58,9 @@ func (r *renderer) shimWords() []string {
 	return append(append(words, a.maxRestartsWords()...), "--")
 }
 
-// launcherWaits reports whether the launcher (the shim in ExecStart=) waits after short runs. Otherwise ExecStartPre=
-// waits, which costs one more process per start: for apps that are not adopted, and for apps with a restart limit,
-// because only root can record that the limit was reached.
+// launcherWaits reports whether the launcher (the shim in ExecStart=) waits after short runs. Otherwise ExecStartPre= waits,
+// which costs one more process per start: for apps that are not adopted, and for apps with a restart limit, because only
+// root can record that the limit was reached.
 func (a App) launcherWaits() bool {
 	return a.Adopted() && a.Shim.MaxRestarts == 0 && a.Restart != RestartNo
 }
@@ -126,9 +126,9 @@ func (r *renderer) programWords(instance string) []string {
 // drained reports whether the shim drains a worker before its stop signal.
 func (a App) drained() bool { return len(a.Listen) > 0 && !a.Shim.NoDrain }
 
-// bindKind returns the kind of bind for which the shim substitutes a listener, or 0 if the bind has the same IP version
-// and port as the listener. A listener with an address is used for both IP versions, so a program that binds [::] can
-// serve on an IPv4 socket.
+// bindKind returns the kind of bind for which the shim substitutes a listener, or 0 if the bind has the same IP version and
+// port as the listener. A listener with an address is used for both IP versions, so a program that binds [::] can serve on
+// an IPv4 socket.
 func (r *renderer) bindKind(l Listener) contract.Kind {
 	either, four, six := contract.TCP, contract.TCP4, contract.TCP6
 	if l.Network == UDP {
@@ -212,8 +212,8 @@ func (r *renderer) stoppedWords() string {
 }
 
 // backoffWords returns the ExecStartPre= command that waits after short runs, for apps whose launcher does not wait. The
-// command runs as root with the environment of the app. It uses no shell, because the dynamic linker of a shell would
-// obey variables of the app, such as LD_PRELOAD. The shim is linked statically.
+// command runs as root with the environment of the app. It uses no shell, because the dynamic linker of a shell would obey
+// variables of the app, such as LD_PRELOAD. The shim is linked statically.
 func (r *renderer) backoffWords() string {
 	words := append([]string{r.target.shim(), "wait", r.stateWord()}, r.app.minUptimeWords()...)
 	words = append(words, r.relistenWords()...)
@@ -225,8 +225,8 @@ func (r *renderer) backoffWords() string {
 	return strings.Join(words, " ")
 }
 
-// stateWord returns the flag with the path of the instance's state files, without their suffix. The files are in a
-// directory of root, because the user of the app could fill /run through a directory of the user.
+// stateWord returns the flag with the path of the instance's state files, without their suffix. The files are in a directory
+// of root, because the user of the app could fill /run through a directory of the user.
 func (r *renderer) stateWord() string {
 	return "--state=" + path.Join(contract.RunDirectory, contract.State(string(r.app.Name), "%i"))
 }

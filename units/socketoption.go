@@ -72,9 +72,9 @@ func findSocketKey(key string) (socketKey, bool) {
 	return socketKey{}, false
 }
 
-// ProgramOption returns the directive for a socket option that a program set on its socket: the name of the option, and
-// its value as a number or a text. ok is false if systemd has no directive for the option, or if the directive is the
-// default (NoDelay=yes).
+// ProgramOption returns the directive for a socket option that a program set on its socket: the name of the option, and its
+// value as a number or a text. ok is false if systemd has no directive for the option, or if the directive is the default
+// (NoDelay=yes).
 func ProgramOption(option string, number int64, text string) (o SocketOption, ok bool) {
 	for _, k := range socketKeys() {
 		if k.option != option {

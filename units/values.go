@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// ValuesFile returns the name of the file with the values of the app's variables. It is next to the source of the app.
-// Only root may read this file, while everybody may read the units and the source.
+// ValuesFile returns the name of the file with the values of the app's variables. It is next to the source of the app. Only
+// root may read this file, while everybody may read the units and the source.
 func (n Name) ValuesFile() string { return string(n) + ".env" }
 
 // values returns the values file, in the syntax of EnvironmentFile= (systemd.exec(5)). PID 1 reads it at each start.

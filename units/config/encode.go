@@ -266,8 +266,8 @@ func plain(s string) bool {
 	case "", "y", "n", "yes", "no", "on", "off", "true", "false", "null":
 		return false
 	}
-	// A text that begins with a digit may be a number in some base, a time or a date. A percentage cannot, and neither can
-	// a text with two dots, such as an IP address.
+	// A text that begins with a digit may be a number in some base, a time or a date. A percentage cannot, and neither can a
+	// text with two dots, such as an IP address.
 	if s[0] >= '0' && s[0] <= '9' {
 		return digits == len(s)-1 && s[len(s)-1] == '%' || dots >= 2
 	}

@@ -1,7 +1,7 @@
 // Argdump writes its command line, environment, working directory and socket address to the files cmdline, environ, cwd and
 // socket in the directory $DUMP. Then it sends READY=1, and ends when systemd has read the message. The tests of package
-// units run argdump under a real systemd, as the program and in place of the shim. If $DUMP exists, argdump does nothing,
-// so that ExecStop= does not overwrite the files of ExecStart=.
+// units run argdump under a real systemd, as the program and in place of the shim. If $DUMP exists, argdump does nothing, so
+// that ExecStop= does not overwrite the files of ExecStart=.
 package main
 
 import (

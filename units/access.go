@@ -9,13 +9,12 @@ import (
 )
 
 // SocketAccess is the owner and the mode of Unix sockets that are files. The owner and the mode decide who may connect.
-// Abstract sockets have neither.
+// Abstract sockets have no owner and no mode.
 type SocketAccess struct {
 	// Mode is SocketMode=; 0 means 0660.
 	Mode uint16
 	// User and Group own the file (SocketUser=, SocketGroup=). An empty User means the workers' user, or root if that user
-	// is dynamic. An empty Group means the workers' group if User is empty, too. Otherwise it means the primary group of
-	// User.
+	// is dynamic. An empty Group means the workers' group if User is empty, and the primary group of User if User is set.
 	User, Group string
 }
 
@@ -36,10 +35,10 @@ func ParseSocketMode(s string) (uint16, error) {
 // FormatSocketMode returns the mode in the form that [ParseSocketMode] reads.
 func FormatSocketMode(mode uint16) string { return fmt.Sprintf("%04o", mode) }
 
-// file reports whether the listener is a file in the file system.
+// file reports whether the listener is a Unix socket that is not abstract.
 func (l Listener) file() bool { return l.Network == Unix && strings.HasPrefix(l.Path, "/") }
 
-// SocketFiles returns the paths of the Unix listeners that are files.
+// SocketFiles returns the paths of the Unix listeners that are not abstract.
 func (a App) SocketFiles() []string {
 	var paths []string
 	for _, l := range a.Listen {
@@ -50,11 +49,12 @@ func (a App) SocketFiles() []string {
 	return paths
 }
 
-// socketInReach reports whether the workers' user may be able to replace a socket by a symbolic link. The user can do so in
-// a directory that the workers may write to. socketInReach assumes that the user may write to all directories outside /run.
+// socketInReach reports whether the workers' user may be able to replace a socket by a symbolic link. The user can replace
+// sockets in directories that the workers may write to. socketInReach assumes that the user may write to all directories
+// outside /run.
 //
-// PID 1 changes the owner of a socket by its path, after the bind, and follows symbolic links to any file. For such an app,
-// the shim changes the owners of all sockets instead.
+// After the bind, PID 1 changes the owner of the file at the path of the socket, and follows symbolic links to any file. So
+// if a user may be able to replace a socket, the shim changes the owners of all sockets of the app.
 func (a App) socketInReach() bool {
 	return slices.ContainsFunc(a.SocketFiles(), func(p string) bool {
 		return !below(p, "/run") && !below(p, "/var/run") ||
@@ -102,5 +102,5 @@ func (a App) validateSocketAccess(add func(error)) {
 	default:
 		field = "socket-group"
 	}
-	add(fieldErrorf(field, "add --listen /run/"+string(a.Name)+".sock", "applies to Unix sockets, and the app has none"))
+	add(fieldErrorf(field, "add --listen /run/"+string(a.Name)+".sock", "applies only to Unix sockets, and the app has no Unix socket"))
 }

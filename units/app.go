@@ -25,11 +25,9 @@ type App struct {
 	Activation    Activation
 	Ready         Ready
 	Env           []EnvVar
-	// EnvFiles are files of environment variables, with absolute paths, read at each start. Files that the shim reads come
-	// last.
+	// EnvFiles are files with environment variables, which are read at each start. Files with ByWorker come last.
 	EnvFiles []EnvFile
-	// Trust are the users besides root who may write to files that root and PID 1 read for the app, such as environment
-	// files.
+	// Trust are users who may write to files that root reads for the app, such as environment files. root always may.
 	Trust []string
 	// SecretEnv are the names of secrets that the shim puts into environment variables of the same name.
 	SecretEnv []string
@@ -107,7 +105,7 @@ type EnvFile struct {
 type Timeouts struct {
 	// Start is TimeoutStartSec=, the time from exec to READY=1.
 	Start time.Duration
-	// Drain is how long a stopping worker may continue to answer before it gets its stop signal.
+	// Drain is the time limit for a stopping worker to answer its open requests. Then the worker gets its stop signal.
 	Drain time.Duration
 	// Stop is the time from the stop signal to SIGKILL.
 	Stop time.Duration
@@ -116,7 +114,7 @@ type Timeouts struct {
 const (
 	// stopMargin is added to the drain timeout. The sum is the time after which systemd ends a drain.
 	stopMargin = contract.DrainSlack + 4*time.Second
-	// guardMargin is the time between systemd's stop timeout and the SIGKILL of the shim (see guardWords).
+	// guardMargin is the time between systemd's stop timeout and the SIGKILL from the shim (see guardWords).
 	guardMargin = 2 * time.Second
 )
 
@@ -128,7 +126,7 @@ type ShimOptions struct {
 	Pin bool
 	// MaxRestarts is the number of consecutive short runs after which the instance is not restarted; 0 means no limit.
 	MaxRestarts int
-	// MinUptime is the shortest run that counts as good and resets the backoff; 0 means [contract.MinUptime].
+	// MinUptime is the duration from which on a run is not short and resets the backoff; 0 means [contract.MinUptime].
 	MinUptime time.Duration
 	// NoNodePreload leaves NODE_OPTIONS unchanged.
 	NoNodePreload bool
@@ -145,11 +143,12 @@ type ShimOptions struct {
 	Blocking bool
 }
 
-// Activation is how a worker gets its listeners.
+// Activation is the way in which a worker gets its listeners.
 type Activation int
 
 const (
-	// Adopt means that the worker binds by itself and the shim substitutes the shared listener. It is the zero value.
+	// Adopt, the zero value, means that the worker binds a port itself, and the shim replaces its socket with the shared
+	// listener.
 	Adopt Activation = iota
 	// Native means that the worker uses the inherited listener (sd_listen_fds(3), LISTEN_FDS).
 	Native
@@ -159,21 +158,21 @@ const (
 type Ready int
 
 const (
-	// ReadyExec means that the program has been executed (Type=exec, since 240). It is the zero value.
+	// ReadyExec, the zero value, means that the program has been executed (Type=exec, since 240).
 	ReadyExec Ready = iota
 	// ReadyNotify means that the program, or the shim on its behalf, has sent READY=1 (Type=notify).
 	ReadyNotify
 )
 
-// Restart is what systemd does when a worker ends (systemd.service(5), Restart=).
+// Restart selects when systemd restarts a worker that has ended (systemd.service(5), Restart=).
 type Restart int
 
 const (
-	// RestartAlways restarts after every exit. It is the zero value.
+	// RestartAlways, the zero value, restarts the worker after every exit.
 	RestartAlways Restart = iota
-	// RestartOnFailure restarts unless the exit status is 0.
+	// RestartOnFailure restarts the worker unless the exit status is 0.
 	RestartOnFailure
-	// RestartNo never restarts.
+	// RestartNo never restarts the worker.
 	RestartNo
 )
 
@@ -181,15 +180,15 @@ const (
 type Sandbox int
 
 const (
-	// SandboxDefault works for Node, Python, Go, Ruby and PHP. It is the zero value.
+	// SandboxDefault, the zero value, is a sandbox in which programs in Node, Python, Go, Ruby and PHP run.
 	SandboxDefault Sandbox = iota
-	// SandboxStrict also hides more of /proc, of the users and of /home.
+	// SandboxStrict also hides most of /proc, and the app's directory is read-only.
 	SandboxStrict
 	// SandboxOff means that the units have no sandbox.
 	SandboxOff
 )
 
-// Words for the constants of each type, in the order of the constants, in the config file and in flags.
+// The words for the constants in the config file and in flags, in the order of the constants.
 var (
 	activationNames = []string{"adopt", "native"}
 	readyNames      = []string{"exec", "notify"}

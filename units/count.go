@@ -12,9 +12,8 @@ import (
 // MaxInstances is the maximum number of instances of an app.
 const MaxInstances = 1000
 
-// headroom is the number of instances per CPU in the list of an app with "max". PID 1 skips the instances above the CPU
-// count, and logs a line for each. If the machine later boots with up to twice as many CPUs, PID 1 starts more instances
-// without clusterctl.
+// headroom is the number of instances that "max" lists per CPU. PID 1 skips the instances above the CPU count, and logs a
+// line for each. If the machine later boots with up to twice as many CPUs, PID 1 starts more instances without clusterctl.
 const headroom = 2
 
 // Count is the number of instances as the user wrote it. The zero value means that the user did not write a number. Then the
@@ -23,7 +22,7 @@ type Count struct {
 	// N is the number of instances if it is positive. If N is negative, the number is the CPU count plus N, at least one
 	// (PM2's -1).
 	N int
-	// Percent, if positive, is a percentage of the CPU count. The result is rounded down, and is at least one.
+	// Percent, if positive, is a percentage of the CPU count. The number of instances is rounded down, and is at least one.
 	Percent int
 	// Max means one instance per CPU (max, and PM2's 0).
 	Max bool
@@ -36,7 +35,7 @@ func (c Count) Given() bool { return c != Count{} }
 func ParseCount(s string) (Count, error) {
 	bad := func(why string) (Count, error) {
 		return Count{}, fieldErrorf("instances", "use max, a number from 1 to "+strconv.Itoa(MaxInstances)+
-			", -1 (one CPU left free) or 50%", "%q %s", s, why)
+			", -1 (one less than the number of CPUs) or 50%", "%q %s", s, why)
 	}
 	if s == "max" {
 		return Count{Max: true}, nil
@@ -71,7 +70,7 @@ func (c Count) String() string {
 	return strconv.Itoa(c.N)
 }
 
-// CPUs are the three limits on the CPUs that the app's slice can use.
+// CPUs are three limits on the number of CPUs that an app can use.
 type CPUs struct {
 	// Affinity is the number of CPUs that PID 1 may run on. ConditionCPUs= counts the same CPUs.
 	Affinity int
@@ -132,8 +131,8 @@ func (c Count) Resolve(cpus CPUs) Sizing {
 	return s
 }
 
-// Today returns how many of the listed instances run on this machine. If the app follows the number of CPUs, these can be
-// fewer than listed. A percentage or a negative count is not resolved again after the user has set it.
+// Today returns how many of the listed instances run on this machine. If the app follows the number of CPUs, the result can
+// be smaller than listed. A percentage or a negative count was resolved when the user set it, so the result is listed.
 func (c Count) Today(cpus CPUs, listed int) int {
 	if s := c.Resolve(cpus); s.Follow {
 		return min(s.Want, listed)

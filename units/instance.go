@@ -26,7 +26,7 @@ type instanceView struct {
 	LogNamespace              value
 	LogInterval, LogBurst     value
 	LogUnlimited              value
-	// Report is the file that a probe writes its report to.
+	// Report is the file to which a probe writes its report.
 	Report value
 	// Capabilities are the capabilities of the unit if it has no sandbox.
 	Capabilities value
@@ -104,7 +104,7 @@ func (r *renderer) variables(v *instanceView) {
 	}
 	for _, f := range a.EnvFiles {
 		if f.ByWorker {
-			continue // envFileWords passes it to the shim
+			continue // envFileWords passes this file to the shim
 		}
 		p := r.must(globPath("env-files", f.Path))
 		if f.Optional {
@@ -114,7 +114,7 @@ func (r *renderer) variables(v *instanceView) {
 	}
 }
 
-// readiness sets how the service manager learns that the instance is ready.
+// readiness sets Type= and NotifyAccess=.
 func (r *renderer) readiness(v *instanceView) {
 	v.Type = "exec"
 	if r.target.Systemd < safeTypeExec {
@@ -140,9 +140,9 @@ func (r *renderer) readiness(v *instanceView) {
 const knowsNotifyAccess = 254
 
 // guardWords returns flags for the stop command. With these flags, the command starts a process that kills the instance
-// after its stop timeout. systemd may kill the instance later than that:
-//   - Before knowsNotifyAccess, the program may extend its own stop. In later versions, the program may send NOTIFYACCESS=main
-//     before the stop command sends NOTIFYACCESS=none.
+// after its stop timeout. Without this process, systemd may kill the instance later:
+//   - Before knowsNotifyAccess, the program may extend its own stop. In later versions, the program may send
+//     NOTIFYACCESS=main before the stop command sends NOTIFYACCESS=none.
 //   - TimeoutStopSec= also limits the drain, so it can be longer than the stop timeout.
 func (r *renderer) guardWords() []string {
 	after := r.app.stopTime()
@@ -156,7 +156,7 @@ func (r *renderer) guardWords() []string {
 	return []string{"--kill-after=" + string(seconds(after, 0)) + ":%n"}
 }
 
-// stopTime returns the time from the stop signal to SIGKILL. It includes the drain if the program drains itself.
+// stopTime returns the time from the stop signal to SIGKILL. If the program drains itself, this time includes the drain.
 func (a App) stopTime() time.Duration {
 	if a.Timeouts.Stop > 0 || a.drained() || a.Timeouts.Drain == 0 {
 		return cmp.Or(a.Timeouts.Stop, contract.StopTimeout)
@@ -164,8 +164,8 @@ func (a App) stopTime() time.Duration {
 	return max(contract.StopTimeout, a.Timeouts.Drain+stopMargin)
 }
 
-// unitStop returns TimeoutStopSec=. systemd applies it separately to the drain (ExecStop=) and to the time after the stop
-// signal.
+// unitStop returns TimeoutStopSec=. systemd applies this limit separately to the drain (ExecStop=) and to the time after the
+// stop signal.
 func (a App) unitStop() time.Duration {
 	if !a.drained() {
 		return a.stopTime()
@@ -189,8 +189,8 @@ func (r *renderer) stoppingWords() string {
 // FIXME(systemd 247): remove this when Debian 11 is no longer supported.
 const safeTypeExec = 249
 
-// nonBlocking returns NonBlocking=, which must be the same for the aggregate and the instances. It is empty without
-// listeners.
+// nonBlocking returns NonBlocking=, which must be the same for the aggregate and the instances. For an app without
+// listeners, it returns "".
 func (r *renderer) nonBlocking() value {
 	switch {
 	case len(r.app.Listen) == 0:
@@ -212,9 +212,10 @@ func (r *renderer) nonBlocking() value {
 // hundred restarts, up to 10 ms.
 const knowsRestartSteps = 254
 
-// restarts sets the commands before and after a run, and the delay between runs. On every version, the shim waits after
-// short runs (backoff). RestartSteps= cannot do this before 258 (RESTART_RESET=1): it counts all restarts since the last
-// manual start, so after the tenth crash in a year, each restart would have the longest delay (systemd.service(5)).
+// restarts sets the commands before and after a run, and the delay between runs. After short runs, the shim waits before the
+// next start (backoff). RestartSteps= is not used for this wait: before 258 (RESTART_RESET=1), systemd counts all restarts
+// since the last manual start. After the tenth crash in a year, each restart would have the longest delay
+// (systemd.service(5)).
 func (r *renderer) restarts(v *instanceView) {
 	if r.app.drained() {
 		v.Drain = fixed(r.drainWords())
@@ -265,7 +266,7 @@ func (r *renderer) commandLine(argv []string) value {
 	return fixed(strings.Join(append(words, r.words("command", "", argv)...), " "))
 }
 
-// words returns texts as quoted words, each with the prefix.
+// words returns each text as a quoted word that begins with the prefix.
 func (r *renderer) words(field, prefix string, texts []string) []string {
 	var words []string
 	for _, s := range texts {

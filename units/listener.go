@@ -14,7 +14,7 @@ import (
 type Network int
 
 const (
-	// TCP is ListenStream= with a port. It is the zero value.
+	// TCP, the zero value, is ListenStream= with a port.
 	TCP Network = iota
 	// UDP is ListenDatagram= with a port.
 	UDP
@@ -35,7 +35,7 @@ type Listener struct {
 	Port uint16
 	// Path is the file of a Unix socket, or "@name" for an abstract socket.
 	Path string
-	// Bind is the port that an adopted program binds if it differs from the public port; 0 means the public port.
+	// Bind is the port that an adopted program binds; 0 means the public port.
 	Bind uint16
 }
 
@@ -176,7 +176,7 @@ func checkFDName(s string) string {
 	return ""
 }
 
-// FDName returns the name by which the worker finds the listener (LISTEN_FDNAMES, since 227).
+// FDName returns the name of the listener for the worker (LISTEN_FDNAMES, since 227).
 func (l Listener) FDName() string {
 	if l.Network == UDP {
 		return cmp.Or(l.Name, DefaultDatagramName)
@@ -221,10 +221,10 @@ func (l Listener) Description() string {
 	return l.Network.String() + " address " + l.Address()
 }
 
-// ProgramPort returns the port that the program binds. It is 0 if the program binds a Unix socket.
+// ProgramPort returns the port that the program binds, or 0 if the program binds a Unix socket.
 func (l Listener) ProgramPort() uint16 { return cmp.Or(l.Bind, l.Port) }
 
-// URL returns a URL for the listener that works on the machine itself, or "" if the listener is not TCP.
+// URL returns the URL of a TCP listener for clients on the same machine, or "" for other listeners.
 func (l Listener) URL() string {
 	if l.Network != TCP {
 		return ""
@@ -295,6 +295,6 @@ func (l Listener) pair(m Listener) bool {
 		l.Host.IsUnspecified() && m.Host.IsUnspecified() && l.Host.Is4() != m.Host.Is4()
 }
 
-// everywhere reports whether the listener binds all addresses. An unspecified IPv6 address includes IPv4 (BindIPv6Only=
-// follows the sysctl, which is 0 by default).
+// everywhere reports whether the listener binds all addresses. An unspecified IPv6 address includes IPv4 (the default of
+// BindIPv6Only= is net.ipv6.bindv6only, which is 0).
 func (l Listener) everywhere() bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Logs configures the app's private journal, if it has one, and how fast an instance may write.
+// Logs are the limits of the app's private journal, if the app has one, and of the log lines of an instance.
 type Logs struct {
 	// Namespace gives the app a private journal (LogNamespace=, since 245). The private journal has its own limits, and
 	// needs one more journald process.
@@ -18,7 +18,7 @@ type Logs struct {
 	// maximum age.
 	MaxSize uint64
 	MaxAge  time.Duration
-	// Rate limits how fast an instance may write, to a private or a shared journal.
+	// Rate limits the lines that an instance may write to a private or a shared journal.
 	Rate LogRate
 }
 
@@ -30,15 +30,16 @@ const (
 	maxLogAge  = 100 * 365 * 24 * time.Hour
 )
 
-// LogNamespace returns the name of the app's private journal. The prefix distinguishes it from journals of other programs.
+// LogNamespace returns the name of the app's private journal. The prefix avoids conflicts with the journals of other
+// programs.
 func (n Name) LogNamespace() string { return "clusterctl-" + string(n) }
 
 // JournalConf returns the name of the file with the limits of the private journal (journald.conf(5)). The file is in
 // /etc/systemd.
 func (n Name) JournalConf() string { return "journald@" + n.LogNamespace() + ".conf" }
 
-// JournalUnits returns the units of the private journal. The first one is the service. systemd creates them for
-// LogNamespace=; the sync service exists since 258.
+// JournalUnits returns the units of the private journal. The first unit is the service. systemd creates these units for
+// LogNamespace=, the sync service since 258.
 func (n Name) JournalUnits() []string {
 	ns := n.LogNamespace()
 	return []string{

@@ -12,8 +12,8 @@ import (
 // Name is the name of an app. Its methods return the names of the app's units and files.
 type Name string
 
-// MaxName is the maximum length of an app name, in bytes. A unit name may have 255 bytes with its suffix, and in the name of
-// the slice an app name can be four times as long, because each dash becomes \x2d.
+// MaxName is the maximum length of an app name, in bytes. A unit name may have 255 bytes. In the name of the slice, an app
+// name can be four times as long, because each dash becomes \x2d.
 const MaxName = 50
 
 // unitSuffixes are the suffixes that have a meaning at the end of a unit name (systemd.unit(5)).
@@ -127,8 +127,9 @@ func (n Name) Socket(first, name string) string {
 	return string(n) + "-" + name + ".socket"
 }
 
-// DynamicUser returns the User= that all instances share under DynamicUser=yes. It is valid by systemd's strict rules (31
-// bytes). The prefix avoids the names of real users: systemd would use an existing user of that name.
+// DynamicUser returns the User= that all instances share under DynamicUser=yes. The name follows systemd's strict rules for
+// user names (31 bytes). Without the prefix, the name could be the name of an existing user, and systemd would use that
+// user.
 func (n Name) DynamicUser() string {
 	const prefix, maxLength = "cc-", 31
 	s := strings.Map(func(r rune) rune {

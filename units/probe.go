@@ -12,12 +12,12 @@ import (
 // probeMargin is added to the timeout of the probe, to get the timeout of its unit.
 const probeMargin = 30 * time.Second
 
-// RenderProbe returns the unit that runs an app's program once to find out what it listens on (clusterctl-shim probe). The
-// program runs as the user and in the sandbox of the instances. The unit does not use the app's listeners, but passes the
-// paths of the Unix sockets to the probe. The probe ends after the timeout, or earlier if the program does not listen and
-// has been idle for the duration idle. If idle is 0, the probe does not end earlier.
+// RenderProbe returns the unit that runs an app's program once to find out on which addresses the program listens
+// (clusterctl-shim probe). The program runs as the user and in the sandbox of the instances. The unit does not use the app's
+// listeners, but passes the paths of the Unix sockets to the probe. The probe ends after the timeout, or earlier if the
+// program does not listen and has been idle for the duration idle. If idle is 0, the probe does not end earlier.
 //
-// The caller writes the unit to /run/systemd/system, so that it is lost at a reboot. The caller also creates the file
+// The caller writes the unit to /run/systemd/system, so that a reboot removes the unit. The caller also creates the file
 // [contract.ReportPath], to which the unit writes a [contract.Report].
 func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	a = a.Unprobed()
@@ -37,7 +37,8 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	words = append(words, r.words("listen", "--own=", slices.Concat(a.SocketFiles(), t.Sockets))...)
 	words = append(append(words, "--"), r.words("command", "", a.Command)...)
 	v.Exec = fixed(strings.Join(words, " "))
-	// The prober is an ancestor of all processes that it reads, so it needs no capability. The program must not have one.
+	// The prober is an ancestor of all processes that it reads, so it needs no capability. The program must not have a
+	// capability.
 	v.Capabilities = ""
 	r.add(name, "probe.service.tmpl", v)
 	if a.Sandbox != SandboxOff {

@@ -10,7 +10,7 @@ import (
 const configFile = "clusterctl.yaml"
 
 // Programs returns the paths of the files that the command runs: the program, and the script if the program is a known
-// interpreter. It does not access the disk, so the files may be missing.
+// interpreter. It does not check that the files exist.
 func (a App) Programs() []string {
 	if len(a.Command) == 0 {
 		return nil
@@ -44,8 +44,8 @@ func (a App) ownFiles() []string {
 	return slices.DeleteFunc(files, func(p string) bool { return slices.Contains(a.Writable, p) })
 }
 
-// protect returns the files that are read-only inside of the writable trees, and the directories between a tree and such a
-// file. Each file and directory becomes a mount point, because the worker cannot rename anything over a mount point.
+// protect returns the files below writable paths that must be read-only, and the directories between a writable path and
+// such a file. Each file and directory becomes a mount point, because the worker cannot rename anything over a mount point.
 func (a App) protect(writable []string) (readOnly, pinned []string) {
 	add := func(list []string, p string) []string {
 		if slices.Contains(list, p) {
@@ -64,7 +64,7 @@ func (a App) protect(writable []string) (readOnly, pinned []string) {
 			continue // the worker cannot write to it
 		}
 		if _, err := pathWord("read-only", f); err != nil {
-			continue // no unit file can hold the path
+			continue // a unit file cannot contain the path
 		}
 		readOnly = add(readOnly, f)
 		for dir := path.Dir(f); dir != tree; dir = path.Dir(dir) {
@@ -82,8 +82,8 @@ func (r *renderer) optionalPaths(paths []string) value {
 	return fixed(strings.Join(r.words("read-only", "-", paths), " "))
 }
 
-// interpreter describes programs whose first argument that is not an option is a script. The fields code, value and attached
-// list options of one letter, which can be combined, as in "-ec".
+// interpreter describes programs that run a script: the first argument that is not an option. The fields code, value and
+// attached list options of one letter, which can be combined, as in "-ec".
 type interpreter struct {
 	// names are the names of the programs, without a version at the end.
 	names []string

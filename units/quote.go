@@ -9,7 +9,7 @@ import (
 )
 
 // value is text that may be written to a unit file. Only the functions in this file create values, so text from a user
-// cannot get into a template unescaped. A test checks that all fields of the views are values.
+// cannot get into a template without escaping. A test checks that all fields of the views are values.
 type value string
 
 // maxArg is the maximum length of an argument or environment string for the kernel (MAX_ARG_STRLEN, with its NUL).
@@ -25,14 +25,14 @@ func badText(s string) string {
 		return "is not valid UTF-8, which systemd does not support"
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe }) {
-		return "has a Unicode noncharacter (such as U+FFFE), and systemd refuses a file with one"
+		return "has a Unicode noncharacter (such as U+FFFE), which systemd refuses"
 	}
 	return ""
 }
 
-// plain returns the value of a setting that is the rest of the line, such as WorkingDirectory=, ListenStream= and User=.
-// systemd does not unquote or unescape such a value, but expands specifiers in it. plain returns an error if such a line
-// cannot hold the text.
+// plain returns a text for a setting that uses the rest of the line as its value, such as WorkingDirectory=, ListenStream=
+// and User=. systemd does not unquote or unescape this value, but expands specifiers in it. plain returns an error if such a
+// value cannot contain the text.
 func plain(field, s string) (value, error) {
 	switch why := badText(s); {
 	case strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }):
@@ -47,7 +47,7 @@ func plain(field, s string) (value, error) {
 	return value(escapePercent(s)), nil
 }
 
-// absolute is like plain, but the text must be an absolute path.
+// absolute returns a text as plain does, but returns an error if the text is not an absolute path.
 func absolute(field, s string) (value, error) {
 	if !strings.HasPrefix(s, "/") {
 		return "", fieldErrorf(field, "", "%q is not an absolute path", s)
@@ -74,8 +74,8 @@ func longPath(s string) string {
 	return ""
 }
 
-// globPath is like absolute, but escapes the path for EnvironmentFile=, which is a glob pattern (core/execute.c,
-// exec_context_load_environment).
+// globPath returns an absolute path for EnvironmentFile=. It escapes the path, because the value is a glob pattern
+// (core/execute.c, exec_context_load_environment).
 func globPath(field, s string) (value, error) {
 	if v, err := absolute(field, s); err != nil {
 		return v, err
@@ -106,9 +106,9 @@ func checkWord(field, s, what string) error {
 	case strings.IndexByte(s, 0) >= 0:
 		return fieldErrorf(field, "", "%s contains NUL, which cannot be passed to a program", what)
 	case why != "":
-		return fieldErrorf(field, "put it into a file that the program reads", "%s %s", what, why)
+		return fieldErrorf(field, "put the text into a file that the program reads", "%s %s", what, why)
 	case len(s) > maxArg:
-		return fieldErrorf(field, "put it into a file that the program reads",
+		return fieldErrorf(field, "put the text into a file that the program reads",
 			"a string of %d bytes is longer than the limit of the kernel (%d)", len(s), maxArg)
 	}
 	return nil
@@ -141,7 +141,7 @@ func quoteWord(s string) string {
 	return b.String()
 }
 
-// pathWord returns a path in a list of words (ReadWritePaths=).
+// pathWord returns an absolute path as a quoted word, for a list such as ReadWritePaths=.
 func pathWord(field, s string) (value, error) {
 	if _, err := absolute(field, s); err != nil {
 		return "", err
@@ -149,9 +149,9 @@ func pathWord(field, s string) (value, error) {
 	return word(field, s)
 }
 
-// bindPath returns a path in BindPaths=. A colon separates source and destination there, from 262 on even within quotes, so
-// it is escaped. All versions undo this escape. A quotation mark is an error, because no escape of it works both in 262 and
-// in older versions.
+// bindPath returns a path in BindPaths=. In BindPaths=, a colon separates source and destination, from 262 on even within
+// quotes. So bindPath escapes the colon, which works on all versions. A quotation mark is an error, because no escape of it
+// works both in 262 and in older versions.
 func bindPath(field, s string) (value, error) {
 	if strings.Contains(s, `"`) {
 		return "", fieldErrorf(field, "use --allow home, which does not need the path",

@@ -29,14 +29,14 @@ type Target struct {
 	Secrets []Secret
 	// Shim is the path of clusterctl-shim, without characters that need quotes in a unit. Empty means [DefaultShim].
 	Shim string
-	// SplitAggregate puts the settings for the listeners into a drop-in of the aggregate, [Name.ReleaseDropIn], so that the
-	// aggregate is the same for all versions of the app.
+	// SplitAggregate puts the settings of the aggregate for listeners into the drop-in [Name.ReleaseDropIn]. The aggregate
+	// itself is then the same for all versions of the app.
 	SplitAggregate bool
-	// Sockets are the files of the Unix sockets that the app listens on now. Only RenderProbe uses them.
+	// Sockets are the files of the Unix sockets that the app listens on now. Only RenderProbe uses this field.
 	Sockets []string
 }
 
-// OldestSystemd is the oldest version that the units support, the version of Debian 11.
+// OldestSystemd is the oldest version that the units support. Debian 11 has this version.
 const OldestSystemd = 247
 
 // Render returns the unit files of the app for the target. It returns an error only if [App.Validate] returns one, or if the
@@ -101,7 +101,7 @@ type renderer struct {
 	err     error
 }
 
-// add executes a template. If the file exists already, the output is appended.
+// add executes a template, and appends the output to the file path.
 func (r *renderer) add(path, name string, view any) {
 	if r.err != nil {
 		return
@@ -176,15 +176,15 @@ type socketView struct {
 	Streams, Datagrams  []value
 	DualStack, FreeBind value
 	Mode, User, Group   value
-	Own                 value   // the command that changes the owner, if PID 1 does not
-	Files               []value // the files that Own changes, as quoted words
+	Own                 value   // the command with which the shim changes the owner of Files, or empty
+	Files               []value // the files whose owner Own changes, as quoted words
 	NoDelay             value
 	Options             []value
 }
 
 // dualStack returns the BindIPv6Only= that a socket unit must have with listener l. current is the value without l. The
-// setting applies to a whole unit. A port without an address means IPv6 and IPv4. An IPv6 listener with an IPv4 twin must
-// not accept IPv4.
+// setting applies to a whole unit. A port without an address means IPv6 and IPv4. A listener on [::] must not accept IPv4 if
+// the app also listens on 0.0.0.0.
 func (r *renderer) dualStack(l Listener, current value) value {
 	switch {
 	case l.Network == Unix:
@@ -238,7 +238,7 @@ func (r *renderer) socketViews() []socketView {
 	return views
 }
 
-// own makes the shim, and not PID 1, change the owner of the files.
+// own sets the command with which the shim changes the owner of the files. PID 1 then does not change the owner.
 func (v *socketView) own(shim string) {
 	if len(v.Files) == 0 {
 		return

@@ -36,8 +36,8 @@ const umaskForProgramOnly = 250
 // privateIPC is the first systemd with PrivateIPC=.
 const privateIPC = 248
 
-// knowsLandlock is the first systemd for which all builds use a libseccomp that knows the Landlock system calls. For an
-// unknown name in SystemCallFilter=, systemd logs a warning at each load of the unit.
+// knowsLandlock is the first systemd whose builds all have a libseccomp with the Landlock system calls. For an unknown name
+// in SystemCallFilter=, systemd logs a warning at each load of the unit.
 const knowsLandlock = 252
 
 func (r *renderer) sandbox() sandboxView {
@@ -99,11 +99,11 @@ func (r *renderer) loosen(v *sandboxView) {
 	}
 }
 
-// closedPaths returns paths that a user could use to escape from the sandbox: sockets of daemons that run as root and obey
-// root or a group such as docker, and for root also files that only root can read. The list contains only paths that the
-// user may be able to access, because each path makes a start up to a millisecond slower. The prefix "-" ignores a path that
-// does not exist. An empty /run would hide all sockets at once, but TemporaryFileSystem= also applies to commands with "+",
-// which keep the shim's state there.
+// closedPaths returns paths that workers could use to escape from the sandbox: sockets of daemons that obey root or a group
+// such as docker. For workers that run as root, it also returns files that only root can read. It omits paths that the
+// workers' user cannot access, because each path makes a start up to a millisecond slower. With the prefix "-", systemd
+// ignores a missing path. An empty /run would hide all sockets at once, but TemporaryFileSystem= also applies to commands
+// with "+", which need the state of the shim in /run.
 func closedPaths(r RunAs) []string {
 	switch {
 	case r.Dynamic():
@@ -122,8 +122,8 @@ func closedPaths(r RunAs) []string {
 	return []string{"-/run/dbus", "-/run/docker.sock"}
 }
 
-// WritableTrees returns the paths that workers in a sandbox may write to. Except in the strict sandbox, they include the
-// app's directory, because programs expect to write to it where the file modes permit.
+// WritableTrees returns the paths that workers in a sandbox may write to. Except in the strict sandbox, these paths include
+// the app's directory, because many programs write to it.
 func (a App) WritableTrees() []string {
 	d := a.Directory
 	if a.Sandbox == SandboxStrict || d == "" || path.Clean(d) == "/" || a.RunAs.Dynamic() || slices.Contains(a.Writable, d) {
@@ -160,8 +160,8 @@ func (r *renderer) visible(v *sandboxView, writable []string) {
 	}
 }
 
-// bound returns paths that the workers see although the paths are in a home or link into one: the paths in [App.Reads], and
-// all paths of the app that begin with a home directory. Paths below another bound path are omitted.
+// bound returns the paths that PID 1 binds into the hidden home directories: the paths in [App.Reads], and all paths of the
+// app in home directories. Paths below another bound path are omitted.
 func (a App) bound() []string {
 	if a.Sandbox == SandboxOff || a.allows(AllowHome) {
 		return nil
@@ -187,13 +187,13 @@ func inHome(p string) bool {
 	return below(p, "/home") || below(p, "/root") || below(p, "/run/user")
 }
 
-// isHome reports whether a path is a home or a directory of homes, and not a path below a home.
+// isHome reports whether a path is a home directory or a directory of home directories.
 func isHome(p string) bool {
 	p = path.Clean(p)
 	return p == "/root" || path.Dir(p) == "/home" || path.Dir(p) == "/run/user" || p == "/home" || p == "/run/user"
 }
 
-// secrets returns the well-known files and directories in a home that contain keys and passwords, except the ones in bound.
+// secrets returns the well-known files and directories in a home that contain keys and passwords, except paths in bound.
 func secrets(home string, bound []string) []string {
 	var places []string
 	for _, s := range []string{
@@ -227,7 +227,7 @@ const (
 	AllowSharedMemory Allowance = "shm"
 	// AllowSockets lets the workers connect to the sockets of D-Bus, systemd and container engines.
 	AllowSockets Allowance = "sockets"
-	// AllowUsers lets the workers see all users and access other processes of the same user.
+	// AllowUsers lets the workers see all users, and lets them access other processes with the same user.
 	AllowUsers Allowance = "users"
 )
 
@@ -252,7 +252,7 @@ func ParseAllowance(s string) (Allowance, error) {
 func (a App) allows(part Allowance) bool { return slices.Contains(a.Allow, part) }
 
 // confined reports whether the shim prevents the workers from sending signals to processes outside the app. A native worker
-// starts without the shim, unless it runs as root, because root may send signals to every process of the machine.
+// is confined only if it runs as root, because root may send signals to every process of the machine.
 func (a App) confined() bool {
 	if a.Sandbox == SandboxOff || a.allows(AllowUsers) {
 		return false

@@ -11,18 +11,19 @@ type Secret struct {
 	Name string
 	// Path is the file, which only root may read.
 	Path string
-	// Encrypted means that systemd-creds(1) encrypted the file. PID 1 decrypts it.
+	// Encrypted means that systemd-creds(1) encrypted the file. PID 1 decrypts the file.
 	Encrypted bool
 }
 
-// SecretsDropIn returns the path of a drop-in of the template. It contains only the secrets of the app, so "secret set"
-// rewrites only this file.
+// SecretsDropIn returns the path of a drop-in of the template. The drop-in contains only the secrets of the app, so "secret
+// set" rewrites only this file.
 func (n Name) SecretsDropIn() string { return n.Template() + ".d/50-secrets.conf" }
 
 // EncryptedSecrets is the first systemd with LoadCredentialEncrypted= and systemd-creds(1).
 const EncryptedSecrets = 250
 
-// maxSecretName is the maximum length of a name. A file name has at most 255 bytes, and clusterctl appends suffixes to it.
+// maxSecretName is the maximum length of a name. A file name has at most 255 bytes, and clusterctl appends suffixes to the
+// name of a secret.
 const maxSecretName = 128
 
 // CheckSecretName returns an error if a secret cannot have this name. The name is used for a file, for a credential and in a

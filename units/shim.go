@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// shimDirectory is the directory of the shim and its files.
+// shimDirectory contains the shim and its files.
 const shimDirectory = "/usr/lib/clusterctl"
 
 // Files in shimDirectory.
@@ -148,9 +148,9 @@ func (r *renderer) bindKind(l Listener) contract.Kind {
 	return 0
 }
 
-// mapWords returns the --map flags for listeners that replace a bind with another IP version or port: NAME/K=KIND:PORT is
-// listener number K of that name, from 0. PID 1 passes the sockets of a unit in the order of its lines, in which datagrams
-// come after streams.
+// mapWords returns a --map flag for each listener that replaces a bind with another IP version or port. In NAME/K=KIND:PORT,
+// K is the number of the listener among the listeners with this name, from 0. PID 1 passes the sockets of a unit in the
+// order of its lines, in which datagrams come after streams.
 func (r *renderer) mapWords() []string {
 	var words []string
 	seen := map[string]int{}
@@ -169,8 +169,8 @@ func (r *renderer) mapWords() []string {
 	return words
 }
 
-// capabilities returns the capability that the unit gives to the shim, or "". ExecStart= then contains --own-ptrace, with
-// which the shim drops the capability before it starts the program.
+// capabilities returns the capability that the unit gives to the shim, or "". If the shim has a capability, ExecStart=
+// contains --own-ptrace, with which the shim drops the capability before it starts the program.
 func (a App) capabilities() value {
 	if a.Adopted() && a.Shim.OwnPtrace {
 		return "CAP_SYS_PTRACE"
@@ -200,8 +200,8 @@ func (r *renderer) drainWords() string {
 	return strings.Join(words, " ")
 }
 
-// stoppedWords returns the ExecStopPost= command, which records for the backoff how the run ended. When the last instance
-// gives up, this command stops the app, so it runs as root.
+// stoppedWords returns the ExecStopPost= command, which records how the run ended. It runs as root, because it stops the app
+// when the last instance gives up.
 func (r *renderer) stoppedWords() string {
 	words := append([]string{r.target.shim(), "stopped", r.stateWord()}, r.app.minUptimeWords()...)
 	words = append(append(words, "--exec-stop"), r.relistenWords()...)
@@ -225,15 +225,14 @@ func (r *renderer) backoffWords() string {
 	return strings.Join(words, " ")
 }
 
-// stateWord returns the flag with the path of the instance's state files, without their suffix. The files are in a directory
-// of root, because the user of the app could fill /run through a directory of the user.
+// stateWord returns the flag with the path of the instance's state files, without their suffix. Root owns the directory of
+// these files. If the user of the app owned a directory in /run, the user could fill /run.
 func (r *renderer) stateWord() string {
 	return "--state=" + path.Join(contract.RunDirectory, contract.State(string(r.app.Name), "%i"))
 }
 
-// relistenWords returns the flags for the TCP listeners of a native app. A native worker that stops may shut down the shared
-// listener (shutdown(2)), and no notifier prevents that. So the commands that run as root before and after the worker call
-// listen(2) again.
+// relistenWords returns the flags for the TCP listeners of a native app. A native worker may shut down the shared listener
+// (shutdown(2)) when it stops. So the commands that run as root before and after the worker call listen(2) again.
 func (r *renderer) relistenWords() []string {
 	if r.app.Adopted() {
 		return nil

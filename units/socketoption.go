@@ -23,7 +23,7 @@ type socketKey struct {
 	check  func(value string) bool
 	// networks are the kinds of listeners to which the directive applies.
 	networks []Network
-	trusted  bool // the program would need a capability to set the option itself
+	trusted  bool // a program needs a capability to set the option
 }
 
 // maxSocketBuffer is the maximum of ReceiveBuffer= and SendBuffer=. PID 1 may exceed net.core.rmem_max.
@@ -72,8 +72,8 @@ func findSocketKey(key string) (socketKey, bool) {
 	return socketKey{}, false
 }
 
-// ProgramOption returns the directive for a socket option that a program set on its socket: the name of the option, and its
-// value as a number or a text. ok is false if systemd has no directive for the option, or if the directive is the default
+// ProgramOption returns the directive for an option that a program set on its socket. option is its name in socket(7), and
+// number or text is its value. ok is false if systemd has no directive for the option, or if the directive is the default
 // (NoDelay=yes).
 func ProgramOption(option string, number int64, text string) (o SocketOption, ok bool) {
 	for _, k := range socketKeys() {

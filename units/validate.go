@@ -11,8 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// maxCommand is the maximum length of the quoted command line. It is well below the limits of the kernel and of one line of
-// a unit file (1 MiB).
+// maxCommand is the maximum length of the quoted command line. The kernel and one line of a unit file (1 MiB) permit more.
 const maxCommand = 512 * 1024
 
 // maxTimeout prevents an overflow in sums of timeouts.
@@ -30,7 +29,7 @@ func (a App) Validate() error {
 	add(err)
 	enum := func(field string, value int, names []string) {
 		if value < 0 || value >= len(names) {
-			add(fieldErrorf(field, "", "%d is not one of its values", value))
+			add(fieldErrorf(field, "", "%d is not a valid value", value))
 		}
 	}
 	enum("activation", int(a.Activation), activationNames)
@@ -74,7 +73,7 @@ func (a App) Validate() error {
 		add(fieldErrorf("max-restarts", "", "must not be negative"))
 	}
 	if a.Surge < 0 || a.Surge > MaxInstances {
-		add(fieldErrorf("surge", "1 starts one extra instance first", "must be between 0 and %d", MaxInstances))
+		add(fieldErrorf("surge", "use 1 to start one extra instance first", "must be between 0 and %d", MaxInstances))
 	}
 	return errors.Join(errs...)
 }
@@ -137,7 +136,7 @@ func (a App) validateListen(add func(error)) {
 		for _, m := range a.Listen[:i] {
 			if l.FDName() == m.FDName() && (l.paired(a.Listen) && !m.Host.IsValid() || m.paired(a.Listen) && !l.Host.IsValid()) &&
 				l.Network != Unix && m.Network != Unix {
-				add(fieldErrorf("listen", "give one of them a name: NAME="+l.String(), "%q and %q need different socket units", m, l))
+				add(fieldErrorf("listen", "give one listener a name: NAME="+l.String(), "%q and %q need different socket units", m, l))
 			}
 			if l.clash(m) {
 				add(fieldErrorf("listen", "", "%q and %q cannot both be bound", m, l))
@@ -189,7 +188,7 @@ func (a App) validateEnvFiles(add func(error)) {
 		if f.ByWorker {
 			key, i = "worker-env-files", i-first
 		} else if i > 0 && a.EnvFiles[i-1].ByWorker {
-			// The shim starts after PID 1 has read all files in EnvironmentFile=.
+			// PID 1 reads all files in EnvironmentFile= before the shim starts.
 			add(fieldErrorf(key, "list "+f.Path+" first", "%q is read as root, and must come before files that the worker reads", f.Path))
 		}
 		_, err := globPath(key, f.Path)
@@ -243,7 +242,7 @@ type FieldError struct {
 	Missing bool
 	// Message describes the mistake, in lower case and without a full stop.
 	Message string
-	// Hint is what to type. It may be empty.
+	// Hint is a suggestion for the user, or empty.
 	Hint string
 }
 

@@ -10,11 +10,11 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// ValuesFile returns the name of the file with the values of the app's variables. It is next to the source of the app. Only
-// root may read this file, while everybody may read the units and the source.
+// ValuesFile returns the name of the file with the values of the app's variables. The file is next to the source of the app.
+// Only root may read this file, while everybody may read the units and the source.
 func (n Name) ValuesFile() string { return string(n) + ".env" }
 
-// values returns the values file, in the syntax of EnvironmentFile= (systemd.exec(5)). PID 1 reads it at each start.
+// values returns the values file, in the syntax of EnvironmentFile= (systemd.exec(5)). PID 1 reads the file at each start.
 func (r *renderer) values() File {
 	f := File{Path: r.app.Name.ValuesFile()}
 	if slices.ContainsFunc(r.app.Env, func(e EnvVar) bool { return e.Hidden }) {
@@ -36,8 +36,8 @@ func RenderValues(a App) []byte {
 	return r.values().Data
 }
 
-// quoteValue quotes a value for an environment file. Only four characters are special between double quotes, and a newline
-// is not one of them (systemd, basic/env-file.c).
+// quoteValue quotes a value for an environment file. Between double quotes, only four characters are special: backslash,
+// double quote, backquote and dollar sign (systemd, basic/env-file.c).
 func quoteValue(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "`", "\\`", `$`, `\$`).Replace(s) + `"`
 }

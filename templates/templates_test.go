@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/templates"
 )
 
-// texts returns all templates by name. It fails if there is no template, because the tests would then check nothing.
+// texts returns all templates by name. It fails if FS contains no template.
 func texts(t *testing.T) map[string]string {
 	t.Helper()
 	names, err := fs.Glob(templates.FS, "*")

@@ -54,22 +54,22 @@ func TestValidateLimits(t *testing.T) {
 		"argument too long": {func(a *units.App) { a.Command = append(a.Command, strings.Repeat("x", 128*1024)) }, false},
 		"longest variable":  {func(a *units.App) { a.Env = []units.EnvVar{{Name: "A", Value: strings.Repeat("x", 128*1024-3)}} }, true},
 		"variable too long": {func(a *units.App) { a.Env = []units.EnvVar{{Name: "A", Value: strings.Repeat("x", 128*1024-2)}} }, false},
-		"line too long by escapes": {func(a *units.App) {
+		"escaped line too long": {func(a *units.App) {
 			for range 3 {
 				a.Command = append(a.Command, strings.Repeat("\x01", 100*1024))
 			}
 		}, false},
-		"longest path part":        {func(a *units.App) { a.Directory = "/" + part }, true},
-		"path part too long":       {func(a *units.App) { a.Directory = "/" + part + "p" }, false},
-		"path too long":            {func(a *units.App) { a.Directory = strings.Repeat("/"+part, 16) + "/x" }, false},
-		"program too long":         {func(a *units.App) { a.Command[0] = "/" + part + "p" }, false},
-		"writable path too long":   {func(a *units.App) { a.Writable = []string{"/" + part + "p"} }, false},
-		"path too long by escapes": {func(a *units.App) { a.EnvFiles = []units.EnvFile{{Path: "/" + strings.Repeat("[", 200)}} }, false},
-		"a year":                   {func(a *units.App) { a.Timeouts.Drain = 365 * 24 * time.Hour }, true},
-		"more than a year":         {func(a *units.App) { a.Timeouts.Drain = 366 * 24 * time.Hour }, false},
-		"noncharacter":             {func(a *units.App) { a.Command = append(a.Command, "\ufffe") }, false},
-		"replacement character":    {func(a *units.App) { a.Command = append(a.Command, "\ufffd") }, true},
-		"broken UTF-8":             {func(a *units.App) { a.Env = []units.EnvVar{{Name: "A", Value: "\xff"}} }, false},
+		"longest path part":      {func(a *units.App) { a.Directory = "/" + part }, true},
+		"path part too long":     {func(a *units.App) { a.Directory = "/" + part + "p" }, false},
+		"path too long":          {func(a *units.App) { a.Directory = strings.Repeat("/"+part, 16) + "/x" }, false},
+		"program too long":       {func(a *units.App) { a.Command[0] = "/" + part + "p" }, false},
+		"writable path too long": {func(a *units.App) { a.Writable = []string{"/" + part + "p"} }, false},
+		"escaped path too long":  {func(a *units.App) { a.EnvFiles = []units.EnvFile{{Path: "/" + strings.Repeat("[", 200)}} }, false},
+		"a year":                 {func(a *units.App) { a.Timeouts.Drain = 365 * 24 * time.Hour }, true},
+		"more than a year":       {func(a *units.App) { a.Timeouts.Drain = 366 * 24 * time.Hour }, false},
+		"noncharacter":           {func(a *units.App) { a.Command = append(a.Command, "\ufffe") }, false},
+		"replacement character":  {func(a *units.App) { a.Command = append(a.Command, "\ufffd") }, true},
+		"broken UTF-8":           {func(a *units.App) { a.Env = []units.EnvVar{{Name: "A", Value: "\xff"}} }, false},
 	} {
 		a := good()
 		c.change(&a)

@@ -171,8 +171,7 @@ type golden struct {
 	err     error
 }
 
-// goldens reads and renders every case in testdata. It fails if there is no case, because the tests would then check
-// nothing.
+// goldens reads and renders every case in testdata. It fails if testdata contains no case.
 func goldens(t *testing.T) []*golden {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.txtar")

@@ -32,8 +32,8 @@ type vector struct {
 	dir string // the directory in the machine that argdump writes to
 }
 
-// vectorOf returns the vector of a seed, and whether its app is valid. Each hostile path gets a directory of the vector as
-// prefix, because argdump and the directories must exist.
+// vectorOf returns the vector of a seed, and whether its app is valid. vectorOf puts the directory of the vector before each
+// hostile path, so that install can create the path.
 func vectorOf(seed int) (vector, bool) {
 	a := anyApp.Example(seed)
 	v := vector{dir: fmt.Sprintf("/out/%d", seed)}
@@ -187,7 +187,8 @@ func TestQuotingOnSystemd(t *testing.T) {
 	}
 }
 
-// startVectors starts n vectors at once, with seeds from the given seed on. It returns the next seed.
+// startVectors starts n vectors at once. The first vector has the seed from, and the result is the first seed for the next
+// call.
 func startVectors(t *testing.T, m *lab.Machine, from, n int) int {
 	program := filepath.Join(m.Root(), "srv/argdump")
 	m.CopyIn(t, lab.Build(t, "./units/testdata/argdump"), "/srv/argdump")

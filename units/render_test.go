@@ -493,7 +493,7 @@ func checkSockets(t *rapid.T, a units.App, set units.Set) {
 }
 
 // checkMap checks the flags --map=NAME/K=KIND:PORT of the shim. K is the number of the listener among the listeners with the
-// name NAME, in the order of the units, in which PID 1 passes the sockets.
+// name NAME. PID 1 passes the sockets in the order of the units.
 func checkMap(t *rapid.T, a units.App, listed []string, exec string) {
 	var got, want []string
 	for word := range strings.FieldsSeq(exec) {

@@ -29,17 +29,17 @@ func parseUnit(data []byte) ([]directive, error) {
 	for i, line := range bytes.FieldsFunc(append(data, '\n'), func(r rune) bool { return r == '\n' || r == '\r' || r == 0 }) {
 		where := func(why string) error { return fmt.Errorf("line %d, %.80q: %s", i, line, why) }
 		if len(line) > longLine {
-			return nil, where("is longer than systemd reads")
+			return nil, where("is longer than systemd permits")
 		}
 		text := strings.Trim(string(line), whitespace)
 		if text == "" || text[0] == '#' || text[0] == ';' {
 			if strings.HasSuffix(text, `\`) {
-				return nil, where("is a comment that continues on the next line before 254")
+				return nil, where("is a comment that systemd before 254 continues on the next line")
 			}
 			continue
 		}
 		if !systemdUTF8(text) {
-			return nil, where("is not UTF-8 to systemd")
+			return nil, where("is not valid UTF-8 for systemd")
 		}
 		if trailing := len(text) - len(strings.TrimRight(text, `\`)); trailing%2 == 1 {
 			return nil, where("is continued")
@@ -74,7 +74,7 @@ func systemdUTF8(s string) bool {
 }
 
 // extractWord removes the first word from *s and returns the word (basic/extract-word.c with EXTRACT_UNQUOTE). If cunescape
-// is true, it also undoes C escapes (EXTRACT_CUNESCAPE). Otherwise a backslash only escapes the next character.
+// is true, it also undoes C escapes (EXTRACT_CUNESCAPE). If cunescape is false, a backslash only escapes the next character.
 func extractWord(s *string, cunescape bool) (word string, ok bool, err error) {
 	rest := strings.TrimLeft(*s, whitespace)
 	if rest == "" {
@@ -153,7 +153,7 @@ func unescape(b *strings.Builder, s string) (int, error) {
 	case s[0] == 'u' || s[0] == 'U':
 		b.WriteRune(rune(n))
 	case n > 255:
-		return 0, errors.New("has an octal escape beyond a byte")
+		return 0, errors.New("has an octal escape above 255")
 	default:
 		b.WriteByte(byte(n))
 	}

@@ -82,7 +82,7 @@ func TestFillValues(t *testing.T) {
 	}
 }
 
-// TestHiddenValues: unknown values do not change the units, and Render returns the values file as Kept.
+// TestHiddenValues: unknown values do not change the units, and Render sets Kept for the values file.
 func TestHiddenValues(t *testing.T) {
 	a := units.App{Name: "web", Command: []string{"/bin/true"}, Env: []units.EnvVar{{Name: "A", Value: "1"}}}
 	target := units.Target{Systemd: 252, Sizing: units.Sizing{Want: 1, Listed: 1}, Values: "/etc/clusterctl/web.env"}

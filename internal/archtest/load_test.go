@@ -43,8 +43,8 @@ func ours(importPath string) bool {
 	return importPath == module || strings.HasPrefix(importPath, module+"/")
 }
 
-// list runs go list once for all tests. The imports are those of the files for this system. Tests that call files also check
-// the files for other systems.
+// list runs go list once for all tests. go list omits files for other systems. Tests that use the function files check these
+// files, too.
 var list = sync.OnceValues(func() ([]pkg, error) {
 	cmd := exec.Command("go", "list", "-e=false", "-json=ImportPath,Name,Imports,Deps,Standard", "./...")
 	cmd.Dir = root

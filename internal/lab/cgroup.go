@@ -65,15 +65,15 @@ func (c cgroups) create() error {
 			return fmt.Errorf("creating the machine's cgroup: %w", err)
 		}
 	}
-	// On a host with only cgroup v2, limits of units have an effect if the root enables the controllers. If v1 has the
-	// controllers, the write fails (see doc.go).
+	// Enable the controllers, so that the limits of units have an effect. If the host uses cgroup v1 controllers, the write
+	// fails (see doc.go).
 	for _, controller := range []string{"+cpu", "+memory", "+pids", "+io", "+cpuset"} {
 		_ = os.WriteFile(filepath.Join(filepath.Dir(c.V2), "cgroup.subtree_control"), []byte(controller), 0)
 	}
 	return nil
 }
 
-// enter moves this process into the cgroups. Its later children start there.
+// enter moves this process into the cgroups. Children that it starts later are in these cgroups.
 func (c cgroups) enter() error {
 	for _, d := range c.dirs() {
 		if err := os.WriteFile(filepath.Join(d, "cgroup.procs"), []byte("0"), 0); err != nil {

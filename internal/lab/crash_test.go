@@ -84,7 +84,7 @@ func startVictim(t *testing.T, mode string) victim {
 	return v
 }
 
-// pidfd returns a pidfd of a process, with which awaitEnd can wait although the process is not our child.
+// pidfd returns a pidfd of a process. With a pidfd, awaitEnd can wait for a process that is not our child.
 func pidfd(t *testing.T, pid int) int {
 	t.Helper()
 	fd, err := unix.PidfdOpen(pid, 0)

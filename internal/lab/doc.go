@@ -34,8 +34,8 @@
 // # Limits
 //
 // A machine uses the kernel of the host. If the host uses cgroup v1 controllers, MemoryMax=, CPUQuota= and TasksMax= have no
-// effect in the machine. The settings of Yama are the settings of the host. Tests that need such limits or another setting
-// use a virtual machine (package vm).
+// effect in the machine. The settings of Yama are the settings of the host. Tests of these limits, or with another setting
+// of Yama, use a virtual machine (package vm).
 //
 // A machine has only a loopback interface.
 //

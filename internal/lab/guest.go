@@ -17,13 +17,13 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// Name returns the name of the machine, its directory and its cgroup.
+// Name returns the name of the machine, which is also the name of its directory and its cgroup.
 func (m *Machine) Name() string { return m.name }
 
 // Release returns the release that the machine was booted from.
 func (m *Machine) Release() Release { return m.release }
 
-// InitPID returns the host PID of the machine's init. A reboot changes it.
+// InitPID returns the host PID of the machine's init. A reboot changes this PID.
 func (m *Machine) InitPID() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -148,7 +148,7 @@ func (m *Machine) AwaitJournal(t testing.TB, text string, args ...string) {
 	m.awaitLines(t, 1, 5*time.Minute, text, args)
 }
 
-// AwaitJournalFor is AwaitJournal with the time limit bound.
+// AwaitJournalFor waits as AwaitJournal does, but at most for the duration bound.
 func (m *Machine) AwaitJournalFor(t testing.TB, bound time.Duration, text string, args ...string) {
 	t.Helper()
 	m.awaitLines(t, 1, bound, text, args)

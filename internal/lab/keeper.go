@@ -43,7 +43,8 @@ type keeperConfig struct {
 // keeper is the process that runs one machine. It is PID 1 of a PID namespace and has its own mount namespace. When the
 // keeper ends for any reason, the kernel therefore ends all processes and mounts of the machine. The keeper ends when the
 // pipe from the test process closes, which also happens when the test process is killed. (PR_SET_PDEATHSIG is not enough:
-// the kernel sends the signal when the thread ends that forked, and systemd-nspawn does not set it for the machine's init.)
+// the kernel sends the signal when the thread that forked ends, and systemd-nspawn does not set PR_SET_PDEATHSIG for the
+// machine's init.)
 type keeper struct {
 	keeperConfig
 	work string // a tmpfs in our mount namespace with the overlay and its upper layer

@@ -33,7 +33,7 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// TestChangedIsComplete: a change of any field of an app changes a key.
+// TestChangedIsComplete: if any field of an app changes, Changed returns a key.
 func TestChangedIsComplete(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, other := anyApp().Draw(t, "a"), anyApp().Draw(t, "other")

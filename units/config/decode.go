@@ -17,8 +17,8 @@ func Decode(filename string, data []byte) ([]units.App, error) {
 
 // Parse parses a file that a user keeps next to the program. It calls resolve with each app before it validates the app, so
 // that resolve can make paths absolute or set values from the command line. If resolve returns a [units.FieldError] or a
-// join of several, each is reported with the line of its field. Without the key "instances", the number of instances is not
-// given.
+// join of several, each is reported with the line of its field. Without the key "instances", the app has the zero value of
+// [units.Count].
 func Parse(filename string, data []byte, resolve func(*units.App) error) ([]units.App, error) {
 	return parse(&decoder{file: filename, generated: Generated(data)}, data, resolve)
 }
@@ -58,7 +58,7 @@ func (d *decoder) apps(root *yaml.Node) []*appReader {
 	several := pairs[i]
 	for _, p := range pairs {
 		if p.name != appsKey && !strings.HasPrefix(p.name, extension) {
-			d.errorf(p.key, p.name, "move it below the name of an app", "must not be at the same level as %q", appsKey)
+			d.errorf(p.key, p.name, "move the key below the name of an app", "must not be at the same level as %q", appsKey)
 		}
 	}
 	if v := target(several.value); v.Kind == yaml.SequenceNode {
@@ -95,7 +95,7 @@ type appReader struct {
 	// places are the nodes of the fields in the file. bad are the fields for which an error was reported.
 	places map[string]place
 	bad    map[string]bool
-	// suggested are keys that were suggested in place of an unknown key. They are not reported as missing.
+	// suggested are keys that were suggested in place of an unknown key. A key in suggested is not reported as missing.
 	suggested map[string]bool
 }
 
@@ -105,7 +105,7 @@ type place struct {
 	items []item
 }
 
-// item is an entry of a list or a map. For a variable, it is the name.
+// item is an entry of a list, or the name of a variable.
 type item struct {
 	text string
 	node *yaml.Node

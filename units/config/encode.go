@@ -198,7 +198,7 @@ func flow(values []string) string {
 	return "[" + strings.Join(words, ", ") + "]"
 }
 
-// scalar quotes a text, unless plain reports that it needs no quotes.
+// scalar returns a text in quotes, or without quotes if plain returns true.
 func scalar(s string) string {
 	if plain(s) {
 		return s
@@ -266,8 +266,8 @@ func plain(s string) bool {
 	case "", "y", "n", "yes", "no", "on", "off", "true", "false", "null":
 		return false
 	}
-	// A text that begins with a digit may be a number in some base, a time or a date. A percentage cannot, and neither can a
-	// text with two dots, such as an IP address.
+	// A text that begins with a digit may be a number in some base, a time or a date. A percentage, or a text with two dots
+	// such as an IP address, is none of these.
 	if s[0] >= '0' && s[0] <= '9' {
 		return digits == len(s)-1 && s[len(s)-1] == '%' || dots >= 2
 	}

@@ -51,7 +51,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// outcome parses the input and encodes each app. It checks that parsing and encoding an output again does not change it.
+// outcome parses the input and encodes each app. It checks that an output does not change when it is parsed and encoded
+// again.
 func outcome(t *testing.T, input file) []file {
 	t.Helper()
 	apps, err := config.Parse(input.name, input.data, nil)

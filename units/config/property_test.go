@@ -159,8 +159,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestRoundTripCharacters: Encode and Decode change no character, alone or between others, and no argument of the maximum
-// length.
+// TestRoundTripCharacters: Encode and Decode preserve all characters, and arguments of the maximum length.
 func TestRoundTripCharacters(t *testing.T) {
 	check := func(args []string) {
 		t.Helper()

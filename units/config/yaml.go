@@ -90,7 +90,7 @@ func (d *decoder) checkText(data []byte) (bad bool) {
 		case r == '\n':
 			line++
 		case !readable(r):
-			d.add(&yaml.Node{Line: line}, "", fmt.Sprintf(`write it as an escape in double quotes: "%s"`, escape(r)),
+			d.add(&yaml.Node{Line: line}, "", fmt.Sprintf(`write the character as an escape in double quotes: "%s"`, escape(r)),
 				fmt.Sprintf("the character %U is not allowed in a YAML file", r))
 			return true
 		}

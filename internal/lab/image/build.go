@@ -25,7 +25,7 @@ func CacheDir() string {
 	return "/var/cache/clusterctl-lab"
 }
 
-// Image is a root file system in the cache. Dir must not be written to.
+// Image is a root file system in the cache. No program may change the files in Dir.
 type Image struct {
 	Release Release
 	Dir     string

@@ -26,7 +26,7 @@ func (b *builder) run(ctx context.Context, stdin string, argv ...string) error {
 	out := &progress{log: b.log, hide: b.hide}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-	// The kernel sends Pdeathsig when the thread ends that forked. onOwnThread locks this thread until Run returns.
+	// The kernel sends Pdeathsig when the thread that forked ends. onOwnThread locks this thread until Run returns.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := onOwnThread(cmd.Run); err != nil {
 		return fmt.Errorf("%s: %w\n%s", argv[0], err, redact(tail(out.all.String(), 40), b.hide))

@@ -81,7 +81,7 @@ type Run struct {
 	target  target
 	sockets *sockets
 	start   time.Time
-	limit   context.Context // no request is started after it ends
+	limit   context.Context // after it ends, no request is started
 	cancel  context.CancelFunc
 	sent    atomic.Int64
 	done    chan struct{}
@@ -144,7 +144,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Stop starts no more requests, waits for the requests in progress, and returns the report.
+// Stop ends the run: no new request is started. It waits for the requests in progress, and returns the report.
 func (r *Run) Stop() Report {
 	r.cancel()
 	return r.Wait()

@@ -80,7 +80,7 @@ func run(t *testing.T, l net.Listener, o load.Options) load.Report {
 	return r
 }
 
-// TestKinds checks the kind in which each result of a request is counted.
+// TestKinds checks how each kind of result is counted.
 func TestKinds(t *testing.T) {
 	one := func(f func(c net.Conn)) func(net.Conn, int64) {
 		return func(c net.Conn, _ int64) {

@@ -136,9 +136,9 @@ func connect(f *os.File, to unix.Sockaddr, deadline time.Time) error {
 	return result
 }
 
-// dialUnix connects a blocking socket. If the backlog is full, a non-blocking socket would get EAGAIN (unix(7)), and no
-// event when the backlog has room. The path is resolved below the root of the machine, so that absolute links (/var/run)
-// lead to files of the machine.
+// dialUnix connects a blocking socket. While the backlog is full, a non-blocking socket would get EAGAIN (unix(7)), and
+// later no event when the backlog is no longer full. The path is resolved below the root of the machine, so that absolute
+// links (/var/run) lead to files of the machine.
 func (s *sockets) dialUnix(fd int, path string, deadline time.Time) (*os.File, error) {
 	fail := func(err error) (*os.File, error) {
 		unix.Close(fd)

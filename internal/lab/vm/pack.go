@@ -31,7 +31,8 @@ func pack(w io.Writer, imageDir, kernelDir string, g guestFiles) error {
 		a.parents(name, made)
 		a.copy(strings.TrimPrefix(name, "/"), g.install[name], 0o755)
 	}
-	a.file("etc/machine-id", "6d0c1a5e3f9b4e0f8a7c2b1d0e9f8a7c\n", 0o444) // without it, this would be a first boot
+	// Without a machine-id, systemd would treat the boot as a first boot.
+	a.file("etc/machine-id", "6d0c1a5e3f9b4e0f8a7c2b1d0e9f8a7c\n", 0o444)
 	a.file("etc/systemd/system/vm-checks.service", checksUnit, 0o644)
 	return a.close()
 }

@@ -23,7 +23,8 @@ type verdict struct {
 	Text  string  `json:"text"`
 }
 
-// TestChecks boots the machine once, and runs a subtest for the result of each check. The timeout is the flag -timeout.
+// TestChecks boots the machine once, and runs a subtest for the result of each check. The flag -timeout of go test limits
+// the run.
 func TestChecks(t *testing.T) {
 	ctx, cancel := t.Context(), func() {}
 	if end, ok := t.Deadline(); ok {

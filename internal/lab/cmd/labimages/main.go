@@ -1,4 +1,4 @@
-// Labimages builds the images that the end-to-end tests boot. The first test then does not have to wait for its image:
+// Labimages builds the images that the end-to-end tests boot:
 //
 //	go run ./internal/lab/cmd/labimages [-quiet] [release…]
 //

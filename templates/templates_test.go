@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/templates"
 )
 
-// texts returns all templates by name. It fails if FS contains no template.
+// texts returns all templates by name. texts fails if FS contains no template.
 func texts(t *testing.T) map[string]string {
 	t.Helper()
 	names, err := fs.Glob(templates.FS, "*")

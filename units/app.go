@@ -97,7 +97,7 @@ type EnvFile struct {
 	// Optional means that a missing file is not an error (the prefix "-").
 	Optional bool
 	// ByWorker means that the shim reads the file as the workers' user, because users other than root may replace the file.
-	// Otherwise PID 1 reads it as root (EnvironmentFile=).
+	// Otherwise PID 1 reads the file as root (EnvironmentFile=).
 	ByWorker bool
 }
 
@@ -118,7 +118,7 @@ const (
 	guardMargin = 2 * time.Second
 )
 
-// ShimOptions are options of clusterctl-shim. They are used only for apps that the shim starts.
+// ShimOptions are options of clusterctl-shim. The options are used only for apps that the shim starts.
 type ShimOptions struct {
 	// Increment are variables whose value grows by one per instance: PORT=3000 becomes 3000, 3001, and so on.
 	Increment []EnvVar
@@ -126,7 +126,8 @@ type ShimOptions struct {
 	Pin bool
 	// MaxRestarts is the number of consecutive short runs after which the instance is not restarted; 0 means no limit.
 	MaxRestarts int
-	// MinUptime is the duration from which on a run is not short and resets the backoff; 0 means [contract.MinUptime].
+	// MinUptime is the minimum duration of a run that resets the backoff. Shorter runs count as crashes. 0 means
+	// [contract.MinUptime].
 	MinUptime time.Duration
 	// NoNodePreload leaves NODE_OPTIONS unchanged.
 	NoNodePreload bool

@@ -97,7 +97,7 @@ func (c CPUs) Limit() (n int, reason string) {
 type Sizing struct {
 	// Want is the number of instances that should run on this machine with its present CPUs.
 	Want int
-	// Listed is the number of instances in the aggregate. It is larger than Want if the app follows the number of CPUs.
+	// Listed is the number of instances in the aggregate. Listed is larger than Want if the app follows the number of CPUs.
 	Listed int
 	// Follow puts ConditionCPUs=|>=%i into the template (since 242).
 	Follow bool

@@ -171,7 +171,7 @@ type golden struct {
 	err     error
 }
 
-// goldens reads and renders every case in testdata. It fails if testdata contains no case.
+// goldens reads and renders every case in testdata. goldens fails if testdata contains no case.
 func goldens(t *testing.T) []*golden {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.txtar")

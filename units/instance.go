@@ -30,7 +30,7 @@ type instanceView struct {
 	Report value
 	// Capabilities are the capabilities of the unit if it has no sandbox.
 	Capabilities value
-	// Credentials and EncryptedCredentials are set only for a probe. The instances get them from a drop-in.
+	// Credentials and EncryptedCredentials are set only for a probe. The instances get credentials from a drop-in.
 	Credentials, EncryptedCredentials []value
 }
 

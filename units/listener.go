@@ -269,7 +269,7 @@ func (l Listener) Opened(all []Listener) string {
 	return where
 }
 
-// paired reports whether the slice all contains a listener that is a pair with l.
+// paired reports whether l and a listener in all are a pair (see pair).
 func (l Listener) paired(all []Listener) bool { return slices.ContainsFunc(all, l.pair) }
 
 // clash reports whether two listeners cannot be bound at the same time.
@@ -283,7 +283,8 @@ func (l Listener) clash(m Listener) bool {
 	return l.Port == m.Port && !l.pair(m) && (l.everywhere() || m.everywhere() || l.Host == m.Host)
 }
 
-// SharesPort reports whether two listeners have the same protocol and port, or the same path. Their hosts may differ.
+// SharesPort reports whether two listeners have the same protocol and port, or the same path. The hosts of the listeners may
+// differ.
 func (l Listener) SharesPort(m Listener) bool {
 	return l.Network == m.Network && l.Port == m.Port && l.Path == m.Path
 }

@@ -21,8 +21,8 @@ var unitSuffixes = []string{
 	".service", ".socket", ".target", ".slice", ".timer", ".path", ".mount", ".automount", ".swap", ".device", ".scope",
 }
 
-// ParseName checks an app name. It may contain letters, digits, "_", "-" and ".", must begin with a letter or a digit, and
-// must have at least one letter. So no part of a unit name needs systemd-escape(1), except the dashes in the name of the
+// ParseName checks an app name. The name may contain letters, digits, "_", "-" and ".", must begin with a letter or a digit,
+// and must have at least one letter. So no part of a unit name needs systemd-escape(1), except the dashes in the name of the
 // slice.
 func ParseName(s string) (Name, error) {
 	if s == "" {

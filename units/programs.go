@@ -10,7 +10,7 @@ import (
 const configFile = "clusterctl.yaml"
 
 // Programs returns the paths of the files that the command runs: the program, and the script if the program is a known
-// interpreter. It does not check that the files exist.
+// interpreter. Programs does not check that the files exist.
 func (a App) Programs() []string {
 	if len(a.Command) == 0 {
 		return nil
@@ -133,8 +133,8 @@ func interpreters() []interpreter {
 	}
 }
 
-// script returns the first argument that is not an option, the value of an option or the verb. It returns "" if there is
-// none.
+// script returns the first argument that is not an option, the value of an option or the verb. script returns "" if args
+// contains no script.
 func (i interpreter) script(args []string) string {
 	for n := 0; n < len(args); n++ {
 		arg := args[n]
@@ -163,7 +163,7 @@ func (i interpreter) script(args []string) string {
 	return ""
 }
 
-// letters parses the combined one-letter options of a word. code reports whether one of them is in i.code, and next reports
+// letters parses the combined one-letter options of a word. code reports whether an option is in i.code. next reports
 // whether the next word is the value of the last option.
 func (i interpreter) letters(word string) (code, next bool) {
 	for n, l := range word {

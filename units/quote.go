@@ -18,8 +18,8 @@ const maxArg = 128*1024 - 1
 // Maximum length, in bytes, of a path and of one part of a path for systemd (basic/path-util.c, path_is_valid).
 const maxPath, maxPathPart = 4095, 255
 
-// badText returns why a string cannot be in any unit file, or "" if it can. systemd refuses a file with invalid UTF-8. It
-// also treats the 66 noncharacters of Unicode as invalid (basic/utf8.c, unichar_is_valid).
+// badText returns why a string cannot be in any unit file, or "" if it can. systemd refuses a file with invalid UTF-8.
+// systemd also treats the 66 noncharacters of Unicode as invalid (basic/utf8.c, unichar_is_valid).
 func badText(s string) string {
 	if !utf8.ValidString(s) {
 		return "is not valid UTF-8, which systemd does not support"
@@ -74,7 +74,7 @@ func longPath(s string) string {
 	return ""
 }
 
-// globPath returns an absolute path for EnvironmentFile=. It escapes the path, because the value is a glob pattern
+// globPath returns an absolute path for EnvironmentFile=. globPath escapes the path, because the value is a glob pattern
 // (core/execute.c, exec_context_load_environment).
 func globPath(field, s string) (value, error) {
 	if v, err := absolute(field, s); err != nil {
@@ -88,8 +88,8 @@ func unescapeGlob(s string) string {
 	return strings.NewReplacer(`\\`, `\`, `\*`, `*`, `\?`, `?`, `\[`, `[`).Replace(s)
 }
 
-// word returns one word of ExecStart= or Environment=, always in double quotes. Both settings split the line into words,
-// unquote them and undo C escapes (shared/conf-parser.c, basic/extract-word.c). Then systemd resolves specifiers, so "%" is
+// word returns one word of ExecStart= or Environment=, always in double quotes. systemd splits the line into words, unquotes
+// the words and undoes C escapes (shared/conf-parser.c, basic/extract-word.c). Then systemd resolves specifiers, so "%" is
 // doubled. "$" needs no escape: every Exec line here has the prefix ":" (since 244), and Environment= does not expand
 // variables.
 func word(field, s string) (value, error) {

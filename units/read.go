@@ -15,7 +15,7 @@ import (
 type SocketUnit struct {
 	// FDName is the name of the listeners.
 	FDName string
-	// Listeners are the addresses in the order of the lines. Their fields Name and Bind are empty.
+	// Listeners are the addresses in the order of the lines. The fields Name and Bind of the listeners are empty.
 	Listeners []Listener
 	// Unknown are addresses in a form that Render does not write.
 	Unknown []string
@@ -168,7 +168,7 @@ func Edited(data []byte) bool {
 	return at < 0 || string(data[at:]) != sealPrefix+checksum(data[:at])+"\n"
 }
 
-// assignments returns the keys and values of a unit, with "%" for "%%". It ignores comments and sections.
+// assignments returns the keys and values of a unit, with "%" for "%%". assignments ignores comments and sections.
 func assignments(unit []byte) iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		for line := range strings.Lines(string(unit)) {

@@ -39,8 +39,8 @@ type Target struct {
 // OldestSystemd is the oldest version that the units support. Debian 11 has this version.
 const OldestSystemd = 247
 
-// Render returns the unit files of the app for the target. It returns an error only if [App.Validate] returns one, or if the
-// target is invalid.
+// Render returns the unit files of the app for the target. Render returns an error only if [App.Validate] returns an error,
+// or if the target is invalid.
 func Render(a App, t Target) (Set, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err

@@ -235,8 +235,8 @@ func renderProperties(t *rapid.T) {
 	checkInstance(t, a, set, checkValues(t, a, target, set))
 }
 
-// checkValues checks the values file. It returns the variables that must be in the template, and the environment files that
-// must come before the files of the user.
+// checkValues checks the values file. checkValues returns the variables that must be in the template, and the environment
+// files that must come before the files of the user.
 func checkValues(t *rapid.T, a units.App, target units.Target, set units.Set) fromValues {
 	data, found := set.Get(a.Name.ValuesFile())
 	if found != (target.Values != "" && len(a.Env) > 0) {
@@ -434,7 +434,7 @@ func checkWritable(t *rapid.T, a units.App, vs []string) {
 }
 
 // checkSockets checks that every listener is in exactly one socket unit, which has the name of the listener as
-// FileDescriptorName=. It also checks the settings that doc.go requires for units with listeners.
+// FileDescriptorName=. checkSockets also checks the settings that doc.go requires for units with listeners.
 func checkSockets(t *rapid.T, a units.App, set units.Set) {
 	var sockets, listed, nonBlocking []string
 	services := 0

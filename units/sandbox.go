@@ -100,10 +100,10 @@ func (r *renderer) loosen(v *sandboxView) {
 }
 
 // closedPaths returns paths that workers could use to escape from the sandbox: sockets of daemons that obey root or a group
-// such as docker. For workers that run as root, it also returns files that only root can read. It omits paths that the
-// workers' user cannot access, because each path makes a start up to a millisecond slower. With the prefix "-", systemd
-// ignores a missing path. An empty /run would hide all sockets at once, but TemporaryFileSystem= also applies to commands
-// with "+", which need the state of the shim in /run.
+// such as docker. For workers that run as root, the function also returns files that only root can read. closedPaths omits
+// paths that the workers' user cannot access, because each path makes a start up to a millisecond slower. With the prefix
+// "-", systemd ignores a missing path. An empty /run would hide all sockets at once, but TemporaryFileSystem= also applies
+// to commands with "+", which need the state of the shim in /run.
 func closedPaths(r RunAs) []string {
 	switch {
 	case r.Dynamic():
@@ -219,7 +219,7 @@ const (
 	AllowHome Allowance = "home"
 	// AllowIOUring permits io_uring(7).
 	AllowIOUring Allowance = "io-uring"
-	// AllowNamespaces permits new namespaces and mounts in them. Chromium's sandbox needs them.
+	// AllowNamespaces permits new namespaces and mounts in them. Chromium's sandbox needs namespaces.
 	AllowNamespaces Allowance = "namespaces"
 	// AllowPtrace permits ptrace(2) and similar system calls, for profilers and crash handlers.
 	AllowPtrace Allowance = "ptrace"

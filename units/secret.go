@@ -9,7 +9,7 @@ import (
 // Secret is a file that each worker finds in the directory $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=).
 type Secret struct {
 	Name string
-	// Path is the file, which only root may read.
+	// Path is the path of the file. Only root may read the file.
 	Path string
 	// Encrypted means that systemd-creds(1) encrypted the file. PID 1 decrypts the file.
 	Encrypted bool

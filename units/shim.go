@@ -58,9 +58,9 @@ func (r *renderer) shimWords() []string {
 	return append(append(words, a.maxRestartsWords()...), "--")
 }
 
-// launcherWaits reports whether the launcher (the shim in ExecStart=) waits after short runs. Otherwise ExecStartPre= waits,
-// which costs one more process per start: for apps that are not adopted, and for apps with a restart limit, because only
-// root can record that the limit was reached.
+// launcherWaits reports whether the launcher (the shim in ExecStart=) waits after short runs. For other apps, a command in
+// ExecStartPre= waits, which costs one more process per start. That command also waits for apps with a restart limit,
+// because only root can record that the limit was reached.
 func (a App) launcherWaits() bool {
 	return a.Adopted() && a.Shim.MaxRestarts == 0 && a.Restart != RestartNo
 }
@@ -87,8 +87,8 @@ func (a App) workerEnvFiles() []string {
 // continue the comment on the next line.
 const singleLineComments = 254
 
-// envFileWords returns the flags for the environment files that the shim reads. Their variables override variables from
-// EnvironmentFile=.
+// envFileWords returns the flags for the environment files that the shim reads. Variables in these files override variables
+// from EnvironmentFile=.
 func (r *renderer) envFileWords() []string {
 	var words []string
 	for _, f := range r.app.EnvFiles {
@@ -200,8 +200,8 @@ func (r *renderer) drainWords() string {
 	return strings.Join(words, " ")
 }
 
-// stoppedWords returns the ExecStopPost= command, which records how the run ended. It runs as root, because it stops the app
-// when the last instance gives up.
+// stoppedWords returns the ExecStopPost= command, which records how the run ended. The command runs as root, because it
+// stops the app when the last instance gives up.
 func (r *renderer) stoppedWords() string {
 	words := append([]string{r.target.shim(), "stopped", r.stateWord()}, r.app.minUptimeWords()...)
 	words = append(append(words, "--exec-stop"), r.relistenWords()...)
@@ -212,8 +212,8 @@ func (r *renderer) stoppedWords() string {
 }
 
 // backoffWords returns the ExecStartPre= command that waits after short runs, for apps whose launcher does not wait. The
-// command runs as root with the environment of the app. It uses no shell, because the dynamic linker of a shell would obey
-// variables of the app, such as LD_PRELOAD. The shim is linked statically.
+// command runs as root with the environment of the app. The command is not a shell, because the dynamic linker of a shell
+// would obey variables of the app, such as LD_PRELOAD. The shim is linked statically.
 func (r *renderer) backoffWords() string {
 	words := append([]string{r.target.shim(), "wait", r.stateWord()}, r.app.minUptimeWords()...)
 	words = append(words, r.relistenWords()...)

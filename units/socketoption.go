@@ -26,10 +26,10 @@ type socketKey struct {
 	trusted  bool // a program needs a capability to set the option
 }
 
-// maxSocketBuffer is the maximum of ReceiveBuffer= and SendBuffer=. PID 1 may exceed net.core.rmem_max.
+// maxSocketBuffer is the maximum of ReceiveBuffer= and SendBuffer=. PID 1 may set larger buffers than net.core.rmem_max.
 const maxSocketBuffer = 64 << 20
 
-// socketKeys returns all supported directives. systemd 247 supports all of them.
+// socketKeys returns all supported directives. systemd 247 supports all these directives.
 func socketKeys() []socketKey {
 	inet, streams, all := []Network{TCP, UDP}, []Network{TCP}, []Network{TCP, UDP, Unix}
 	yes := func(v string) bool { return v == "yes" || v == "no" }

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// This file parses unit files as PID 1 does. It follows the source of systemd and does not use quote.go, so that the tests
-// can find errors in quote.go. quote_lab_test.go tests with systemd itself.
+// This file parses unit files as PID 1 does. The code follows the source of systemd and does not use quote.go, so that the
+// tests can find errors in quote.go. quote_lab_test.go tests with systemd itself.
 
 // whitespace are the characters that separate words, and that systemd trims (basic/string-util.h, WHITESPACE).
 const whitespace = " \t\n\r"

@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// install writes the units and the source of a case to a machine. It also writes the programs of the Exec lines, because
-// systemd-analyze(1) checks that they exist.
+// install writes the units and the source of a case to a machine. install also writes the programs of the Exec lines,
+// because systemd-analyze(1) checks that they exist.
 func (g *golden) install(t *testing.T, m *lab.Machine) units.Set {
 	t.Helper()
 	target := g.target

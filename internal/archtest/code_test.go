@@ -27,7 +27,7 @@ func calls(file *ast.File) []call {
 	}
 	var out []call
 	ast.Inspect(file, func(n ast.Node) bool {
-		// This includes functions that are used as values.
+		// The expression may also be a function that is used as a value.
 		if sel, ok := n.(*ast.SelectorExpr); ok {
 			if x, ok := sel.X.(*ast.Ident); ok && imports[x.Name] != "" {
 				out = append(out, call{imports[x.Name] + "." + sel.Sel.Name, n})
@@ -193,7 +193,7 @@ func constant(e ast.Expr) bool {
 }
 
 // written returns a message if a package assigns to the variable or to a part of the variable, or takes its address, and
-// otherwise "". It compares only names, so no local variable of the package may have the same name.
+// otherwise "". written compares only names, so no local variable of the package may have the same name.
 func written(all []source, name string) string {
 	why := ""
 	base := func(e ast.Expr) string {

@@ -19,8 +19,8 @@ func under(p string, patterns ...string) bool {
 	})
 }
 
-// allowedImports lists for each package which of our packages it may import. The first matching pattern applies. A new
-// package must be added here.
+// allowedImports lists for each package which of our packages it may import. The first matching pattern applies. Add each
+// new package here.
 var allowedImports = []struct {
 	of  string
 	may []string
@@ -69,8 +69,8 @@ var allowedImports = []struct {
 	{"packaging/...", []string{"activation"}},
 	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // uses the parser for /proc/PID/stat
 	{"internal/lab/...", []string{"internal/lab/..."}},
-	// Package inspect gets data about processes from the kernel and from the files of the shim. It must not use units or
-	// systemd.
+	// Package inspect gets data about processes from the kernel and from the files of the shim. Package inspect must not use
+	// units or systemd.
 	{"internal/inspect", []string{"activation/shim/contract", "activation/shim/sockdiag", "activation/shim/backoff",
 		"activation/shim/relisten", "activation/shim/drain/left"}},
 	{"internal/...", []string{"activation/...", "units/...", "journal/...", "internal/...", "templates", "packaging/schema"}},
@@ -134,8 +134,8 @@ func TestLibraries(t *testing.T) {
 	}
 }
 
-// pure are the standard packages that package units may import. They do not read files, the clock, the environment or the
-// network.
+// pure are the standard packages that package units may import. These packages do not read files, the clock, the environment
+// or the network.
 var pure = []string{
 	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter",
 	"maps", "math", "net/netip", "path", "reflect", "regexp", "slices",
@@ -184,8 +184,8 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// TestSmall checks the dependencies of package activation and of the shim. Both may use only the standard library and x/sys,
-// except packages that make a binary large or slow to start.
+// TestSmall checks the dependencies of package activation and of the shim. Package activation and the shim may use only the
+// standard library and x/sys, except packages that make a binary large or slow to start.
 func TestSmall(t *testing.T) {
 	for of, never := range map[string][]string{
 		"activation":          {"os/exec", "activation/shim/..."},

@@ -22,7 +22,8 @@ var constantWaits = map[string]string{
 	"units/control/track_test.go":        "uses a fake clock",
 }
 
-// TestPatience checks that tests use package patience for time limits, which adapts them to the load of the machine.
+// TestPatience checks that tests use package patience for time limits. The package adapts time limits to the load of the
+// machine.
 func TestPatience(t *testing.T) {
 	used := map[string]bool{}
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// demo runs commands on a machine, and records the apps, the actions and the first error. After an error, its methods do
+// demo runs commands on a machine, and records the apps, the actions and the first error. After an error, all methods do
 // nothing.
 type demo struct {
 	ctx     context.Context

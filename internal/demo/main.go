@@ -1,5 +1,5 @@
-// Command demo boots a private systemd in a container and installs the example apps there. It sends requests to them while
-// it kills workers and reloads the apps. It does not change the host. "make demo" runs the demo.
+// Command demo boots a private systemd in a container and installs the example apps there. It sends requests to the apps
+// while it kills workers and reloads the apps. The host is not changed. "make demo" runs the demo.
 package main
 
 import (

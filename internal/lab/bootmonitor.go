@@ -12,9 +12,9 @@ import (
 // bootMonitor receives the messages that systemd-nspawn sends about a machine (sd_notify(3)): X_NSPAWN_LEADER_PID= when the
 // machine's init has started, and READY=1 when the boot is complete (--notify-ready=).
 //
-// It reads until the machine ends, for two reasons. systemd also sends READY=1 after each daemon-reload, and this message
-// must not be read during a later reboot. The queue of a datagram socket is full after ten messages, and systemd-nspawn
-// would then block the machine.
+// bootMonitor reads messages until the machine ends, for two reasons. systemd also sends READY=1 after each daemon-reload,
+// and this message must not be read during a later reboot. The queue of a datagram socket is full after ten messages, and
+// systemd-nspawn would then block the machine.
 type bootMonitor struct {
 	conn *net.UnixConn
 
@@ -63,7 +63,7 @@ func (b *bootMonitor) count() int {
 	return b.started
 }
 
-// await waits until boot number n is complete, counted from 1. It returns an error when ended is closed.
+// await waits until boot number n is complete, counted from 1. await returns an error when ended is closed.
 func (b *bootMonitor) await(ctx context.Context, n int, ended <-chan struct{}) error {
 	for {
 		b.mu.Lock()

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroups are the cgroup directories of one machine, one per hierarchy. Without them, all machines on a host without systemd
-// would share one "payload" cgroup. The systemd in a machine could then not distinguish its own services from the services
-// of other machines.
+// cgroups are the cgroup directories of one machine, one per hierarchy. Without such directories, all machines on a host
+// without systemd would share one "payload" cgroup. The systemd in a machine could then not distinguish its own services
+// from the services of other machines.
 type cgroups struct {
 	V2 string // in the unified hierarchy
 	V1 string // in name=systemd, "" if the host does not have it

@@ -24,8 +24,8 @@
 // # Invariants
 //
 // A machine does not outlive its test process. Each machine has a keeper, a process of the test binary. The keeper is PID 1
-// of a PID namespace that contains all processes of the machine. It also has a mount namespace with the mounts of the
-// machine. When the test process ends for any reason, a pipe to the keeper closes. The keeper then ends the machine, and
+// of a PID namespace that contains all processes of the machine. The keeper also has a mount namespace with the mounts of
+// the machine. When the test process ends for any reason, a pipe to the keeper closes. The keeper then ends the machine, and
 // removes its cgroups and its directory. If the keeper is killed, the kernel ends all processes and mounts of the machine,
 // and the next boot of any machine removes the empty cgroups and the directory.
 //
@@ -40,5 +40,5 @@
 // A machine has only a loopback interface.
 //
 // In the machines of tests, systemd's generators are masked: no test needs them, and on Debian 11 and 12 they take a third
-// of the time of a daemon-reload. In benchmarks, and in machines that Open has booted, they are not masked.
+// of the time of a daemon-reload. In benchmarks, and in machines that Open has booted, the generators are not masked.
 package lab

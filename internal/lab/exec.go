@@ -102,7 +102,8 @@ func (m *Machine) Run(ctx context.Context, argv ...string) Result {
 	return r
 }
 
-// bounded runs a command for at most shTimeout. It does not use the context of the test, which has ended when cleanups run.
+// bounded runs a command for at most shTimeout. bounded does not use the context of the test, which has ended when cleanups
+// run.
 func (m *Machine) bounded(argv ...string) Result {
 	ctx, cancel := patience.WithTimeout(context.Background(), shTimeout)
 	defer cancel()
@@ -181,7 +182,7 @@ func (p *Process) Ended() bool {
 }
 
 // Signal sends a signal to the command, and not to its children or to its parent nsenter. If nsenter has no child, it has
-// not forked yet or is about to end. Only the end closes p.done, so Signal searches for a child until then.
+// not forked yet or is about to end. Signal searches for a child until the command has ended, which closes p.done.
 func (p *Process) Signal(s syscall.Signal) error {
 	for {
 		for _, q := range processes() {

@@ -30,9 +30,9 @@ func (m *Machine) InitPID() int {
 	return m.pid
 }
 
-// Root returns the path of the machine's root directory on the host. It includes the file systems that are mounted in the
-// machine (/run, /tmp). A reboot changes the path. Absolute symbolic links below the path lead to files of the host, so use
-// ReadFile and WriteFile for files behind links.
+// Root returns the path of the machine's root directory on the host. The path also leads to file systems that are mounted in
+// the machine (/run, /tmp). A reboot changes the path. Absolute symbolic links below the path lead to files of the host, so
+// use ReadFile and WriteFile for files behind links.
 func (m *Machine) Root() string { return fmt.Sprintf("/proc/%d/root", m.InitPID()) }
 
 // Systemd returns the version of systemd in the machine: 247, 252, …
@@ -188,8 +188,8 @@ func (m *Machine) awaitLines(t testing.TB, n int, bound time.Duration, text stri
 	}
 }
 
-// seekJournal runs journalctl -f for the duration turn, or until n lines contain text. It returns the number of these lines,
-// and an error if journalctl ends by itself.
+// seekJournal runs journalctl -f for the duration turn, or until n lines contain text. seekJournal returns the number of
+// these lines, and an error if journalctl ends by itself.
 func (m *Machine) seekJournal(ctx context.Context, turn time.Duration, n int, text string, args []string) (found int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, turn)
 	defer cancel()

@@ -40,17 +40,17 @@ type keeperConfig struct {
 	Plain   bool     // mask the generators of systemd
 }
 
-// keeper is the process that runs one machine. It is PID 1 of a PID namespace and has its own mount namespace. When the
-// keeper ends for any reason, the kernel therefore ends all processes and mounts of the machine. The keeper ends when the
-// pipe from the test process closes, which also happens when the test process is killed. (PR_SET_PDEATHSIG is not enough:
-// the kernel sends the signal when the thread that forked ends, and systemd-nspawn does not set PR_SET_PDEATHSIG for the
-// machine's init.)
+// keeper is the process that runs one machine. The keeper is PID 1 of a PID namespace and has its own mount namespace. When
+// the keeper ends for any reason, the kernel therefore ends all processes and mounts of the machine. The keeper ends when
+// the pipe from the test process closes, which also happens when the test process is killed. (PR_SET_PDEATHSIG is not
+// enough: the kernel sends the signal when the thread that forked ends, and systemd-nspawn does not set PR_SET_PDEATHSIG for
+// the machine's init.)
 type keeper struct {
 	keeperConfig
 	work string // a tmpfs in our mount namespace with the overlay and its upper layer
 }
 
-// runKeeper runs a keeper and returns its exit status. It prints messages to stderr, which is the console file of the
+// runKeeper runs a keeper and returns its exit status. runKeeper prints messages to stderr, which is the console file of the
 // machine.
 func runKeeper() int {
 	var k keeper
@@ -145,7 +145,7 @@ func (k *keeper) prepare() error {
 }
 
 // maskPathUnits masks path units that wait for password requests, which never occur in a machine. Each of these units needs
-// an inotify instance, or it fails. All machines together have 128 (fs.inotify.max_user_instances).
+// an inotify instance, or it fails. The host has 128 inotify instances for all machines (fs.inotify.max_user_instances).
 func maskPathUnits(root string) error {
 	units := filepath.Join(root, "etc/systemd/system")
 	for _, name := range []string{"systemd-ask-password-console.path", "systemd-ask-password-wall.path"} {
@@ -178,7 +178,7 @@ func maskGenerators(root string) error {
 	return nil
 }
 
-// boot runs systemd-nspawn once. It returns when the machine is off or reboots, or when stop is closed. again reports
+// boot runs systemd-nspawn once. boot returns when the machine is off or reboots, or when stop is closed. again reports
 // whether the machine reboots.
 func (k *keeper) boot(stop <-chan struct{}) (again bool, err error) {
 	cmd := exec.Command("systemd-nspawn", append([]string{
@@ -217,8 +217,8 @@ func (k *keeper) boot(stop <-chan struct{}) (again bool, err error) {
 	return false, err
 }
 
-// cleanup ends all processes in this PID namespace. It also removes the files and cgroups, which the kernel does not remove
-// with the namespaces.
+// cleanup ends all processes in this PID namespace. cleanup also removes the files and cgroups, which the kernel does not
+// remove with the namespaces.
 func (k *keeper) cleanup() error {
 	// For PID 1 of a namespace, -1 means all other processes in the namespace and in nested namespaces.
 	if err := unix.Kill(-1, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -275,7 +275,7 @@ func startKeeper(cfg keeperConfig, lock, image *os.File) (*keeperProcess, error)
 			// up after the end of the test process.
 			Setsid:       true,
 			Cloneflags:   unix.CLONE_NEWPID,
-			Unshareflags: unix.CLONE_NEWNS, // syscall also makes / private
+			Unshareflags: unix.CLONE_NEWNS, // package syscall also makes the mount / private
 		},
 	}
 	if err := k.cmd.Start(); err != nil {

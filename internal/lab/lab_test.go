@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	Main(m)
 }
 
-// TestBoot boots each release. It checks the version of systemd, the network, the journal on disk and the tools, and that no
-// unit has failed.
+// TestBoot boots each release. TestBoot checks the version of systemd, the network, the journal on disk and the tools, and
+// that no unit has failed.
 func TestBoot(t *testing.T) {
 	for _, tt := range []struct {
 		release Release
@@ -202,7 +202,7 @@ func TestScopes(t *testing.T) {
 func TestTwoMachines(t *testing.T) {
 	a, b := Boot(t, Bookworm), Boot(t, Trixie)
 	for _, m := range []*Machine{a, b} {
-		// The unit is ready when both children exist. They may not have executed sleep yet.
+		// The unit is ready when both children exist. The children may not have executed sleep yet.
 		m.Sh(t, "systemd-run --unit=twin --property=KillSignal=SIGKILL --property=Type=notify --property=NotifyAccess=all "+
 			"sh -c 'sleep 1000 & sleep 1000 & systemd-notify --ready; wait'")
 	}

@@ -51,7 +51,7 @@ func NspawnArgs(args ...string) Option {
 	return func(c *keeperConfig) { c.Args = append(c.Args, args...) }
 }
 
-// Open boots a machine and returns when its boot is complete. It is for programs that are not tests. The caller must call
+// Open boots a machine and returns when its boot is complete. Open is for programs that are not tests. The caller must call
 // Close, and main must call Reexec first.
 func Open(ctx context.Context, release Release, log io.Writer, opts ...Option) (*Machine, error) {
 	ctx, cancel := patience.WithTimeout(ctx, openTimeout)

@@ -1,4 +1,4 @@
-// Package outputschema checks the JSON output of clusterctl against packaging/schema. Only tests use it.
+// Package outputschema checks the JSON output of clusterctl against packaging/schema. Only tests use this package.
 //
 // The check is stricter than the schema. The schema allows unknown fields, because a later version of clusterctl may add
 // fields. In our tests, an unknown field is an error, because its description is missing in the schema.

@@ -9,14 +9,14 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Decode parses a file that clusterctl has written. It returns the apps in the order of the file, or the mistakes in the
+// Decode parses a file that clusterctl has written. Decode returns the apps in the order of the file, or the mistakes in the
 // file as [Errors]. A variable with the value null becomes a hidden variable, whose value is in another file.
 func Decode(filename string, data []byte) ([]units.App, error) {
 	return parse(&decoder{file: filename, hidden: true, generated: true}, data, nil)
 }
 
-// Parse parses a file that a user keeps next to the program. It calls resolve with each app before it validates the app, so
-// that resolve can make paths absolute or set values from the command line. If resolve returns a [units.FieldError] or a
+// Parse parses a file that a user keeps next to the program. Parse calls resolve with each app before it validates the app,
+// so that resolve can make paths absolute or set values from the command line. If resolve returns a [units.FieldError] or a
 // join of several, each is reported with the line of its field. Without the key "instances", the app has the zero value of
 // [units.Count].
 func Parse(filename string, data []byte, resolve func(*units.App) error) ([]units.App, error) {

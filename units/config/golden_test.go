@@ -51,7 +51,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// outcome parses the input and encodes each app. It checks that an output does not change when it is parsed and encoded
+// outcome parses the input and encodes each app. outcome checks that an output does not change when it is parsed and encoded
 // again.
 func outcome(t *testing.T, input file) []file {
 	t.Helper()

@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// anyText generates UTF-8 texts without NUL. Many of them have a meaning in YAML if they are not in quotes.
+// anyText generates UTF-8 texts without NUL. Without quotes, many of these texts have another meaning in YAML.
 func anyText() *rapid.Generator[string] {
 	tricky := rapid.SampledFrom([]string{
 		"", " ", "~", "null", "true", "no", "1e3", "0x10", "010", "1:30", "2020-01-01", "-", "- x", "? x", ": x", "a: b", "a #b", "#",

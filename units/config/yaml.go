@@ -99,8 +99,8 @@ func (d *decoder) checkText(data []byte) (bad bool) {
 	return false
 }
 
-// readable reports whether YAML allows the character (c-printable in YAML 1.2.2, 5.1). It returns false for the byte order
-// mark.
+// readable reports whether YAML allows the character (c-printable in YAML 1.2.2, 5.1). readable returns false for the byte
+// order mark.
 func readable(r rune) bool {
 	switch {
 	case r == '\t', r == '\n', r == '\r', r == 0x85:
@@ -160,7 +160,7 @@ func (d *decoder) pairs(field string, n *yaml.Node) (pairs []pair, ok bool) {
 	return d.merge(field, n, nil, map[*yaml.Node]bool{}), true
 }
 
-// merge appends the entries of a map. It skips maps in seen, so that it ends if a map contains itself.
+// merge appends the entries of a map. merge skips maps in seen, so that it ends if a map contains itself.
 func (d *decoder) merge(field string, n *yaml.Node, pairs []pair, seen map[*yaml.Node]bool) []pair {
 	if seen[n] {
 		return pairs
@@ -234,11 +234,11 @@ type Error struct {
 	File string
 	// Line and Column count from 1; 0 means that the mistake has no position.
 	Line, Column int
-	// Field is the key with its parents, for example "env.PORT" or "apps.shop.listen". It may be empty.
+	// Field is the key with its parents, for example "env.PORT" or "apps.shop.listen", or empty.
 	Field string
 	// Message describes the mistake, in lower case and without a full stop.
 	Message string
-	// Advice is what to write instead. It may be empty.
+	// Advice is a suggestion for the user, or empty.
 	Advice string
 }
 
@@ -257,7 +257,7 @@ func (e *Error) Error() string {
 // Hint returns the advice. Package fault prints the hint of every error that has this method.
 func (e *Error) Hint() string { return e.Advice }
 
-// Errors are all mistakes in a file, in the order of their lines. It is never empty.
+// Errors are all mistakes in a file, in the order of their lines. Errors are never empty.
 type Errors []*Error
 
 // Error returns one line per mistake, without the hints.

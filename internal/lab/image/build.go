@@ -34,8 +34,8 @@ type Image struct {
 	InUse *os.File
 }
 
-// Ensure returns the image of a release. It builds the image if it is missing or its recipe has changed. If another process
-// builds the same image, Ensure waits for that build. It writes one line per step to log.
+// Ensure returns the image of a release. Ensure builds the image if the image is missing or its recipe has changed. If
+// another process builds the same image, Ensure waits for that build. Ensure writes one line per step to log.
 func Ensure(ctx context.Context, rel Release, log io.Writer) (*Image, error) {
 	rec, err := recipeOf(rel)
 	if err != nil {
@@ -66,7 +66,7 @@ func Ensure(ctx context.Context, rel Release, log io.Writer) (*Image, error) {
 	return open(rel, dir)
 }
 
-// open opens an image. It locks the image before it checks whether the image exists, so that no process removes the image
+// open opens an image. open locks the image before it checks whether the image exists, so that no process removes the image
 // after the check.
 func open(rel Release, dir string) (*Image, error) {
 	lock, err := Lock(dir+".lock", unix.LOCK_SH)
@@ -211,8 +211,8 @@ func syncfs(path string) error {
 	return nil
 }
 
-// removeOutdated removes the images of earlier recipes, except images that a machine uses. It ignores errors, because a
-// later call repeats the removal.
+// removeOutdated removes the images of earlier recipes, except images that a machine uses. removeOutdated ignores errors,
+// because a later call repeats the removal.
 func removeOutdated(root string, rel Release, current string) {
 	old, err := filepath.Glob(filepath.Join(root, string(rel)+"-????????????"))
 	if err != nil {

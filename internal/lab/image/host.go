@@ -16,7 +16,7 @@ func onOwnThread(f func() error) error {
 }
 
 // InstallTools installs the missing tools of the lab on the host: systemd-nspawn, mmdebstrap, nsenter, unshare, ip and the
-// archive keyring. It returns an error if a tool is missing and the caller is not root.
+// archive keyring. InstallTools returns an error if a tool is missing and the caller is not root.
 func InstallTools(ctx context.Context, log io.Writer) error {
 	var missing []string
 	for _, t := range []struct{ program, pkg string }{

@@ -1,8 +1,8 @@
 // Package image builds the root file systems that package lab boots. mmdebstrap builds Debian releases from the mirror of
 // the host. The images are in a cache outside of the source tree.
 //
-// An image is a directory that is never changed. It is built under a temporary name and then renamed, so that all images are
-// complete. The name contains a hash of the recipe, so a changed recipe creates a new image.
+// An image is a directory that is never changed. An image is built under a temporary name and then renamed, so that all
+// images are complete. The name contains a hash of the recipe, so a changed recipe creates a new image.
 package image
 
 import (
@@ -40,7 +40,7 @@ const (
 // All returns the four releases of Debian, oldest first.
 func All() []Release { return []Release{Bullseye, Bookworm, Trixie, Sid} }
 
-// recipeVersion is part of the hash of each image. Increase it when the code that builds images changes.
+// recipeVersion is part of the hash in the name of each image. Increase it when the code that builds images changes.
 const recipeVersion = 1
 
 type recipe struct {
@@ -50,7 +50,7 @@ type recipe struct {
 	hook     string   // shell script that runs on the host; $1 is the image's root
 }
 
-// hook removes the settings of the host from the image. It also masks or disables units that slow down a boot: login
+// hook removes the settings of the host from the image. hook also masks or disables units that slow down a boot: login
 // prompts, timers that need a network, and nginx, which the tests start themselves.
 const hook = `set -eu
 cd "$1"
@@ -102,8 +102,8 @@ func (r recipe) name(rel Release) string {
 	return string(rel) + "-" + hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// dpkgOptions returns options that omit documentation and translations. They also disable the fsync of each file, because
-// the whole image is synced before it is renamed.
+// dpkgOptions returns options that omit documentation and translations. The options also disable the fsync of each file,
+// because the whole image is synced before it is renamed.
 func dpkgOptions() []string {
 	return []string{
 		"force-unsafe-io",

@@ -17,7 +17,7 @@ const MirrorEnv = "CLUSTERCTL_LAB_MIRROR"
 // unstable.
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// mirror returns the URI of the host's Debian mirror. It gets the URI from apt, because sources.list has two formats and
+// mirror returns the URI of the host's Debian mirror. mirror gets the URI from apt, because sources.list has two formats and
 // several directories.
 func mirror(ctx context.Context) (string, error) {
 	if m := os.Getenv(MirrorEnv); m != "" {
@@ -34,8 +34,8 @@ func mirror(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("apt on this host has no Debian mirror; set %s", MirrorEnv)
 }
 
-// pickMirror returns the first repository with the main component of a complete Debian release. It ignores -security,
-// -updates and -backports, which are on other servers or contain only some packages.
+// pickMirror returns the first repository with the main component of a complete Debian release. pickMirror ignores
+// -security, -updates and -backports, which are on other servers or contain only some packages.
 func pickMirror(targets string) string {
 	for line := range strings.Lines(targets) {
 		f := strings.Split(strings.TrimSpace(line), "|")

@@ -56,7 +56,7 @@ func (c *client) record(n int64, begin time.Time, worker string, err error) {
 	}
 }
 
-// request sends one request and reads the response. It closes the connection after a failure, and after a response with
+// request sends one request and reads the response. request closes the connection after a failure, and after a response with
 // Connection: close.
 func (c *client) request(n int64, deadline time.Time) (worker string, err error) {
 	if err := c.dial(deadline); err != nil {

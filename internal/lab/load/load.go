@@ -1,7 +1,7 @@
-// Package load is an HTTP client for tests. It sends requests to a lab machine or to this host, and never retries. The
-// Transport of net/http sends a request again if the kept connection is already closed. That hides the errors that a test of
-// a rolling restart must find. In this package, each request without a complete response is a failure. Failures are counted
-// by kind.
+// Package load is an HTTP client for tests. The client sends requests to a lab machine or to this host, and never retries.
+// The Transport of net/http sends a request again if the kept connection is already closed. Such a retry hides the errors
+// that a test of a rolling restart must find. In this package, each request without a complete response is a failure.
+// Failures are counted by kind.
 //
 //	run := load.Start(t, m, load.Options{URL: "http://127.0.0.1:8080/", Conns: 8, KeepAlive: true})
 //	m.Sh(t, "systemctl restart web@1")
@@ -144,7 +144,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Stop ends the run: no new request is started. It waits for the requests in progress, and returns the report.
+// Stop ends the run: no new request is started. Stop waits for the requests in progress, and returns the report.
 func (r *Run) Stop() Report {
 	r.cancel()
 	return r.Wait()
@@ -165,7 +165,7 @@ func (r *Run) Snapshot() Report {
 	return r.report.clone()
 }
 
-// next reserves a request number and waits until Rate permits that request. It returns false when the run must end.
+// next reserves a request number and waits until Rate permits that request. next returns false when the run must end.
 func (r *Run) next() (int64, bool) {
 	if r.limit.Err() != nil {
 		return 0, false

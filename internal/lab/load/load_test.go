@@ -45,7 +45,7 @@ func serve(t *testing.T, network, address string, handle func(c net.Conn, n int6
 	return l
 }
 
-// readRequest reads one request head. It returns false at the end of the connection.
+// readRequest reads one request head. readRequest returns false at the end of the connection.
 func readRequest(r *bufio.Reader) bool {
 	req, err := http.ReadRequest(r)
 	return err == nil && req.Body.Close() == nil
@@ -171,7 +171,7 @@ func TestTimeout(t *testing.T) {
 }
 
 // TestNeverRetries checks that a lost request is not sent again. The server closes each connection at the third request,
-// without Connection: close in an earlier response. It must receive each request number once.
+// without Connection: close in an earlier response. The server must receive each request number once.
 func TestNeverRetries(t *testing.T) {
 	var mu sync.Mutex
 	seen := make(map[string]int)

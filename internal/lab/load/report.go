@@ -30,7 +30,7 @@ type Report struct {
 	BadStatus int // complete response with another status
 	Other     int // for example a response that is not HTTP, or no free local port
 
-	Slowest time.Duration // of the OK requests, including the connect
+	Slowest time.Duration // the time of the slowest OK request, including the connect
 	// Workers counts OK responses by worker.
 	Workers map[string]int
 	// Dials counts opened connections. AnnouncedClose counts keep-alive connections that a response with Connection: close

@@ -45,8 +45,8 @@ func openSockets(pid, domain int) (*sockets, error) {
 	return s, nil
 }
 
-// produce creates sockets. It does not unlock its thread, so the thread ends with the goroutine, and no other goroutine runs
-// in the other namespace.
+// produce creates sockets. produce does not unlock its thread, so the thread ends with the goroutine, and no other goroutine
+// runs in the other namespace.
 func (s *sockets) produce(ns *os.File, domain int, entered chan<- error) {
 	runtime.LockOSThread()
 	err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
@@ -79,7 +79,7 @@ func (s *sockets) close() {
 	s.root.Close()
 }
 
-// dial opens a connection. If the backlog of the listener is full, it waits until the deadline.
+// dial opens a connection. If the backlog of the listener is full, dial waits until the deadline.
 func (s *sockets) dial(t target, deadline time.Time) (*os.File, error) {
 	k := <-s.fds
 	if k.err != nil {

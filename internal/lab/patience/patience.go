@@ -4,7 +4,8 @@
 //	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
 //	conn.SetDeadline(time.Now().Add(patience.For(20 * time.Second)))
 //
-// Use this package only for limits that a passing test never reaches. Do not use it for durations that a test measures.
+// Use this package only for limits that a passing test never reaches. Do not use this package for durations that a test
+// measures.
 package patience
 
 import (
@@ -56,8 +57,8 @@ func (h host) factor() float64 {
 	return factor(string(b), h.cpus)
 }
 
-// factor returns the factor for the contents of /proc/loadavg. It uses the larger of two numbers of tasks: the average over
-// a minute, which rises slowly, and the current number, which fluctuates.
+// factor returns the factor for the contents of /proc/loadavg. factor uses the larger of two numbers of tasks: the average
+// over a minute, which rises slowly, and the current number, which fluctuates.
 func factor(loadavg string, cpus int) float64 {
 	f := strings.Fields(loadavg)
 	if len(f) < 4 {

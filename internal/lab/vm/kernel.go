@@ -22,7 +22,7 @@ import (
 // kernelPackage is a package that depends on the package of the newest kernel for virtual machines.
 const kernelPackage = "linux-image-cloud-amd64"
 
-// modules returns the kernel modules that the machine needs, in the order in which they are loaded. They provide
+// modules returns the kernel modules that the machine needs, in the order in which they are loaded. These modules provide
 // sock_diag(7) for TCP. All other drivers are built into the kernel, including serial ports, cgroups, seccomp and Yama.
 func modules() []string { return []string{"inet_diag", "tcp_diag"} }
 
@@ -45,8 +45,8 @@ func installTools(ctx context.Context, log io.Writer) error {
 	return nil
 }
 
-// kernel returns a directory in the cache with vmlinuz and the modules (NAME.ko). If the cache has no kernel, it downloads
-// and unpacks the package with the apt of the host.
+// kernel returns a directory in the cache with vmlinuz and the modules (NAME.ko). If the cache has no kernel, the function
+// downloads and unpacks the package with the apt of the host.
 func kernel(ctx context.Context, log io.Writer) (string, error) {
 	root := filepath.Join(image.CacheDir(), "vm")
 	if err := os.MkdirAll(root, 0o755); err != nil {
@@ -129,7 +129,7 @@ func fetchKernel(ctx context.Context, name, tmp string) error {
 	return nil
 }
 
-// extract writes the kernel and the modules in a tar archive to dir. It reads the archive to its end.
+// extract writes the kernel and the modules in a tar archive to dir. extract reads the archive to its end.
 func extract(r io.Reader, dir string) error {
 	missing := append(modules(), "vmlinuz")
 	for t := tar.NewReader(r); ; {

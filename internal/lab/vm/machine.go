@@ -67,7 +67,7 @@ const (
 // slowly.
 const cpuModel = "Nehalem"
 
-// cmdline is the command line of the kernel. It prints messages of level "error" and above on the console. Without
+// cmdline is the command line of the kernel. The kernel prints messages of level "error" and above on the console. Without
 // mitigations=off, the kernel would switch page tables at each system call, and tcg would then discard all translated code.
 const cmdline = "console=ttyS0,115200 loglevel=4 panic=-1 audit=0 apparmor=0 mitigations=off systemd.show_status=no " +
 	"systemd.unit=vm-checks.service"
@@ -78,7 +78,7 @@ type outcome struct {
 	took, cpu time.Duration
 }
 
-// run boots vmlinuz with initramfs, and waits until the machine is off. It calls result for each line on the second serial
+// run boots vmlinuz with initramfs, and waits until the machine is off. run calls result for each line on the second serial
 // port, with the CPU time of qemu so far. If ctx ends first, run kills qemu and returns an error.
 func run(
 	ctx context.Context, vmlinuz string, initramfs *os.File, accel string, result func(line string, cpu time.Duration),
@@ -130,7 +130,7 @@ func run(
 	return o, err
 }
 
-// cpuOf returns the CPU time of a child process. On a busy host, it varies less than the elapsed time.
+// cpuOf returns the CPU time of a child process. On a busy host, the CPU time varies less than the elapsed time.
 func cpuOf(pid int) time.Duration {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

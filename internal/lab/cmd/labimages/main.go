@@ -2,8 +2,8 @@
 //
 //	go run ./internal/lab/cmd/labimages [-quiet] [release…]
 //
-// Without arguments, it builds all images. As root, it also installs missing tools on the host. With -quiet, it prints only
-// errors. The exit status is 1 after an error.
+// Without arguments, Labimages builds all images. As root, it also installs missing tools on the host. With -quiet, it
+// prints only errors. The exit status is 1 after an error.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command guest runs in the virtual machine of package vm. It is the first init, the program that runs the checks, and a
+// Command guest runs in the virtual machine of package vm. Guest is the first init, the program that runs the checks, and a
 // worker that can exceed its memory limit.
 //
 //	/init          as PID 1: prepares the machine and becomes systemd

@@ -27,7 +27,7 @@ type App struct {
 	Env           []EnvVar
 	// EnvFiles are files with environment variables, which are read at each start. Files with ByWorker come last.
 	EnvFiles []EnvFile
-	// Trust are users who may write to files that root reads for the app, such as environment files. root always may.
+	// Trust are users besides root who may write to files that root reads for the app, such as environment files.
 	Trust []string
 	// SecretEnv are the names of secrets that the shim puts into environment variables of the same name.
 	SecretEnv []string

@@ -116,7 +116,7 @@ func parseIPListener(l Listener, rest string, fail func(string, ...any) (Listene
 			return fail("%q is not an IPv6 address", host)
 		}
 	} else if before, after, ok := strings.Cut(rest, ":"); ok {
-		// The text before the colon is a port in 80:3000. In 127.0.0.1:80 and :80, it is an address.
+		// In 80:3000, the text before the colon is a port. In 127.0.0.1:80 and :80, this text is an address.
 		if _, isPort := parsePort(before); !isPort {
 			host, rest = before, after
 		}
@@ -241,8 +241,8 @@ func (l Listener) URL() string {
 	return "http://" + host + ":" + strconv.Itoa(int(l.Port)) + "/"
 }
 
-// Opened returns a text for the user with the addresses that the listener binds. The slice all contains all listeners of the
-// app.
+// Opened returns a text for the user with the addresses that the listener binds. The parameter all contains all listeners of
+// the app.
 func (l Listener) Opened(all []Listener) string {
 	port, kind := strconv.Itoa(int(l.Port)), ""
 	if l.Network == UDP {

@@ -173,12 +173,12 @@ type LogRate struct {
 	Off bool
 }
 
-// DefaultLogRate returns a limit that normal use does not reach. systemd allows an ordinary unit 10,000 lines in the same
-// period.
+// DefaultLogRate returns a limit that normal use does not reach. The default of systemd is 10,000 lines in 30 s.
 //
 // journald multiplies the number of lines by a factor for the free space: 1.75 from 8 MiB on, 2.25 from 32 MiB, 4 from 4
 // GiB. So an instance may write 100,000 lines at once unless the journal is nearly full. An endless flood of lines fills 48
-// MiB of a journal of 64 MiB with 120,000 lines (measured on 252 to 262). The remaining space is free for other units.
+// MiB of a journal of 64 MiB with 120,000 lines (measured on 252 to 262). The remaining 16 MiB are free for the lines of
+// other units.
 //
 // The limit counts lines, separately for each of five groups of priorities. A program that writes lines of 48 KiB, or in all
 // priorities, can fill more space. Only a private journal has a limit in bytes.

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// Name is the name of an app. Its methods return the names of the app's units and files.
+// Name is the name of an app. The methods of Name return the names of units and files.
 type Name string
 
 // MaxName is the maximum length of an app name, in bytes. A unit name may have 255 bytes. In the name of the slice, an app

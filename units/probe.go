@@ -15,7 +15,7 @@ const probeMargin = 30 * time.Second
 // RenderProbe returns the unit that runs an app's program once to find out on which addresses the program listens
 // (clusterctl-shim probe). The program runs as the user and in the sandbox of the instances. The unit does not use the app's
 // listeners, but passes the paths of the Unix sockets to the probe. The probe ends after the timeout, or earlier if the
-// program does not listen and has been idle for the duration idle. If idle is 0, the probe does not end earlier.
+// program does not listen and has been idle for the given time. If this time is 0, the probe does not end earlier.
 //
 // The caller writes the unit to /run/systemd/system, so that a reboot removes the unit. The caller also creates the file
 // [contract.ReportPath], to which the unit writes a [contract.Report].

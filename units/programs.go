@@ -61,7 +61,7 @@ func (a App) protect(writable []string) (readOnly, pinned []string) {
 			}
 		}
 		if tree == "" {
-			continue // the worker cannot write to it
+			continue // the worker cannot write to the file
 		}
 		if _, err := pathWord("read-only", f); err != nil {
 			continue // a unit file cannot contain the path
@@ -83,15 +83,15 @@ func (r *renderer) optionalPaths(paths []string) value {
 }
 
 // interpreter describes programs that run a script: the first argument that is not an option. The fields code, value and
-// attached list options of one letter, which can be combined, as in "-ec".
+// attached contain one-letter options, which can be combined, as in "-ec".
 type interpreter struct {
 	// names are the names of the programs, without a version at the end.
 	names []string
-	// code lists options that take the program from the command line, from a module or from standard input. With such an
+	// code contains options with which the program is on the command line, in a module or in standard input. With such an
 	// option, no argument is a script.
 	code string
-	// value lists options whose value is the rest of the word or the next word. attached lists options whose value is always
-	// the rest of the word.
+	// value contains options whose value is the rest of the word or the next word. attached contains options whose value is
+	// always the rest of the word.
 	value, attached string
 	// long are options of several letters whose value may be the next word. longCode are the long forms of the options in
 	// code.
@@ -163,8 +163,8 @@ func (i interpreter) script(args []string) string {
 	return ""
 }
 
-// letters parses the combined one-letter options of a word. code reports whether an option is in i.code. next reports
-// whether the next word is the value of the last option.
+// letters parses the combined one-letter options of a word. It returns whether an option is in i.code, and whether the next
+// word is the value of the last option.
 func (i interpreter) letters(word string) (code, next bool) {
 	for n, l := range word {
 		switch {

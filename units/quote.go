@@ -99,14 +99,14 @@ func word(field, s string) (value, error) {
 	return value(quoteWord(s)), nil
 }
 
-// checkWord returns an error if a text cannot be passed to a program. The error contains the name what, and not the text,
+// checkWord returns an error if a text cannot be passed to a program. The error contains the label instead of the text,
 // which may be a secret.
-func checkWord(field, s, what string) error {
+func checkWord(field, s, label string) error {
 	switch why := badText(s); {
 	case strings.IndexByte(s, 0) >= 0:
-		return fieldErrorf(field, "", "%s contains NUL, which cannot be passed to a program", what)
+		return fieldErrorf(field, "", "%s contains NUL, which cannot be passed to a program", label)
 	case why != "":
-		return fieldErrorf(field, "put the text into a file that the program reads", "%s %s", what, why)
+		return fieldErrorf(field, "put the text into a file that the program reads", "%s %s", label, why)
 	case len(s) > maxArg:
 		return fieldErrorf(field, "put the text into a file that the program reads",
 			"a string of %d bytes is longer than the limit of the kernel (%d)", len(s), maxArg)

@@ -187,7 +187,7 @@ func TestQuotingOnSystemd(t *testing.T) {
 	}
 }
 
-// startVectors starts n vectors at once. The first vector has the seed from, and the result is the first seed for the next
+// startVectors starts n vectors at once. It takes the seed of the first vector, and returns the first seed for the next
 // call.
 func startVectors(t *testing.T, m *lab.Machine, from, n int) int {
 	program := filepath.Join(m.Root(), "srv/argdump")

@@ -101,7 +101,7 @@ type renderer struct {
 	err     error
 }
 
-// add executes a template, and appends the output to the file path.
+// add executes a template, and appends the output to the file with this path.
 func (r *renderer) add(path, name string, view any) {
 	if r.err != nil {
 		return

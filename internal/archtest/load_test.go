@@ -43,8 +43,7 @@ func ours(importPath string) bool {
 	return importPath == module || strings.HasPrefix(importPath, module+"/")
 }
 
-// list runs go list once for all tests. go list omits files for other systems. Tests that use the function files check these
-// files, too.
+// list runs go list once for all tests. go list omits files for other systems, but files returns them.
 var list = sync.OnceValues(func() ([]pkg, error) {
 	cmd := exec.Command("go", "list", "-e=false", "-json=ImportPath,Name,Imports,Deps,Standard", "./...")
 	cmd.Dir = root

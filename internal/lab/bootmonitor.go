@@ -13,8 +13,8 @@ import (
 // machine's init has started, and READY=1 when the boot is complete (--notify-ready=).
 //
 // bootMonitor reads messages until the machine ends, for two reasons. systemd also sends READY=1 after each daemon-reload,
-// and this message must not be read during a later reboot. The queue of a datagram socket is full after ten messages, and
-// systemd-nspawn would then block the machine.
+// and this message must not be read during a later reboot. If the queue of the socket is full, after ten messages,
+// systemd-nspawn and the machine hang.
 type bootMonitor struct {
 	conn *net.UnixConn
 
@@ -63,7 +63,7 @@ func (b *bootMonitor) count() int {
 	return b.started
 }
 
-// await waits until boot number n is complete, counted from 1. await returns an error when ended is closed.
+// await waits until boot number n is complete, counted from 1. await returns an error when the channel ended is closed.
 func (b *bootMonitor) await(ctx context.Context, n int, ended <-chan struct{}) error {
 	for {
 		b.mu.Lock()

@@ -117,8 +117,8 @@ func killAll(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0); err == nil {
 		return waitEmpty(dir)
 	}
-	// v1 and kernels before 5.14 have no cgroup.kill, so kill each process. In v1 there are only a few: destroy has already
-	// killed the members of the v2 cgroup.
+	// v1 and kernels before 5.14 have no cgroup.kill, so kill each process. Most members of a v1 cgroup have already ended,
+	// because destroy kills the members of the v2 cgroup first.
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "cgroup.procs" {
 			return err

@@ -148,7 +148,7 @@ func (m *Machine) AwaitJournal(t testing.TB, text string, args ...string) {
 	m.awaitLines(t, 1, 5*time.Minute, text, args)
 }
 
-// AwaitJournalFor waits as AwaitJournal does, but at most for the duration bound.
+// AwaitJournalFor waits as AwaitJournal does, but at most for the given time.
 func (m *Machine) AwaitJournalFor(t testing.TB, bound time.Duration, text string, args ...string) {
 	t.Helper()
 	m.awaitLines(t, 1, bound, text, args)
@@ -188,8 +188,8 @@ func (m *Machine) awaitLines(t testing.TB, n int, bound time.Duration, text stri
 	}
 }
 
-// seekJournal runs journalctl -f for the duration turn, or until n lines contain text. seekJournal returns the number of
-// these lines, and an error if journalctl ends by itself.
+// seekJournal runs journalctl -f for the given time, or until n lines contain text. seekJournal returns the number of these
+// lines, and an error if journalctl ends by itself.
 func (m *Machine) seekJournal(ctx context.Context, turn time.Duration, n int, text string, args []string) (found int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, turn)
 	defer cancel()

@@ -178,8 +178,8 @@ func maskGenerators(root string) error {
 	return nil
 }
 
-// boot runs systemd-nspawn once. boot returns when the machine is off or reboots, or when stop is closed. again reports
-// whether the machine reboots.
+// boot runs systemd-nspawn once. boot returns when the machine is off or reboots, or when the channel stop is closed. It
+// returns true if the machine reboots.
 func (k *keeper) boot(stop <-chan struct{}) (again bool, err error) {
 	cmd := exec.Command("systemd-nspawn", append([]string{
 		"--quiet", "--boot", "--directory=" + filepath.Join(k.work, "root"), "--machine=" + k.Name,

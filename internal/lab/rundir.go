@@ -44,9 +44,9 @@ func createDir(run, prefix string) (dir string, lock *os.File, err error) {
 	return dir, lock, nil
 }
 
-// removeDead removes the directories of machines that have ended. The caller has locked the directory run. The keeper of a
-// machine, or the process that starts the keeper, has locked the lock file. So if removeDead can lock the file, the machine
-// has ended. A lock file is created before its directory and removed after it.
+// removeDead removes the directories of machines that have ended. The caller has locked run/.lock. The keeper of a machine,
+// or the process that starts the keeper, has locked the lock file. So if removeDead can lock the file, the machine has
+// ended. A lock file is created before its directory and removed after it.
 func removeDead(run string) error {
 	locks, err := filepath.Glob(filepath.Join(run, "lab-*.lock"))
 	if err != nil {

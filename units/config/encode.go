@@ -244,7 +244,7 @@ func plain(s string) bool {
 		return true
 	}
 	digits, dots := 0, 0
-	// A dash starts a list item only before a blank, and a number only before a digit or a dot.
+	// YAML reads a dash as a list item only before a blank, and as a number only before a digit or a dot.
 	dashes := len(s) - len(strings.TrimLeft(s, "-"))
 	if dashes > 2 || dashes > 0 && (dashes == len(s) || s[dashes] < '/' || s[dashes] >= '0' && s[dashes] <= '9') {
 		return false

@@ -20,7 +20,7 @@ func TestLinesOfEntries(t *testing.T) {
 		{"env", "  A: b\n  1A: b\n", app},
 		{"env", "  A: b\n  MAINPID: A\n", app},
 		{"env-files", "  - /a\n  - /a/..\n", app},
-		// In App.EnvFiles, the files in env-files come before these two.
+		// In App.EnvFiles, /b and /c come before /a and /a/..
 		{"worker-env-files", "  - /a\n  - /a/..\n", app + "env-files: [/b, /c]"},
 		{"trust", "  - ann\n  - ann:\n", app},
 		{"secret-env", "  - A\n  - A\n", app},

@@ -33,8 +33,8 @@ type Report struct {
 	Slowest time.Duration // the time of the slowest OK request, including the connect
 	// Workers counts OK responses by worker.
 	Workers map[string]int
-	// Dials counts opened connections. AnnouncedClose counts keep-alive connections that a response with Connection: close
-	// ended. IdleClosed counts connections that were replaced because of Options.NoticeClose.
+	// Dials counts opened connections. AnnouncedClose counts keep-alive connections that were closed after a response with
+	// Connection: close. IdleClosed counts connections that were replaced because of Options.NoticeClose.
 	Dials, AnnouncedClose, IdleClosed int
 	// Errors describes the first failures, with the time since the start of the run.
 	Errors []string

@@ -114,7 +114,7 @@ func (a *archive) fail(err error) {
 	}
 }
 
-// tree adds all files below the directory root of the host, except files and directories for which skip returns true.
+// tree adds all files below a directory of the host, except files and directories for which skip returns true.
 func (a *archive) tree(root string, skip func(name string) bool) {
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == root {
@@ -140,7 +140,7 @@ func (a *archive) tree(root string, skip func(name string) bool) {
 	}
 }
 
-// addPath adds the file path of the host, with its owner and mode, as name.
+// addPath adds a file of the host under the given name, with its owner and mode.
 func (a *archive) addPath(name, path string) error {
 	var st syscall.Stat_t
 	if err := syscall.Lstat(path, &st); err != nil {

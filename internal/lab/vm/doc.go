@@ -25,6 +25,6 @@
 // Without KVM (or with CLUSTERCTL_VM_ACCEL=tcg), qemu emulates each instruction, and the checks take about 130 s of CPU
 // time.
 //
-// No process and no file remains after a test: the kernel kills qemu when the thread ends that started qemu, and the files
+// No process and no file remains after a test: the kernel kills qemu when the thread that started qemu ends, and the files
 // of qemu are in memory. Only the downloaded kernel remains in the cache of package image.
 package vm

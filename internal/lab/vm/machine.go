@@ -141,7 +141,7 @@ func cpuOf(pid int) time.Duration {
 	return time.Duration(s.Ticks) * time.Second / perSecond
 }
 
-// onOwnThread runs f on a locked thread, because the kernel sends Pdeathsig when the thread ends that started the process.
+// onOwnThread runs f on a locked thread, because the kernel sends Pdeathsig when the thread that started the process ends.
 func onOwnThread(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

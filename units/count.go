@@ -132,7 +132,8 @@ func (c Count) Resolve(cpus CPUs) Sizing {
 }
 
 // Today returns how many of the listed instances run on this machine. If the app follows the number of CPUs, the result can
-// be smaller than listed. A percentage or a negative count was resolved when the user set it, so the result is listed.
+// be smaller than listed. A percentage or a negative count was resolved when the user set it, so Today returns listed
+// unchanged.
 func (c Count) Today(cpus CPUs, listed int) int {
 	if s := c.Resolve(cpus); s.Follow {
 		return min(s.Want, listed)

@@ -18,7 +18,7 @@ type Logs struct {
 	// maximum age.
 	MaxSize uint64
 	MaxAge  time.Duration
-	// Rate limits the lines that an instance may write to a private or a shared journal.
+	// Rate is the limit of log lines per instance, in a private or a shared journal.
 	Rate LogRate
 }
 

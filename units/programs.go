@@ -44,8 +44,9 @@ func (a App) ownFiles() []string {
 	return slices.DeleteFunc(files, func(p string) bool { return slices.Contains(a.Writable, p) })
 }
 
-// protect returns the files below writable paths that must be read-only, and the directories between a writable path and
-// such a file. Each file and directory becomes a mount point, because the worker cannot rename anything over a mount point.
+// protect returns the files that must be read-only although they are below a writable path. It also returns the directories
+// between the writable path and such a file. Each file and directory becomes a mount point, because the worker cannot rename
+// anything over a mount point.
 func (a App) protect(writable []string) (readOnly, pinned []string) {
 	add := func(list []string, p string) []string {
 		if slices.Contains(list, p) {
@@ -133,8 +134,8 @@ func interpreters() []interpreter {
 	}
 }
 
-// script returns the first argument that is not an option, the value of an option or the verb. script returns "" if args
-// contains no script.
+// script returns the first argument that is neither an option nor the value of an option nor the verb. script returns "" if
+// args contains no script.
 func (i interpreter) script(args []string) string {
 	for n := 0; n < len(args); n++ {
 		arg := args[n]

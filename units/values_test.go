@@ -59,8 +59,7 @@ func TestValuesRoundTrip(t *testing.T) {
 	})
 }
 
-// FuzzParseValues: ParseValues does not panic. RenderValues and ParseValues do not change the variables that ParseValues
-// returns.
+// FuzzParseValues: ParseValues does not panic. A file that RenderValues writes with the result has the same variables.
 func FuzzParseValues(f *testing.F) {
 	f.Add([]byte("A=\"a\\\"b\"\nB='c\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -11,8 +11,8 @@ import (
 
 const maxColumns = 140
 
-// wide lists files that may have longer lines, and directories ("units/") whose files may, except tests, each with the
-// reason.
+// wide lists files and directories ("units/") that may have longer lines, each with the reason. A directory does not include
+// its tests.
 var wide = map[string]string{
 	"bench/report/prose.go": "contains paragraphs with the line breaks of docs/benchmarks.md",
 }

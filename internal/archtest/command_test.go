@@ -22,7 +22,7 @@ var directAccess = map[string]string{
 	"cmd_generate.go": "writes files to the directory that the user chooses",
 }
 
-// TestDirectAccess checks that only the files in directAccess import machinePackages.
+// TestDirectAccess checks that only the files in directAccess import packages in machinePackages.
 func TestDirectAccess(t *testing.T) {
 	used := map[string]bool{}
 	for _, s := range files(t) {

@@ -106,7 +106,7 @@ func (d *demo) install(name, what, script string) {
 	d.apps = append(d.apps, app{name, what})
 }
 
-// underLoad sends requests while do runs. The demo fails if AfterKills returns an error for the report.
+// underLoad sends requests while the function do runs. The demo fails if AfterKills returns an error for the report.
 func (d *demo) underLoad(what string, o load.Options, kills int, do func()) {
 	if d.err != nil {
 		return

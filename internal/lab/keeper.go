@@ -239,7 +239,7 @@ func (k *keeper) cleanup() error {
 // keeperProcess is the keeper of a machine, in the test process.
 type keeperProcess struct {
 	cmd     *exec.Cmd
-	control *os.File      // closing it ends the machine
+	control *os.File      // the machine ends when this file is closed
 	ended   chan struct{} // closed when the keeper has ended
 	console *os.File      // output of systemd-nspawn and the keeper, also readable after the file is removed
 	once    sync.Once

@@ -77,7 +77,8 @@ func (d *decoder) load(data []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-// checkText reports the first character for which the error of the YAML library would have no line.
+// checkText reports the first character that YAML does not allow, with its line. The error of the YAML library would have no
+// line.
 func (d *decoder) checkText(data []byte) (bad bool) {
 	text := bytes.TrimPrefix(data, []byte("\ufeff"))
 	line := 1

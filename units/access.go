@@ -94,13 +94,12 @@ func (a App) validateSocketAccess(add func(error)) {
 	if a.Socket == (SocketAccess{}) || slices.ContainsFunc(a.Listen, Listener.file) {
 		return
 	}
-	field := "socket-mode"
+	field := "socket-group"
 	switch {
 	case a.Socket.Mode != 0:
+		field = "socket-mode"
 	case a.Socket.User != "":
 		field = "socket-user"
-	default:
-		field = "socket-group"
 	}
 	add(fieldErrorf(field, "add --listen /run/"+string(a.Name)+".sock", "applies only to Unix sockets, and the app has no Unix socket"))
 }

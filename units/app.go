@@ -53,8 +53,7 @@ type App struct {
 func (a App) Sockets() []string {
 	var names []string
 	for _, l := range a.Listen {
-		unit := a.SocketUnit(l)
-		if !slices.Contains(names, unit) {
+		if unit := a.SocketUnit(l); !slices.Contains(names, unit) {
 			names = append(names, unit)
 		}
 	}

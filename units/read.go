@@ -180,9 +180,8 @@ func assignments(unit []byte) iter.Seq2[string, string] {
 	}
 }
 
-// WithConditions returns a template with the conditions of another template, or without conditions if the other template has
-// none. By the conditions, the instances follow the number of CPUs. Other lines are unchanged, except the checksum of a
-// template without manual edits.
+// WithConditions returns a template with the ConditionCPUs= lines of another template, which may have none. Other lines are
+// unchanged, except the checksum of a template without manual edits.
 func WithConditions(template, from []byte) []byte {
 	if ReadInstance(template).Follow == ReadInstance(from).Follow {
 		return template

@@ -125,7 +125,7 @@ func (o SocketOption) String() string {
 	return s
 }
 
-// Trusted reports whether a program needs a capability to set the option. Workers do not have this capability.
+// Trusted reports whether a program needs a capability to set the option, which workers do not have.
 func (o SocketOption) Trusted() bool {
 	k, ok := findSocketKey(o.Key)
 	return !ok || k.trusted

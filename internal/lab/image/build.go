@@ -80,7 +80,7 @@ func open(rel Release, dir string) (*Image, error) {
 	return &Image{Release: rel, Dir: dir, InUse: lock}, nil
 }
 
-// Lock opens the file path, creates it if it is missing, and locks it with flock(2). The lock ends when all processes that
+// Lock opens a file, creates the file if it is missing, and locks it with flock(2). The lock ends when all processes that
 // inherited the file have closed it.
 func Lock(path string, how int) (*os.File, error) { return lock(path, os.O_CREATE, how) }
 

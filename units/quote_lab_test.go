@@ -26,7 +26,7 @@ var (
 	seed    = flag.Int("seed", 1, "the seed of the first app")
 )
 
-// vector is an app with hostile texts that runs argdump.
+// vector is an app with hostile texts, whose program is argdump.
 type vector struct {
 	app units.App
 	dir string // the directory in the machine that argdump writes to

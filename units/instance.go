@@ -234,8 +234,8 @@ func (r *renderer) restarts(v *instanceView) {
 		return
 	}
 	if !r.app.drained() {
-		// If there is no drain, this command records that the stop was requested. Otherwise a worker that exits with 0 after
-		// SIGTERM would look like a worker that ended by itself.
+		// If the shim does not drain, this command records that the stop was requested. Otherwise a worker that exits with 0
+		// after SIGTERM would look like a worker that ended by itself.
 		v.Noted = fixed("-+:" + r.stoppingWords())
 	}
 	v.Stopped = fixed("-+:" + r.stoppedWords())

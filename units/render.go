@@ -122,7 +122,7 @@ func (r *renderer) add(path, name string, view any) {
 	r.files = append(r.files, File{Path: path, Data: b.Bytes()})
 }
 
-// must returns v, and stores the first error in r.err. If Validate accepts the app, there is no error.
+// must returns v, and stores the first error in r.err. If Validate accepts the app, err is nil.
 func (r *renderer) must(v value, err error) value {
 	if err != nil && r.err == nil {
 		r.err = err

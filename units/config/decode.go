@@ -199,7 +199,7 @@ func (r *appReader) path(field string) string {
 	return r.prefix + field
 }
 
-// entry returns the node of the entry with the index, or the node of the whole field if there is no such entry.
+// entry returns the node of the entry with the index, or the node of the whole field if the entry does not exist.
 func (p place) entry(index int) *yaml.Node {
 	if index < 0 || index >= len(p.items) {
 		return p.node

@@ -1,11 +1,10 @@
-// Package templates holds the text of every unit file that clusterctl generates: each directive that is ever set, with
-// its reason beside it. The templates know only {{.Field}}, {{range}} and {{with}}; a test keeps it so. What the fields
-// hold, and how it is escaped, is the business of package units.
+// Package templates contains the templates of all generated unit files, with the reason for each directive. The templates
+// use only {{.Field}}, {{range}} and {{with}}, which a test checks. Package units sets the fields and escapes their values.
 package templates
 
 import "embed"
 
-// FS holds the templates by their file names.
+// FS contains the templates.
 //
 //go:embed *.tmpl
 var FS embed.FS

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/templates"
 )
 
-// texts returns all templates by name. It fails if there are none, because the tests would then always pass.
+// texts returns all templates by name. texts fails if FS contains no template.
 func texts(t *testing.T) map[string]string {
 	t.Helper()
 	names, err := fs.Glob(templates.FS, "*")
@@ -37,8 +37,8 @@ func texts(t *testing.T) map[string]string {
 	return all
 }
 
-// TestLanguage checks that templates use only fields, range and with. Without functions, pipelines, variables and
-// nesting, all decisions and escaping are in package units, and a template looks like the unit that it creates.
+// TestLanguage checks that templates use only fields, range and with. Functions, pipelines, variables and nesting are
+// forbidden: decisions and escaping belong to package units, so that a template looks like the unit.
 func TestLanguage(t *testing.T) {
 	for name, text := range texts(t) {
 		tmpl, err := template.New(name).Parse(text)
@@ -102,14 +102,14 @@ func checkPipe(t *testing.T, name string, p *parse.PipeNode, inside bool) {
 	}
 }
 
-// selfEvident are the directives that need no comment. All others must follow a comment with their reason.
+// selfEvident are the directives that need no comment. Each other directive needs a comment above it.
 var selfEvident = []string{
 	"Description", "SourcePath", "X-Clusterctl-App", "WantedBy", "Service", "Slice", "SyslogIdentifier", "LogExtraFields",
 	"ListenStream", "ListenDatagram", "Type", "NotifyAccess", "Sockets", "WorkingDirectory", "User", "Group", "Environment",
 	"EnvironmentFile", "Restart", "Backlog", "TimeoutStartSec", "ExecStart", "RemainAfterExit",
 }
 
-// TestReasons checks that each directive has a reason. A comment applies to the lines directly below it, up to a
+// TestReasons checks that each directive has a comment. A comment applies to the lines directly below it, up to a
 // self-evident directive or an empty line.
 func TestReasons(t *testing.T) {
 	for name, text := range texts(t) {
@@ -130,13 +130,13 @@ func TestReasons(t *testing.T) {
 			case slices.Contains(selfEvident, key):
 				explained = false
 			case !explained:
-				t.Errorf("%s: %s= has no comment with its reason above it", name, key)
+				t.Errorf("%s: %s= has no comment above it", name, key)
 			}
 		}
 	}
 }
 
-// stripActions removes {{…}} from the start of a line, which leaves the line of the unit.
+// stripActions removes all {{…}} at the start of a line, so that the result is a line of the unit.
 func stripActions(line string) string {
 	line = strings.TrimSpace(line)
 	for strings.HasPrefix(line, "{{") {
@@ -149,8 +149,8 @@ func stripActions(line string) string {
 	return line
 }
 
-// TestText checks that templates follow the rules for units: no continuation, no trailing blank, no comment longer than
-// 140 bytes, and one newline at the end.
+// TestText checks that templates follow the rules for units: no continuation, no trailing blank, no comment longer than 140
+// bytes, and one newline at the end.
 func TestText(t *testing.T) {
 	for name, text := range texts(t) {
 		if !strings.HasSuffix(text, "\n") && !strings.HasSuffix(text, "\n{{end}}") {

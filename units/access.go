@@ -1,24 +1,25 @@
 package units
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// SocketAccess is the owner and the mode of the Unix sockets that are files: they decide who may connect. Abstract names
-// have neither.
+// SocketAccess is the owner and the mode of Unix sockets that are files. The owner and the mode decide who may connect.
+// Abstract sockets have no owner and no mode.
 type SocketAccess struct {
-	// Mode is SocketMode=; 0 means [DefaultSocketMode].
+	// Mode is SocketMode=; 0 means 0660.
 	Mode uint16
-	// User and Group own the file (SocketUser=, SocketGroup=). An empty User means the workers' user, or root for a dynamic
-	// one; an empty Group means the workers' group, or the primary group of User.
+	// User and Group own the file (SocketUser=, SocketGroup=). An empty User means the workers' user, or root if that user
+	// is dynamic. An empty Group means the workers' group if User is empty, and the primary group of User if User is set.
 	User, Group string
 }
 
-// DefaultSocketMode lets the owner, the group and root connect.
-const DefaultSocketMode = 0o660
+// defaultSocketMode lets the owner, the group and root connect.
+const defaultSocketMode = 0o660
 
 const socketModeHint = "use 0660 (owner and group) or 0666 (every local user)"
 
@@ -34,10 +35,10 @@ func ParseSocketMode(s string) (uint16, error) {
 // FormatSocketMode returns the mode in the form that [ParseSocketMode] reads.
 func FormatSocketMode(mode uint16) string { return fmt.Sprintf("%04o", mode) }
 
-// file reports whether the listener is a file in the file system.
+// file reports whether the listener is a Unix socket that is not abstract.
 func (l Listener) file() bool { return l.Network == Unix && strings.HasPrefix(l.Path, "/") }
 
-// SocketFiles returns the paths of the Unix listeners that are files.
+// SocketFiles returns the paths of the Unix listeners that are not abstract.
 func (a App) SocketFiles() []string {
 	var paths []string
 	for _, l := range a.Listen {
@@ -48,11 +49,12 @@ func (a App) SocketFiles() []string {
 	return paths
 }
 
-// socketInReach reports whether the workers' user may be able to replace a socket by a symbolic link. That is possible in a
-// directory that the workers may write to, and assumed outside /run, where directories belong to root.
+// socketInReach reports whether the workers' user may be able to replace a socket by a symbolic link. The user can replace
+// sockets in directories that the workers may write to. socketInReach assumes that the user may write to all directories
+// outside /run.
 //
-// PID 1 changes the owner of a socket by its path, after the bind, and follows symbolic links to any file. For such an app,
-// the shim changes the owners of all sockets instead.
+// After the bind, PID 1 changes the owner of the file at the path of the socket, and follows symbolic links to any file. So
+// if a user may be able to replace a socket, the shim changes the owners of all sockets of the app.
 func (a App) socketInReach() bool {
 	return slices.ContainsFunc(a.SocketFiles(), func(p string) bool {
 		return !below(p, "/run") && !below(p, "/var/run") ||
@@ -60,13 +62,11 @@ func (a App) socketInReach() bool {
 	})
 }
 
-// SocketAccess returns the access with its defaults filled in. PID 1 creates the sockets before a dynamic user exists, so
-// root owns them in that case. An empty Group means the primary group of User, or of root.
+// SocketAccess returns the owner and the mode of the app's sockets, with defaults. If the user is dynamic, root owns the
+// sockets, because PID 1 creates them before the user exists.
 func (a App) SocketAccess() SocketAccess {
 	s := a.Socket
-	if s.Mode == 0 {
-		s.Mode = DefaultSocketMode
-	}
+	s.Mode = cmp.Or(s.Mode, defaultSocketMode)
 	if s.User == "" {
 		s.User = a.RunAs.User
 		if s.Group == "" {
@@ -76,8 +76,8 @@ func (a App) SocketAccess() SocketAccess {
 	return s
 }
 
-// Unprobed returns the app as it is before a probe has found its listeners. Without listeners, it has no SocketAccess
-// either.
+// Unprobed returns the app without SocketAccess if the app has no listeners. Before a probe has found the listeners,
+// Validate would refuse SocketAccess.
 func (a App) Unprobed() App {
 	if len(a.Listen) == 0 {
 		a.Socket = SocketAccess{}
@@ -94,13 +94,12 @@ func (a App) validateSocketAccess(add func(error)) {
 	if a.Socket == (SocketAccess{}) || slices.ContainsFunc(a.Listen, Listener.file) {
 		return
 	}
-	field := "socket-mode"
+	field := "socket-group"
 	switch {
 	case a.Socket.Mode != 0:
+		field = "socket-mode"
 	case a.Socket.User != "":
 		field = "socket-user"
-	default:
-		field = "socket-group"
 	}
-	add(fieldErrorf(field, "add --listen /run/"+string(a.Name)+".sock", "applies to Unix sockets, and the app has none"))
+	add(fieldErrorf(field, "add --listen /run/"+string(a.Name)+".sock", "applies only to Unix sockets, and the app has no Unix socket"))
 }

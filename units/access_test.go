@@ -11,7 +11,7 @@ import (
 func TestParseSocketMode(t *testing.T) {
 	for s, want := range map[string]uint16{"0660": 0o660, "660": 0o660, "0666": 0o666, "777": 0o777} {
 		if got, err := units.ParseSocketMode(s); err != nil || got != want {
-			t.Errorf("%q: %o, %v", s, got, err)
+			t.Errorf("%q: got %o, %v, want %o", s, got, err, want)
 		}
 	}
 	for _, s := range []string{"", "0", "000", "66", "0888", "1777", "00660", "0o660", "-660", "rw", "u=rw"} {
@@ -28,10 +28,10 @@ func TestParseLogRate(t *testing.T) {
 	} {
 		got, err := units.ParseLogRate(s)
 		if err != nil || got != want {
-			t.Errorf("%q: %+v, %v", s, got, err)
+			t.Errorf("%q: got %+v, %v, want %+v", s, got, err, want)
 		}
 		if again, err := units.ParseLogRate(got.String()); err != nil || again != got {
-			t.Errorf("%q becomes %q: %+v, %v", s, got, again, err)
+			t.Errorf("%q is formatted as %q, which parses as %+v, %v", s, got, again, err)
 		}
 	}
 	for _, s := range []string{"", "on", "5", "5/", "/30s", "0/30s", "-1/30s", "5/30", "5/500ms", "5/1000h",
@@ -55,7 +55,7 @@ func TestSocketOwner(t *testing.T) {
 		{units.RunAs{User: "web", Group: "adm"}, units.SocketAccess{User: "x", Mode: 0o600}, units.SocketAccess{Mode: 0o600, User: "x"}},
 	} {
 		if got := (units.App{RunAs: c.runAs, Socket: c.asked}).SocketAccess(); got != c.want {
-			t.Errorf("%+v, %+v: %+v", c.runAs, c.asked, got)
+			t.Errorf("%+v with %+v: got %+v, want %+v", c.runAs, c.asked, got, c.want)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func TestSocketInOwnDirectory(t *testing.T) {
 			byPID1, byShim := strings.Contains(string(unit), "\nSocketUser=web\n"), strings.Contains(string(unit),
 				words+`"`+c.listen+"\"\n")
 			if byPID1 != (file && !c.own) || byShim != c.own || strings.Contains(string(unit), "\nSocketMode=0660\n") != file {
-				t.Errorf("%q in %q, %+v:\n%s", c.listen, c.dir, asked, unit)
+				t.Errorf("%q in %q, %+v: got the unit\n%s\nwant the shim to change the owner: %v", c.listen, c.dir, asked, unit, c.own)
 			}
 		}
 	}

@@ -25,11 +25,9 @@ type App struct {
 	Activation    Activation
 	Ready         Ready
 	Env           []EnvVar
-	// EnvFiles are files of environment variables, with absolute paths, read at each start. Files that the shim reads come
-	// last.
+	// EnvFiles are files with environment variables, which are read at each start. Files with ByWorker come last.
 	EnvFiles []EnvFile
-	// Trust are the users besides root who may write to files that root and PID 1 read for the app, such as environment
-	// files.
+	// Trust are users besides root who may write to files that root reads for the app, such as environment files.
 	Trust []string
 	// SecretEnv are the names of secrets that the shim puts into environment variables of the same name.
 	SecretEnv []string
@@ -37,8 +35,9 @@ type App struct {
 	Sandbox   Sandbox
 	// Writable are absolute paths that a sandboxed worker may write to (systemd.exec(5), ReadWritePaths=).
 	Writable []string
-	// Reads are absolute paths, in a home or behind a symbolic link into one, that a sandboxed worker can see. Everything
-	// else in the homes is hidden. A path that is also Directory or in Writable may be written to.
+	// Reads are absolute paths in a home directory, or symbolic links into a home directory. The sandbox hides all home
+	// directories except these paths. A worker may write to a path in Reads only if the path is also Directory or in
+	// Writable.
 	Reads []string
 	// Allow are the parts of the sandbox that are switched off for the app.
 	Allow    []Allowance
@@ -54,8 +53,7 @@ type App struct {
 func (a App) Sockets() []string {
 	var names []string
 	for _, l := range a.Listen {
-		unit := a.SocketUnit(l)
-		if !slices.Contains(names, unit) {
+		if unit := a.SocketUnit(l); !slices.Contains(names, unit) {
 			names = append(names, unit)
 		}
 	}
@@ -98,7 +96,7 @@ type EnvFile struct {
 	// Optional means that a missing file is not an error (the prefix "-").
 	Optional bool
 	// ByWorker means that the shim reads the file as the workers' user, because users other than root may replace the file.
-	// Otherwise PID 1 reads it as root (EnvironmentFile=).
+	// Otherwise PID 1 reads the file as root (EnvironmentFile=).
 	ByWorker bool
 }
 
@@ -106,20 +104,20 @@ type EnvFile struct {
 type Timeouts struct {
 	// Start is TimeoutStartSec=, the time from exec to READY=1.
 	Start time.Duration
-	// Drain is how long a stopping worker may continue to answer before it gets its stop signal.
+	// Drain is the time limit for a stopping worker to answer its open requests. Then the worker gets its stop signal.
 	Drain time.Duration
 	// Stop is the time from the stop signal to SIGKILL.
 	Stop time.Duration
 }
 
 const (
-	// stopMargin is added to the drain timeout: if the drain takes longer than both together, systemd ends it.
+	// stopMargin is added to the drain timeout. The sum is the time after which systemd ends a drain.
 	stopMargin = contract.DrainSlack + 4*time.Second
-	// guardMargin is how long the guard of the shim waits after systemd's timeout before it kills the instance.
+	// guardMargin is the time between systemd's stop timeout and the SIGKILL from the shim (see guardWords).
 	guardMargin = 2 * time.Second
 )
 
-// ShimOptions are options of clusterctl-shim. They are used only for apps that the shim starts.
+// ShimOptions are options of clusterctl-shim. The options are used only for apps that the shim starts.
 type ShimOptions struct {
 	// Increment are variables whose value grows by one per instance: PORT=3000 becomes 3000, 3001, and so on.
 	Increment []EnvVar
@@ -127,25 +125,30 @@ type ShimOptions struct {
 	Pin bool
 	// MaxRestarts is the number of consecutive short runs after which the instance is not restarted; 0 means no limit.
 	MaxRestarts int
-	// MinUptime is the shortest run that counts as good and resets the backoff; 0 means [contract.MinUptime].
+	// MinUptime is the minimum duration of a run that resets the backoff. Shorter runs count as crashes. 0 means
+	// [contract.MinUptime].
 	MinUptime time.Duration
 	// NoNodePreload leaves NODE_OPTIONS unchanged.
 	NoNodePreload bool
-	// HoldAccept makes the notifier answer accept(2), for programs that wait for connections without epoll.
+	// HoldAccept makes the shim intercept accept(2) (seccomp_unotify(2)), for programs that wait for connections without
+	// epoll.
 	HoldAccept bool
-	// OwnPtrace gives the shim CAP_SYS_PTRACE, which Yama requires for reading forked children. The program does not get it.
+	// OwnPtrace gives the shim CAP_SYS_PTRACE, which Yama requires for reading the memory of forked children. The program
+	// does not get the capability.
 	OwnPtrace bool
-	// NoDrain means that the program drains itself on SIGTERM, as activation.Serve does, so the shim does not.
+	// NoDrain means that the shim does not drain the program, because the program does so itself on SIGTERM
+	// (activation.Serve).
 	NoDrain bool
 	// Blocking keeps the shared sockets in blocking mode (NonBlocking=no in all units), for programs that wait in accept(2).
 	Blocking bool
 }
 
-// Activation is how a worker gets its listeners.
+// Activation is the way in which a worker gets its listeners.
 type Activation int
 
 const (
-	// Adopt means that the worker binds by itself and the shim substitutes the shared listener. It is the zero value.
+	// Adopt, the zero value, means that the worker binds a port itself, and the shim replaces its socket with the shared
+	// listener.
 	Adopt Activation = iota
 	// Native means that the worker uses the inherited listener (sd_listen_fds(3), LISTEN_FDS).
 	Native
@@ -155,21 +158,21 @@ const (
 type Ready int
 
 const (
-	// ReadyExec means that the program has been executed (Type=exec, since 240). It is the zero value.
+	// ReadyExec, the zero value, means that the program has been executed (Type=exec, since 240).
 	ReadyExec Ready = iota
 	// ReadyNotify means that the program, or the shim on its behalf, has sent READY=1 (Type=notify).
 	ReadyNotify
 )
 
-// Restart is what systemd does when a worker ends (systemd.service(5), Restart=).
+// Restart selects when systemd restarts a worker that has ended (systemd.service(5), Restart=).
 type Restart int
 
 const (
-	// RestartAlways restarts after every exit. It is the zero value.
+	// RestartAlways, the zero value, restarts the worker after every exit.
 	RestartAlways Restart = iota
-	// RestartOnFailure restarts unless the exit status is 0.
+	// RestartOnFailure restarts the worker unless the exit status is 0.
 	RestartOnFailure
-	// RestartNo never restarts.
+	// RestartNo never restarts the worker.
 	RestartNo
 )
 
@@ -177,15 +180,15 @@ const (
 type Sandbox int
 
 const (
-	// SandboxDefault works for Node, Python, Go, Ruby and PHP. It is the zero value.
+	// SandboxDefault, the zero value, is a sandbox in which programs in Node, Python, Go, Ruby and PHP run.
 	SandboxDefault Sandbox = iota
-	// SandboxStrict also hides more of /proc, of the users and of /home.
+	// SandboxStrict also hides most of /proc, and the app's directory is read-only.
 	SandboxStrict
 	// SandboxOff means that the units have no sandbox.
 	SandboxOff
 )
 
-// Names of the enumerations, in the order of their constants. The config file and the flags use the same words.
+// The words for the constants in the config file and in flags, in the order of the constants.
 var (
 	activationNames = []string{"adopt", "native"}
 	readyNames      = []string{"exec", "notify"}

@@ -10,16 +10,17 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestEnumerations: each word parses to the constant whose String it is, and the zero App has the documented defaults.
+// TestEnumerations: each word is parsed to a constant whose String returns the word, and the zero App has the documented
+// defaults.
 func TestEnumerations(t *testing.T) {
 	check := func(word string, parse func(string) (fmt.Stringer, error)) {
 		t.Helper()
 		got, err := parse(word)
 		if err != nil || got.String() != word {
-			t.Errorf("%q: %v, %v", word, got, err)
+			t.Errorf("%q: got %v, %v", word, got, err)
 		}
 		if got, err := parse(word + "x"); err == nil || !strings.Contains(err.Error(), word) {
-			t.Errorf("%qx: %v, %v", word, got, err)
+			t.Errorf("%q: got %v, %v, want an error that lists %q", word+"x", got, err, word)
 		}
 	}
 	for _, w := range []string{"adopt", "native"} {
@@ -36,7 +37,7 @@ func TestEnumerations(t *testing.T) {
 	}
 	var a units.App
 	if got := fmt.Sprint(a.Activation, a.Ready, a.Restart, a.Sandbox, a.RunAs, a.Instances); got != "adopt exec always default dynamic 1" {
-		t.Errorf("the zero App is %s", got)
+		t.Errorf("the zero App has the values %s", got)
 	}
 }
 
@@ -48,32 +49,32 @@ func TestValidateLimits(t *testing.T) {
 		change func(*units.App)
 		ok     bool
 	}{
-		"nothing":              {func(*units.App) {}, true},
-		"longest argument":     {func(a *units.App) { a.Command = append(a.Command, strings.Repeat("x", 128*1024-1)) }, true},
-		"too long an argument": {func(a *units.App) { a.Command = append(a.Command, strings.Repeat("x", 128*1024)) }, false},
-		"longest variable":     {func(a *units.App) { a.Env = []units.EnvVar{{Name: "A", Value: strings.Repeat("x", 128*1024-3)}} }, true},
-		"too long a variable":  {func(a *units.App) { a.Env = []units.EnvVar{{Name: "A", Value: strings.Repeat("x", 128*1024-2)}} }, false},
-		"escapes beyond a line": {func(a *units.App) {
+		"unchanged":         {func(*units.App) {}, true},
+		"longest argument":  {func(a *units.App) { a.Command = append(a.Command, strings.Repeat("x", 128*1024-1)) }, true},
+		"argument too long": {func(a *units.App) { a.Command = append(a.Command, strings.Repeat("x", 128*1024)) }, false},
+		"longest variable":  {func(a *units.App) { a.Env = []units.EnvVar{{Name: "A", Value: strings.Repeat("x", 128*1024-3)}} }, true},
+		"variable too long": {func(a *units.App) { a.Env = []units.EnvVar{{Name: "A", Value: strings.Repeat("x", 128*1024-2)}} }, false},
+		"escaped line too long": {func(a *units.App) {
 			for range 3 {
 				a.Command = append(a.Command, strings.Repeat("\x01", 100*1024))
 			}
 		}, false},
-		"longest part of a path":     {func(a *units.App) { a.Directory = "/" + part }, true},
-		"too long a part of a path":  {func(a *units.App) { a.Directory = "/" + part + "p" }, false},
-		"too long a path":            {func(a *units.App) { a.Directory = strings.Repeat("/"+part, 16) + "/x" }, false},
-		"too long a program":         {func(a *units.App) { a.Command[0] = "/" + part + "p" }, false},
-		"too long a writable path":   {func(a *units.App) { a.Writable = []string{"/" + part + "p"} }, false},
-		"a glob that grows too long": {func(a *units.App) { a.EnvFiles = []units.EnvFile{{Path: "/" + strings.Repeat("[", 200)}} }, false},
-		"a year":                     {func(a *units.App) { a.Timeouts.Drain = 365 * 24 * time.Hour }, true},
-		"more than a year":           {func(a *units.App) { a.Timeouts.Drain = 366 * 24 * time.Hour }, false},
-		"noncharacter":               {func(a *units.App) { a.Command = append(a.Command, "\ufffe") }, false},
-		"replacement character":      {func(a *units.App) { a.Command = append(a.Command, "\ufffd") }, true},
-		"broken UTF-8":               {func(a *units.App) { a.Env = []units.EnvVar{{Name: "A", Value: "\xff"}} }, false},
+		"longest path part":      {func(a *units.App) { a.Directory = "/" + part }, true},
+		"path part too long":     {func(a *units.App) { a.Directory = "/" + part + "p" }, false},
+		"path too long":          {func(a *units.App) { a.Directory = strings.Repeat("/"+part, 16) + "/x" }, false},
+		"program too long":       {func(a *units.App) { a.Command[0] = "/" + part + "p" }, false},
+		"writable path too long": {func(a *units.App) { a.Writable = []string{"/" + part + "p"} }, false},
+		"escaped path too long":  {func(a *units.App) { a.EnvFiles = []units.EnvFile{{Path: "/" + strings.Repeat("[", 200)}} }, false},
+		"a year":                 {func(a *units.App) { a.Timeouts.Drain = 365 * 24 * time.Hour }, true},
+		"more than a year":       {func(a *units.App) { a.Timeouts.Drain = 366 * 24 * time.Hour }, false},
+		"noncharacter":           {func(a *units.App) { a.Command = append(a.Command, "\ufffe") }, false},
+		"replacement character":  {func(a *units.App) { a.Command = append(a.Command, "\ufffd") }, true},
+		"broken UTF-8":           {func(a *units.App) { a.Env = []units.EnvVar{{Name: "A", Value: "\xff"}} }, false},
 	} {
 		a := good()
 		c.change(&a)
 		if err := a.Validate(); (err == nil) != c.ok {
-			t.Errorf("%s: %.200v", name, err)
+			t.Errorf("%s: got %.200v, want valid %v", name, err, c.ok)
 		}
 	}
 }
@@ -90,7 +91,7 @@ func TestValidateUser(t *testing.T) {
 	} {
 		a := units.App{Name: "web", Command: []string{"/bin/true"}, RunAs: units.RunAs{User: user}}
 		if err := a.Validate(); (err == nil) != ok {
-			t.Errorf("%q: %v", user, err)
+			t.Errorf("user %q: got %v, want valid %v", user, err, ok)
 		}
 	}
 	a := units.App{Name: "web", Command: []string{"/bin/true"}, RunAs: units.RunAs{Group: "staff"}}
@@ -99,12 +100,13 @@ func TestValidateUser(t *testing.T) {
 	}
 	for run, want := range map[units.RunAs]string{{}: "dynamic", {User: "a"}: "a", {User: "a", Group: "b"}: "a:b"} {
 		if run.String() != want {
-			t.Errorf("%+v is %s", run, run)
+			t.Errorf("%+v: got %s, want %s", run, run, want)
 		}
 	}
 }
 
-// TestSet: a set is sorted, Get finds a file by its path, Units omits drop-ins, and Owner recognizes our files.
+// TestSet: a set is sorted, Get finds a file by its path, Units omits drop-ins, and Owner returns "" for files of other
+// programs.
 func TestSet(t *testing.T) {
 	l, err := units.ParseListener("admin=80")
 	if err != nil {
@@ -118,16 +120,16 @@ func TestSet(t *testing.T) {
 	}
 	want := []string{"clusterctl-web.slice", "web.service", "web.socket", "web@.service"}
 	if got := set.Units(); !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+		t.Errorf("Units returned %q, want %q", got, want)
 	}
 	if !slices.IsSortedFunc(set, func(a, b units.File) int { return strings.Compare(a.Path, b.Path) }) {
 		t.Error("the set is not sorted")
 	}
 	if data, ok := set.Get("web.socket"); !ok || !strings.Contains(string(data), "ListenStream=80\n") {
-		t.Errorf("%v, %s", ok, data)
+		t.Errorf("Get(web.socket) returned %v, %s", ok, data)
 	}
 	if data, ok := set.Get("web.sock"); ok || data != nil {
-		t.Errorf("web.sock: %q", data)
+		t.Errorf("Get(web.sock) returned %q, %v", data, ok)
 	}
 	for _, f := range []units.File{
 		{Path: "ssh.service", Data: []byte("[Unit]\nDescription=x\n")},
@@ -137,7 +139,7 @@ func TestSet(t *testing.T) {
 		{Path: "web.service", Data: []byte("# Generated by clusterctl from x\n[Unit]\n# X-Clusterctl-App=web\n")},
 	} {
 		if o := units.Owner(f); o != "" {
-			t.Errorf("%s %q belongs to %q", f.Path, f.Data, o)
+			t.Errorf("Owner returned %q for %s, want none:\n%s", o, f.Path, f.Data)
 		}
 	}
 }

@@ -12,18 +12,17 @@ import (
 // MaxInstances is the maximum number of instances of an app.
 const MaxInstances = 1000
 
-// headroom is the factor by which "max" lists more instances than the machine has CPUs now. If the machine boots with up to
-// twice as many CPUs, it starts more instances without clusterctl. PID 1 logs one "skipped" line per start for each instance
-// above the CPU count.
+// headroom is the number of instances that "max" lists per CPU. PID 1 skips the instances above the CPU count, and logs a
+// line for each. If the machine later boots with up to twice as many CPUs, PID 1 starts more instances without clusterctl.
 const headroom = 2
 
-// Count is the number of instances as the user wrote it. The zero value means that the user did not write one, and then the
+// Count is the number of instances as the user wrote it. The zero value means that the user did not write a number. Then the
 // app has one instance, because many programs keep state in memory or in files that only one process may use.
 type Count struct {
 	// N is the number of instances if it is positive. If N is negative, the number is the CPU count plus N, at least one
 	// (PM2's -1).
 	N int
-	// Percent, if positive, is a percentage of the CPU count. The result is rounded down, and is at least one.
+	// Percent, if positive, is a percentage of the CPU count. The number of instances is rounded down, and is at least one.
 	Percent int
 	// Max means one instance per CPU (max, and PM2's 0).
 	Max bool
@@ -36,7 +35,7 @@ func (c Count) Given() bool { return c != Count{} }
 func ParseCount(s string) (Count, error) {
 	bad := func(why string) (Count, error) {
 		return Count{}, fieldErrorf("instances", "use max, a number from 1 to "+strconv.Itoa(MaxInstances)+
-			", -1 (one CPU left free) or 50%", "%q %s", s, why)
+			", -1 (one less than the number of CPUs) or 50%", "%q %s", s, why)
 	}
 	if s == "max" {
 		return Count{Max: true}, nil
@@ -71,9 +70,9 @@ func (c Count) String() string {
 	return strconv.Itoa(c.N)
 }
 
-// CPUs are the three limits on the CPUs that the app's slice can use.
+// CPUs are three limits on the number of CPUs that an app can use.
 type CPUs struct {
-	// Affinity is the number of CPUs that PID 1 may run on. ConditionCPUs= counts the same.
+	// Affinity is the number of CPUs that PID 1 may run on. ConditionCPUs= counts the same CPUs.
 	Affinity int
 	// Cpuset is the number of CPUs in cpuset.cpus.effective of the slice; 0 means no limit.
 	Cpuset int
@@ -81,8 +80,8 @@ type CPUs struct {
 	Quota float64
 }
 
-// Limit returns the smallest of the three limits, at least 1, and a text that names it. A quota is rounded down: 1.5 CPUs
-// are enough for one busy worker, but not for two.
+// Limit returns the smallest of the three limits, at least 1, and the name of this limit for messages. A quota is rounded
+// down: 1.5 CPUs are enough for one busy worker, but not for two.
 func (c CPUs) Limit() (n int, reason string) {
 	n, reason = max(c.Affinity, 1), text.Count(max(c.Affinity, 1), "CPU")
 	if c.Cpuset > 0 && c.Cpuset < n {
@@ -98,7 +97,7 @@ func (c CPUs) Limit() (n int, reason string) {
 type Sizing struct {
 	// Want is the number of instances that should run on this machine with its present CPUs.
 	Want int
-	// Listed is the number of instances in the aggregate. It is larger than Want if the app follows the number of CPUs.
+	// Listed is the number of instances in the aggregate. Listed is larger than Want if the app follows the number of CPUs.
 	Listed int
 	// Follow puts ConditionCPUs=|>=%i into the template (since 242).
 	Follow bool
@@ -126,27 +125,18 @@ func (c Count) Resolve(cpus CPUs) Sizing {
 	s := Sizing{Want: limit, Listed: limit, Reason: reason}
 	if limit == cpus.Affinity {
 		s.Follow = true
-		s.Listed = cpus.ceiling(min(limit*headroom, MaxInstances))
+		cpus.Affinity = min(limit*headroom, MaxInstances)
+		s.Listed, _ = cpus.Limit() // ConditionCPUs= ignores the cpuset and the quota
 	}
 	return s
 }
 
-// Today returns how many of the listed instances run on this machine. If the app follows the number of CPUs, that can be
-// fewer than listed. A percentage and a negative count were resolved with the CPU count of the machine when they were set.
+// Today returns how many of the listed instances run on this machine. If the app follows the number of CPUs, the result can
+// be smaller than listed. A percentage or a negative count was resolved when the user set it, so Today returns listed
+// unchanged.
 func (c Count) Today(cpus CPUs, listed int) int {
 	if s := c.Resolve(cpus); s.Follow {
 		return min(s.Want, listed)
 	}
 	return listed
-}
-
-// ceiling limits n to the cpuset and the quota, because ConditionCPUs= ignores both.
-func (c CPUs) ceiling(n int) int {
-	if c.Cpuset > 0 {
-		n = min(n, c.Cpuset)
-	}
-	if c.Quota > 0 {
-		n = min(n, max(int(math.Floor(c.Quota)), 1))
-	}
-	return n
 }

@@ -18,14 +18,14 @@ func TestParseCount(t *testing.T) {
 	} {
 		got, err := units.ParseCount(s)
 		if err != nil || got != want {
-			t.Errorf("%q: %+v, %v", s, got, err)
+			t.Errorf("%q: got %+v, %v, want %+v", s, got, err, want)
 		}
 	}
 	for _, s := range []string{"", "all", "MAX", "1001", "-1001", "1.5", "4 ", "0%", "-5%", "1001%", "%", "99999999999999999999"} {
 		c, err := units.ParseCount(s)
 		var fe *units.FieldError
 		if !errors.As(err, &fe) || fe.Key != "instances" || fe.Hint == "" {
-			t.Errorf("%q: %+v, %v", s, c, err)
+			t.Errorf("%q: got %+v, %v, want an error with a hint", s, c, err)
 		}
 	}
 }
@@ -40,7 +40,7 @@ func FuzzParseCount(f *testing.F) {
 			return
 		}
 		if again, err := units.ParseCount(c.String()); err != nil || again != c {
-			t.Fatalf("%q is %+v, whose String %q is %+v, %v", s, c, c, again, err)
+			t.Fatalf("%q: got %+v, whose String %q parses as %+v, %v", s, c, c, again, err)
 		}
 	})
 }
@@ -77,17 +77,17 @@ func TestResolve(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.count == "1" {
-			n = units.Count{} // String returns "1" for it
+			n = units.Count{} // a count that is not given
 		}
 		c.want.Reason = c.reason
 		if got := n.Resolve(c.cpus); got != c.want {
-			t.Errorf("%s on %+v: %+v, want %+v", c.count, c.cpus, got, c.want)
+			t.Errorf("%s on %+v: got %+v, want %+v", c.count, c.cpus, got, c.want)
 		}
 	}
 }
 
-// TestResolveInvariants: Resolve wants at least one instance. Without an explicit number, it wants no more than the CPU
-// limits permit. It lists more than it wants only if ConditionCPUs= skips the additional instances.
+// TestResolveInvariants: Want is at least 1. Without an explicit number of instances, Want does not exceed the CPU limits.
+// Listed exceeds Want only if ConditionCPUs= skips the additional instances.
 func TestResolveInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.Just("max"),
@@ -103,7 +103,7 @@ func TestResolveInvariants(t *testing.T) {
 		}
 		s := c.Resolve(cpus)
 		if s.Want < 1 || s.Listed < s.Want || s.Listed > units.MaxInstances || s.Reason == "" {
-			t.Fatalf("%+v", s)
+			t.Fatalf("Resolve returned the invalid %+v", s)
 		}
 		if s.Listed > s.Want && !s.Follow {
 			t.Fatalf("%+v lists more instances than wanted, and ConditionCPUs= does not skip them", s)
@@ -114,8 +114,8 @@ func TestResolveInvariants(t *testing.T) {
 		if c.N > 0 || c.Percent > 100 {
 			return
 		}
-		// A listed instance may run when the machine has more CPUs, so the limits that ConditionCPUs= ignores apply to it,
-		// too.
+		// All listed instances may run once the machine has more CPUs. So Listed must respect the limits that ConditionCPUs=
+		// ignores.
 		if cpus.Cpuset > 0 && s.Listed > cpus.Cpuset {
 			t.Fatalf("%+v exceeds the cpuset", s)
 		}

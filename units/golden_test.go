@@ -20,8 +20,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata/*.txtar with the output of Render")
 
-// goldenApp is the member app.json: an App with the words of the command line. These tests do not use the YAML of package
-// units/config, so that they test only package units.
+// goldenApp is the member app.json: an App in the syntax of the flags. The tests do not use the YAML syntax of package
+// units/config, because they test only package units.
 type goldenApp struct {
 	Name        string
 	Command     []string
@@ -160,7 +160,7 @@ func duration(s string, note func(error)) time.Duration {
 	return d
 }
 
-// golden is one case: the archive on disk, and the output of Render.
+// golden is one test case: an archive in testdata, and the output of Render.
 type golden struct {
 	path    string
 	prose   string
@@ -171,8 +171,7 @@ type golden struct {
 	err     error
 }
 
-// goldens reads every case in testdata and renders it. It fails if testdata contains no cases, because the tests would then
-// pass without checking anything.
+// goldens reads and renders every case in testdata. goldens fails if testdata contains no case.
 func goldens(t *testing.T) []*golden {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.txtar")
@@ -236,7 +235,7 @@ func strict(data []byte, v any) error {
 	return d.Decode(v)
 }
 
-// outcome returns the files of the set, or the member "error" with one line for each mistake and its hint below.
+// outcome returns the rendered files, or one member "error" with a line for each mistake and for its hint.
 func (g *golden) outcome() []member {
 	if g.err != nil {
 		return []member{{Name: "error", Data: []byte(errorText(g.err))}}
@@ -266,7 +265,7 @@ func errorText(err error) string {
 
 func isInput(name string) bool { return name == "app.json" || name == "target.json" }
 
-// TestGolden compares the output of Render with the files of each case. A missing or additional file is an error.
+// TestGolden compares the output of Render with the files of each case.
 func TestGolden(t *testing.T) {
 	for _, g := range goldens(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(g.path), ".txtar"), func(t *testing.T) {

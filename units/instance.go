@@ -26,11 +26,11 @@ type instanceView struct {
 	LogNamespace              value
 	LogInterval, LogBurst     value
 	LogUnlimited              value
-	// Report is the file that a probe writes its report to.
+	// Report is the file to which a probe writes its report.
 	Report value
 	// Capabilities are the capabilities of the unit if it has no sandbox.
 	Capabilities value
-	// Credentials and EncryptedCredentials are set only for a probe. The instances get them from a drop-in.
+	// Credentials and EncryptedCredentials are set only for a probe. The instances get credentials from a drop-in.
 	Credentials, EncryptedCredentials []value
 }
 
@@ -90,14 +90,13 @@ func (r *renderer) variables(v *instanceView) {
 		// For apps that the shim starts, the shim sets this variable and NODE_APP_INSTANCE.
 		v.Env = append(v.Env, fixed(`"`+contract.InstanceVariable+`=%i"`))
 	}
-	switch {
-	case len(a.Env) > 0 && r.target.Values != "":
+	if len(a.Env) > 0 && r.target.Values != "" {
 		// The values file comes before the user's files, because the values of the last file win.
 		v.EnvFiles = append(v.EnvFiles, r.must(globPath("env", r.target.Values)))
-	default:
-		for _, e := range a.Env {
-			v.Env = append(v.Env, r.must(word("env", e.Name+"="+e.Value)))
-		}
+		a.Env = nil
+	}
+	for _, e := range a.Env {
+		v.Env = append(v.Env, r.must(word("env", e.Name+"="+e.Value)))
 	}
 	for _, e := range a.Shim.Increment {
 		// This is the value for the first instance.
@@ -105,7 +104,7 @@ func (r *renderer) variables(v *instanceView) {
 	}
 	for _, f := range a.EnvFiles {
 		if f.ByWorker {
-			continue // envFileWords passes it to the shim
+			continue // envFileWords passes this file to the shim
 		}
 		p := r.must(globPath("env-files", f.Path))
 		if f.Optional {
@@ -115,7 +114,7 @@ func (r *renderer) variables(v *instanceView) {
 	}
 }
 
-// readiness sets how the service manager learns that the instance is ready.
+// readiness sets Type= and NotifyAccess=.
 func (r *renderer) readiness(v *instanceView) {
 	v.Type = "exec"
 	if r.target.Systemd < safeTypeExec {
@@ -123,7 +122,7 @@ func (r *renderer) readiness(v *instanceView) {
 	}
 	switch {
 	case r.app.Adopted():
-		// The notifier next to the program sends READY=1 for it, and NOTIFYACCESS=none.
+		// The shim's notifier sends READY=1 for the program, and NOTIFYACCESS=none.
 		v.Type, v.NotifyAccess = "notify", "all"
 	case r.app.Ready == ReadyNotify:
 		v.Type, v.NotifyAccess = "notify", "main"
@@ -133,16 +132,18 @@ func (r *renderer) readiness(v *instanceView) {
 	}
 }
 
-// knowsNotifyAccess is the first systemd that supports the message NOTIFYACCESS=none. It revokes the program's right to send
-// messages, because a program could otherwise extend its own stop without limit (EXTEND_TIMEOUT_USEC=). For an adopted app,
-// the notifier sends it together with READY=1. A program with --ready notify may send messages while it runs, so the stop
-// command sends it: NotifyAccess=exec permits the stop command to send messages, too.
+// knowsNotifyAccess is the first systemd that supports the message NOTIFYACCESS=none. This message revokes the program's
+// right to send messages. A program with this right could extend its own stop without limit (EXTEND_TIMEOUT_USEC=). For an
+// adopted program, the notifier sends NOTIFYACCESS=none together with READY=1. A program with --ready notify has the right
+// while it runs, and the stop command sends NOTIFYACCESS=none. NotifyAccess=exec permits messages from the program and from
+// the stop command.
 const knowsNotifyAccess = 254
 
-// guardWords returns flags for the stop command. They make the stop command start a process that kills the instance after
-// its stop timeout, because systemd may be too late: before knowsNotifyAccess, the program may extend its own stop; later,
-// it may send NOTIFYACCESS=main before the stop command sends NOTIFYACCESS=none; and TimeoutStopSec= can be longer than the
-// stop timeout, because it also bounds the drain.
+// guardWords returns flags for the stop command. With these flags, the command starts a process that kills the instance
+// after its stop timeout. Without this process, systemd may kill the instance later:
+//   - Before knowsNotifyAccess, the program may extend its own stop. In later versions, the program may send
+//     NOTIFYACCESS=main before the stop command sends NOTIFYACCESS=none.
+//   - TimeoutStopSec= also limits the drain, so it can be longer than the stop timeout.
 func (r *renderer) guardWords() []string {
 	after := r.app.stopTime()
 	switch {
@@ -155,7 +156,7 @@ func (r *renderer) guardWords() []string {
 	return []string{"--kill-after=" + string(seconds(after, 0)) + ":%n"}
 }
 
-// stopTime returns the time from the stop signal to SIGKILL. It includes the drain if the program drains itself.
+// stopTime returns the time from the stop signal to SIGKILL. If the program drains itself, this time includes the drain.
 func (a App) stopTime() time.Duration {
 	if a.Timeouts.Stop > 0 || a.drained() || a.Timeouts.Drain == 0 {
 		return cmp.Or(a.Timeouts.Stop, contract.StopTimeout)
@@ -163,8 +164,8 @@ func (a App) stopTime() time.Duration {
 	return max(contract.StopTimeout, a.Timeouts.Drain+stopMargin)
 }
 
-// unitStop returns TimeoutStopSec=. systemd applies it separately to the drain (ExecStop=) and to the time after the stop
-// signal.
+// unitStop returns TimeoutStopSec=. systemd applies this limit separately to the drain (ExecStop=) and to the time after the
+// stop signal.
 func (a App) unitStop() time.Duration {
 	if !a.drained() {
 		return a.stopTime()
@@ -172,7 +173,7 @@ func (a App) unitStop() time.Duration {
 	return max(a.stopTime(), cmp.Or(a.Timeouts.Drain, contract.DrainTimeout)+stopMargin)
 }
 
-// stoppingWords returns the ExecStop= command of an app that is not drained.
+// stoppingWords returns the ExecStop= command of an app that the shim does not drain.
 func (r *renderer) stoppingWords() string {
 	words := []string{r.target.shim(), "stopping"}
 	if r.app.Restart != RestartNo {
@@ -188,8 +189,8 @@ func (r *renderer) stoppingWords() string {
 // FIXME(systemd 247): remove this when Debian 11 is no longer supported.
 const safeTypeExec = 249
 
-// nonBlocking returns NonBlocking=, which must be the same for the aggregate and the instances. It is empty without
-// listeners.
+// nonBlocking returns NonBlocking=, which must be the same for the aggregate and the instances. For an app without
+// listeners, it returns "".
 func (r *renderer) nonBlocking() value {
 	switch {
 	case len(r.app.Listen) == 0:
@@ -203,17 +204,18 @@ func (r *renderer) nonBlocking() value {
 // knowsRestartSteps is the first systemd with RestartSteps=.
 //
 // PID 1 sets the timer of RestartSec= with an accuracy of 250 ms (core/service.c, service_arm_timer; sd_event_add_time(3)),
-// so a delay of 10 ms becomes 10 to 260 ms. A timer that expires before PID 1 checks its timers again, a few hundred
-// microseconds later, is not delayed. So the first delay is 100 µs.
+// so a delay of 10 ms becomes 10 to 260 ms. PID 1 checks its timers again a few hundred microseconds after it sets this
+// timer. The first delay is 100 µs, so that the timer has expired by then.
 //
 // If PID 1 cannot start a unit (missing user or EnvironmentFile=), our backoff does not run, and with a constant delay of
 // 100 µs PID 1 would be busy all the time: 600 attempts per second on 252. So RestartSteps= increases the delay over a
-// hundred restarts, up to the delay for older versions.
+// hundred restarts, up to 10 ms.
 const knowsRestartSteps = 254
 
-// restarts sets the commands before and after a run, and the delay between runs. The shim does the backoff on every version.
-// RestartSteps= cannot, because it counts the restarts since the last manual start: after the tenth crash in a year, each
-// restart would take the longest delay (systemd.service(5); RESTART_RESET=1 fixes that from 258 on).
+// restarts sets the commands before and after a run, and the delay between runs. After short runs, the shim waits before the
+// next start (backoff). RestartSteps= is not used for this wait: before 258 (RESTART_RESET=1), systemd counts all restarts
+// since the last manual start. After the tenth crash in a year, each restart would have the longest delay
+// (systemd.service(5)).
 func (r *renderer) restarts(v *instanceView) {
 	if r.app.drained() {
 		v.Drain = fixed(r.drainWords())
@@ -232,8 +234,8 @@ func (r *renderer) restarts(v *instanceView) {
 		return
 	}
 	if !r.app.drained() {
-		// The drain records that the instance is being stopped. Without a drain, this command does. Without the record, a
-		// worker that exits with 0 on SIGTERM would look like one that ends by itself.
+		// If the shim does not drain, this command records that the stop was requested. Otherwise a worker that exits with 0
+		// after SIGTERM would look like a worker that ended by itself.
 		v.Noted = fixed("-+:" + r.stoppingWords())
 	}
 	v.Stopped = fixed("-+:" + r.stoppedWords())
@@ -251,49 +253,40 @@ func (r *renderer) exec() value {
 	if !r.app.NeedsShim() {
 		return r.commandLine(r.app.Command)
 	}
-	words := r.shimWords()
-	for _, arg := range r.app.Command {
-		words = append(words, string(r.must(word("command", arg))))
-	}
-	return fixed(strings.Join(words, " "))
+	return fixed(strings.Join(append(r.shimWords(), r.words("command", "", r.app.Command)...), " "))
 }
 
 // commandLine returns an argv as quoted words. If systemd does not accept the path of the program, a shell executes the
 // program with exec, so that the main process is the program itself.
 func (r *renderer) commandLine(argv []string) value {
-	words := make([]string, 0, len(argv)+3)
+	words := []string{"/bin/sh", "-c", quoteWord(`exec "$0" "$@"`)}
 	if safeExecutable(argv[0]) {
-		words = append(words, programWord(argv[0]))
-		argv = argv[1:]
-	} else {
-		words = append(words, "/bin/sh", "-c", quoteWord(`exec "$0" "$@"`))
+		words, argv = []string{programWord(argv[0])}, argv[1:]
 	}
-	for _, arg := range argv {
-		words = append(words, string(r.must(word("command", arg))))
-	}
-	return fixed(strings.Join(words, " "))
+	return fixed(strings.Join(append(words, r.words("command", "", argv)...), " "))
 }
 
-// programWord returns an ordinary path without quotes, for readability.
+// words returns each text as a quoted word that begins with the prefix.
+func (r *renderer) words(field, prefix string, texts []string) []string {
+	var words []string
+	for _, s := range texts {
+		words = append(words, string(r.must(word(field, prefix+s))))
+	}
+	return words
+}
+
+// programWord returns a path, with quotes only if the path needs them.
 func programWord(s string) string {
-	if strings.ContainsFunc(s, func(c rune) bool {
-		return c > 127 || !isAlnum(byte(c)) && !strings.ContainsRune("/._-+@:", c)
-	}) {
-		return quoteWord(s)
+	if alnumOr(s, "/._-+@:") {
+		return s
 	}
-	return s
+	return quoteWord(s)
 }
 
-// seconds returns the sum of durations as a systemd.time(7) span. If the first duration is 0, fallback replaces it.
-func seconds(d, fallback time.Duration, more ...time.Duration) value {
-	if d == 0 {
-		d = fallback
-	}
-	for _, m := range more {
-		d += m
-	}
+// seconds returns d, or fallback if d is 0, in the syntax of systemd.time(7).
+func seconds(d, fallback time.Duration) value {
 	// Round up, because "0s" would mean no limit.
-	ms := int64((d + time.Millisecond - 1) / time.Millisecond)
+	ms := int64((cmp.Or(d, fallback) + time.Millisecond - 1) / time.Millisecond)
 	if ms%1000 != 0 {
 		return fixed(strconv.FormatInt(ms, 10) + "ms")
 	}

@@ -1,6 +1,8 @@
 package units
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"path"
 	"slices"
@@ -12,7 +14,7 @@ import (
 type Network int
 
 const (
-	// TCP is ListenStream= with a port. It is the zero value.
+	// TCP, the zero value, is ListenStream= with a port.
 	TCP Network = iota
 	// UDP is ListenDatagram= with a port.
 	UDP
@@ -33,11 +35,11 @@ type Listener struct {
 	Port uint16
 	// Path is the file of a Unix socket, or "@name" for an abstract socket.
 	Path string
-	// Bind is the port that an adopted program binds if it differs from the public port; 0 means the public port.
+	// Bind is the port that an adopted program binds; 0 means the public port.
 	Bind uint16
 }
 
-// Default names of listeners. A worker that uses the package activation asks for these names.
+// Default names of listeners. Package activation has the same defaults.
 const (
 	DefaultStreamName   = "http"
 	DefaultDatagramName = "udp"
@@ -52,13 +54,16 @@ const listenHint = "use 8080, 127.0.0.1:8080, [::1]:8080, /run/app.sock, udp:535
 // path, or the @name of an abstract socket.
 func ParseListener(s string) (Listener, error) {
 	var l Listener
-	fail := func(format string, args ...any) (Listener, error) {
-		return Listener{}, fieldErrorf("listen", listenHint, "%q: "+format, append([]any{s}, args...)...)
+	fail := func(subject, why string) (Listener, error) {
+		if subject != strconv.Quote(s) {
+			subject = strconv.Quote(s) + ": " + subject
+		}
+		return Listener{}, fieldErrorf("listen", listenHint, "%s %s", subject, why)
 	}
 	rest := s
 	if name, after, ok := strings.Cut(rest, "="); ok && !strings.ContainsAny(name, "/@[:") {
 		if why := checkFDName(name); why != "" {
-			return fail("the name %q %s", name, why)
+			return fail("the name "+strconv.Quote(name), why)
 		}
 		l.Name, rest = name, after
 	}
@@ -69,14 +74,14 @@ func ParseListener(s string) (Listener, error) {
 	}
 	if strings.HasPrefix(rest, "/") || strings.HasPrefix(rest, "@") {
 		if l.Network == UDP {
-			return fail("a path cannot be a UDP socket")
+			return fail("a path", "cannot be a UDP socket")
 		}
 		return parseUnixListener(l, rest, fail)
 	}
 	return parseIPListener(l, rest, fail)
 }
 
-func parseUnixListener(l Listener, rest string, fail func(string, ...any) (Listener, error)) (Listener, error) {
+func parseUnixListener(l Listener, rest string, fail func(subject, why string) (Listener, error)) (Listener, error) {
 	l.Network = Unix
 	l.Path = rest
 	if i := strings.LastIndexByte(rest, ':'); i > 0 {
@@ -86,31 +91,31 @@ func parseUnixListener(l Listener, rest string, fail func(string, ...any) (Liste
 	}
 	switch {
 	case len(l.Path) > maxSocketPath:
-		return fail("the path is longer than %d bytes", maxSocketPath)
+		return fail("the path", fmt.Sprintf("is longer than %d bytes", maxSocketPath))
 	case l.Path[0] == '@' && len(l.Path) == 1, l.Path == "/":
-		return fail("the path or name is empty")
+		return fail("the path or name", "is empty")
 	case l.Path[0] == '/' && path.Clean(l.Path) != l.Path:
-		return fail("the path is not in its shortest form, %s", path.Clean(l.Path))
+		return fail("the path", "is not in its shortest form, "+path.Clean(l.Path))
 	}
 	if _, err := plain("listen", l.Path); err != nil {
-		return fail("the path has a character that a unit file cannot hold")
+		return fail("the path", "has a character that a unit file cannot hold")
 	}
 	return l, nil
 }
 
-func parseIPListener(l Listener, rest string, fail func(string, ...any) (Listener, error)) (Listener, error) {
+func parseIPListener(l Listener, rest string, fail func(subject, why string) (Listener, error)) (Listener, error) {
 	host := ""
 	if strings.HasPrefix(rest, "[") {
 		inside, after, ok := strings.Cut(rest[1:], "]")
 		if !ok || !strings.HasPrefix(after, ":") {
-			return fail("is not of the form [IPV6-ADDRESS]:PORT")
+			return fail(strconv.Quote(rest), "is not of the form [IPV6-ADDRESS]:PORT")
 		}
 		host, rest = inside, after[1:]
 		if !strings.Contains(host, ":") {
-			return fail("%q is not an IPv6 address", host)
+			return fail(strconv.Quote(host), "is not an IPv6 address")
 		}
 	} else if before, after, ok := strings.Cut(rest, ":"); ok {
-		// In 80:3000, a port comes before the colon. In 127.0.0.1:80 and :80, it is an address.
+		// In 80:3000, the text before the colon is a port. In 127.0.0.1:80 and :80, this text is an address.
 		if _, isPort := parsePort(before); !isPort {
 			host, rest = before, after
 		}
@@ -119,23 +124,23 @@ func parseIPListener(l Listener, rest string, fail func(string, ...any) (Listene
 		addr, err := netip.ParseAddr(host)
 		switch {
 		case err != nil:
-			return fail("%q is not an IP address (names are not looked up)", host)
+			return fail(strconv.Quote(host), "is not an IP address (names are not looked up)")
 		case addr.Zone() != "":
-			return fail("an address with a zone is not supported")
+			return fail("an address with a zone", "is not supported")
 		case addr.Is4In6():
-			return fail("an IPv4 address in IPv6 notation is not supported: write %s", addr.Unmap())
+			return fail("an IPv4 address in IPv6 notation", "is not supported: write "+addr.Unmap().String())
 		}
 		l.Host = addr
 	}
 	public, program, mapped := strings.Cut(rest, ":")
 	port, ok := parsePort(public)
 	if !ok {
-		return fail("%q is not a port (1-65535)", public)
+		return fail(strconv.Quote(public), "is not a port (1-65535)")
 	}
 	l.Port = port
 	if mapped {
 		if l.Bind, ok = parsePort(program); !ok {
-			return fail("%q is not a port (1-65535)", program)
+			return fail(strconv.Quote(program), "is not a port (1-65535)")
 		}
 		if l.Bind == l.Port {
 			l.Bind = 0
@@ -161,26 +166,21 @@ func checkFDName(s string) string {
 	if len(s) > 32 {
 		return "is longer than 32 bytes"
 	}
-	if !isAlnum(s[0]) {
+	if !alnumOr(s[:1], "") {
 		return "does not begin with a letter or a digit"
 	}
-	for i := range len(s) {
-		if c := s[i]; !isAlnum(c) && c != '_' && c != '-' {
-			return `may contain only letters, digits, "_" and "-"`
-		}
+	if !alnumOr(s, "_-") {
+		return `may contain only letters, digits, "_" and "-"`
 	}
 	return ""
 }
 
-// FDName returns the name by which the worker finds the listener (LISTEN_FDNAMES, since 227).
+// FDName returns the name of the listener for the worker (LISTEN_FDNAMES, since 227).
 func (l Listener) FDName() string {
-	switch {
-	case l.Name != "":
-		return l.Name
-	case l.Network == UDP:
-		return DefaultDatagramName
+	if l.Network == UDP {
+		return cmp.Or(l.Name, DefaultDatagramName)
 	}
-	return DefaultStreamName
+	return cmp.Or(l.Name, DefaultStreamName)
 }
 
 // Address returns the value of ListenStream= or ListenDatagram=.
@@ -220,15 +220,10 @@ func (l Listener) Description() string {
 	return l.Network.String() + " address " + l.Address()
 }
 
-// ProgramPort returns the port that the program binds. It is 0 if the program binds a Unix socket.
-func (l Listener) ProgramPort() uint16 {
-	if l.Bind != 0 {
-		return l.Bind
-	}
-	return l.Port
-}
+// ProgramPort returns the port that the program binds, or 0 if the program binds a Unix socket.
+func (l Listener) ProgramPort() uint16 { return cmp.Or(l.Bind, l.Port) }
 
-// URL returns a URL for the listener that works on the machine itself, or "" if the listener is not TCP.
+// URL returns the URL of a TCP listener for clients on the same machine, or "" for other listeners.
 func (l Listener) URL() string {
 	if l.Network != TCP {
 		return ""
@@ -245,7 +240,7 @@ func (l Listener) URL() string {
 	return "http://" + host + ":" + strconv.Itoa(int(l.Port)) + "/"
 }
 
-// Opened describes for the user which addresses the listener opens: all addresses or a single one. all are the listeners of
+// Opened returns a text for the user with the addresses that the listener binds. The parameter all contains all listeners of
 // the app.
 func (l Listener) Opened(all []Listener) string {
 	port, kind := strconv.Itoa(int(l.Port)), ""
@@ -273,7 +268,7 @@ func (l Listener) Opened(all []Listener) string {
 	return where
 }
 
-// paired reports whether all contains the listener's twin of the other IP version (see pair).
+// paired reports whether l and a listener in all are a pair (see pair).
 func (l Listener) paired(all []Listener) bool { return slices.ContainsFunc(all, l.pair) }
 
 // clash reports whether two listeners cannot be bound at the same time.
@@ -287,18 +282,19 @@ func (l Listener) clash(m Listener) bool {
 	return l.Port == m.Port && !l.pair(m) && (l.everywhere() || m.everywhere() || l.Host == m.Host)
 }
 
-// SharesPort reports whether two listeners have the same protocol and port, or the same path. Their hosts may differ.
+// SharesPort reports whether two listeners have the same protocol and port, or the same path. The hosts of the listeners may
+// differ.
 func (l Listener) SharesPort(m Listener) bool {
 	return l.Network == m.Network && l.Port == m.Port && l.Path == m.Path
 }
 
-// pair reports whether two listeners are 0.0.0.0 and [::] on one port. Such listeners become one socket per IP version
+// pair reports whether two listeners are 0.0.0.0 and [::] on one port. These two listeners become one socket per IP version
 // (BindIPv6Only=ipv6-only), as in nginx's "listen 80; listen [::]:80;".
 func (l Listener) pair(m Listener) bool {
 	return l.Port == m.Port && l.Network == m.Network && l.Host.IsValid() && m.Host.IsValid() &&
 		l.Host.IsUnspecified() && m.Host.IsUnspecified() && l.Host.Is4() != m.Host.Is4()
 }
 
-// everywhere reports whether the listener binds all addresses. An unspecified IPv6 address includes IPv4 (BindIPv6Only=
-// follows the sysctl, which is 0 by default).
+// everywhere reports whether the listener binds all addresses. An unspecified IPv6 address includes IPv4 (the default of
+// BindIPv6Only= is net.ipv6.bindv6only, which is 0).
 func (l Listener) everywhere() bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }

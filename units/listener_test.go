@@ -35,7 +35,7 @@ func TestParseListener(t *testing.T) {
 		"/run/with:colon:x.sock": {Network: units.Unix, Path: "/run/with:colon:x.sock"},
 	} {
 		if got, err := units.ParseListener(s); err != nil || got != want {
-			t.Errorf("%q: %+v, %v; want %+v", s, got, err, want)
+			t.Errorf("%q: got %+v, %v, want %+v", s, got, err, want)
 		}
 	}
 	for _, s := range []string{
@@ -50,15 +50,15 @@ func TestParseListener(t *testing.T) {
 		l, err := units.ParseListener(s)
 		var fe *units.FieldError
 		if !errors.As(err, &fe) {
-			t.Errorf("%q: %+v, %v", s, l, err)
+			t.Errorf("%q: got %+v, %v, want a FieldError", s, l, err)
 		} else if fe.Hint == "" || fe.Key != "listen" {
-			t.Errorf("%q: %+v has no hint", s, fe)
+			t.Errorf("%q: the error %+v has no hint, or the wrong key", s, fe)
 		}
 	}
 }
 
-// FuzzParseListener: if ParseListener accepts a text, the String of the listener parses to the same listener, and its
-// address is valid for systemd.
+// FuzzParseListener: ParseListener parses the String of each listener that it returns to the same listener. systemd accepts
+// the address.
 func FuzzParseListener(f *testing.F) {
 	for _, s := range []string{"8080", "80:3000", "127.0.0.1:80", "[::1]:80:3000", "udp:53", "dns=udp:53", "/run/x.sock:80",
 		"@a", "a=@b:1", "[fe80::1]:1", "::"} {
@@ -71,7 +71,7 @@ func FuzzParseListener(f *testing.F) {
 		}
 		again, err := units.ParseListener(l.String())
 		if err != nil || again != l {
-			t.Fatalf("%q is %+v, whose String %q is %+v, %v", s, l, l, again, err)
+			t.Fatalf("%q: got %+v, whose String %q parses as %+v, %v", s, l, l, again, err)
 		}
 		address := l.Address()
 		if strings.ContainsFunc(address, func(r rune) bool { return r < ' ' || r == 0x7f }) || !systemdUTF8(address) {
@@ -84,7 +84,7 @@ func FuzzParseListener(f *testing.F) {
 			return
 		}
 		if l.Port == 0 || l.ProgramPort() == 0 {
-			t.Fatalf("%q: no port in %+v", s, l)
+			t.Fatalf("%q: the listener %+v has no port", s, l)
 		}
 		if l.Host.IsValid() {
 			if ap, err := netip.ParseAddrPort(address); err != nil || ap != netip.AddrPortFrom(l.Host, l.Port) {
@@ -105,7 +105,7 @@ func TestListenerURL(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := l.URL(); got != want {
-			t.Errorf("%s: %s, want %s", s, got, want)
+			t.Errorf("%s: got %s, want %s", s, got, want)
 		}
 	}
 }
@@ -126,12 +126,12 @@ func TestClash(t *testing.T) {
 			a.Listen = append(a.Listen, l)
 		}
 		if err := a.Validate(); (err != nil) != want {
-			t.Errorf("%q: %v", pair, err)
+			t.Errorf("%q: got %v, want an error: %v", pair, err, want)
 		}
 	}
 }
 
-// TestOpened: Opened names a single address only if the listener binds no other address.
+// TestOpened: Opened returns all addresses that the listener binds.
 func TestOpened(t *testing.T) {
 	for text, want := range map[string]string{
 		"8080":                   "port 8080 of all addresses, http://127.0.0.1:8080/",
@@ -154,7 +154,7 @@ func TestOpened(t *testing.T) {
 			all = append(all, l)
 		}
 		if got := all[0].Opened(all); got != want {
-			t.Errorf("%s: %q, want %q", text, got, want)
+			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
 }

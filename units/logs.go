@@ -1,22 +1,24 @@
 package units
 
 import (
+	"cmp"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Logs configures the app's private journal, if it has one, and how fast an instance may write.
+// Logs are the limits of the app's private journal, if the app has one, and of the log lines of an instance.
 type Logs struct {
-	// Namespace gives the app a private journal (LogNamespace=, since 245). It has its own limits, and needs one more
-	// journald process.
+	// Namespace gives the app a private journal (LogNamespace=, since 245). The private journal has its own limits, and
+	// needs one more journald process.
 	Namespace bool
 	// MaxSize is the maximum size of the journal's files in bytes (SystemMaxUse=, RuntimeMaxUse=), and MaxAge the maximum
 	// age of a line (MaxRetentionSec=). 0 means journald's default: a tenth of the file system, at most 4 GiB, and no
 	// maximum age.
 	MaxSize uint64
 	MaxAge  time.Duration
-	// Rate limits how fast an instance may write, to a private or a shared journal.
+	// Rate is the limit of log lines per instance, in a private or a shared journal.
 	Rate LogRate
 }
 
@@ -28,15 +30,16 @@ const (
 	maxLogAge  = 100 * 365 * 24 * time.Hour
 )
 
-// LogNamespace returns the name of the app's private journal. The prefix distinguishes it from journals of other programs.
+// LogNamespace returns the name of the app's private journal. The prefix avoids conflicts with the journals of other
+// programs.
 func (n Name) LogNamespace() string { return "clusterctl-" + string(n) }
 
-// JournalConf returns the name of the file with the limits of the private journal (journald.conf(5)). It is next to the
-// directory of units.
+// JournalConf returns the name of the file with the limits of the private journal (journald.conf(5)). The file is in
+// /etc/systemd.
 func (n Name) JournalConf() string { return "journald@" + n.LogNamespace() + ".conf" }
 
-// JournalUnits returns the units of the private journal. The first one is the service. systemd creates them for
-// LogNamespace=; the sync service exists since 258.
+// JournalUnits returns the units of the private journal. The first unit is the service. systemd creates these units for
+// LogNamespace=, the sync service since 258.
 func (n Name) JournalUnits() []string {
 	ns := n.LogNamespace()
 	return []string{
@@ -128,19 +131,8 @@ func ParseAge(s string) (time.Duration, error) {
 }
 
 func ageUnit(c byte) time.Duration {
-	switch c {
-	case 'w':
-		return 7 * 24 * time.Hour
-	case 'd':
-		return 24 * time.Hour
-	case 'h':
-		return time.Hour
-	case 'm':
-		return time.Minute
-	case 's':
-		return time.Second
-	}
-	return 0
+	const day = 24 * time.Hour
+	return map[byte]time.Duration{'w': 7 * day, 'd': day, 'h': time.Hour, 'm': time.Minute, 's': time.Second}[c]
 }
 
 // FormatAge returns a form that [ParseAge] parses to the same duration.
@@ -148,15 +140,11 @@ func FormatAge(d time.Duration) string {
 	var b strings.Builder
 	for _, c := range "dhms" {
 		if n := d / ageUnit(byte(c)); n > 0 {
-			b.WriteString(strconv.FormatInt(int64(n), 10))
-			b.WriteRune(c)
+			fmt.Fprintf(&b, "%d%c", n, c)
 			d -= n * ageUnit(byte(c))
 		}
 	}
-	if b.Len() == 0 {
-		return "0s"
-	}
-	return b.String()
+	return cmp.Or(b.String(), "0s")
 }
 
 type journalView struct {
@@ -173,4 +161,76 @@ func (r *renderer) journal() journalView {
 		v.MaxAge = seconds(d, 0)
 	}
 	return v
+}
+
+// LogRate is the number of lines that journald accepts from one instance in a period. journald drops and counts further
+// lines (LogRateLimitBurst=, LogRateLimitIntervalSec=). The zero value means [DefaultLogRate], or no limit if the app has a
+// private journal.
+type LogRate struct {
+	Lines int
+	Per   time.Duration
+	// Off disables the limit.
+	Off bool
+}
+
+// DefaultLogRate returns a limit that normal use does not reach. The default of systemd is 10,000 lines in 30 s.
+//
+// journald multiplies the number of lines by a factor for the free space: 1.75 from 8 MiB on, 2.25 from 32 MiB, 4 from 4
+// GiB. So an instance may write 100,000 lines at once unless the journal is nearly full. An endless flood of lines fills 48
+// MiB of a journal of 64 MiB with 120,000 lines (measured on 252 to 262). The remaining 16 MiB are free for the lines of
+// other units.
+//
+// The limit counts lines, separately for each of five groups of priorities. A program that writes lines of 48 KiB, or in all
+// priorities, can fill more space. Only a private journal has a limit in bytes.
+func DefaultLogRate() LogRate { return LogRate{Lines: 60_000, Per: 30 * time.Second} }
+
+// Bounds of [LogRate]. journald multiplies the lines by a factor of up to 12, in 32 bits (journald-rate-limit.c).
+const (
+	maxLogLines = 10_000_000
+	maxLogPer   = 24 * time.Hour
+)
+
+const logRateHint = "use 100000/30s, or off"
+
+// ParseLogRate parses LINES/TIME or off.
+func ParseLogRate(s string) (LogRate, error) {
+	if s == "off" {
+		return LogRate{Off: true}, nil
+	}
+	lines, per, _ := strings.Cut(s, "/")
+	n, err := strconv.Atoi(lines)
+	d, err2 := time.ParseDuration(per)
+	r := LogRate{Lines: n, Per: d}
+	if err != nil || err2 != nil || !r.valid() {
+		return LogRate{}, fieldErrorf("log-rate", logRateHint, "%q is not LINES/TIME (1 to %d lines, 1s to 24h)",
+			s, maxLogLines)
+	}
+	return r, nil
+}
+
+func (r LogRate) valid() bool {
+	return r.Lines >= 1 && r.Lines <= maxLogLines && r.Per >= time.Second && r.Per <= maxLogPer && r.Per%time.Millisecond == 0
+}
+
+// String returns the form that [ParseLogRate] accepts, or "" for the default.
+func (r LogRate) String() string {
+	switch {
+	case r.Off:
+		return "off"
+	case r == LogRate{}:
+		return ""
+	}
+	return strconv.Itoa(r.Lines) + "/" + string(seconds(r.Per, 0))
+}
+
+// LogRate returns the rate of the app, or the default.
+func (a App) LogRate() LogRate {
+	switch {
+	case a.Logs.Rate != LogRate{}:
+		return a.Logs.Rate
+	case a.Logs.Namespace:
+		// In a private journal, the app can displace only its own lines.
+		return LogRate{Off: true}
+	}
+	return DefaultLogRate()
 }

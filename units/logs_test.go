@@ -14,10 +14,10 @@ func TestSizes(t *testing.T) {
 	} {
 		got, err := units.ParseSize(s)
 		if err != nil || got != want {
-			t.Errorf("ParseSize(%q): %d, %v, want %d", s, got, err, want)
+			t.Errorf("ParseSize(%q) returned %d, %v, want %d", s, got, err, want)
 		}
 		if again, err := units.ParseSize(units.FormatSize(got)); err != nil || again != got {
-			t.Errorf("%q is written as %q, which reads as %d, %v", s, units.FormatSize(got), again, err)
+			t.Errorf("%q is formatted as %q, which parses as %d, %v", s, units.FormatSize(got), again, err)
 		}
 	}
 	for _, s := range []string{"", "M", "-1M", "1e3M", "0x10", "1 M", "ten", "NaN", "Inf", "99999999999T", "1MM"} {
@@ -33,10 +33,10 @@ func TestAges(t *testing.T) {
 		"1d12h": 36 * time.Hour, "90m": 90 * time.Minute, "61s": 61 * time.Second} {
 		got, err := units.ParseAge(s)
 		if err != nil || got != want {
-			t.Errorf("ParseAge(%q): %v, %v, want %v", s, got, err, want)
+			t.Errorf("ParseAge(%q) returned %v, %v, want %v", s, got, err, want)
 		}
 		if again, err := units.ParseAge(units.FormatAge(got)); err != nil || again != got {
-			t.Errorf("%q is written as %q, which reads as %v, %v", s, units.FormatAge(got), again, err)
+			t.Errorf("%q is formatted as %q, which parses as %v, %v", s, units.FormatAge(got), again, err)
 		}
 	}
 	for _, s := range []string{"", "30", "d", "0d", "1.5d", "-1d", "1y", "99999999999999d", "300000000w", "1d "} {
@@ -59,7 +59,7 @@ func TestJournalNames(t *testing.T) {
 		t.Fatalf("the file for journald is missing: %v", set)
 	}
 	if got := units.Owner(units.File{Path: a.Name.JournalConf(), Data: data}); got != a.Name {
-		t.Errorf("the file belongs to %q", got)
+		t.Errorf("Owner returned %q, want %q", got, a.Name)
 	}
 	for _, u := range set.Units() {
 		if u == a.Name.JournalConf() {

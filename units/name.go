@@ -9,11 +9,11 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// Name is the name of an app. Only the functions in this file derive names of units and files from it.
+// Name is the name of an app. The methods of Name return the names of units and files.
 type Name string
 
-// MaxName is the maximum length of an app name, in bytes. A unit name may have 255 bytes with its suffix, and in the name of
-// the slice an app name can be four times as long, because each dash becomes \x2d.
+// MaxName is the maximum length of an app name, in bytes. A unit name may have 255 bytes. In the name of the slice, an app
+// name can be four times as long, because each dash becomes \x2d.
 const MaxName = 50
 
 // unitSuffixes are the suffixes that have a meaning at the end of a unit name (systemd.unit(5)).
@@ -21,8 +21,8 @@ var unitSuffixes = []string{
 	".service", ".socket", ".target", ".slice", ".timer", ".path", ".mount", ".automount", ".swap", ".device", ".scope",
 }
 
-// ParseName checks an app name. It may contain letters, digits, "_", "-" and ".", must begin with a letter or a digit, and
-// must have at least one letter. So no part of a unit name needs systemd-escape(1), except the dashes in the name of the
+// ParseName checks an app name. The name may contain letters, digits, "_", "-" and ".", must begin with a letter or a digit,
+// and must have at least one letter. So no part of a unit name needs systemd-escape(1), except the dashes in the name of the
 // slice.
 func ParseName(s string) (Name, error) {
 	if s == "" {
@@ -45,7 +45,7 @@ func checkName(s string) string {
 		return "is empty"
 	case len(s) > MaxName:
 		return "is longer than " + strconv.Itoa(MaxName) + " bytes"
-	case !isAlnum(s[0]):
+	case !alnumOr(s[:1], ""):
 		return "does not begin with a letter or a digit"
 	case s == "all":
 		return "is reserved: it means all apps"
@@ -53,15 +53,10 @@ func checkName(s string) string {
 	if strings.HasSuffix(s, contract.LockSuffix) {
 		return "ends in " + strconv.Quote(contract.LockSuffix) + ", like the lock files of clusterctl"
 	}
-	letter := false
-	for i := range len(s) {
-		c := s[i]
-		letter = letter || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if !isAlnum(c) && c != '_' && c != '-' && c != '.' {
-			return `may contain only letters, digits, "_", "-" and "."`
-		}
+	if !alnumOr(s, "_-.") {
+		return `may contain only letters, digits, "_", "-" and "."`
 	}
-	if !letter {
+	if strings.Trim(s, "0123456789_-.") == "" {
 		return "has no letter"
 	}
 	for _, suf := range unitSuffixes {
@@ -72,8 +67,11 @@ func checkName(s string) string {
 	return ""
 }
 
-func isAlnum(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+// alnumOr reports whether s contains only ASCII letters, digits and the characters in more.
+func alnumOr(s, more string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(more, c)
+	})
 }
 
 // NearestName returns the valid name that is most similar to s, or "" if there is none.
@@ -83,7 +81,7 @@ func NearestName(s string) string {
 		t = strings.TrimSuffix(t, suf)
 	}
 	t = strings.Trim(strings.Map(func(r rune) rune {
-		if r < 128 && (isAlnum(byte(r)) || r == '_' || r == '-' || r == '.') {
+		if alnumOr(string(r), "_-.") {
 			return r
 		}
 		return '-'
@@ -106,11 +104,12 @@ func (n Name) Template() string { return string(n) + "@.service" }
 // Instance returns the name of the unit of instance i, counted from 1.
 func (n Name) Instance(i int) string { return string(n) + "@" + strconv.Itoa(i) + ".service" }
 
-// DropIn returns the path of the file with the instance list. It contains nothing else, so scaling rewrites only this file.
+// DropIn returns the path of the file with the instance list. The file contains nothing else, so scaling rewrites only this
+// file.
 func (n Name) DropIn() string { return string(n) + ".service.d/50-instances.conf" }
 
-// ReleaseDropIn returns the path of a drop-in of the aggregate, for an app in a package. It contains the settings that
-// differ between versions of the app.
+// ReleaseDropIn returns the path of a drop-in of the aggregate, for an app in a package. The drop-in contains the settings
+// that differ between versions of the app.
 func (n Name) ReleaseDropIn() string { return string(n) + ".service.d/40-release.conf" }
 
 // Slice returns the name of the slice, which has the limits for the app as a whole. A dash in a slice name is a level of the
@@ -119,8 +118,8 @@ func (n Name) Slice() string {
 	return "clusterctl-" + strings.ReplaceAll(string(n), "-", `\x2d`) + ".slice"
 }
 
-// Socket returns the name of the socket unit for listeners with a FileDescriptorName=. The setting applies to a whole socket
-// unit, so listeners with another name need another unit. Listeners with the first name are in app.socket.
+// Socket returns the name of the socket unit whose listeners have the given FileDescriptorName=. The setting applies to a
+// whole socket unit, so each name has its own unit. first is the name of the app's first listener, whose unit is app.socket.
 func (n Name) Socket(first, name string) string {
 	if name == first {
 		return string(n) + ".socket"
@@ -128,8 +127,9 @@ func (n Name) Socket(first, name string) string {
 	return string(n) + "-" + name + ".socket"
 }
 
-// DynamicUser returns the User= that all instances share under DynamicUser=yes. It is valid by systemd's strict rules (31
-// bytes). The prefix avoids the names of real users: systemd would use an existing user of that name.
+// DynamicUser returns the User= that all instances share under DynamicUser=yes. The name follows systemd's strict rules for
+// user names (31 bytes). Without the prefix, the name could be the name of an existing user, and systemd would use that
+// user.
 func (n Name) DynamicUser() string {
 	const prefix, maxLength = "cc-", 31
 	s := strings.Map(func(r rune) rune {
@@ -160,7 +160,7 @@ func ParseInstance(s string) (Name, int, error) {
 	}
 	i, err := strconv.Atoi(num)
 	if err != nil || i < 1 || i > MaxInstances || strconv.Itoa(i) != num {
-		return "", 0, fieldErrorf("name", "use "+base+"@1", "%q: %q is not an instance number (1-%d)", s, num, MaxInstances)
+		return "", 0, fieldErrorf("name", "use "+base+"@1", "%q does not end in an instance number (1-%d)", s, MaxInstances)
 	}
 	return n, i, nil
 }

@@ -12,47 +12,33 @@ import (
 // probeMargin is added to the timeout of the probe, to get the timeout of its unit.
 const probeMargin = 30 * time.Second
 
-// RenderProbe returns the unit that runs an app's program once to find out what it listens on (clusterctl-shim probe). The
-// program runs as the user and in the sandbox of the instances. Of the app's listeners, only the Unix sockets are used. The
-// probe ends after the timeout at the latest. It ends earlier if the program does not listen and has been idle for the
-// duration idle; an idle of 0 disables this.
+// RenderProbe returns the unit that runs an app's program once to find out on which addresses the program listens
+// (clusterctl-shim probe). The program runs as the user and in the sandbox of the instances. The unit does not use the app's
+// listeners, but passes the paths of the Unix sockets to the probe. The probe ends after the timeout, or earlier if the
+// program does not listen and has been idle for the given time. If this time is 0, the probe does not end earlier.
 //
-// The file must be in /run/systemd/system, which is empty after a boot. The unit writes a [contract.Report] to the file
-// [contract.ReportPath]. The caller must create this file.
+// The caller writes the unit to /run/systemd/system, so that a reboot removes the unit. The caller also creates the file
+// [contract.ReportPath], to which the unit writes a [contract.Report].
 func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	a = a.Unprobed()
 	if err := a.Validate(); err != nil {
 		return File{}, err
 	}
-	source, err := plain("source", t.Source)
-	if err != nil {
-		return File{}, err
-	}
-	r := renderer{app: a, target: t, source: source}
+	r := renderer{app: a, target: t}
+	r.source = r.must(plain("source", t.Source))
 	name := a.Name.probe()
 	v := r.instance()
 	v.header = r.header(name)
 	v.Report = fixed(path.Join(contract.RunDirectory, contract.ReportPath(string(a.Name))))
 	v.Credentials, v.EncryptedCredentials = r.credentials()
-	v.TimeoutStart = seconds(timeout, 0, probeMargin)
-	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--idle=" + idle.String(), "--instance=1"}
-	if a.confined() {
-		words = append(words, "--confine")
-	}
-	for _, e := range a.Shim.Increment {
-		words = append(words, "--increment="+e.Name)
-	}
-	words = append(words, r.envFileWords()...)
-	words = append(words, a.secretWords()...)
-	for _, p := range slices.Concat(a.SocketFiles(), t.Sockets) {
-		words = append(words, string(r.must(word("listen", "--own="+p))))
-	}
-	words = append(words, "--")
-	for _, arg := range a.Command {
-		words = append(words, string(r.must(word("command", arg))))
-	}
+	v.TimeoutStart = seconds(timeout+probeMargin, 0)
+	words := []string{t.shim(), "probe", "--timeout=" + timeout.String(), "--idle=" + idle.String()}
+	words = append(words, r.programWords("1")...)
+	words = append(words, r.words("listen", "--own=", slices.Concat(a.SocketFiles(), t.Sockets))...)
+	words = append(append(words, "--"), r.words("command", "", a.Command)...)
 	v.Exec = fixed(strings.Join(words, " "))
-	// The prober is an ancestor of all processes that it reads, so it needs no capability. The program must not have one.
+	// The prober is an ancestor of all processes that it reads, so it needs no capability. The program must not have a
+	// capability.
 	v.Capabilities = ""
 	r.add(name, "probe.service.tmpl", v)
 	if a.Sandbox != SandboxOff {
@@ -67,5 +53,6 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	return r.files[0], nil
 }
 
-// probe returns the name of the unit of RenderProbe. Socket and Slice never return a name with two dashes in this place.
+// probe returns the name of the unit of RenderProbe. No other unit of an app has this name, because Socket and Slice do not
+// return a name that begins with "clusterctl--".
 func (n Name) probe() string { return "clusterctl--probe-" + string(n) + ".service" }

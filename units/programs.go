@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// ConfigFile is the name of the file next to the program that describes apps.
-const ConfigFile = "clusterctl.yaml"
+// configFile is the name of the file next to the program that describes apps.
+const configFile = "clusterctl.yaml"
 
 // Programs returns the paths of the files that the command runs: the program, and the script if the program is a known
-// interpreter. It does not access the disk, so the files may be missing.
+// interpreter. Programs does not check that the files exist.
 func (a App) Programs() []string {
 	if len(a.Command) == 0 {
 		return nil
@@ -31,12 +31,12 @@ func (a App) Programs() []string {
 	return append(files, path.Clean(script))
 }
 
-// ownFiles returns files that a worker must not change even if it may write to their directory: programs that run, and files
-// that root or the shim reads. A file that is itself in Writable is omitted.
+// ownFiles returns files that a worker must not change even if it may write to their directory: the programs of the app, and
+// files that root or the shim reads. A file that is itself in Writable is omitted.
 func (a App) ownFiles() []string {
 	files := a.Programs()
 	if a.Directory != "" {
-		files = append(files, path.Join(a.Directory, ConfigFile), path.Join(a.Directory, ".env"))
+		files = append(files, path.Join(a.Directory, configFile), path.Join(a.Directory, ".env"))
 	}
 	for _, f := range a.EnvFiles {
 		files = append(files, path.Clean(f.Path))
@@ -44,8 +44,9 @@ func (a App) ownFiles() []string {
 	return slices.DeleteFunc(files, func(p string) bool { return slices.Contains(a.Writable, p) })
 }
 
-// protect returns the files that are read-only inside of the writable trees, and the directories between a tree and such a
-// file. Each becomes a mount point, so the worker cannot replace it with another file or directory by renaming.
+// protect returns the files that must be read-only although they are below a writable path. It also returns the directories
+// between the writable path and such a file. Each file and directory becomes a mount point, because the worker cannot rename
+// anything over a mount point.
 func (a App) protect(writable []string) (readOnly, pinned []string) {
 	add := func(list []string, p string) []string {
 		if slices.Contains(list, p) {
@@ -61,10 +62,10 @@ func (a App) protect(writable []string) (readOnly, pinned []string) {
 			}
 		}
 		if tree == "" {
-			continue // the worker cannot write to it
+			continue // the worker cannot write to the file
 		}
 		if _, err := pathWord("read-only", f); err != nil {
-			continue // no unit file can hold the path
+			continue // a unit file cannot contain the path
 		}
 		readOnly = add(readOnly, f)
 		for dir := path.Dir(f); dir != tree; dir = path.Dir(dir) {
@@ -77,11 +78,104 @@ func (a App) protect(writable []string) (readOnly, pinned []string) {
 	return readOnly, pinned
 }
 
-// optionalPaths returns a list of paths that may be missing (prefix "-").
+// optionalPaths returns paths as words with the prefix "-", with which systemd ignores a missing path.
 func (r *renderer) optionalPaths(paths []string) value {
-	words := make([]string, 0, len(paths))
-	for _, p := range paths {
-		words = append(words, string(r.must(word("read-only", "-"+p))))
+	return fixed(strings.Join(r.words("read-only", "-", paths), " "))
+}
+
+// interpreter describes programs that run a script: the first argument that is not an option. The fields code, value and
+// attached contain one-letter options, which can be combined, as in "-ec".
+type interpreter struct {
+	// names are the names of the programs, without a version at the end.
+	names []string
+	// code contains options with which the program is on the command line, in a module or in standard input. With such an
+	// option, no argument is a script.
+	code string
+	// value contains options whose value is the rest of the word or the next word. attached contains options whose value is
+	// always the rest of the word.
+	value, attached string
+	// long are options of several letters whose value may be the next word. longCode are the long forms of the options in
+	// code.
+	long, longCode []string
+	// verb is a subcommand that may come before the script, as in "bun run".
+	verb string
+}
+
+// interpreters returns the known interpreters, with their options that take a value (node(1), python(1), bash(1),
+// perlrun(1), ruby(1), php(1)).
+func interpreters() []interpreter {
+	return []interpreter{
+		{
+			names: []string{"node", "nodejs", "tsx", "ts-node", "coffee", "lsc"}, code: "ep", value: "rCPO",
+			longCode: []string{"--eval", "--print"},
+			long: []string{
+				"--require", "--import", "--loader", "--experimental-loader", "--env-file", "--env-file-if-exists", "--conditions",
+				"--input-type", "--title", "--watch-path", "--icu-data-dir", "--openssl-config", "--disable-warning",
+				"--redirect-warnings", "--diagnostic-dir", "--unhandled-rejections", "--dns-result-order", "--tls-cipher-list",
+				"--max-http-header-size", "--trace-event-categories", "--tsconfig", "--project", "--compiler-options",
+			},
+		},
+		{
+			names: []string{"bun"}, code: "ep", value: "rc", longCode: []string{"--eval", "--print"}, verb: "run",
+			long: []string{"--preload", "--require", "--import", "--env-file", "--cwd", "--config", "--conditions"},
+		},
+		{
+			names: []string{"deno"}, value: "cL", attached: "r", verb: "run",
+			long: []string{"--config", "--import-map", "--preload", "--lock", "--cert", "--location", "--seed", "--log-level"},
+		},
+		{names: []string{"python", "pypy"}, code: "cm", value: "WX", long: []string{"--check-hash-based-pycs"}},
+		{names: []string{"ruby"}, code: "e", value: "IrCE", attached: "FKTWix0", long: []string{"--encoding"}},
+		{names: []string{"perl"}, code: "eE", value: "I", attached: "MmCDFVixl0"},
+		{
+			names: []string{"php"}, code: "rRBE", value: "cdzSt", longCode: []string{"--run"},
+			long: []string{"--php-ini", "--define", "--zend-extension", "--server", "--docroot"},
+		},
+		{names: []string{"sh", "bash", "dash"}, code: "cs", value: "oO", long: []string{"--rcfile", "--init-file"}},
 	}
-	return fixed(strings.Join(words, " "))
+}
+
+// script returns the first argument that is neither an option nor the value of an option nor the verb. script returns "" if
+// args contains no script.
+func (i interpreter) script(args []string) string {
+	for n := 0; n < len(args); n++ {
+		arg := args[n]
+		switch {
+		case arg == "-" || slices.Contains(i.longCode, arg):
+			return ""
+		case arg == "" || arg == i.verb:
+		case arg == "--":
+			return strings.Join(args[n+1:min(n+2, len(args))], "")
+		case strings.HasPrefix(arg, "--"):
+			if slices.Contains(i.long, arg) {
+				n++
+			}
+		case strings.HasPrefix(arg, "-") || arg[0] == '+' && slices.Contains(i.names, "sh"):
+			code, next := i.letters(arg[1:])
+			if code {
+				return ""
+			}
+			if next {
+				n++
+			}
+		default:
+			return arg
+		}
+	}
+	return ""
+}
+
+// letters parses the combined one-letter options of a word. It returns whether an option is in i.code, and whether the next
+// word is the value of the last option.
+func (i interpreter) letters(word string) (code, next bool) {
+	for n, l := range word {
+		switch {
+		case strings.ContainsRune(i.code, l):
+			return true, false
+		case strings.ContainsRune(i.attached, l):
+			return false, false
+		case strings.ContainsRune(i.value, l):
+			return false, n == len(word)-1
+		}
+	}
+	return false, false
 }

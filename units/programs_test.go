@@ -25,7 +25,7 @@ func TestPrograms(t *testing.T) {
 		{"", nil, nil},
 	} {
 		if got := (units.App{Directory: tt.dir, Command: tt.command}).Programs(); !slices.Equal(got, tt.want) {
-			t.Errorf("%q in %q: %q, want %q", tt.command, tt.dir, got, tt.want)
+			t.Errorf("%q in %q: got %q, want %q", tt.command, tt.dir, got, tt.want)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func TestScripts(t *testing.T) {
 		words := strings.Fields(command)
 		files := units.App{Directory: "/srv", Command: words}.Programs()
 		if got := strings.Join(files[1:], " "); got != want || files[0] != words[0] {
-			t.Errorf("%s: %q, want %q", command, files, want)
+			t.Errorf("%s: got the files %q, want the script %q", command, files, want)
 		}
 	}
 }

@@ -1,13 +1,15 @@
 package units
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
 // value is text that may be written to a unit file. Only the functions in this file create values, so text from a user
-// cannot get into a template unescaped. A test checks that all fields of the views are values.
+// cannot get into a template without escaping. A test checks that all fields of the views are values.
 type value string
 
 // maxArg is the maximum length of an argument or environment string for the kernel (MAX_ARG_STRLEN, with its NUL).
@@ -16,28 +18,25 @@ const maxArg = 128*1024 - 1
 // Maximum length, in bytes, of a path and of one part of a path for systemd (basic/path-util.c, path_is_valid).
 const maxPath, maxPathPart = 4095, 255
 
-// badText returns why a string cannot be in any unit file, or "" if it can. systemd refuses a file with invalid UTF-8. It
-// also treats the 66 noncharacters of Unicode as invalid (basic/utf8.c, unichar_is_valid).
+// badText returns why a string cannot be in any unit file, or "" if it can. systemd refuses a file with invalid UTF-8.
+// systemd also treats the 66 noncharacters of Unicode as invalid (basic/utf8.c, unichar_is_valid).
 func badText(s string) string {
 	if !utf8.ValidString(s) {
 		return "is not valid UTF-8, which systemd does not support"
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe }) {
-		return "has a Unicode noncharacter (such as U+FFFE), and systemd refuses a file with one"
+		return "has a Unicode noncharacter (such as U+FFFE), which systemd refuses"
 	}
 	return ""
 }
 
-// plain returns the value of a setting that is the rest of the line, such as WorkingDirectory=, ListenStream= and User=.
-// systemd does not unquote or unescape such a value, but expands specifiers in it. plain returns an error if such a line
-// cannot hold the text.
+// plain returns a text for a setting that uses the rest of the line as its value, such as WorkingDirectory=, ListenStream=
+// and User=. systemd does not unquote or unescape this value, but expands specifiers in it. plain returns an error if such a
+// value cannot contain the text.
 func plain(field, s string) (value, error) {
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] == 0x7f {
-			return "", fieldErrorf(field, "", "%q has a control character, which a unit file cannot hold here", s)
-		}
-	}
 	switch why := badText(s); {
+	case strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		return "", fieldErrorf(field, "", "%q has a control character, which a unit file cannot hold here", s)
 	case why != "":
 		return "", fieldErrorf(field, "", "%q %s", s, why)
 	case s != strings.TrimSpace(s):
@@ -48,15 +47,13 @@ func plain(field, s string) (value, error) {
 	return value(escapePercent(s)), nil
 }
 
-// absolute is like plain, but the text must be an absolute path.
+// absolute returns a text as plain does, but returns an error if the text is not an absolute path.
 func absolute(field, s string) (value, error) {
 	if !strings.HasPrefix(s, "/") {
 		return "", fieldErrorf(field, "", "%q is not an absolute path", s)
 	}
-	for part := range strings.SplitSeq(s, "/") {
-		if part == ".." {
-			return "", fieldErrorf(field, "", "%q contains \"..\"", s)
-		}
+	if slices.Contains(strings.Split(s, "/"), "..") {
+		return "", fieldErrorf(field, "", "%q contains \"..\"", s)
 	}
 	if why := longPath(s); why != "" {
 		return "", fieldErrorf(field, "", "%q %s", s, why)
@@ -77,8 +74,8 @@ func longPath(s string) string {
 	return ""
 }
 
-// globPath is like absolute, but escapes the path for EnvironmentFile=, which is a glob pattern (core/execute.c,
-// exec_context_load_environment).
+// globPath returns an absolute path for EnvironmentFile=. globPath escapes the path, because the value is a glob pattern
+// (core/execute.c, exec_context_load_environment).
 func globPath(field, s string) (value, error) {
 	if v, err := absolute(field, s); err != nil {
 		return v, err
@@ -91,8 +88,8 @@ func unescapeGlob(s string) string {
 	return strings.NewReplacer(`\\`, `\`, `\*`, `*`, `\?`, `?`, `\[`, `[`).Replace(s)
 }
 
-// word returns one word of ExecStart= or Environment=, always in double quotes. Both settings split the line into words,
-// unquote them and undo C escapes (shared/conf-parser.c, basic/extract-word.c). Then systemd resolves specifiers, so "%" is
+// word returns one word of ExecStart= or Environment=, always in double quotes. systemd splits the line into words, unquotes
+// the words and undoes C escapes (shared/conf-parser.c, basic/extract-word.c). Then systemd resolves specifiers, so "%" is
 // doubled. "$" needs no escape: every Exec line here has the prefix ":" (since 244), and Environment= does not expand
 // variables.
 func word(field, s string) (value, error) {
@@ -102,16 +99,16 @@ func word(field, s string) (value, error) {
 	return value(quoteWord(s)), nil
 }
 
-// checkWord returns an error if a text cannot be passed to a program. The error calls the text by the name what, so that it
-// does not disclose a secret.
-func checkWord(field, s, what string) error {
+// checkWord returns an error if a text cannot be passed to a program. The error contains the label instead of the text,
+// which may be a secret.
+func checkWord(field, s, label string) error {
 	switch why := badText(s); {
 	case strings.IndexByte(s, 0) >= 0:
-		return fieldErrorf(field, "", "%s contains NUL, which cannot be passed to a program", what)
+		return fieldErrorf(field, "", "%s contains NUL, which cannot be passed to a program", label)
 	case why != "":
-		return fieldErrorf(field, "put it into a file that the program reads", "%s %s", what, why)
+		return fieldErrorf(field, "put the text into a file that the program reads", "%s %s", label, why)
 	case len(s) > maxArg:
-		return fieldErrorf(field, "put it into a file that the program reads",
+		return fieldErrorf(field, "put the text into a file that the program reads",
 			"a string of %d bytes is longer than the limit of the kernel (%d)", len(s), maxArg)
 	}
 	return nil
@@ -135,10 +132,7 @@ func quoteWord(s string) string {
 		case c == '\t':
 			b.WriteString(`\t`)
 		case c < 0x20 || c == 0x7f:
-			const hex = "0123456789abcdef"
-			b.WriteString(`\x`)
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
+			fmt.Fprintf(&b, `\x%02x`, c)
 		default:
 			b.WriteByte(c)
 		}
@@ -147,7 +141,7 @@ func quoteWord(s string) string {
 	return b.String()
 }
 
-// pathWord returns a path in a list of words (ReadWritePaths=).
+// pathWord returns an absolute path as a quoted word, for a list such as ReadWritePaths=.
 func pathWord(field, s string) (value, error) {
 	if _, err := absolute(field, s); err != nil {
 		return "", err
@@ -155,9 +149,9 @@ func pathWord(field, s string) (value, error) {
 	return word(field, s)
 }
 
-// bindPath returns a path in BindPaths=. A colon separates source and destination there, from 262 on even within quotes, so
-// it is escaped. All versions undo this escape. A quotation mark is an error, because 262 accepts it in no form that older
-// versions accept.
+// bindPath returns a path in BindPaths=. In BindPaths=, a colon separates source and destination, from 262 on even within
+// quotes. So bindPath escapes the colon, which works on all versions. A quotation mark is an error, because no escape of it
+// works both in 262 and in older versions.
 func bindPath(field, s string) (value, error) {
 	if strings.Contains(s, `"`) {
 		return "", fieldErrorf(field, "use --allow home, which does not need the path",
@@ -167,8 +161,8 @@ func bindPath(field, s string) (value, error) {
 	return value(strings.ReplaceAll(string(v), ":", `\:`)), err
 }
 
-// fixed returns text that contains nothing from the user, except names that ParseName has checked. It does not escape
-// anything, so the text may contain %i.
+// fixed returns s without escaping, so s may contain %i. The text must not come from the user, except names that ParseName
+// has checked.
 func fixed(s string) value { return value(s) }
 
 func escapePercent(s string) string { return strings.ReplaceAll(s, "%", "%%") }

@@ -22,18 +22,18 @@ import (
 )
 
 var (
-	vectors = flag.Int("vectors", 200, "how many apps TestQuotingOnSystemd starts on each release")
+	vectors = flag.Int("vectors", 200, "number of apps that TestQuotingOnSystemd starts on each release")
 	seed    = flag.Int("seed", 1, "the seed of the first app")
 )
 
-// vector is an app with hostile texts that runs argdump.
+// vector is an app with hostile texts, whose program is argdump.
 type vector struct {
 	app units.App
 	dir string // the directory in the machine that argdump writes to
 }
 
-// vectorOf returns the vector of a seed, and reports whether its app is valid. The hostile texts stay unchanged, but paths
-// are moved into directories of the vector, because argdump and the directories must exist.
+// vectorOf returns the vector of a seed, and whether its app is valid. vectorOf puts the directory of the vector before each
+// hostile path, so that install can create the path.
 func vectorOf(seed int) (vector, bool) {
 	a := anyApp.Example(seed)
 	v := vector{dir: fmt.Sprintf("/out/%d", seed)}
@@ -49,14 +49,14 @@ func vectorOf(seed int) (vector, bool) {
 	}
 	a.Command[0] = place("/bin" + a.Command[0])
 	if base := path.Base("/" + a.Command[0] + "x"); base == "x" || base == ".x" {
-		a.Command[0] += "x" // without it, the path would end in "/" or "/.", which is a directory
+		a.Command[0] += "x" // a path that ends in "/" or "/." is a directory
 	}
 	for i := range a.EnvFiles {
 		a.EnvFiles[i] = units.EnvFile{Path: place(fmt.Sprintf("/env%d%s=", i, a.EnvFiles[i].Path))}
 	}
 	a.Env = append([]units.EnvVar{{Name: "DUMP", Value: v.dir}}, a.Env...)
-	// The value of the last variable is also the name of a socket: for odd seeds a file, for even seeds an abstract socket.
-	// With a socket and without Native, the shim starts the program.
+	// The value of the last variable becomes the path of a socket for odd seeds, and the name of an abstract socket for even
+	// seeds. If the app has a socket and is not native, the shim starts the program.
 	a.Listen = nil
 	if last := a.Env[len(a.Env)-1]; last.Name != "DUMP" && last.Value != "" {
 		name := strings.ReplaceAll(tamePath(last.Value), ":", "")
@@ -70,8 +70,8 @@ func vectorOf(seed int) (vector, bool) {
 	return v, a.Validate() == nil
 }
 
-// values returns the path of the values file. Every third vector has no values file, as in a package, and its template
-// contains the values.
+// values returns the path of the values file, or "" for every third vector. Without a values file, the template contains the
+// values.
 func (v vector) values() string {
 	if n, _ := strconv.Atoi(strings.TrimPrefix(string(v.app.Name), "q")); n%3 == 0 {
 		return ""
@@ -122,15 +122,15 @@ func (v vector) install(t *testing.T, root, program string, systemd int) {
 	}
 }
 
-// automatic are variables that systemd, or the shell that starts an unusual program, always sets.
+// automatic are variables that systemd sets, or the shell that starts a program with an unusual path.
 var automatic = []string{
 	"HOME", "INVOCATION_ID", "INSTANCE", "JOURNAL_STREAM", "LANG", "LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID",
 	"LISTEN_PIDFDID", "LOGNAME",
 	"MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "NOTIFY_SOCKET", "PATH", "PWD", "SHELL", "SYSTEMD_EXEC_PID", "USER",
 }
 
-// compare returns the difference between the user's input and the command line, environment, directory and socket of the
-// program.
+// compare returns the differences between the app and the command line, environment, directory and socket that argdump
+// recorded.
 func (v vector) compare(root string) string {
 	read := func(name string) string {
 		data, err := os.ReadFile(filepath.Join(root, v.dir, name))
@@ -168,11 +168,11 @@ func (v vector) compare(root string) string {
 	return diff
 }
 
-// batch is the number of apps per machine. With twice as many, PID 1 takes more than twice as long.
+// batch is the number of apps per machine. PID 1 needs more than twice as long for twice as many apps.
 const batch = 300
 
-// TestQuotingOnSystemd: on a real systemd, the program gets all texts of the user unchanged. Hundreds of apps start at once,
-// and each program records its argv, environment, working directory and socket address.
+// TestQuotingOnSystemd: on a real systemd, every program gets the texts of its app unchanged. Hundreds of apps start at
+// once, and each program records its argv, environment, working directory and socket address.
 func TestQuotingOnSystemd(t *testing.T) {
 	for _, release := range lab.All() {
 		t.Run(string(release), func(t *testing.T) {
@@ -187,12 +187,13 @@ func TestQuotingOnSystemd(t *testing.T) {
 	}
 }
 
-// startVectors starts n vectors at once, beginning with a seed. It returns the seed after the last one.
+// startVectors starts n vectors at once. It takes the seed of the first vector, and returns the first seed for the next
+// call.
 func startVectors(t *testing.T, m *lab.Machine, from, n int) int {
 	program := filepath.Join(m.Root(), "srv/argdump")
 	m.CopyIn(t, lab.Build(t, "./units/testdata/argdump"), "/srv/argdump")
 	m.Sh(t, "mkdir /out && install -D /srv/argdump "+units.DefaultShim)
-	// If the file in SourcePath= is missing, systemctl warns for each unit that it has changed on disk.
+	// If the file in SourcePath= is missing, systemctl warns that the unit has changed on disk.
 	m.WriteFile(t, "/etc/clusterctl/q.yaml", "", 0o644)
 	systemd := m.Systemd(t)
 	var all []vector
@@ -221,13 +222,13 @@ func startVectors(t *testing.T, m *lab.Machine, from, n int) int {
 			continue
 		}
 		unit, _ := os.ReadFile(filepath.Join(m.Root(), "etc/systemd/system", v.app.Name.Template()))
-		t.Errorf("%s: (-given +seen)\n%s\n%s", v.app.Name, diff, unit)
+		t.Errorf("%s (-want +got):\n%s\n%s", v.app.Name, diff, unit)
 		if bad++; bad == 5 {
 			t.Fatal("stopped after 5 differences")
 		}
 	}
 	if result.Code != 0 || result.Stderr != "" {
-		t.Errorf("starting all: %v", result)
+		t.Errorf("systemctl start failed: %v", result)
 	}
 	// A warning of systemd is an error here, because the next version may refuse the unit.
 	journal := m.Journal(t, "_PID=1", "-o", "cat")

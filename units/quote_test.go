@@ -24,12 +24,12 @@ func FuzzWord(f *testing.F) {
 		line := `"front" ` + quoted + ` "back"`
 		got, err := words(line, true, "%i must not be expanded")
 		if err != nil || len(got) != 3 || got[1] != s {
-			t.Fatalf("%q became %s, which is %q to systemd, %v", s, quoted, got, err)
+			t.Fatalf("quoteWord(%q) returned %s, which systemd parses as %q, %v", s, quoted, got, err)
 		}
 	})
 }
 
-// TestOracle: the unit parser of these tests detects wrong quoting. Otherwise the fuzz tests would prove nothing.
+// TestOracle: the unit parser of these tests detects wrong quoting.
 func TestOracle(t *testing.T) {
 	for line, want := range map[string][]string{
 		``:                     nil,
@@ -42,7 +42,7 @@ func TestOracle(t *testing.T) {
 	} {
 		if got, err := words(line, true, "7"); err != nil || strings.Join(got, "\x00") != strings.Join(want, "\x00") ||
 			len(got) != len(want) {
-			t.Errorf("%s is %q, %v; want %q", line, got, err, want)
+			t.Errorf("%s: got %q, %v, want %q", line, got, err, want)
 		}
 	}
 	for _, line := range []string{`"a`, `'a`, `a\`, `"\q"`, `"\x4"`, `"\x00"`, `"50%"`, `%z`, `"\400"`} {
@@ -51,7 +51,7 @@ func TestOracle(t *testing.T) {
 		}
 	}
 	if got, _ := words(`"a\n\\b"`, false, "7"); len(got) != 1 || got[0] != `an\b` {
-		t.Errorf("without C escapes: %q", got)
+		t.Errorf("without C escapes: got %q", got)
 	}
 	for _, line := range []string{`/bin/true`, `:true`, `:/bin/`, `:"/bin/a'b"`, `:/bin/true ; /bin/false`, `:"/a*"`} {
 		if got, err := execArgv(line, "7"); err == nil {
@@ -74,7 +74,7 @@ func TestSafeExecutable(t *testing.T) {
 		"/a*": false, "/a?": false, "/[a": false,
 	} {
 		if got := units.SafeExecutable(path); got != want {
-			t.Errorf("%q: %v", path, got)
+			t.Errorf("%q: got %v, want %v", path, got, want)
 		}
 	}
 }

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// This file parses the files that Render wrote. They may be from an older clusterctl, or edited by hand. If a file does not
-// have a setting, the field has its zero value.
+// This file parses the files that Render wrote. The files may be from an older clusterctl, or edited by hand. If a file does
+// not have a setting, the field of the result has its zero value.
 
 // SocketUnit is the parsed content of a socket unit.
 type SocketUnit struct {
 	// FDName is the name of the listeners.
 	FDName string
-	// Listeners are the addresses in the order of the unit. They have no name and no port of the program.
+	// Listeners are the addresses in the order of the lines. The fields Name and Bind of the listeners are empty.
 	Listeners []Listener
 	// Unknown are addresses in a form that Render does not write.
 	Unknown []string
@@ -23,11 +23,12 @@ type SocketUnit struct {
 	IPv6Only bool
 	// Access is the owner and the mode of socket files, without defaults.
 	Access SocketAccess
-	// Own is the command that changes the owner of the files, instead of the user and group of Access. It may be empty.
+	// Own is the command that changes the owner of the socket files (ExecStartPost=), or empty. If Own is set, Access has no
+	// user and no group.
 	Own string
 }
 
-// ReadSocket parses a socket unit. If a key with a single value is there several times, the last one counts.
+// ReadSocket parses a socket unit. If a key with a single value occurs several times, the last value counts.
 func ReadSocket(unit []byte) SocketUnit {
 	var s SocketUnit
 	for key, v := range assignments(unit) {
@@ -102,7 +103,7 @@ type InstanceUnit struct {
 	Follow bool
 }
 
-// ReadInstance parses a template.
+// ReadInstance parses the template of the instances.
 func ReadInstance(template []byte) InstanceUnit {
 	var i InstanceUnit
 	for key, v := range assignments(template) {
@@ -142,7 +143,7 @@ func LoadedSecrets(dropIn []byte) []Secret {
 	return all
 }
 
-// Owner returns the app in the mark of a generated file, or "" if clusterctl did not generate the file.
+// Owner returns the app that a generated file belongs to, or "" if the file has no mark of clusterctl.
 func Owner(f File) Name {
 	if !bytes.HasPrefix(f.Data, []byte(dropInMark)) {
 		return ""
@@ -167,7 +168,7 @@ func Edited(data []byte) bool {
 	return at < 0 || string(data[at:]) != sealPrefix+checksum(data[:at])+"\n"
 }
 
-// assignments returns the keys and values of a unit. "%%" becomes "%". It ignores comments and sections.
+// assignments returns the keys and values of a unit, with "%" for "%%". assignments ignores comments and sections.
 func assignments(unit []byte) iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		for line := range strings.Lines(string(unit)) {
@@ -177,4 +178,42 @@ func assignments(unit []byte) iter.Seq2[string, string] {
 			}
 		}
 	}
+}
+
+// WithConditions returns a template with the ConditionCPUs= lines of another template, which may have none. Other lines are
+// unchanged, except the checksum of a template without manual edits.
+func WithConditions(template, from []byte) []byte {
+	if ReadInstance(template).Follow == ReadInstance(from).Follow {
+		return template
+	}
+	lines, other := slices.Collect(strings.Lines(string(template))), slices.Collect(strings.Lines(string(from)))
+	at, end := conditions(lines)
+	otherAt, otherEnd := conditions(other)
+	changed := []byte(strings.Join(slices.Replace(lines, at, end, other[otherAt:otherEnd]...), ""))
+	if Edited(template) {
+		return changed
+	}
+	return seal(Unseal(changed))
+}
+
+// conditions returns the range of lines with the conditions of a template and the comment above them. If the template has
+// none, it returns an empty range at the end of the section [Unit].
+func conditions(lines []string) (at, end int) {
+	hasPrefix := func(i int, prefix string) bool {
+		return i >= 0 && i < len(lines) && strings.HasPrefix(lines[i], prefix)
+	}
+	at = slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "ConditionCPUs=") })
+	if at < 0 {
+		at = max(0, slices.Index(lines, "[Service]\n"))
+		for at > 0 && strings.TrimSpace(lines[at-1]) == "" {
+			at--
+		}
+		return at, at
+	}
+	for end = at + 1; hasPrefix(end, "ConditionPathExists=|"); end++ {
+	}
+	for hasPrefix(at-1, "#") {
+		at--
+	}
+	return at, end
 }

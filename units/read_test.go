@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// facts are the values that can be read from the units of an app.
+// facts are the values that the functions in read.go return for the units of an app.
 type facts struct {
 	Sockets  map[string]units.SocketUnit
 	Instance units.InstanceUnit
@@ -35,7 +35,7 @@ func readFacts(t *rapid.T, set units.Set) facts {
 		case units.KindSocket:
 			s := units.ReadSocket(file.Data)
 			if words := strings.Fields(s.Own); len(words) > 2 {
-				s.Own = words[0] + " " + words[1] // quoting is tested elsewhere
+				s.Own = words[0] + " " + words[1] // other tests check the paths
 			}
 			f.Sockets[file.Path] = s
 		case units.KindTemplate:
@@ -56,7 +56,7 @@ func readFacts(t *rapid.T, set units.Set) facts {
 	return f
 }
 
-// factsOf returns the facts that the rendered units must contain, computed only from the app and the target.
+// factsOf computes from the app and the target the facts that the rendered units must contain.
 func factsOf(a units.App, target units.Target) facts {
 	f := facts{Kinds: map[string]units.Kind{
 		a.Name.Service(): units.KindUnit, a.Name.Slice(): units.KindUnit, a.Name.Template(): units.KindTemplate,
@@ -107,7 +107,7 @@ func socketsOf(a units.App) map[string]units.SocketUnit {
 			s.IPv6Only = s.IPv6Only || slices.ContainsFunc(a.Listen, func(m units.Listener) bool { return twins(l, m) })
 			if l.Network == units.Unix && strings.HasPrefix(l.Path, "/") {
 				s.Access = a.SocketAccess()
-				// PID 1 changes the owner only if no worker can replace the socket by a link.
+				// If a worker may be able to replace the socket, the shim changes the owner.
 				reach := slices.ContainsFunc(a.SocketFiles(), func(p string) bool { return !strings.HasPrefix(p, "/run/") })
 				if reach && s.Access.User+s.Access.Group != "" {
 					s.Access.User, s.Access.Group, s.Own = "", "", "-:"+units.DefaultShim+" own"
@@ -125,7 +125,7 @@ func twins(l, m units.Listener) bool {
 	return l.Network == m.Network && l.Port == m.Port && l.Host.IsUnspecified() && m.Host.IsUnspecified() && l.Host.Is4() != m.Host.Is4()
 }
 
-// TestReadRendered: the units of an app are read back as the facts from which they were rendered.
+// TestReadRendered: the functions in read.go return the values from which Render made the units.
 func TestReadRendered(t *testing.T) {
 	read := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -138,7 +138,7 @@ func TestReadRendered(t *testing.T) {
 		if len(a.SocketFiles()) == 0 {
 			a.Socket = units.SocketAccess{}
 		}
-		// In a directory that the workers may write to, more sockets would be in reach than factsOf expects.
+		// factsOf assumes that the workers may not write to directories in /run.
 		a.Writable, a.Directory = nil, ""
 		target := anyTarget(t, a)
 		target.SplitAggregate = rapid.Bool().Draw(t, "split")
@@ -149,15 +149,15 @@ func TestReadRendered(t *testing.T) {
 		read++
 		if d := cmp.Diff(factsOf(a, target), readFacts(t, set), cmpopts.EquateEmpty(),
 			cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
-			t.Fatalf("the units do not read back (-want +got):\n%s\n%s", d, fmt.Sprint(set))
+			t.Fatalf("wrong values from the units (-want +got):\n%s\n%s", d, fmt.Sprint(set))
 		}
 	})
 	if read < 20 {
-		t.Errorf("only %d apps were valid", read)
+		t.Errorf("%d random apps were valid, want at least 20", read)
 	}
 }
 
-// TestReadSocketEdited: ReadSocket also reads units that Render did not write.
+// TestReadSocketEdited: ReadSocket parses units that Render did not write.
 func TestReadSocketEdited(t *testing.T) {
 	for name, c := range map[string]struct {
 		unit string
@@ -181,21 +181,21 @@ func TestReadSocketEdited(t *testing.T) {
 	}
 }
 
-// TestKindOfSource: KindOf knows the source, which Render does not write.
+// TestKindOfSource: KindOf returns the kind of the source, which Render does not write.
 func TestKindOfSource(t *testing.T) {
 	if k := units.KindOf("/etc/clusterctl/shop.yaml"); k != units.KindSource {
-		t.Error(k)
+		t.Errorf("got the kind %v, want %v", k, units.KindSource)
 	}
 }
 
-// TestKindOfJournald: an app may be called journald.
+// TestKindOfJournald: the file of journald has another kind than the template of an app with the name journald.
 func TestKindOfJournald(t *testing.T) {
 	for _, n := range []units.Name{"journald", "shop"} {
 		if k := units.KindOf(n.Template()); k != units.KindTemplate {
-			t.Errorf("%s: %v", n.Template(), k)
+			t.Errorf("%s: got the kind %v, want %v", n.Template(), k, units.KindTemplate)
 		}
 		if k := units.KindOf("/etc/systemd/" + n.JournalConf()); k != units.KindJournal {
-			t.Errorf("%s: %v", n.JournalConf(), k)
+			t.Errorf("%s: got the kind %v, want %v", n.JournalConf(), k, units.KindJournal)
 		}
 	}
 }
@@ -221,7 +221,36 @@ func TestSharesPort(t *testing.T) {
 			t.Fatal(errA, errB)
 		}
 		if a.SharesPort(b) != c.want || b.SharesPort(a) != c.want {
-			t.Errorf("%s and %s: %v, want %v", a, b, !c.want, c.want)
+			t.Errorf("%s and %s: got %v, want %v", a, b, !c.want, c.want)
 		}
+	}
+}
+
+// TestWithConditions: WithConditions adds or removes the conditions for the number of CPUs, and changes nothing else.
+func TestWithConditions(t *testing.T) {
+	render := func(follow bool, env ...units.EnvVar) []byte {
+		a := units.App{Name: "shop", Command: []string{"/srv/shop"}, Listen: nil, Env: env}
+		set, err := units.Render(a, units.Target{Systemd: 252, Sizing: units.Sizing{Want: 2, Listed: 2, Follow: follow},
+			Source: "/etc/clusterctl/shop.yaml", Values: "/etc/clusterctl/shop.env", Shim: "/usr/lib/clusterctl/clusterctl-shim"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, _ := set.Get(a.Name.Template())
+		return data
+	}
+	fixed, follows := render(false), render(true)
+	other, otherFollows := render(false, units.EnvVar{Name: "A", Value: "1"}), render(true, units.EnvVar{Name: "A", Value: "1"})
+	edited := []byte(strings.Replace(string(fixed), "[Service]\n", "[Service]\nNice=5\n", 1))
+	for _, c := range []struct{ template, from, want []byte }{
+		{fixed, other, fixed}, {follows, otherFollows, follows}, {fixed, otherFollows, follows}, {follows, other, fixed},
+		{edited, other, edited},
+	} {
+		if got := units.WithConditions(c.template, c.from); string(got) != string(c.want) {
+			t.Errorf("got the template\n%s\nwant\n%s", got, c.want)
+		}
+	}
+	got := units.WithConditions(edited, otherFollows)
+	if !units.Edited(got) || !strings.Contains(string(got), "ConditionCPUs=") || !strings.Contains(string(got), "Nice=5\n") {
+		t.Errorf("got\n%s\nwant the edited template with ConditionCPUs= and a wrong checksum", got)
 	}
 }

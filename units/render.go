@@ -2,6 +2,7 @@ package units
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,29 +19,28 @@ type Target struct {
 	Systemd int
 	// Sizing is App.Instances, resolved for the machine.
 	Sizing Sizing
-	// Source is the file that the units are generated from, /etc/clusterctl/NAME.yaml, or empty. It must exist when systemd
-	// reads the units, otherwise each systemctl command warns that the unit has changed (SourcePath=).
+	// Source is the file that the units are generated from, /etc/clusterctl/NAME.yaml, or empty. The file must exist when
+	// systemd reads the units. Otherwise each systemctl command warns that the unit has changed (SourcePath=).
 	Source string
-	// Values is the path of the values file, /etc/clusterctl/NAME.env. If it is empty, as in a package, the values of
-	// variables are in the template.
+	// Values is the path of the values file, /etc/clusterctl/NAME.env. If Values is empty, as in a package, the template
+	// contains the values of variables.
 	Values string
 	// Secrets are the files that the workers find in $CREDENTIALS_DIRECTORY.
 	Secrets []Secret
-	// Shim is the path of clusterctl-shim; empty means [DefaultShim]. It must not contain characters that need quotes in a
-	// unit.
+	// Shim is the path of clusterctl-shim, without characters that need quotes in a unit. Empty means [DefaultShim].
 	Shim string
-	// SplitAggregate puts the settings for the listeners into a drop-in of the aggregate, [Name.ReleaseDropIn], so that the
-	// aggregate is the same for all versions of the app.
+	// SplitAggregate puts the settings of the aggregate for listeners into the drop-in [Name.ReleaseDropIn]. The aggregate
+	// itself is then the same for all versions of the app.
 	SplitAggregate bool
-	// Sockets are the files of the Unix sockets that the app listens on now. Only RenderProbe uses them.
+	// Sockets are the files of the Unix sockets that the app listens on now. Only RenderProbe uses this field.
 	Sockets []string
 }
 
-// OldestSystemd is the oldest version that the units support, the version of Debian 11.
+// OldestSystemd is the oldest version that the units support. Debian 11 has this version.
 const OldestSystemd = 247
 
-// Render returns the unit files of the app for the target. It is pure. It returns an error only if [App.Validate] does, or
-// if the target is invalid.
+// Render returns the unit files of the app for the target. Render returns an error only if [App.Validate] returns an error,
+// or if the target is invalid.
 func Render(a App, t Target) (Set, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err
@@ -52,11 +52,7 @@ func Render(a App, t Target) (Set, error) {
 		return nil, fieldErrorf("instances", "", "%d must be between 1 and %d", t.Sizing.Listed, MaxInstances)
 	}
 	r := renderer{app: a, target: t}
-	source, err := plain("source", t.Source)
-	if err != nil {
-		return nil, err
-	}
-	r.source = source
+	r.source = r.must(plain("source", t.Source))
 	sockets := r.socketViews()
 	for _, s := range sockets {
 		r.sockets = append(r.sockets, string(s.Unit))
@@ -91,7 +87,8 @@ func Render(a App, t Target) (Set, error) {
 	if t.Values != "" && len(a.Env) > 0 {
 		r.files = append(r.files, r.values())
 	}
-	return newSet(r.files)
+	slices.SortFunc(r.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return r.files, nil
 }
 
 // renderer collects the files and the first error.
@@ -104,18 +101,17 @@ type renderer struct {
 	err     error
 }
 
-// add executes a template. If the file exists already, the output is appended.
+// add executes a template, and appends the output to the file with this path.
 func (r *renderer) add(path, name string, view any) {
 	if r.err != nil {
 		return
 	}
-	tmpl, err := template.ParseFS(templates.FS, name)
-	if err != nil {
-		r.err = fmt.Errorf("internal error: %w", err)
-		return
-	}
 	var b bytes.Buffer
-	if err := tmpl.Execute(&b, view); err != nil {
+	tmpl, err := template.ParseFS(templates.FS, name)
+	if err == nil {
+		err = tmpl.Execute(&b, view)
+	}
+	if err != nil {
 		r.err = fmt.Errorf("internal error: %w", err)
 		return
 	}
@@ -126,7 +122,7 @@ func (r *renderer) add(path, name string, view any) {
 	r.files = append(r.files, File{Path: path, Data: b.Bytes()})
 }
 
-// must returns the value and keeps the first error. After Validate there is none.
+// must returns v, and stores the first error in r.err. If Validate accepts the app, err is nil.
 func (r *renderer) must(v value, err error) value {
 	if err != nil && r.err == nil {
 		r.err = err
@@ -140,14 +136,10 @@ type header struct {
 }
 
 func (r *renderer) header(unit string) header {
-	h := header{
+	return header{
 		App: fixed(string(r.app.Name)), Unit: fixed(unit), Service: fixed(r.app.Name.Service()),
-		Source: "the command line", SourcePath: r.source, Slice: fixed(r.app.Name.Slice()),
+		Source: cmp.Or(r.source, "the command line"), SourcePath: r.source, Slice: fixed(r.app.Name.Slice()),
 	}
-	if r.source != "" {
-		h.Source = r.source
-	}
-	return h
 }
 
 type aggregateView struct {
@@ -184,14 +176,15 @@ type socketView struct {
 	Streams, Datagrams  []value
 	DualStack, FreeBind value
 	Mode, User, Group   value
-	Own                 value   // the command that changes the owner, if PID 1 does not
-	Files               []value // the files that Own changes, as quoted words
+	Own                 value   // the command with which the shim changes the owner of Files, or empty
+	Files               []value // the files whose owner Own changes, as quoted words
 	NoDelay             value
 	Options             []value
 }
 
-// dualStack returns BindIPv6Only= of a socket unit after l is added; current is the value before. The setting applies to a
-// whole unit. A port without an address means IPv6 and IPv4. An IPv6 listener with an IPv4 twin must not accept IPv4.
+// dualStack returns the BindIPv6Only= that a socket unit must have with listener l. current is the value without l. The
+// setting applies to a whole unit. A port without an address means IPv6 and IPv4. A listener on [::] must not accept IPv4 if
+// the app also listens on 0.0.0.0.
 func (r *renderer) dualStack(l Listener, current value) value {
 	switch {
 	case l.Network == Unix:
@@ -209,12 +202,13 @@ func (r *renderer) dualStack(l Listener, current value) value {
 func (r *renderer) socketViews() []socketView {
 	var views []socketView
 	for _, l := range r.app.Listen {
-		unit := r.app.Name.Socket(r.app.Listen[0].FDName(), l.FDName())
+		unit := r.app.SocketUnit(l)
 		i := slices.IndexFunc(views, func(v socketView) bool { return v.Unit == value(unit) })
 		if i < 0 {
 			i = len(views)
-			backlog := fixed(strconv.Itoa(contract.Backlog))
-			views = append(views, socketView{header: r.header(unit), FDName: fixed(l.FDName()), Backlog: backlog})
+			views = append(views, socketView{
+				header: r.header(unit), FDName: fixed(l.FDName()), Backlog: fixed(strconv.Itoa(contract.Backlog)),
+			})
 		}
 		v := &views[i]
 		addr := r.must(plain("listen", l.Address()))
@@ -244,7 +238,7 @@ func (r *renderer) socketViews() []socketView {
 	return views
 }
 
-// own makes the shim, and not PID 1, change the owner of the files.
+// own sets the command with which the shim changes the owner of the files. PID 1 then does not change the owner.
 func (v *socketView) own(shim string) {
 	if len(v.Files) == 0 {
 		return

@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// since has every key that a template may contain, with the first systemd that supports the key ("Added in version" in the
-// man pages). 0 means that all supported versions have the key. The tests fail for a key that is missing here.
+// since maps every key that a template may contain to the first systemd that supports the key ("Added in version" in the man
+// pages). 0 means that all versions that we support have the key. The tests fail for a key that is missing here.
 var since = map[string]map[string]int{
 	"Unit": keys(0, "Description", "SourcePath", "X-Clusterctl-App", "StartLimitIntervalSec", "Requires", "Wants", "After",
 		"PartOf", "ConditionCPUs", "ConditionPathExists"),
@@ -68,16 +68,16 @@ func union(ms ...map[string]int) map[string]int {
 	return all
 }
 
-// versions are the tested versions of systemd: the versions of the four releases, and versions in between that added keys.
+// versions are the tested versions of systemd: the versions of the four releases, and other versions that added keys.
 var versions = []int{247, 249, 252, 254, 255, 257, 258, 262}
 
-// hostile is text that tries to escape from its quotes, word or line.
+// hostile generates texts that could end a quoted word or a line of a unit.
 var hostile = rapid.Custom(func(t *rapid.T) string {
 	parts := rapid.SliceOfN(rapid.OneOf(rapid.SampledFrom(nasty), rapid.StringN(0, 6, -1)), 0, 6).Draw(t, "parts")
 	return strings.Join(parts, "")
 })
 
-// nasty are the fragments of hostile strings, here and in the lab.
+// nasty are the fragments of hostile texts.
 var nasty = []string{
 	"%", "%%", "%i", "%n", "%h", "$", "$$", "${HOME}", "$HOME", `"`, `'`, `\`, `\\`, `\n`, `\x41`, `\s`, `\101`, `\u00e9`,
 	"\n", "\r", "\t", "\r\n", "\n[Service]\nExecStart=/bin/false\n", "\nX-Clusterctl-App=other\n", ";", " ; ", "#", " ", "  ",
@@ -86,7 +86,7 @@ var nasty = []string{
 	"\x00", "\x01", "\x1b[31m", "\x7f", "\v", "\f", "\b", "\a",
 }
 
-// hostilePath is an absolute path of hostile parts.
+// hostilePath generates hostile texts that begin with "/".
 var hostilePath = rapid.Map(hostile, func(s string) string { return "/" + s })
 
 var anyDuration = rapid.OneOf(
@@ -102,8 +102,7 @@ var listenText = rapid.OneOf(
 	}),
 	hostile, hostilePath)
 
-// tameWord removes characters that no argument may contain. tamePath also removes characters that no path in a unit may
-// contain.
+// tameWord removes characters that Validate refuses in arguments. tamePath removes what Validate refuses in paths.
 func tameWord(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == 0 || r == utf8.RuneError || r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe {
@@ -126,7 +125,7 @@ func tamePath(s string) string {
 	return strings.TrimRightFunc(s, func(r rune) bool { return r == '\\' || unicode.IsSpace(r) })
 }
 
-// anyApp is an app with the most hostile texts that are allowed. One in four apps also has texts that are not allowed.
+// anyApp generates apps with hostile texts. One in four apps has texts that Validate refuses.
 var anyApp = rapid.Custom(func(t *rapid.T) units.App {
 	wild := rapid.IntRange(0, 3).Draw(t, "wild") == 0
 	pick := func(label string, tame func(string) string, g *rapid.Generator[string], usual ...string) string {
@@ -236,19 +235,19 @@ func renderProperties(t *rapid.T) {
 	checkInstance(t, a, set, checkValues(t, a, target, set))
 }
 
-// checkValues checks the values file. It returns the variables that must be in the template, and the files that must come
-// before the user's files.
+// checkValues checks the values file. checkValues returns the variables that must be in the template, and the environment
+// files that must come before the files of the user.
 func checkValues(t *rapid.T, a units.App, target units.Target, set units.Set) fromValues {
 	data, found := set.Get(a.Name.ValuesFile())
 	if found != (target.Values != "" && len(a.Env) > 0) {
-		t.Fatalf("a values file was rendered: %v", found)
+		t.Fatalf("got a values file: %v, want %v", found, !found)
 	}
 	if !found {
 		return fromValues{inline: a.Env}
 	}
 	vars, err := units.ParseValues(data)
 	if err != nil || !slices.Equal(vars, a.Env) {
-		t.Fatalf("%v: %+v, want %+v", err, vars, a.Env)
+		t.Fatalf("the values file has the variables %+v (%v), want %+v", vars, err, a.Env)
 	}
 	template, _ := set.Get(a.Name.Template())
 	for _, v := range a.Env {
@@ -264,8 +263,7 @@ type fromValues struct {
 	files  []units.EnvFile
 }
 
-// checkFile checks that a file has only known sections and keys, that the target supports these keys, and that the file has
-// our mark.
+// checkFile checks that the target supports all sections and keys of a file, and that Owner returns the app.
 func checkFile(t *rapid.T, a units.App, target units.Target, f units.File) {
 	if strings.ContainsFunc(string(f.Data), func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f }) {
 		t.Fatalf("%s has a control character:\n%q", f.Path, f.Data)
@@ -296,7 +294,7 @@ func checkFile(t *rapid.T, a units.App, target units.Target, f units.File) {
 		}
 	}
 	if got := units.Owner(f); got != a.Name {
-		t.Fatalf("%s: belongs to %q", f.Path, got)
+		t.Fatalf("%s: Owner returned %q, want %q", f.Path, got, a.Name)
 	}
 }
 
@@ -311,7 +309,7 @@ func values(directives []directive, section, key string) []string {
 	return out
 }
 
-// checkInstance reads the unit of an instance as systemd does, and compares the result with the user's input.
+// checkInstance parses the unit of an instance as systemd does, and compares the result with the app.
 func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
 	a.Env, a.EnvFiles = from.inline, append(slices.Clone(from.files), a.EnvFiles...)
 	data, ok := set.Get(a.Name.Template())
@@ -325,7 +323,7 @@ func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
 	same := func(what string, got, want any) {
 		t.Helper()
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("%s (-given +what systemd reads):\n%s\n%s", what, diff, data)
+			t.Fatalf("%s (-want +got):\n%s\n%s", what, diff, data)
 		}
 	}
 	exec := values(d, "Service", "ExecStart")
@@ -335,16 +333,16 @@ func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
 		t.Fatalf("ExecStart=%s: %v", exec[0], err)
 	}
 	if len(argv) < len(a.Command) {
-		t.Fatalf("ExecStart=%s: %q is shorter than the command", exec[0], argv)
+		t.Fatalf("ExecStart=%s has %q, which is shorter than the command %q", exec[0], argv, a.Command)
 	}
-	// The words of a shell or of the shim may come before the user's command.
+	// Words of a shell or of the shim may come before the command.
 	front := len(argv) - len(a.Command)
 	same("argv", argv[front:], a.Command)
 	switch {
 	case front > 0 && argv[0] == "/bin/sh":
-		same("the words of the shell", argv[:front], []string{"/bin/sh", "-c", `exec "$0" "$@"`})
+		same("words of the shell", argv[:front], []string{"/bin/sh", "-c", `exec "$0" "$@"`})
 	case front > 0:
-		same("the words of the shim", []string{argv[0], argv[1], argv[front-1]}, []string{units.DefaultShim, "run", "--"})
+		same("words of the shim", []string{argv[0], argv[1], argv[front-1]}, []string{units.DefaultShim, "run", "--"})
 	}
 	var env []string
 	if argv[0] != units.DefaultShim {
@@ -362,7 +360,7 @@ func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
 		assigned = append(assigned, w...)
 	}
 	if len(assigned) < len(env) {
-		t.Fatalf("Environment= has too few variables: %q", assigned)
+		t.Fatalf("Environment= has the variables %q, want %q", assigned, env)
 	}
 	same("Environment=", assigned[:len(env)], env)
 	if a.Directory != "" {
@@ -382,7 +380,7 @@ func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
 	checkSockets(t, a, set)
 }
 
-// raw resolves the specifiers of values that systemd does not split into words.
+// raw resolves the specifiers in values. systemd does not split these values into words.
 func raw(t *rapid.T, vs []string) []string {
 	out := []string{}
 	for _, v := range vs {
@@ -395,18 +393,17 @@ func raw(t *rapid.T, vs []string) []string {
 	return out
 }
 
-// checkEnvFiles undoes the glob escapes and compares the paths. In a pattern, a backslash escapes the next character
-// (glob(7)).
+// checkEnvFiles removes the backslashes, which escape characters in a pattern (glob(7)), and compares the paths.
 func checkEnvFiles(t *rapid.T, a units.App, patterns []string) {
 	if len(patterns) != len(a.EnvFiles) {
-		t.Fatalf("EnvironmentFile=: %q for %+v", patterns, a.EnvFiles)
+		t.Fatalf("EnvironmentFile= has %q, want %+v", patterns, a.EnvFiles)
 	}
 	for i, p := range patterns {
 		p, optional := strings.CutPrefix(p, "-")
 		var b strings.Builder
 		for j := 0; j < len(p); j++ {
 			if strings.IndexByte("*?[", p[j]) >= 0 {
-				t.Fatalf("EnvironmentFile=%s is a pattern", p)
+				t.Fatalf("EnvironmentFile=%s contains an unescaped glob character", p)
 			}
 			if p[j] == '\\' {
 				j++
@@ -414,18 +411,18 @@ func checkEnvFiles(t *rapid.T, a units.App, patterns []string) {
 			b.WriteByte(p[j])
 		}
 		if got := (units.EnvFile{Path: b.String(), Optional: optional}); got != a.EnvFiles[i] {
-			t.Fatalf("EnvironmentFile=: %+v for %+v", got, a.EnvFiles[i])
+			t.Fatalf("EnvironmentFile= has %+v, want %+v", got, a.EnvFiles[i])
 		}
 	}
 }
 
-// checkWritable checks that every path of the user is there, that each line is one word, and that it does not use C escapes.
+// checkWritable checks that each line contains one word without C escapes, and that every path in Writable has a line.
 func checkWritable(t *rapid.T, a units.App, vs []string) {
 	var got []string
 	for _, v := range vs {
 		w, err := words(v, false, "1")
 		if err != nil || len(w) != 1 {
-			t.Fatalf("ReadWritePaths=%s: %q, %v", v, w, err)
+			t.Fatalf("ReadWritePaths=%s has the words %q (%v), want one word", v, w, err)
 		}
 		got = append(got, w[0])
 	}
@@ -436,8 +433,8 @@ func checkWritable(t *rapid.T, a units.App, vs []string) {
 	}
 }
 
-// checkSockets checks that every listener is in exactly one socket unit, under its name, and that all services that inherit
-// it have the settings that doc.go requires.
+// checkSockets checks that every listener is in exactly one socket unit, which has the name of the listener as
+// FileDescriptorName=. checkSockets also checks the settings that doc.go requires for units with listeners.
 func checkSockets(t *rapid.T, a units.App, set units.Set) {
 	var sockets, listed, nonBlocking []string
 	services := 0
@@ -470,7 +467,7 @@ func checkSockets(t *rapid.T, a units.App, set units.Set) {
 		}
 	}
 	if len(nonBlocking) != services || len(slices.Compact(nonBlocking)) > 1 {
-		t.Fatalf("%d services inherit the listeners, with NonBlocking=%q", services, nonBlocking)
+		t.Fatalf("%d services inherit the listeners, but their NonBlocking= are %q", services, nonBlocking)
 	}
 	var want []string
 	for _, l := range a.Listen {
@@ -486,17 +483,17 @@ func checkSockets(t *rapid.T, a units.App, set units.Set) {
 	slices.Sort(want)
 	slices.Sort(listed)
 	if !slices.Equal(want, listed) {
-		t.Fatalf("listeners %q, in units %q", want, listed)
+		t.Fatalf("the units have the listeners %q, want %q", listed, want)
 	}
 	inherited := strings.Fields(strings.Join(values(d, "Service", "Sockets"), " "))
 	slices.Sort(inherited)
 	if !slices.Equal(inherited, sockets) {
-		t.Fatalf("Sockets=%q, units %q", inherited, sockets)
+		t.Fatalf("got Sockets=%q, want the socket units %q", inherited, sockets)
 	}
 }
 
-// checkMap checks that every --map=NAME/K=KIND:PORT of the shim means listener number K of its name in the units. PID 1
-// passes the sockets in the order of the units.
+// checkMap checks the flags --map=NAME/K=KIND:PORT of the shim. K is the number of the listener among the listeners with the
+// name NAME. PID 1 passes the sockets in the order of the units.
 func checkMap(t *rapid.T, a units.App, listed []string, exec string) {
 	var got, want []string
 	for word := range strings.FieldsSeq(exec) {
@@ -508,7 +505,7 @@ func checkMap(t *rapid.T, a units.App, listed []string, exec string) {
 		}
 	}
 	for _, l := range a.Listen {
-		// An unspecified address with a twin is used only for its own IP version.
+		// If the app listens on 0.0.0.0 and on [::], each listener is used only for its IP version.
 		twin := slices.ContainsFunc(a.Listen, func(m units.Listener) bool {
 			return l.Host.IsValid() && m.Host.IsValid() && l.Host.IsUnspecified() && m.Host.IsUnspecified() &&
 				l.Host.Is4() != m.Host.Is4() && l.Port == m.Port && l.Network == m.Network
@@ -537,14 +534,14 @@ func checkMap(t *rapid.T, a units.App, listed []string, exec string) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Fatalf("--map of %q, want %q", got, want)
+		t.Fatalf("got --map flags %q, want %q", got, want)
 	}
 }
 
 func demand(t *rapid.T, f units.File, d []directive, section, key, want string) {
 	t.Helper()
 	if got := values(d, section, key); len(got) != 1 || got[0] != want {
-		t.Fatalf("%s: %s=%q, not %q", f.Path, key, got, want)
+		t.Fatalf("%s: got %s=%q, want %q", f.Path, key, got, want)
 	}
 }
 
@@ -552,7 +549,7 @@ func TestRenderProperties(t *testing.T) { rapid.Check(t, renderProperties) }
 
 func FuzzRender(f *testing.F) { f.Fuzz(rapid.MakeFuzz(renderProperties)) }
 
-// TestVersions renders every golden app for every version. The table since has the first version of each key.
+// TestVersions: for every version, Render uses only keys that this version supports.
 func TestVersions(t *testing.T) {
 	for _, g := range goldens(t) {
 		if g.err != nil {
@@ -563,7 +560,7 @@ func TestVersions(t *testing.T) {
 			target.Systemd = v
 			set, err := units.Render(g.app, target)
 			if err != nil {
-				t.Errorf("%s for %d: %v", g.path, v, err)
+				t.Errorf("%s for systemd %d: %v", g.path, v, err)
 			}
 			for _, f := range set {
 				if f.Path == g.app.Name.ValuesFile() {
@@ -571,11 +568,12 @@ func TestVersions(t *testing.T) {
 				}
 				d, err := parseUnit(f.Data)
 				if err != nil {
-					t.Errorf("%s for %d: %s: %v", g.path, v, f.Path, err)
+					t.Errorf("%s for systemd %d: %s: %v", g.path, v, f.Path, err)
 				}
 				for _, x := range d {
 					if n, ok := since[x.section][x.key]; !ok || n > v {
-						t.Errorf("%s for %d: %s: [%s] %s= needs systemd %d (known: %v)", g.path, v, f.Path, x.section, x.key, n, ok)
+						t.Errorf("%s for systemd %d: %s: [%s] %s= needs systemd %d (in the table: %v)",
+							g.path, v, f.Path, x.section, x.key, n, ok)
 					}
 				}
 			}
@@ -600,7 +598,7 @@ func TestRenderRefuses(t *testing.T) {
 		bad := good
 		change(&bad)
 		if set, err := units.Render(a, bad); err == nil || set != nil {
-			t.Errorf("%s: %v, %v", name, set, err)
+			t.Errorf("%s: got %v, %v, want an error", name, set, err)
 		}
 	}
 }

@@ -23,9 +23,9 @@ type sandboxView struct {
 }
 
 // disconnectedTmp is the first systemd with PrivateTmp=disconnected, a tmpfs that disappears with the unit. With "yes", PID
-// 1 must remove a directory at the end, and forks for it from 254 on. For a moment, the child also holds the listening
-// socket, so a restart of an app can fail to bind the socket (measured on 257: up to one restart in three on a busy
-// machine).
+// 1 must remove a directory when the unit stops. From 254 on, PID 1 forks a child for this. The child has a copy of the
+// listening socket for a moment, so a restart of the app can fail to bind the socket (measured on 257: up to one restart in
+// three on a busy machine).
 const disconnectedTmp = 257
 
 // umaskForProgramOnly is the first systemd that does not apply UMask= to directories that systemd itself creates in the
@@ -36,8 +36,8 @@ const umaskForProgramOnly = 250
 // privateIPC is the first systemd with PrivateIPC=.
 const privateIPC = 248
 
-// knowsLandlock is the first systemd for which all builds use a libseccomp that knows the Landlock system calls. For an
-// unknown name in SystemCallFilter=, systemd logs a warning at each load of the unit.
+// knowsLandlock is the first systemd whose builds all have a libseccomp with the Landlock system calls. For an unknown name
+// in SystemCallFilter=, systemd logs a warning at each load of the unit.
 const knowsLandlock = 252
 
 func (r *renderer) sandbox() sandboxView {
@@ -56,7 +56,7 @@ func (r *renderer) sandbox() sandboxView {
 		v.Strict = "pid"
 	}
 	r.loosen(&v)
-	r.places(&v, a.WritableTrees())
+	r.visible(&v, a.WritableTrees())
 	readOnly, pinned := a.protect(a.WritableTrees())
 	v.ReadOnly, v.Pinned = r.optionalPaths(readOnly), r.optionalPaths(pinned)
 	if r.target.Systemd < umaskForProgramOnly && v.Home == "tmpfs" {
@@ -99,11 +99,11 @@ func (r *renderer) loosen(v *sandboxView) {
 	}
 }
 
-// closedPaths returns paths that a user could use to escape from the sandbox: sockets of daemons that run as root and obey
-// root or a group such as docker, and for root also files that only root can read. The list contains only paths that the
-// user may be able to access, because each path makes a start up to a millisecond slower. The prefix "-" ignores a path that
-// does not exist. An empty /run would hide all sockets at once, but TemporaryFileSystem= also applies to commands with "+",
-// which keep the shim's state there.
+// closedPaths returns paths that workers could use to escape from the sandbox: sockets of daemons that obey root or a group
+// such as docker. For workers that run as root, the function also returns files that only root can read. closedPaths omits
+// paths that the workers' user cannot access, because each path makes a start up to a millisecond slower. With the prefix
+// "-", systemd ignores a missing path. An empty /run would hide all sockets at once, but TemporaryFileSystem= also applies
+// to commands with "+", which need the state of the shim in /run.
 func closedPaths(r RunAs) []string {
 	switch {
 	case r.Dynamic():
@@ -122,8 +122,8 @@ func closedPaths(r RunAs) []string {
 	return []string{"-/run/dbus", "-/run/docker.sock"}
 }
 
-// WritableTrees returns the paths that workers in a sandbox may write to. Except in the strict sandbox, they include the
-// app's directory, because programs expect to write to it where the file modes permit.
+// WritableTrees returns the paths that workers in a sandbox may write to. Except in the strict sandbox, these paths include
+// the app's directory, because many programs write to it.
 func (a App) WritableTrees() []string {
 	d := a.Directory
 	if a.Sandbox == SandboxStrict || d == "" || path.Clean(d) == "/" || a.RunAs.Dynamic() || slices.Contains(a.Writable, d) {
@@ -132,9 +132,9 @@ func (a App) WritableTrees() []string {
 	return append([]string{d}, a.Writable...)
 }
 
-// places sets which parts of the file system the workers can see and write to. In the homes, they see only the paths that
-// the app needs. Each is bound separately, and PID 1 resolves symbolic links in them at each start.
-func (r *renderer) places(v *sandboxView, writable []string) {
+// visible sets which parts of the file system the workers can see and write to. In home directories, the workers see only
+// the paths that the app needs. PID 1 binds each path separately, and resolves its symbolic links at each start.
+func (r *renderer) visible(v *sandboxView, writable []string) {
 	v.Home = "yes"
 	if r.app.allows(AllowHome) {
 		v.Home = "read-only"
@@ -160,8 +160,8 @@ func (r *renderer) places(v *sandboxView, writable []string) {
 	}
 }
 
-// bound returns paths that the workers see although the paths are in a home or link into one: the paths in [App.Reads], and
-// all paths of the app that are in a home by their name. Paths below another bound path are omitted.
+// bound returns the paths that PID 1 binds into the hidden home directories: the paths in [App.Reads], and all paths of the
+// app in home directories. Paths below another bound path are omitted.
 func (a App) bound() []string {
 	if a.Sandbox == SandboxOff || a.allows(AllowHome) {
 		return nil
@@ -187,13 +187,13 @@ func inHome(p string) bool {
 	return below(p, "/home") || below(p, "/root") || below(p, "/run/user")
 }
 
-// isHome reports whether a path is a home or a directory of homes, and not a path below a home.
+// isHome reports whether a path is a home directory or a directory of home directories.
 func isHome(p string) bool {
 	p = path.Clean(p)
 	return p == "/root" || path.Dir(p) == "/home" || path.Dir(p) == "/run/user" || p == "/home" || p == "/run/user"
 }
 
-// secrets returns the well-known files and directories in a home that contain keys and passwords, except the ones in bound.
+// secrets returns the well-known files and directories in a home that contain keys and passwords, except paths in bound.
 func secrets(home string, bound []string) []string {
 	var places []string
 	for _, s := range []string{
@@ -208,3 +208,57 @@ func secrets(home string, bound []string) []string {
 	}
 	return places
 }
+
+// Allowance is a part of the sandbox that is switched off for an app: one word of --allow. templates/sandbox.tmpl explains
+// each part.
+type Allowance string
+
+// The words of --allow.
+const (
+	// AllowHome makes all homes visible, read-only. The workers' user can read only what the file modes permit.
+	AllowHome Allowance = "home"
+	// AllowIOUring permits io_uring(7).
+	AllowIOUring Allowance = "io-uring"
+	// AllowNamespaces permits new namespaces and mounts in them. Chromium's sandbox needs namespaces.
+	AllowNamespaces Allowance = "namespaces"
+	// AllowPtrace permits ptrace(2) and similar system calls, for profilers and crash handlers.
+	AllowPtrace Allowance = "ptrace"
+	// AllowSharedMemory shares /dev/shm, System V IPC and message queues with the rest of the machine.
+	AllowSharedMemory Allowance = "shm"
+	// AllowSockets lets the workers connect to the sockets of D-Bus, systemd and container engines.
+	AllowSockets Allowance = "sockets"
+	// AllowUsers lets the workers see all users, and lets them access other processes with the same user.
+	AllowUsers Allowance = "users"
+)
+
+// Allowances returns all words of --allow, sorted.
+func Allowances() []Allowance {
+	return []Allowance{AllowHome, AllowIOUring, AllowNamespaces, AllowPtrace, AllowSharedMemory, AllowSockets, AllowUsers}
+}
+
+// ParseAllowance parses one word of --allow.
+func ParseAllowance(s string) (Allowance, error) {
+	if a := Allowance(s); slices.Contains(Allowances(), a) {
+		return a, nil
+	}
+	var words []string
+	for _, a := range Allowances() {
+		words = append(words, string(a))
+	}
+	return "", fieldErrorf("allow", "", "%q is not one of %s", s, strings.Join(words, ", "))
+}
+
+// allows reports whether a part of the sandbox is switched off for the app.
+func (a App) allows(part Allowance) bool { return slices.Contains(a.Allow, part) }
+
+// confined reports whether the shim prevents the workers from sending signals to processes outside the app. A native worker
+// is confined only if it runs as root, because root may send signals to every process of the machine.
+func (a App) confined() bool {
+	if a.Sandbox == SandboxOff || a.allows(AllowUsers) {
+		return false
+	}
+	return a.RunAs.root() || a.Activation == Adopt && !a.RunAs.Dynamic() || a.Adopted()
+}
+
+// root reports whether the workers run as root.
+func (r RunAs) root() bool { return r.User == "root" || r.User == "0" }

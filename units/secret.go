@@ -1,8 +1,7 @@
 package units
 
 import (
-	"strconv"
-	"strings"
+	"slices"
 
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
@@ -10,29 +9,29 @@ import (
 // Secret is a file that each worker finds in the directory $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=).
 type Secret struct {
 	Name string
-	// Path is the file, which only root may read.
+	// Path is the path of the file. Only root may read the file.
 	Path string
-	// Encrypted means that systemd-creds(1) encrypted the file. PID 1 decrypts it.
+	// Encrypted means that systemd-creds(1) encrypted the file. PID 1 decrypts the file.
 	Encrypted bool
 }
 
-// SecretsDropIn returns the path of a drop-in of the template. It contains only the secrets of the app, so "secret set"
-// rewrites only this file.
+// SecretsDropIn returns the path of a drop-in of the template. The drop-in contains only the secrets of the app, so "secret
+// set" rewrites only this file.
 func (n Name) SecretsDropIn() string { return n.Template() + ".d/50-secrets.conf" }
 
 // EncryptedSecrets is the first systemd with LoadCredentialEncrypted= and systemd-creds(1).
 const EncryptedSecrets = 250
 
-// maxSecretName is the maximum length of a name. It leaves room for the suffixes of staged files.
+// maxSecretName is the maximum length of a name. A file name has at most 255 bytes, and clusterctl appends suffixes to the
+// name of a secret.
 const maxSecretName = 128
 
 // CheckSecretName returns an error if a secret cannot have this name. The name is used for a file, for a credential and in a
 // unit.
 func CheckSecretName(s string) error {
-	bad := func(c rune) bool { return c > 127 || !isAlnum(byte(c)) && !strings.ContainsRune("_.-", c) }
-	if s == "" || len(s) > maxSecretName || strings.ContainsFunc(s, bad) || !isAlnum(s[0]) && s[0] != '_' {
+	if s == "" || len(s) > maxSecretName || !alnumOr(s, "_.-") || !alnumOr(s[:1], "_") {
 		return fieldErrorf("secret", "use letters, digits, \"_\", \".\" and \"-\", such as DB_PASSWORD",
-			"%q is not the name of a secret (at most %s characters)", s, strconv.Itoa(maxSecretName))
+			"%q is not the name of a secret (at most %d characters)", s, maxSecretName)
 	}
 	return nil
 }
@@ -42,8 +41,8 @@ type secretsView struct {
 	Plain, Encrypted []value
 }
 
-// credentials returns the LoadCredential= and LoadCredentialEncrypted= lines for the secrets of the target. If systemd does
-// not support encrypted secrets, they are omitted. That happens only after a downgrade of systemd.
+// credentials returns the LoadCredential= and LoadCredentialEncrypted= lines for the secrets of the target. Encrypted
+// secrets are omitted if systemd does not support them, which happens only after a downgrade of systemd.
 func (r *renderer) credentials() (plain, encrypted []value) {
 	for _, s := range r.target.Secrets {
 		line := fixed(s.Name + ":" + string(r.must(absolute("secret", s.Path))))
@@ -67,10 +66,7 @@ func (r *renderer) secrets() secretsView {
 // validateSecrets checks the variables that come from secrets.
 func (a App) validateSecrets(add func(error)) {
 	seen := map[string]bool{}
-	for _, e := range a.Env {
-		seen[e.Name] = true
-	}
-	for _, e := range a.Shim.Increment {
+	for _, e := range slices.Concat(a.Env, a.Shim.Increment) {
 		seen[e.Name] = true
 	}
 	for i, name := range a.SecretEnv {

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// TestEdited: Edited returns false for a rendered file, and true after a change of any byte, after a line was added or
-// removed, and for a file without its checksum.
+// TestEdited: Edited returns false for a rendered file, and true after any change of the file.
 func TestEdited(t *testing.T) {
 	a := App{Name: "shop", Command: []string{"/bin/true"}, Instances: Count{N: 2}}
 	l, err := ParseListener("8080")
@@ -19,7 +18,7 @@ func TestEdited(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(set) != 5 {
-		t.Fatalf("%d files", len(set))
+		t.Fatalf("Render returned %d files, want 5", len(set))
 	}
 	for _, f := range set {
 		if Edited(f.Data) {

@@ -1,14 +1,16 @@
 package units
 
 import (
+	"cmp"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// shimDirectory is the directory of the shim and its files.
+// shimDirectory contains the shim and its files.
 const shimDirectory = "/usr/lib/clusterctl"
 
 // Files in shimDirectory.
@@ -21,7 +23,7 @@ const (
 // Adopted reports whether the shim substitutes the shared listeners when the program binds.
 func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 }
 
-// NeedsShim reports whether ExecStart= runs clusterctl-shim, so the app cannot start without it. The shim adopts the
+// NeedsShim reports whether ExecStart= runs clusterctl-shim, so the app cannot start without the shim. The shim adopts the
 // program, or does something for which systemd has no setting.
 func (a App) NeedsShim() bool {
 	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 ||
@@ -45,15 +47,7 @@ func (r *renderer) shimWords() []string {
 			words = append(words, "--node-preload="+r.target.nodePreload())
 		}
 	}
-	if a.confined() {
-		words = append(words, "--confine")
-	}
-	words = append(words, "--instance=%i")
-	words = append(words, r.envFileWords()...)
-	for _, e := range a.Shim.Increment {
-		words = append(words, "--increment="+e.Name)
-	}
-	words = append(words, a.secretWords()...)
+	words = append(words, r.programWords("%i")...)
 	if a.Shim.Pin {
 		words = append(words, "--pin")
 	}
@@ -64,8 +58,9 @@ func (r *renderer) shimWords() []string {
 	return append(append(words, a.maxRestartsWords()...), "--")
 }
 
-// launcherWaits reports whether the launcher of an adopted program waits after short runs. That saves one process per start.
-// Other apps wait in ExecStartPre=. An app with a restart limit does, too, because root must record that it gave up.
+// launcherWaits reports whether the launcher (the shim in ExecStart=) waits after short runs. For other apps, a command in
+// ExecStartPre= waits, which costs one more process per start. That command also waits for apps with a restart limit,
+// because only root can record that the limit was reached.
 func (a App) launcherWaits() bool {
 	return a.Adopted() && a.Shim.MaxRestarts == 0 && a.Restart != RestartNo
 }
@@ -92,8 +87,8 @@ func (a App) workerEnvFiles() []string {
 // continue the comment on the next line.
 const singleLineComments = 254
 
-// envFileWords returns the flags for the environment files that the shim reads. Their variables override variables from
-// EnvironmentFile=.
+// envFileWords returns the flags for the environment files that the shim reads. Variables in these files override variables
+// from EnvironmentFile=.
 func (r *renderer) envFileWords() []string {
 	var words []string
 	for _, f := range r.app.EnvFiles {
@@ -112,10 +107,17 @@ func (r *renderer) envFileWords() []string {
 	return words
 }
 
-// secretWords returns the flags for the secrets that the shim puts into variables.
-func (a App) secretWords() []string {
+// programWords returns the flags that a run and a probe of the program have in common.
+func (r *renderer) programWords(instance string) []string {
 	var words []string
-	for _, name := range a.SecretEnv {
+	if r.app.confined() {
+		words = append(words, "--confine")
+	}
+	words = append(append(words, "--instance="+instance), r.envFileWords()...)
+	for _, e := range r.app.Shim.Increment {
+		words = append(words, "--increment="+e.Name)
+	}
+	for _, name := range r.app.SecretEnv {
 		words = append(words, "--secret-env="+name)
 	}
 	return words
@@ -124,9 +126,9 @@ func (a App) secretWords() []string {
 // drained reports whether the shim drains a worker before its stop signal.
 func (a App) drained() bool { return len(a.Listen) > 0 && !a.Shim.NoDrain }
 
-// bindKind returns the kind of bind for which the shim substitutes a listener, or 0 if it is the listener's own IP version
-// and port. A listener with an address is used for both IP versions, so a program that binds [::] can serve on an IPv4
-// socket.
+// bindKind returns the kind of bind for which the shim substitutes a listener, or 0 if the bind has the same IP version and
+// port as the listener. A listener with an address is used for both IP versions, so a program that binds [::] can serve on
+// an IPv4 socket.
 func (r *renderer) bindKind(l Listener) contract.Kind {
 	either, four, six := contract.TCP, contract.TCP4, contract.TCP6
 	if l.Network == UDP {
@@ -146,20 +148,16 @@ func (r *renderer) bindKind(l Listener) contract.Kind {
 	return 0
 }
 
-// mapWords returns the --map flags for listeners that replace a bind with another IP version or port: NAME/K=KIND:PORT is
-// listener number K of that name, from 0. PID 1 passes the sockets of a unit in the order of its lines, in which datagrams
-// come after streams.
+// mapWords returns a --map flag for each listener that replaces a bind with another IP version or port. In NAME/K=KIND:PORT,
+// K is the number of the listener among the listeners with this name, from 0. PID 1 passes the sockets of a unit in the
+// order of its lines, in which datagrams come after streams.
 func (r *renderer) mapWords() []string {
 	var words []string
 	seen := map[string]int{}
-	var streams, datagrams []Listener
-	for _, l := range r.app.Listen {
-		if l.Network == UDP {
-			datagrams = append(datagrams, l)
-		} else {
-			streams = append(streams, l)
-		}
-	}
+	isUDP := func(l Listener) bool { return l.Network == UDP }
+	isStream := func(l Listener) bool { return l.Network != UDP }
+	streams := slices.DeleteFunc(slices.Clone(r.app.Listen), isUDP)
+	datagrams := slices.DeleteFunc(slices.Clone(r.app.Listen), isStream)
 	for _, l := range append(streams, datagrams...) {
 		k := seen[l.FDName()]
 		seen[l.FDName()]++
@@ -171,8 +169,8 @@ func (r *renderer) mapWords() []string {
 	return words
 }
 
-// capabilities returns the capability that the unit has for the shim. The unit has it only together with --own-ptrace in
-// ExecStart=, and with this flag the program does not get it.
+// capabilities returns the capability that the unit gives to the shim, or "". If the shim has a capability, ExecStart=
+// contains --own-ptrace, with which the shim drops the capability before it starts the program.
 func (a App) capabilities() value {
 	if a.Adopted() && a.Shim.OwnPtrace {
 		return "CAP_SYS_PTRACE"
@@ -202,8 +200,8 @@ func (r *renderer) drainWords() string {
 	return strings.Join(words, " ")
 }
 
-// stoppedWords returns the ExecStopPost= command, which records for the backoff how the run ended. When the last instance
-// gives up, this command stops the app, so it runs as root.
+// stoppedWords returns the ExecStopPost= command, which records how the run ended. The command runs as root, because it
+// stops the app when the last instance gives up.
 func (r *renderer) stoppedWords() string {
 	words := append([]string{r.target.shim(), "stopped", r.stateWord()}, r.app.minUptimeWords()...)
 	words = append(append(words, "--exec-stop"), r.relistenWords()...)
@@ -213,28 +211,28 @@ func (r *renderer) stoppedWords() string {
 	return strings.Join(words, " ")
 }
 
-// backoffWords returns the ExecStartPre= command that waits, if the launcher does not. It does not use a shell, because the
-// dynamic linker of a shell would obey variables of the app's environment as root. The shim is linked statically.
+// backoffWords returns the ExecStartPre= command that waits after short runs, for apps whose launcher does not wait. The
+// command runs as root with the environment of the app. The command is not a shell, because the dynamic linker of a shell
+// would obey variables of the app, such as LD_PRELOAD. The shim is linked statically.
 func (r *renderer) backoffWords() string {
 	words := append([]string{r.target.shim(), "wait", r.stateWord()}, r.app.minUptimeWords()...)
 	words = append(words, r.relistenWords()...)
 	words = append(words, r.app.maxRestartsWords()...)
 	if start := r.app.Timeouts.Start; start > 0 && start < 2*contract.MaxDelay {
-		// The wait must not exceed the start timeout, so it takes at most half of it.
+		// The wait must end before the start timeout, so its maximum is half of that timeout.
 		words = append(words, "--max-delay="+string(seconds(start/2, 0)))
 	}
 	return strings.Join(words, " ")
 }
 
-// stateWord returns the flag with the path of the instance's state. root's files are next to this path. The instance's user
-// must not own a directory there, because the user could fill /run.
+// stateWord returns the flag with the path of the instance's state files, without their suffix. Root owns the directory of
+// these files. If the user of the app owned a directory in /run, the user could fill /run.
 func (r *renderer) stateWord() string {
 	return "--state=" + path.Join(contract.RunDirectory, contract.State(string(r.app.Name), "%i"))
 }
 
-// relistenWords returns the flags for the TCP listeners of a native app. A native worker that stops may shut down the shared
-// listener (shutdown(2)), and no notifier prevents that. So the commands that run as root before and after the worker call
-// listen(2) again.
+// relistenWords returns the flags for the TCP listeners of a native app. A native worker may shut down the shared listener
+// (shutdown(2)) when it stops. So the commands that run as root before and after the worker call listen(2) again.
 func (r *renderer) relistenWords() []string {
 	if r.app.Adopted() {
 		return nil
@@ -259,12 +257,7 @@ func usesNode(command []string) bool {
 	return strings.Contains(command[0], "/node_modules/.bin/")
 }
 
-func (t Target) shim() string {
-	if t.Shim == "" {
-		return DefaultShim
-	}
-	return t.Shim
-}
+func (t Target) shim() string { return cmp.Or(t.Shim, DefaultShim) }
 
 func (t Target) nodePreload() string {
 	return path.Join(path.Dir(t.shim()), path.Base(DefaultNodePreload))

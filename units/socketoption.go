@@ -23,13 +23,13 @@ type socketKey struct {
 	check  func(value string) bool
 	// networks are the kinds of listeners to which the directive applies.
 	networks []Network
-	trusted  bool // the program would need a capability to set the option itself
+	trusted  bool // a program needs a capability to set the option
 }
 
-// maxSocketBuffer is the maximum of ReceiveBuffer= and SendBuffer=. PID 1 may exceed net.core.rmem_max.
+// maxSocketBuffer is the maximum of ReceiveBuffer= and SendBuffer=. PID 1 may set larger buffers than net.core.rmem_max.
 const maxSocketBuffer = 64 << 20
 
-// socketKeys returns all supported directives. systemd 247 supports all of them.
+// socketKeys returns all supported directives. systemd 247 supports all these directives.
 func socketKeys() []socketKey {
 	inet, streams, all := []Network{TCP, UDP}, []Network{TCP}, []Network{TCP, UDP, Unix}
 	yes := func(v string) bool { return v == "yes" || v == "no" }
@@ -64,16 +64,17 @@ func socketKeys() []socketKey {
 }
 
 func findSocketKey(key string) (socketKey, bool) {
-	keys := socketKeys()
-	i := slices.IndexFunc(keys, func(k socketKey) bool { return k.key == key })
-	if i < 0 {
-		return socketKey{}, false
+	for _, k := range socketKeys() {
+		if k.key == key {
+			return k, true
+		}
 	}
-	return keys[i], true
+	return socketKey{}, false
 }
 
-// ProgramOption returns the directive for a socket option, by name, that a program set on its socket. ok is false if systemd
-// has no directive for the option, or if the directive is the default (NoDelay=yes).
+// ProgramOption returns the directive for an option that a program set on its socket. option is its name in socket(7), and
+// number or text is its value. ok is false if systemd has no directive for the option, or if the directive is the default
+// (NoDelay=yes).
 func ProgramOption(option string, number int64, text string) (o SocketOption, ok bool) {
 	for _, k := range socketKeys() {
 		if k.option != option {
@@ -124,7 +125,7 @@ func (o SocketOption) String() string {
 	return s
 }
 
-// Trusted reports whether a program needs a capability to set the option. Workers do not have this capability.
+// Trusted reports whether a program needs a capability to set the option, which workers do not have.
 func (o SocketOption) Trusted() bool {
 	k, ok := findSocketKey(o.Key)
 	return !ok || k.trusted
@@ -156,7 +157,7 @@ func (a App) validateSocketOptions(add func(error)) {
 	}
 }
 
-// options sets the options of a socket unit to which l is added.
+// options adds the options of listener l to the unit.
 func (v *socketView) options(a App, l Listener) {
 	// PID 1 sets the options of a unit on all its sockets, and logs a warning for each socket that does not support one.
 	mixed := slices.ContainsFunc(a.Listen, func(o Listener) bool { return o.FDName() == l.FDName() && o.Network != TCP })

@@ -15,12 +15,12 @@ func TestParseSocketOption(t *testing.T) {
 		"udp:ReceiveBuffer=65536": {Listener: "udp", Key: "ReceiveBuffer", Value: "65536"},
 	} {
 		if got, err := units.ParseSocketOption(in); err != nil || got != want || got.String() != in {
-			t.Errorf("%q: %+v %v", in, got, err)
+			t.Errorf("%q: got %+v, %v, want %+v", in, got, err, want)
 		}
 	}
 	for _, in := range []string{"", "KeepAlive", "Keepalive=yes", "Accept=yes", ":", "=yes", "http:=1"} {
 		if got, err := units.ParseSocketOption(in); err == nil {
-			t.Errorf("%q: %+v", in, got)
+			t.Errorf("%q: got %+v, want an error", in, got)
 		}
 	}
 }
@@ -57,13 +57,13 @@ func TestValidateSocketOptions(t *testing.T) {
 		}
 		switch err := a.Validate(); {
 		case want == "" && err != nil, want != "" && (err == nil || !strings.Contains(err.Error(), want)):
-			t.Errorf("%q: %v, want %q", options, err, want)
+			t.Errorf("%q: got the error %v, want %q", options, err, want)
 		}
 	}
 }
 
-// TestProgramOption: a socket option of a program becomes a directive, unless the directive is the default or systemd has
-// none.
+// TestProgramOption: ProgramOption returns the directive for an option, unless the directive is the default or systemd has
+// no directive.
 func TestProgramOption(t *testing.T) {
 	for _, c := range []struct {
 		option string
@@ -83,7 +83,7 @@ func TestProgramOption(t *testing.T) {
 	} {
 		o, ok := units.ProgramOption(c.option, c.number, c.text)
 		if got := o.String(); ok != (c.want != "") || ok && got != c.want {
-			t.Errorf("%+v: %v %v", c, got, ok)
+			t.Errorf("%+v: got %q, %v", c, got, ok)
 		}
 	}
 }

@@ -9,37 +9,37 @@ import (
 	"unicode/utf8"
 )
 
-// This file parses unit files as PID 1 does. It follows systemd's source and does not use quote.go, so that it can find
-// errors there. quote_lab_test.go tests with systemd itself.
+// This file parses unit files as PID 1 does. The code follows the source of systemd and does not use quote.go, so that the
+// tests can find errors in quote.go. quote_lab_test.go tests with systemd itself.
 
-// whitespace is the set of characters at which systemd splits words and which it trims (basic/string-util.h, WHITESPACE).
+// whitespace are the characters that separate words, and that systemd trims (basic/string-util.h, WHITESPACE).
 const whitespace = " \t\n\r"
 
-// longLine is the maximum length of a line. systemd refuses a file with a longer one (basic/fileio.h, LONG_LINE_MAX).
+// longLine is the maximum length of a line. systemd refuses a file with a longer line (basic/fileio.h, LONG_LINE_MAX).
 const longLine = 1 << 20
 
 // directive is one Key=Value of a unit file.
 type directive struct{ section, key, value string }
 
-// parseUnit parses a unit file (shared/conf-parser.c, config_parse). A continuation line is an error, because we never write
-// one.
+// parseUnit parses a unit file (shared/conf-parser.c, config_parse). A continuation line is an error, because Render does
+// not write continuation lines.
 func parseUnit(data []byte) ([]directive, error) {
 	var out []directive
 	section := ""
 	for i, line := range bytes.FieldsFunc(append(data, '\n'), func(r rune) bool { return r == '\n' || r == '\r' || r == 0 }) {
 		where := func(why string) error { return fmt.Errorf("line %d, %.80q: %s", i, line, why) }
 		if len(line) > longLine {
-			return nil, where("is longer than systemd reads")
+			return nil, where("is longer than systemd permits")
 		}
 		text := strings.Trim(string(line), whitespace)
 		if text == "" || text[0] == '#' || text[0] == ';' {
 			if strings.HasSuffix(text, `\`) {
-				return nil, where("is a comment that continues on the next line before 254")
+				return nil, where("is a comment that systemd before 254 continues on the next line")
 			}
 			continue
 		}
 		if !systemdUTF8(text) {
-			return nil, where("is not UTF-8 to systemd")
+			return nil, where("is not valid UTF-8 for systemd")
 		}
 		if trailing := len(text) - len(strings.TrimRight(text, `\`)); trailing%2 == 1 {
 			return nil, where("is continued")
@@ -73,8 +73,8 @@ func systemdUTF8(s string) bool {
 	return true
 }
 
-// extractWord removes the first word from *s and returns it, like basic/extract-word.c with EXTRACT_UNQUOTE. If cunescape is
-// true, it also undoes C escapes (EXTRACT_CUNESCAPE). Otherwise a backslash only escapes the next character.
+// extractWord removes the first word from *s and returns the word (basic/extract-word.c with EXTRACT_UNQUOTE). If cunescape
+// is true, it also undoes C escapes (EXTRACT_CUNESCAPE). If cunescape is false, a backslash only escapes the next character.
 func extractWord(s *string, cunescape bool) (word string, ok bool, err error) {
 	rest := strings.TrimLeft(*s, whitespace)
 	if rest == "" {
@@ -120,7 +120,8 @@ func extractWord(s *string, cunescape bool) (word string, ok bool, err error) {
 	return b.String(), true, nil
 }
 
-// unescape undoes one C escape (basic/escape.c, cunescape_one) and returns its length in s.
+// unescape appends the character of the C escape at the beginning of s (basic/escape.c, cunescape_one), and returns the
+// length of the escape.
 func unescape(b *strings.Builder, s string) (int, error) {
 	const letters, values = `abfnrtv\"'s`, "\a\b\f\n\r\t\v\\\"' "
 	if i := strings.IndexByte(letters, s[0]); i >= 0 {
@@ -152,14 +153,14 @@ func unescape(b *strings.Builder, s string) (int, error) {
 	case s[0] == 'u' || s[0] == 'U':
 		b.WriteRune(rune(n))
 	case n > 255:
-		return 0, errors.New("has an octal escape beyond a byte")
+		return 0, errors.New("has an octal escape above 255")
 	default:
 		b.WriteByte(byte(n))
 	}
 	return from + digits, nil
 }
 
-// specifiers resolves "%%" and "%i". systemd knows more specifiers, but we do not use them (shared/specifier.c).
+// specifiers resolves "%%" and "%i". Render does not use other specifiers (shared/specifier.c).
 func specifiers(s, instance string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {

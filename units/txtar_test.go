@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// member is one file of a txtar archive: a line "-- NAME --", then its contents up to the next such line.
+// member is one file of a txtar archive. In the archive, the line "-- NAME --" comes before the contents.
 type member struct {
 	Name string
 	Data []byte
 }
 
-// parseArchive splits a txtar archive into its prose and its members. The format is simple enough to do without a library.
+// parseArchive splits a txtar archive into its prose and its members.
 func parseArchive(data []byte) (prose string, members []member) {
 	var text strings.Builder
 	for line := range bytes.Lines(data) {

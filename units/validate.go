@@ -2,6 +2,7 @@ package units
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,8 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// maxCommand is the maximum length of the quoted command line. It is well below the limits of the kernel and of one line of
-// a unit file (1 MiB).
+// maxCommand is the maximum length of the quoted command line. The kernel and one line of a unit file (1 MiB) permit more.
 const maxCommand = 512 * 1024
 
 // maxTimeout prevents an overflow in sums of timeouts.
@@ -27,17 +27,15 @@ func (a App) Validate() error {
 	}
 	_, err := ParseName(string(a.Name))
 	add(err)
-	for _, enum := range []struct {
-		field       string
-		value, most int
-	}{
-		{"activation", int(a.Activation), len(activationNames)}, {"ready", int(a.Ready), len(readyNames)},
-		{"restart", int(a.Restart), len(restartNames)}, {"sandbox", int(a.Sandbox), len(sandboxNames)},
-	} {
-		if enum.value < 0 || enum.value >= enum.most {
-			add(fieldErrorf(enum.field, "", "%d is not one of its values", enum.value))
+	enum := func(field string, value int, names []string) {
+		if value < 0 || value >= len(names) {
+			add(fieldErrorf(field, "", "%d is not a valid value", value))
 		}
 	}
+	enum("activation", int(a.Activation), activationNames)
+	enum("ready", int(a.Ready), readyNames)
+	enum("restart", int(a.Restart), restartNames)
+	enum("sandbox", int(a.Sandbox), sandboxNames)
 	if c, err := ParseCount(a.Instances.String()); a.Instances.Given() && (err != nil || c != a.Instances) {
 		add(fieldErrorf("instances", "", "%+v is not a number of instances", a.Instances))
 	}
@@ -75,7 +73,7 @@ func (a App) Validate() error {
 		add(fieldErrorf("max-restarts", "", "must not be negative"))
 	}
 	if a.Surge < 0 || a.Surge > MaxInstances {
-		add(fieldErrorf("surge", "1 starts one extra instance first", "must be between 0 and %d", MaxInstances))
+		add(fieldErrorf("surge", "use 1 to start one extra instance first", "must be between 0 and %d", MaxInstances))
 	}
 	return errors.Join(errs...)
 }
@@ -138,7 +136,7 @@ func (a App) validateListen(add func(error)) {
 		for _, m := range a.Listen[:i] {
 			if l.FDName() == m.FDName() && (l.paired(a.Listen) && !m.Host.IsValid() || m.paired(a.Listen) && !l.Host.IsValid()) &&
 				l.Network != Unix && m.Network != Unix {
-				add(fieldErrorf("listen", "give one of them a name: NAME="+l.String(), "%q and %q need different socket units", m, l))
+				add(fieldErrorf("listen", "give one listener a name: NAME="+l.String(), "%q and %q need different socket units", m, l))
 			}
 			if l.clash(m) {
 				add(fieldErrorf("listen", "", "%q and %q cannot both be bound", m, l))
@@ -190,7 +188,7 @@ func (a App) validateEnvFiles(add func(error)) {
 		if f.ByWorker {
 			key, i = "worker-env-files", i-first
 		} else if i > 0 && a.EnvFiles[i-1].ByWorker {
-			// The shim starts after PID 1 has read all files in EnvironmentFile=.
+			// PID 1 reads all files in EnvironmentFile= before the shim starts.
 			add(fieldErrorf(key, "list "+f.Path+" first", "%q is read as root, and must come before files that the worker reads", f.Path))
 		}
 		_, err := globPath(key, f.Path)
@@ -230,4 +228,61 @@ func checkUser(field, s string) error {
 func validID(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 32)
 	return err == nil && strconv.FormatUint(n, 10) == s && n != 65535 && n != 1<<32-1
+}
+
+// FieldError is one mistake in an App: the field, what is wrong with it, and what to write instead.
+type FieldError struct {
+	// Key is the key in the config file, for example "listen" or "env".
+	Key string
+	// Item is the name of an entry in a map, such as "PORT", or empty.
+	Item string
+	// Index is the index of an entry in the list or map of the key, or -1 if the error is not about one entry.
+	Index int
+	// Missing means that the key is required, but the app has no value for it.
+	Missing bool
+	// Message describes the mistake, in lower case and without a full stop.
+	Message string
+	// Hint is a suggestion for the user, or empty.
+	Hint string
+}
+
+func (e *FieldError) Error() string { return e.Field() + ": " + e.Message }
+
+// Field returns the key with the item, for example "env.PORT".
+func (e *FieldError) Field() string {
+	if e.Item == "" {
+		return e.Key
+	}
+	return e.Key + "." + e.Item
+}
+
+func fieldErrorf(key, hint, format string, args ...any) *FieldError {
+	return &FieldError{Key: key, Index: -1, Message: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+func missing(key string) *FieldError {
+	return &FieldError{Key: key, Index: -1, Missing: true, Message: "is empty"}
+}
+
+// entry sets the index of the wrong entry in err, if err is a FieldError, and returns err.
+func entry(err error, index int) error {
+	if e, ok := err.(*FieldError); ok {
+		e.Index = index
+	}
+	return err
+}
+
+// variable sets the index and the name of the wrong variable in err, if err is a FieldError, and returns err.
+func variable(err error, index int, name string) error {
+	if e, ok := err.(*FieldError); ok {
+		e.Item = name
+	}
+	return entry(err, index)
+}
+
+func parseEnum[T ~int](key, s string, names []string) (T, error) {
+	if i := slices.Index(names, s); i >= 0 {
+		return T(i), nil
+	}
+	return 0, fieldErrorf(key, "", "%q is not one of %s", s, strings.Join(names, ", "))
 }

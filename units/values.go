@@ -10,19 +10,15 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// ValuesFile returns the name of the file with the values of the app's variables. It is next to the source of the app. Only
-// root may read it, while everybody may read the units and the source.
+// ValuesFile returns the name of the file with the values of the app's variables. The file is next to the source of the app.
+// Only root may read this file, while everybody may read the units and the source.
 func (n Name) ValuesFile() string { return string(n) + ".env" }
 
-// hidden reports whether the value of a variable is unknown. In this case the values file cannot be rendered.
-func (a App) hidden() bool {
-	return slices.ContainsFunc(a.Env, func(e EnvVar) bool { return e.Hidden })
-}
-
-// values returns the values file, in the syntax of EnvironmentFile= (systemd.exec(5)). PID 1 reads it at each start.
+// values returns the values file, in the syntax of EnvironmentFile= (systemd.exec(5)).
 func (r *renderer) values() File {
 	f := File{Path: r.app.Name.ValuesFile()}
-	if f.Kept = r.app.hidden(); f.Kept {
+	if slices.ContainsFunc(r.app.Env, func(e EnvVar) bool { return e.Hidden }) {
+		f.Kept = true
 		return f
 	}
 	var b bytes.Buffer
@@ -40,14 +36,15 @@ func RenderValues(a App) []byte {
 	return r.values().Data
 }
 
-// quoteValue quotes a value for an environment file. Only four characters are special between double quotes, and a newline
-// is not one of them (systemd, basic/env-file.c).
+// quoteValue quotes a value for an environment file. Between double quotes, only four characters are special: backslash,
+// double quote, backquote and dollar sign (systemd, basic/env-file.c).
 func quoteValue(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "`", "\\`", `$`, `\$`).Replace(s) + `"`
 }
 
-// ParseValues parses an environment file as systemd does. If a variable is there twice, the last value counts. It returns an
-// error for lines that systemd would ignore, and for a file that systemd would refuse. The errors never contain a value.
+// ParseValues parses an environment file as systemd does. If a variable is assigned twice, the last value counts.
+// ParseValues returns an error for lines that systemd would ignore, and for a file that systemd would refuse. The error
+// contains no value.
 func ParseValues(data []byte) ([]EnvVar, error) {
 	assignments, faults := envfile.Parse(string(data), envfile.Syntax{})
 	var vars []EnvVar
@@ -63,9 +60,9 @@ func ParseValues(data []byte) ([]EnvVar, error) {
 }
 
 // FillValues sets the values of the app's hidden variables from its values file. Variables that are only in the file are
-// appended, because the worker gets them as well. Variables that are missing in the file stay hidden.
+// appended, because the worker gets all variables in the file. Variables that are missing in the file stay hidden.
 func (a *App) FillValues(data []byte) {
-	// Ignore the errors, because systemd ignores these lines, too.
+	// The error is about lines that systemd ignores.
 	vars, _ := ParseValues(data)
 	for _, v := range vars {
 		i := slices.IndexFunc(a.Env, func(e EnvVar) bool { return e.Name == v.Name })

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestParseValues: ParseValues reads the syntax of EnvironmentFile= (systemd.exec(5), and systemd's test-env-file.c).
+// TestParseValues: ParseValues parses files in the syntax of EnvironmentFile= (systemd.exec(5), test-env-file.c).
 func TestParseValues(t *testing.T) {
 	for name, c := range map[string]struct{ text, want, wrong string }{
 		"plain":            {"A=a\nB = b c \n  C=c", "A=a|B=b c|C=c", ""},
@@ -34,15 +34,15 @@ func TestParseValues(t *testing.T) {
 			got = append(got, v.Name+"="+v.Value)
 		}
 		if strings.Join(got, "|") != c.want {
-			t.Errorf("%s: %q, want %q", name, strings.Join(got, "|"), c.want)
+			t.Errorf("%s: got %q, want %q", name, strings.Join(got, "|"), c.want)
 		}
 		if (err != nil) != (c.wrong != "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
-			t.Errorf("%s: %v, want %q", name, err, c.wrong)
+			t.Errorf("%s: got the error %v, want %q", name, err, c.wrong)
 		}
 	}
 }
 
-// TestValuesRoundTrip: any variables that RenderValues writes are read back unchanged.
+// TestValuesRoundTrip: ParseValues returns the variables that RenderValues has written.
 func TestValuesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var vars []units.EnvVar
@@ -54,36 +54,34 @@ func TestValuesRoundTrip(t *testing.T) {
 		data := units.RenderValues(units.App{Name: "shop", Env: vars})
 		got, err := units.ParseValues(data)
 		if err != nil || !slices.Equal(got, vars) {
-			t.Fatalf("%v: %s\n%s", err, cmp.Diff(vars, got), data)
+			t.Fatalf("%v (-want +got):\n%s\n%s", err, cmp.Diff(vars, got), data)
 		}
 	})
 }
 
-// FuzzParseValues: ParseValues accepts any input without a panic, and the variables that it returns are read back unchanged
-// after RenderValues.
+// FuzzParseValues: ParseValues does not panic. A file that RenderValues writes with the result has the same variables.
 func FuzzParseValues(f *testing.F) {
 	f.Add([]byte("A=\"a\\\"b\"\nB='c\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		vars, _ := units.ParseValues(data)
 		again, err := units.ParseValues(units.RenderValues(units.App{Env: vars}))
 		if err != nil || !slices.Equal(again, vars) {
-			t.Fatalf("%v: %+v, want %+v", err, again, vars)
+			t.Fatalf("got %+v, %v, want %+v", again, err, vars)
 		}
 	})
 }
 
-// TestFillValues: FillValues sets hidden variables, does not change the others, and adds variables that are only in the
-// file.
+// TestFillValues: FillValues sets only the values of hidden variables, and adds variables that are only in the file.
 func TestFillValues(t *testing.T) {
 	a := units.App{Env: []units.EnvVar{{Name: "A", Hidden: true}, {Name: "B", Value: "own"}, {Name: "C", Hidden: true}}}
 	a.FillValues([]byte("D=4\nB=2\nA=1\n"))
 	want := []units.EnvVar{{Name: "A", Value: "1"}, {Name: "B", Value: "own"}, {Name: "C", Hidden: true}, {Name: "D", Value: "4"}}
 	if !slices.Equal(a.Env, want) {
-		t.Errorf("%+v", a.Env)
+		t.Errorf("got %+v, want %+v", a.Env, want)
 	}
 }
 
-// TestHiddenValues: if values are unknown, the units are the same, and the values file must not change.
+// TestHiddenValues: unknown values do not change the units, and Render sets Kept for the values file.
 func TestHiddenValues(t *testing.T) {
 	a := units.App{Name: "web", Command: []string{"/bin/true"}, Env: []units.EnvVar{{Name: "A", Value: "1"}}}
 	target := units.Target{Systemd: 252, Sizing: units.Sizing{Want: 1, Listed: 1}, Values: "/etc/clusterctl/web.env"}
@@ -99,12 +97,12 @@ func TestHiddenValues(t *testing.T) {
 	for i, f := range hidden {
 		if f.Path == "web.env" {
 			if !f.Kept || f.Data != nil {
-				t.Errorf("%+v", f)
+				t.Errorf("got the values file %+v, want Kept without Data", f)
 			}
 			continue
 		}
 		if string(f.Data) != string(known[i].Data) || f.Kept {
-			t.Errorf("%s differs", f.Path)
+			t.Errorf("%s differs from the file with known values", f.Path)
 		}
 	}
 }
@@ -127,7 +125,7 @@ func TestSecretEnv(t *testing.T) {
 		c.change(&a)
 		err := a.Validate()
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// install writes the files of a case to a machine: the units, the source, and an executable for every Exec line, because
-// systemd-analyze(1) checks that it exists.
+// install writes the units and the source of a case to a machine. install also writes the programs of the Exec lines,
+// because systemd-analyze(1) checks that they exist.
 func (g *golden) install(t *testing.T, m *lab.Machine) units.Set {
 	t.Helper()
 	target := g.target
@@ -48,7 +48,7 @@ func writeInto(t *testing.T, m *lab.Machine, name string, data []byte, mode os.F
 	}
 }
 
-// remove removes the units, so that the next case can use the same name.
+// remove deletes the units, so that the next case can use the same names.
 func remove(t *testing.T, m *lab.Machine, set units.Set) {
 	t.Helper()
 	for _, f := range set {
@@ -58,7 +58,7 @@ func remove(t *testing.T, m *lab.Machine, set units.Set) {
 	}
 }
 
-// TestVerify: systemd-analyze verify reports nothing about any golden unit, on any version.
+// TestVerify: systemd-analyze verify accepts all golden units on all versions without a message.
 func TestVerify(t *testing.T) {
 	for _, release := range lab.All() {
 		t.Run(string(release), func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// checkVerify checks that systemd-analyze verify works: it finds an unknown key, a missing program and an invalid value.
+// checkVerify checks that systemd-analyze verify reports an unknown key, a missing program and an invalid value.
 func checkVerify(t *testing.T, m *lab.Machine) {
 	t.Helper()
 	for _, line := range []string{"ExecStart=/bin/true\nNoSuchKey=1", "ExecStart=/no/such/program",

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestViews: all text that a template can use comes from quote.go, so that no unescaped text gets into a unit.
+// TestViews: a template can use only texts of the type value, so that no unescaped text gets into a unit.
 func TestViews(t *testing.T) {
 	checked := map[string]bool{}
 	for _, v := range []any{aggregateView{}, instancesView{}, instanceView{}, sandboxView{}, secretsView{}, socketView{},
@@ -25,7 +25,7 @@ func TestViews(t *testing.T) {
 	}
 }
 
-// viewTypes returns the types of the package whose names end in View, so that TestViews cannot miss a new one.
+// viewTypes returns the types of the package whose names end in View, so that TestViews also checks new types.
 func viewTypes(t *testing.T) []string {
 	t.Helper()
 	paths, err := filepath.Glob("*.go")
@@ -65,7 +65,7 @@ func checkView(t *testing.T, view reflect.Type) {
 				t.Errorf("%s.%s: the header must be embedded", view, f.Name)
 			}
 		default:
-			t.Errorf("%s.%s is a %s: only value, []value, bool, int and header may reach a template", view, f.Name, f.Type)
+			t.Errorf("%s.%s is a %s: a view may have only fields of type value, []value, bool, int and header", view, f.Name, f.Type)
 		}
 	}
 }

@@ -48,7 +48,7 @@ func TestResolve(t *testing.T) {
 		"nothing web@4": "gone: there is no app \"nothing\"\nhint: clusterctl ls lists the apps\n" +
 			"web has no instance 4\nhint: it has web@1 to web@3",
 		"web-api@2": "web-api has no instance 2\nhint: it has only web-api@1",
-		"web@0":     `usage: name: "web@0": "0" is not an instance number (1-1000)`,
+		"web@0":     `usage: name: "web@0" does not end in an instance number (1-1000)`,
 		"0": "usage: name: \"0\" has no letter\n" +
 			"hint: use the name of an app, which clusterctl ls lists; instance 3 of web is web@3",
 		"zz*":    "no app matches \"zz*\"\nhint: the installed apps are: bad, mail, web, web-api",

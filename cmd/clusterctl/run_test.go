@@ -336,7 +336,7 @@ func TestCommandErrors(t *testing.T) {
 		{"install new -- nothing-of-that-name", 0, exitFailed, `the program "nothing-of-that-name" is not in $PATH`},
 		{"start web", 0, exitFailed, "systemd is not running here: this is a test"},
 		{"start web@3", 0, exitFailed, "web has no instance 3"},
-		{"stop web@0", 0, exitUsage, `name: "web@0": "0" is not an instance number (1-1000)`},
+		{"stop web@0", 0, exitUsage, `name: "web@0" does not end in an instance number (1-1000)`},
 		{"restart wbe web", 0, exitFailed, `there is no app "wbe"`},
 		{"restart all", 1000, exitFailed, "systemd is not running here: this is a test"},
 		{"restart --rolling all", 1000, exitFailed, "systemd is not running here: this is a test"},

@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// call is a use of a function with its full name, for example "os.Exit".
+// call is the use of a function: its full name, for example "os.Exit", and its place in the file.
 type call struct {
 	name string
 	node ast.Node
 }
 
-// calls returns the uses of PACKAGE.FUNCTION in a file, with the import path even if the file renames the import.
+// calls returns the uses of PACKAGE.FUNCTION in a file. PACKAGE is the import path, also if the file renames the import.
 func calls(file *ast.File) []call {
 	imports := map[string]string{}
 	for _, im := range file.Imports {
@@ -27,7 +27,7 @@ func calls(file *ast.File) []call {
 	}
 	var out []call
 	ast.Inspect(file, func(n ast.Node) bool {
-		// This includes function values, which may be called anywhere.
+		// The expression may also be a function that is used as a value.
 		if sel, ok := n.(*ast.SelectorExpr); ok {
 			if x, ok := sel.X.(*ast.Ident); ok && imports[x.Name] != "" {
 				out = append(out, call{imports[x.Name] + "." + sel.Sel.Name, n})
@@ -38,9 +38,9 @@ func calls(file *ast.File) []call {
 	return out
 }
 
-// exits lists files outside of package main that may end the process, each with its reason.
+// exits lists files outside of package main that may end the process, each with the reason.
 var exits = map[string]string{
-	"internal/lab/lab.go": "a copy of the test binary becomes the keeper of a machine, and must not run the tests",
+	"internal/lab/lab.go": "in the keeper of a machine, which is a process of the test binary, no test may run",
 }
 
 func TestExit(t *testing.T) {
@@ -65,7 +65,7 @@ func TestExit(t *testing.T) {
 	}
 }
 
-// TestNoInit checks that there is no func init. Code that runs before main cannot be tested, ordered or omitted.
+// TestNoInit checks that no package has a func init. A test cannot control when such code runs.
 func TestNoInit(t *testing.T) {
 	for _, s := range files(t) {
 		for _, d := range s.file.Decls {
@@ -78,7 +78,7 @@ func TestNoInit(t *testing.T) {
 
 const maxFile, maxFunc = 350, 70
 
-// large lists files and functions above the limits, each with its reason: "path" or "path:Function".
+// large lists files ("path") and functions ("path:Function") that may exceed the limits, each with the reason.
 var large = map[string]string{}
 
 func TestSize(t *testing.T) {
@@ -107,14 +107,14 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// variables lists other package variables that are allowed, each with its reason.
+// variables lists package variables that TestNoVariables allows, each with the reason.
 var variables = map[string]string{
 	"cmd/clusterctl/cmd_version.go:version": "set by the linker",
-	"internal/lab/lab.go:global":            "the machines that the tests of a process share; only lab.Main ends them",
+	"internal/lab/lab.go:global":            "the tests of a package can share a machine only through a variable",
 }
 
-// TestNoVariables checks that each package variable is an error value, a compiled table or embedded data, and is never
-// written to.
+// TestNoVariables checks that each package variable is an error value, a table or embedded data, and that no code changes
+// the variable.
 func TestNoVariables(t *testing.T) {
 	used := map[string]bool{}
 	dirs := map[string][]source{}
@@ -169,8 +169,8 @@ func embedded(g *ast.GenDecl, v *ast.ValueSpec) bool {
 	return false
 }
 
-// constant reports whether an expression is a literal, a value of another package (an alias), or the result of a
-// function that returns an immutable value.
+// constant reports whether an expression is a literal, a value of another package, or the result of a function that returns
+// an immutable value.
 func constant(e ast.Expr) bool {
 	switch e := e.(type) {
 	case *ast.BasicLit, *ast.CompositeLit, *ast.SelectorExpr, *ast.BinaryExpr:
@@ -192,8 +192,8 @@ func constant(e ast.Expr) bool {
 	return false
 }
 
-// written returns a message if a package assigns to the variable or to a part of it, or takes its address. It compares
-// only names, so a local variable with the same name counts, too, and must be renamed.
+// written returns a message if a package assigns to the variable or to a part of the variable, or takes its address, and
+// otherwise "". written compares only names, so no local variable of the package may have the same name.
 func written(all []source, name string) string {
 	why := ""
 	base := func(e ast.Expr) string {
@@ -266,7 +266,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// wellKnown are methods that need no comment, because their name and signature are enough.
+// wellKnown are methods that need no comment, because Go programmers know what they do.
 var wellKnown = []string{"Error", "String", "Unwrap", "Is", "Close", "Hint", "Len", "Less", "Swap", "Read", "Write", "Addr",
 	"Network", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText"}
 
@@ -289,7 +289,7 @@ func undocumented(d ast.Decl) []string {
 					names = append(names, spec.Name.Name)
 				}
 			case *ast.ValueSpec:
-				// In a group, the comment of the group, or one on the line, is enough.
+				// In a group, a comment above the group or at the end of the line is enough.
 				if spec.Names[0].IsExported() && d.Doc == nil && spec.Doc == nil && spec.Comment == nil && !d.Lparen.IsValid() {
 					names = append(names, spec.Names[0].Name)
 				}

@@ -11,12 +11,13 @@ import (
 
 const maxColumns = 140
 
-// wide lists files, and folders ("units/") without their tests, that have longer lines, each with its reason.
+// wide lists files and directories ("units/") that may have longer lines, each with the reason. A directory does not include
+// its tests.
 var wide = map[string]string{
-	"bench/report/prose.go": "paragraphs of docs/benchmarks.md, in the lines that they have there",
+	"bench/report/prose.go": "contains paragraphs with the line breaks of docs/benchmarks.md",
 }
 
-// TestColumns: no line of Go code, tests included, has more than 140 columns. A tab counts four.
+// TestColumns checks that no line of a Go file, including tests, has more than 140 columns. A tab counts as four columns.
 func TestColumns(t *testing.T) {
 	used := map[string]bool{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -43,7 +44,7 @@ func TestColumns(t *testing.T) {
 			if key := exceptionFor(rel); key != "" {
 				used[key] = true
 			} else {
-				t.Errorf("%s:%d has %d columns, the bound is %d", rel, i+1, columns, maxColumns)
+				t.Errorf("%s:%d has %d columns, want at most %d", rel, i+1, columns, maxColumns)
 			}
 		}
 		return err
@@ -53,12 +54,12 @@ func TestColumns(t *testing.T) {
 	}
 	for key := range wide {
 		if !used[key] {
-			t.Errorf("%s does not need its exception", key)
+			t.Errorf("%s no longer needs its exception", key)
 		}
 	}
 }
 
-// exceptionFor returns the entry of wide that holds for a file, or "".
+// exceptionFor returns the key in wide that applies to a file, or "".
 func exceptionFor(path string) string {
 	for key := range wide {
 		if path == key || strings.HasSuffix(key, "/") && strings.HasPrefix(path, key) && !strings.HasSuffix(path, "_test.go") {

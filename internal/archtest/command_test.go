@@ -10,18 +10,19 @@ import (
 	"unicode"
 )
 
-// machinePackages lists the packages through which a program reaches the machine.
+// machinePackages lists packages with functions that read or change the state of the machine.
 var machinePackages = []string{"os", "os/exec", "os/signal", "os/user", "net", "debug/buildinfo", "debug/elf"}
 
-// directAccess lists the files of cmd/clusterctl that may import these packages, each with its reason. All other files use env.
+// directAccess lists the files of cmd/clusterctl that may import these packages, each with the reason. All other files use
+// env.
 var directAccess = map[string]string{
-	"env.go":          "reaches the machine for all commands, and receives signals",
-	"main.go":         "receives signals, and exits",
+	"env.go":          "accesses the machine for all commands, and receives signals",
+	"main.go":         "receives signals and ends the process",
 	"cmd_cat.go":      "prints the files of units and their drop-ins",
 	"cmd_generate.go": "writes files to the directory that the user chooses",
 }
 
-// TestDirectAccess checks that only the listed files of cmd/clusterctl reach the machine directly.
+// TestDirectAccess checks that only the files in directAccess import packages in machinePackages.
 func TestDirectAccess(t *testing.T) {
 	used := map[string]bool{}
 	for _, s := range files(t) {
@@ -47,13 +48,13 @@ func TestDirectAccess(t *testing.T) {
 	}
 	for base := range directAccess {
 		if !used[base] {
-			t.Errorf("%s does not need its exception", base)
+			t.Errorf("%s no longer needs its exception", base)
 		}
 	}
 }
 
-// TestSignatureOfCommands checks that each runNAME is in cmd_NAME.go, and takes the context, env, the options of the
-// command, and the input of the command line.
+// TestSignatureOfCommands checks the file name and the parameters of each function runNAME: a context, env, the options of
+// the command, and the input of the command line.
 func TestSignatureOfCommands(t *testing.T) {
 	found := 0
 	for _, s := range files(t) {
@@ -78,12 +79,13 @@ func TestSignatureOfCommands(t *testing.T) {
 				types = append(types, typeName(p.Type))
 			}
 			if len(types) != 4 || types[0] != "context.Context" || types[1] != "*env" || types[3] != "cmdline.Input" {
-				t.Errorf("%s: %s takes %q, not (context.Context, *env, its options, cmdline.Input)", s.path, f.Name.Name, types)
+				t.Errorf("%s: %s has the parameters %q, want (context.Context, *env, its options, cmdline.Input)",
+					s.path, f.Name.Name, types)
 			}
 		}
 	}
 	if found < 15 {
-		t.Errorf("found only %d commands", found)
+		t.Errorf("found %d commands, want at least 15", found)
 	}
 }
 

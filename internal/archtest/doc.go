@@ -1,3 +1,3 @@
-// Package archtest checks rules that no compiler checks: which package may import which, where a process may end, and
-// how long files and functions may be. Exceptions are in tables, each with its reason.
+// Package archtest checks rules for the source code that the compiler does not check, for example which packages may import
+// each other, and how long files and functions may be. Exceptions are in tables, each with the reason.
 package archtest

@@ -10,7 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// under reports whether a package matches one of the patterns: its path, or a parent directory that ends in "/...".
+// under reports whether a package matches one of the patterns. A pattern is the path of a package, or DIRECTORY/... for all
+// packages in and below a directory.
 func under(p string, patterns ...string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		dir, below := strings.CutSuffix(pattern, "/...")
@@ -18,9 +19,9 @@ func under(p string, patterns ...string) bool {
 	})
 }
 
-// directions lists for each package which of our packages it may import: cmd → install, control, config, journal → units
-// → templates. The first matching pattern counts. A package without a pattern fails, so a new package must be added.
-var directions = []struct {
+// allowedImports lists for each package which of our packages it may import. The first matching pattern applies. Add each
+// new package here.
+var allowedImports = []struct {
 	of  string
 	may []string
 }{
@@ -63,48 +64,49 @@ var directions = []struct {
 		"activation/shim/contract", "activation/shim/socketfile",
 	}},
 	{"cmd/clusterctl-shim", []string{"activation/shim/..."}},
-	{"packaging/apppkg", []string{"units", "units/config", "activation/shim/contract", "internal/text"}},                // it only plans
-	{"packaging/apppkg/deb", []string{"packaging/apppkg", "units", "internal/fault", "internal/mask", "internal/text"}}, // it executes
+	{"packaging/apppkg", []string{"units", "units/config", "activation/shim/contract", "internal/text"}},
+	{"packaging/apppkg/deb", []string{"packaging/apppkg", "units", "internal/fault", "internal/mask", "internal/text"}}, // starts dpkg
 	{"packaging/...", []string{"activation"}},
-	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // reads /proc like the shim
+	{"internal/lab/vm/...", []string{"internal/lab/...", "activation/shim/target"}}, // uses the parser for /proc/PID/stat
 	{"internal/lab/...", []string{"internal/lab/..."}},
-	// It reads processes for "ls" and "show" from the kernel and the shim. It does not use units or systemd.
+	// Package inspect gets data about processes from the kernel and from the files of the shim. Package inspect must not use
+	// units or systemd.
 	{"internal/inspect", []string{"activation/shim/contract", "activation/shim/sockdiag", "activation/shim/backoff",
 		"activation/shim/relisten", "activation/shim/drain/left"}},
 	{"internal/...", []string{"activation/...", "units/...", "journal/...", "internal/...", "templates", "packaging/schema"}},
 	{"bench/...", []string{"activation/...", "internal/...", "bench/..."}},
 }
 
-func TestDirections(t *testing.T) {
+func TestAllowedImports(t *testing.T) {
 	for _, p := range packages(t) {
-		i := slices.IndexFunc(directions, func(d struct {
+		i := slices.IndexFunc(allowedImports, func(d struct {
 			of  string
 			may []string
 		}) bool {
 			return under(p.path(), d.of)
 		})
 		if i < 0 {
-			t.Errorf("%s is missing in the table of directions", p.path())
+			t.Errorf("%s is missing in the table allowedImports", p.path())
 			continue
 		}
 		for _, im := range p.Imports {
-			if ours(im) && !under(inModule(im), directions[i].may...) {
-				t.Errorf("%s imports %s, but may import only %q", p.path(), inModule(im), directions[i].may)
+			if ours(im) && !under(inModule(im), allowedImports[i].may...) {
+				t.Errorf("%s imports %s, but may import only %q", p.path(), inModule(im), allowedImports[i].may)
 			}
 		}
 	}
 }
 
-// foreign lists for each library which packages may import it directly. Only tests may import other libraries; go list
-// does not list their imports here.
-var foreign = map[string][]string{
+// libraries lists for each library which packages may import it. Test files may import other libraries: TestLibraries does
+// not check test files.
+var libraries = map[string][]string{
 	"github.com/coreos/go-systemd/v22": {"units/control/...", "internal/e2e/kit"},
-	"github.com/godbus/dbus/v5":        {"units/control/...", "internal/lab", "internal/e2e/kit"}, // the last two are for tests
+	"github.com/godbus/dbus/v5":        {"units/control/...", "internal/lab", "internal/e2e/kit"}, // internal packages are for tests
 	"github.com/urfave/cli/v2":         {"internal/cmdline"},
 	"github.com/rogpeppe/go-internal":  {"cmd/clusterctl"}, // unified diffs
 	"golang.org/x/term":                {"cmd/clusterctl"},
 	"go.yaml.in/yaml/v4":               {"units/config"},
-	// A separate package checks the output of --json in tests. No command may import it.
+	// Only tests use package outputschema, which checks the output of --json.
 	"github.com/santhosh-tekuri/jsonschema/v6": {"internal/outputschema"},
 	"golang.org/x/sync":                        {"cmd/clusterctl", "units/control/..."},
 	"golang.org/x/sys": {"activation/...", "cmd/clusterctl", "cmd/clusterctl-shim",
@@ -118,22 +120,22 @@ func TestLibraries(t *testing.T) {
 				continue
 			}
 			library := ""
-			for l := range foreign {
+			for l := range libraries {
 				if under(im, l+"/...") {
 					library = l
 				}
 			}
 			if library == "" {
-				t.Errorf("%s imports the library %s, which is not in the table", p.path(), im)
-			} else if !under(p.path(), foreign[library]...) {
-				t.Errorf("%s imports %s, but only %q may import it", p.path(), im, foreign[library])
+				t.Errorf("%s imports %s, which is not in the table libraries", p.path(), im)
+			} else if !under(p.path(), libraries[library]...) {
+				t.Errorf("%s imports %s, but only %q may import it", p.path(), im, libraries[library])
 			}
 		}
 	}
 }
 
-// pure are the standard packages that units may import: text, numbers and the types of files. Packages that read files, a
-// clock, the environment or the network are not included.
+// pure are the standard packages that package units may import. These packages do not read files, the clock, the environment
+// or the network.
 var pure = []string{
 	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter",
 	"maps", "math", "net/netip", "path", "reflect", "regexp", "slices",
@@ -160,13 +162,13 @@ func TestPure(t *testing.T) {
 			switch c.name {
 			case "time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.Tick",
 				"time.NewTimer", "time.NewTicker", "time.LoadLocation":
-				t.Errorf("%s:%d: %s must not use the clock, but calls %s", s.path, s.line(c.node), s.dir, c.name)
+				t.Errorf("%s:%d: package %s must not use the clock, but calls %s", s.path, s.line(c.node), s.dir, c.name)
 			}
 		}
 	}
 }
 
-// TestContract checks that paths and prefixes which the shim and other packages share are written only in the contract.
+// TestContract checks that only package contract contains the paths and prefixes that the shim and other packages share.
 func TestContract(t *testing.T) {
 	for _, s := range files(t) {
 		if s.dir == "activation/shim/contract" {
@@ -182,8 +184,8 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// TestSmall checks that the library for workers and the shim, which starts before each worker, depend only on the
-// standard library and x/sys, and not on packages that make a binary large or slow to start.
+// TestSmall checks the dependencies of package activation and of the shim. Package activation and the shim may use only the
+// standard library and x/sys, except packages that make a binary large or slow to start.
 func TestSmall(t *testing.T) {
 	for of, never := range map[string][]string{
 		"activation":          {"os/exec", "activation/shim/..."},
@@ -198,8 +200,8 @@ func TestSmall(t *testing.T) {
 			}
 			found = true
 			for _, d := range p.Deps {
-				foreign := strings.Contains(strings.SplitN(d, "/", 2)[0], ".") && !ours(d) && !under(d, "golang.org/x/sys/...")
-				if foreign || ours(d) && !under(inModule(d), "activation/...") || under(inModule(d), never...) {
+				library := strings.Contains(strings.SplitN(d, "/", 2)[0], ".") && !ours(d) && !under(d, "golang.org/x/sys/...")
+				if library || ours(d) && !under(inModule(d), "activation/...") || under(inModule(d), never...) {
 					t.Errorf("%s depends on %s", p.path(), inModule(d))
 				}
 			}
@@ -225,11 +227,10 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// starters are the packages that may start processes, each with its reason. The list includes packages that only look up
-// a program, because that is the same import.
+// starters are the packages that may import os/exec, each with the reason.
 var starters = map[string]string{
-	"journal":               "starts journalctl, the only way to read the journal without cgo",
-	"cmd/clusterctl":        "env.go looks interpreters up, and runs systemd-creds for \"secret\"",
+	"journal":               "starts journalctl, because reading the journal without it needs cgo",
+	"cmd/clusterctl":        "env.go searches for interpreters, and runs systemd-creds for \"secret\"",
 	"packaging/apppkg/deb":  "runs dpkg-deb and dpkg-query",
 	"internal/lab":          "boots machines",
 	"internal/lab/image":    "builds the images of machines",
@@ -245,7 +246,7 @@ func TestProcesses(t *testing.T) {
 		if slices.Contains(p.Imports, "os/exec") {
 			used[p.path()] = true
 			if starters[p.path()] == "" {
-				t.Errorf("%s imports os/exec, but is not in the list of packages that may start processes", p.path())
+				t.Errorf("%s imports os/exec, but is not in the list starters", p.path())
 			}
 		}
 	}

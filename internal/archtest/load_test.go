@@ -15,13 +15,13 @@ import (
 	"testing"
 )
 
-// module is the module path in go.mod. Package names in this package omit it; the root is ".".
+// module is the module path in go.mod. In the tables of this package, paths of packages omit the module path.
 const module = "github.com/clusterctl/clusterctl"
 
-// root is the top directory of the tree, relative to this package.
+// root is the top directory of the tree, relative to the directory of this package.
 const root = "../.."
 
-// pkg is a package in the output of go list, without its tests.
+// pkg is a package in the output of go list. The imports of its tests are not included.
 type pkg struct {
 	ImportPath, Name string
 	Imports, Deps    []string
@@ -43,8 +43,7 @@ func ours(importPath string) bool {
 	return importPath == module || strings.HasPrefix(importPath, module+"/")
 }
 
-// list runs go list once for all tests. It lists the files for Linux on amd64. The tests that parse files read the
-// files for other systems, too.
+// list runs go list once for all tests. go list omits files for other systems, but files returns them.
 var list = sync.OnceValues(func() ([]pkg, error) {
 	cmd := exec.Command("go", "list", "-e=false", "-json=ImportPath,Name,Imports,Deps,Standard", "./...")
 	cmd.Dir = root
@@ -74,7 +73,7 @@ func packages(t *testing.T) []pkg {
 		t.Fatal(err)
 	}
 	if len(all) < 5 {
-		t.Fatalf("go list lists only %d packages", len(all))
+		t.Fatalf("go list printed %d packages, want at least 5", len(all))
 	}
 	return all
 }
@@ -125,7 +124,7 @@ func files(t *testing.T) []source {
 		t.Fatal(err)
 	}
 	if len(all) < 20 {
-		t.Fatalf("the tree has only %d files", len(all))
+		t.Fatalf("found %d Go files, want at least 20", len(all))
 	}
 	return all
 }

@@ -9,22 +9,21 @@ import (
 	"testing"
 )
 
-// constantWait matches a wait in a test with a constant time limit, which is too short on a busy
-// machine.
+// constantWait matches code that waits with a constant time limit. On a busy machine, such a limit is too short.
 var constantWait = regexp.MustCompile(`\bcontext\.With(Timeout|Deadline)|Deadline\(time\.Now\(\)\.Add\((bound|[0-9 ` +
 	`*]*time\.)|case <-time\.After\(`)
 
-// constantWaits lists tests that may have such a wait, with the reason.
+// constantWaits lists test files that may contain such code, each with the reason.
 var constantWaits = map[string]string{
-	"activation/shim/drain/edge_test.go": "nothing must arrive within this time",
-	"cmd/clusterctl/roll_test.go":        "waits for an event that must not happen",
+	"activation/shim/drain/edge_test.go": "the test checks that no data arrives within this time",
+	"cmd/clusterctl/roll_test.go":        "the test checks that an event does not happen within this time",
 	"internal/lab/lab_test.go":           "tests that a command is killed when its context ends",
 	"internal/lab/vm/vm_test.go":         "uses the limit of go test -timeout",
 	"units/control/track_test.go":        "uses a fake clock",
 }
 
-// TestPatience checks that tests use package patience for time limits, because it takes the load
-// of the machine into account.
+// TestPatience checks that tests use package patience for time limits. The package adapts time limits to the load of the
+// machine.
 func TestPatience(t *testing.T) {
 	used := map[string]bool{}
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
@@ -50,7 +49,7 @@ func TestPatience(t *testing.T) {
 	}
 	for path := range constantWaits {
 		if !used[path] {
-			t.Errorf("%s does not need its exception", path)
+			t.Errorf("%s no longer needs its exception", path)
 		}
 	}
 }

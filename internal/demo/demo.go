@@ -12,7 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// demo is the machine, the apps and actions so far, and the first error. After an error, all methods do nothing.
+// demo runs commands on a machine, and records the apps, the actions and the first error. After an error, all methods do
+// nothing.
 type demo struct {
 	ctx     context.Context
 	m       *lab.Machine
@@ -24,14 +25,15 @@ type demo struct {
 // app is an installed app and its description.
 type app struct{ name, what string }
 
-// action is an action under load, and the report of this load.
+// action describes what happened during a load, and contains the report of the load.
 type action struct {
 	what   string
 	kills  int
 	report load.Report
 }
 
-// files returns the files that a user would have on the machine: the package and the apps.
+// files returns the files that are copied to the machine, as pairs of source and destination: the files of our package, and
+// the programs of the apps.
 func files(goWorker string) [][2]string {
 	return [][2]string{
 		{"bin/clusterctl", "/usr/bin/clusterctl"},
@@ -78,8 +80,8 @@ func copyInto(ctx context.Context, m *lab.Machine, from, to string) error {
 	return nil
 }
 
-// say prints a heading for the next commands.
-func (d *demo) say(format string, args ...any) {
+// heading prints a heading for the next commands.
+func (d *demo) heading(format string, args ...any) {
 	if d.err == nil {
 		fmt.Printf("\n== "+format+"\n", args...)
 	}
@@ -104,7 +106,7 @@ func (d *demo) install(name, what, script string) {
 	d.apps = append(d.apps, app{name, what})
 }
 
-// underLoad sends load while do runs. It fails the demo if more requests are lost than the killed workers explain.
+// underLoad sends requests while the function do runs. The demo fails if AfterKills returns an error for the report.
 func (d *demo) underLoad(what string, o load.Options, kills int, do func()) {
 	if d.err != nil {
 		return

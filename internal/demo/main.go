@@ -1,5 +1,5 @@
-// Command demo boots a private systemd in a container, installs the example apps like a user, and shows them under load,
-// during kill -9 and during a rolling reload. It never changes units of the host. "make demo" runs it.
+// Command demo boots a private systemd in a container and installs the example apps there. It sends requests to the apps
+// while it kills workers and reloads the apps. The host is not changed. "make demo" runs the demo.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 
 func run(ctx context.Context) (err error) {
 	begin := time.Now()
-	fmt.Println("booting a private Debian 12 (systemd 252); this machine is not changed")
+	fmt.Println("booting Debian 12 (systemd 252) in a container; this machine is not changed")
 	m, err := lab.Open(ctx, lab.Bookworm, os.Stderr)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	for _, action := range []func(){d.installHello, d.crashOne, d.crashAll, d.rollingReload, d.brokenRelease,
-		d.unmodified, d.others, d.cleanUp} {
+		d.unmodified, d.otherWorkers, d.cleanUp} {
 		if action(); d.err != nil {
 			return d.err
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// summary prints the installed apps, the killed workers, the lost requests, and the commands to type next.
+// summary prints the installed apps, the number of requests and failures of each action, and commands that the user can try.
 func summary(w io.Writer, apps []app, actions []action, took time.Duration) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n== summary, after %v\n", took.Round(time.Second))
@@ -33,7 +33,7 @@ func summary(w io.Writer, apps []app, actions []action, took time.Duration) erro
 
 const yourServer = `
 %d workers were killed, and systemd restarted each of them. No request was refused, and all apps have been uninstalled.
-All of this ran in a private systemd, which has ended. This machine was not changed.
+The container has ended. This machine was not changed.
 
 on your own server:
   make deb && sudo apt install ./dist/clusterctl_*_%s.deb

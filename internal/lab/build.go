@@ -15,9 +15,8 @@ import (
 // modulePath is the module of the commands that Build builds.
 const modulePath = "github.com/clusterctl/clusterctl"
 
-// Build builds a command of this module as a static binary, once per test
-// process, and returns its path on the host. pkg is relative to the module's root:
-// "./cmd/clusterctl".
+// Build builds a command of this module as a static binary, once per test process, and returns the path of the binary on the
+// host. pkg is relative to the module's root: "./cmd/clusterctl".
 func Build(t testing.TB, pkg string) string {
 	t.Helper()
 	requireMain(t)
@@ -30,14 +29,14 @@ func Build(t testing.TB, pkg string) string {
 	return out
 }
 
-// build builds a command. The caller holds the lock: on the two cores of the test hosts,
-// one build at a time is fastest.
+// build builds a command, if it is not in s.builds. The caller holds s.mu during the build, because parallel builds take
+// longer on two cores.
 func (s *state) build(pkg string) (string, error) {
 	if out, ok := s.builds[pkg]; ok {
 		return out, nil
 	}
 	if s.tmp == "" {
-		dir, lock, err := claim(filepath.Join(image.CacheDir(), "run"), "lab-build-")
+		dir, lock, err := createDir(filepath.Join(image.CacheDir(), "run"), "lab-build-")
 		if err != nil {
 			return "", err
 		}

@@ -7,8 +7,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Bus connects to the system bus of the machine as root, until the test ends. Events
-// arrive at once, and a call does not start a process in the machine.
+// Bus returns a connection to the system bus of the machine, as root. The connection is closed at the end of the test.
 func (m *Machine) Bus(t testing.TB) *dbus.Conn {
 	t.Helper()
 	stream, err := net.Dial("unix", m.Root()+"/run/dbus/system_bus_socket")

@@ -14,18 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroups are the directories, one per hierarchy, that contain only one machine. Without them, all
-// machines on a host without systemd would share one "payload" cgroup, and the systemd in a machine
-// could not distinguish its own services from the services of other machines, or kill them.
+// cgroups are the cgroup directories of one machine, one per hierarchy. Without such directories, all machines on a host
+// without systemd would share one "payload" cgroup. The systemd in a machine could then not distinguish its own services
+// from the services of other machines.
 type cgroups struct {
 	V2 string // in the unified hierarchy
 	V1 string // in name=systemd, "" if the host does not have it
 }
 
-// findCgroups returns the cgroups for a machine, in the hierarchies that systemd-nspawn uses: cgroup v2
-// and, if mounted, the v1 hierarchy name=systemd. The cgroup of a machine is directly under the root,
-// even on a host that systemd runs. Below our own cgroup it could not have controllers, because our
-// process is a member of that cgroup.
+// findCgroups returns the cgroups for a machine, in the hierarchies that systemd-nspawn uses: cgroup v2 and, if mounted, the
+// v1 hierarchy name=systemd. The cgroup of a machine is a child of the root cgroup, also on a host with systemd. A child of
+// our own cgroup could not have controllers, because our process is a member of our own cgroup.
 func findCgroups(name string) (cgroups, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -66,15 +65,15 @@ func (c cgroups) create() error {
 			return fmt.Errorf("creating the machine's cgroup: %w", err)
 		}
 	}
-	// On a host with only v2, this gives the machine real limits. If v1 has the controllers, the write
-	// fails and the machine has no limits (see doc.go).
+	// Enable the controllers, so that the limits of units have an effect. If the host uses cgroup v1 controllers, the write
+	// fails (see doc.go).
 	for _, controller := range []string{"+cpu", "+memory", "+pids", "+io", "+cpuset"} {
 		_ = os.WriteFile(filepath.Join(filepath.Dir(c.V2), "cgroup.subtree_control"), []byte(controller), 0)
 	}
 	return nil
 }
 
-// enter moves this process into the cgroups. Its later children start there.
+// enter moves this process into the cgroups. Children that it starts later are in these cgroups.
 func (c cgroups) enter() error {
 	for _, d := range c.dirs() {
 		if err := os.WriteFile(filepath.Join(d, "cgroup.procs"), []byte("0"), 0); err != nil {
@@ -94,8 +93,7 @@ func (c cgroups) leave() error {
 	return nil
 }
 
-// destroy kills the processes in the cgroups and removes the cgroups. It is also called for machines
-// whose owner is dead, so a missing cgroup is not an error.
+// destroy kills the processes in the cgroups and removes the cgroups. A missing cgroup is not an error.
 func (c cgroups) destroy() error {
 	for _, d := range c.dirs() {
 		if err := destroy(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -119,8 +117,8 @@ func killAll(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0); err == nil {
 		return waitEmpty(dir)
 	}
-	// v1, or a kernel before 5.14: kill the processes one by one. The v2 hierarchy, which has been
-	// emptied before, has the same members, so only a few are left here.
+	// v1 and kernels before 5.14 have no cgroup.kill, so kill each process. Most members of a v1 cgroup have already ended,
+	// because destroy kills the members of the v2 cgroup first.
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.Name() != "cgroup.procs" {
 			return err
@@ -138,8 +136,8 @@ func killAll(dir string) error {
 	})
 }
 
-// waitEmpty waits until no process is left below dir. cgroup.events raises POLLPRI after each change
-// (cgroups(7)).
+// waitEmpty waits until the cgroup dir and its descendants have no processes. poll(2) returns POLLPRI for cgroup.events
+// after each change (cgroups(7)).
 func waitEmpty(dir string) error {
 	f, err := os.Open(filepath.Join(dir, "cgroup.events"))
 	if err != nil {
@@ -167,8 +165,8 @@ func waitEmpty(dir string) error {
 	}
 }
 
-// removeTree removes a cgroup, children first. os.RemoveAll fails because it tries to unlink the files
-// of a cgroup.
+// removeTree removes a cgroup and its descendants. os.RemoveAll would fail, because the files of a cgroup cannot be
+// unlinked.
 func removeTree(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

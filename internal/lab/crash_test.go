@@ -19,11 +19,10 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// childEnv, if set, makes the test binary a test process that will be killed.
+// childEnv is a variable that makes the test binary run childMain.
 const childEnv = "CLUSTERCTL_LAB_CHILD"
 
-// childMain starts a machine, prints its data for the parent and waits until the parent
-// kills it.
+// childMain starts a machine, prints its directory and PIDs for the parent, and waits until the parent kills it.
 func childMain() {
 	ctx := context.Background()
 	img, err := image.Ensure(ctx, Bookworm, os.Stderr)
@@ -43,7 +42,7 @@ func childMain() {
 			return
 		}
 		initPID = m.InitPID()
-		// Like in a test: a service, and a command that the test has started.
+		// Start a service and a command, as a test would do.
 		m.Try("systemd-run --unit=victim sleep 1000")
 		_ = m.startIn(m.Command(ctx, "sleep", "1000"))
 	}
@@ -51,7 +50,7 @@ func childMain() {
 	select {}
 }
 
-// victim is a machine whose owner will be killed.
+// victim is a machine and the test process that started it. The tests kill this process.
 type victim struct {
 	test         *exec.Cmd
 	dir          string
@@ -85,7 +84,7 @@ func startVictim(t *testing.T, mode string) victim {
 	return v
 }
 
-// pidfd opens a process that is not our child, so that awaitEnd can wait for its end.
+// pidfd returns a pidfd of a process. With a pidfd, awaitEnd can wait for a process that is not our child.
 func pidfd(t *testing.T, pid int) int {
 	t.Helper()
 	fd, err := unix.PidfdOpen(pid, 0)
@@ -107,24 +106,24 @@ func awaitEnd(t *testing.T, what string, fd int) {
 			continue
 		}
 		if err != nil || n == 0 {
-			t.Fatalf("%s is still alive: %v", what, err)
+			t.Fatalf("%s has not ended: %v", what, err)
 		}
 		return
 	}
 }
 
-// gone checks that everything of a machine is removed.
-func (v victim) gone(t *testing.T) {
+// checkRemoved checks that the cgroups, the files and the mounts of the machine do not exist.
+func (v victim) checkRemoved(t *testing.T) {
 	t.Helper()
 	for _, path := range append(v.cgroups.dirs(), v.dir, v.dir+".lock") {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s still exists: %v", path, err)
 		}
 	}
-	v.noMounts(t)
+	v.checkMounts(t)
 }
 
-func (v victim) noMounts(t *testing.T) {
+func (v victim) checkMounts(t *testing.T) {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -135,8 +134,8 @@ func (v victim) noMounts(t *testing.T) {
 	}
 }
 
-// TestKilledTest kills a test process with SIGKILL, before and after its machine is up.
-// The keeper must end the machine and remove its files.
+// TestKilledTest kills a test process with SIGKILL during and after the boot of its machine. The keeper must end the machine
+// and remove its files.
 func TestKilledTest(t *testing.T) {
 	for _, mode := range []string{"booting", "booted"} {
 		t.Run(mode, func(t *testing.T) {
@@ -154,17 +153,17 @@ func TestKilledTest(t *testing.T) {
 			if v.init > 0 {
 				awaitEnd(t, "the machine", machine)
 			}
-			v.gone(t)
+			v.checkRemoved(t)
 		})
 	}
 }
 
-// TestKilledKeeper kills the keeper and the test process. The kernel must end the machine
-// and its mounts, and the next boot must remove the rest.
+// TestKilledKeeper kills the keeper and the test process. The kernel must end the machine and its mounts. The next boot must
+// remove its files and cgroups.
 func TestKilledKeeper(t *testing.T) {
 	v := startVictim(t, "booted")
 	machine := pidfd(t, v.init)
-	// The boot of another test must not remove the rest before this test has seen it.
+	// This lock prevents the boot of another test from removing the files before this test has checked that they exist.
 	all, err := image.Lock(filepath.Join(image.CacheDir(), "run", ".lock"), unix.LOCK_EX)
 	if err != nil {
 		t.Fatal(err)
@@ -177,23 +176,23 @@ func TestKilledKeeper(t *testing.T) {
 	}
 	_ = v.test.Wait()
 	awaitEnd(t, "the machine", machine)
-	v.noMounts(t)
+	v.checkMounts(t)
 	if _, err := os.Stat(v.dir); err != nil {
-		t.Errorf("the directory is missing, so this test cannot check its removal: %v", err)
+		t.Errorf("the directory does not exist before the next boot: %v", err)
 	}
 	all.Close()
 	Boot(t, Bookworm)
-	v.gone(t)
+	v.checkRemoved(t)
 }
 
-// TestReapKeepsLivingMachines boots while another process owns a machine. That machine
-// must keep its files.
-func TestReapKeepsLivingMachines(t *testing.T) {
+// TestBootKeepsLivingMachines boots a machine while a machine of another process runs. The files of the other machine must
+// not be removed.
+func TestBootKeepsLivingMachines(t *testing.T) {
 	v := startVictim(t, "booted")
 	Boot(t, Bookworm)
 	for _, path := range append(v.cgroups.dirs(), v.dir, v.dir+".lock", fmt.Sprintf("/proc/%d/ns", v.init)) {
 		if _, err := os.Stat(path); err != nil {
-			t.Errorf("the living machine lost %s: %v", path, err)
+			t.Errorf("the running machine has lost %s: %v", path, err)
 		}
 	}
 	keeper := pidfd(t, v.keeper)
@@ -204,7 +203,7 @@ func TestReapKeepsLivingMachines(t *testing.T) {
 	awaitEnd(t, "the keeper", keeper)
 }
 
-// TestCloseRemovesAll checks that Close removes everything.
+// TestCloseRemovesAll checks that Close ends the machine and removes its cgroups, files and mounts.
 func TestCloseRemovesAll(t *testing.T) {
 	m, err := Open(t.Context(), Bookworm, os.Stderr)
 	if err != nil {
@@ -217,9 +216,9 @@ func TestCloseRemovesAll(t *testing.T) {
 		t.Error(err)
 	}
 	awaitEnd(t, "the machine", fd)
-	v.gone(t)
+	v.checkRemoved(t)
 	if err := m.Close(); err != nil {
-		t.Errorf("a second Close: %v", err)
+		t.Errorf("the second Close returned %v", err)
 	}
 }
 
@@ -237,19 +236,18 @@ func TestOutOfTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := m.awaitBoot(ctx, 1); !errors.Is(err, context.Canceled) {
-		t.Errorf("awaitBoot: %v", err)
+		t.Errorf("awaitBoot returned %v, want %v", err, context.Canceled)
 	}
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
-	victim{dir: m.dir, cgroups: m.cgroups}.gone(t)
+	victim{dir: m.dir, cgroups: m.cgroups}.checkRemoved(t)
 }
 
-// TestBadArguments checks that the error contains systemd-nspawn's own message if it
-// refuses to start.
+// TestBadArguments checks that the error contains the message of systemd-nspawn if systemd-nspawn does not start.
 func TestBadArguments(t *testing.T) {
 	_, err := Open(t.Context(), Bookworm, os.Stderr, NspawnArgs("--no-such-flag"))
 	if err == nil || !strings.Contains(err.Error(), "no-such-flag") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error with the unknown flag", err)
 	}
 }

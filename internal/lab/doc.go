@@ -1,6 +1,6 @@
 // Package lab boots real systemd for tests: Debian 11, 12, 13 and unstable (systemd 247, 252, 257, 262). Each machine is a
-// container of systemd-nspawn with its own cgroup, network and temporary file system. A boot takes about a second after the
-// image has been built.
+// container of systemd-nspawn with its own cgroup, network and temporary file system. A boot takes about a second if the
+// image of the release exists.
 //
 // A package that uses lab has one TestMain:
 //
@@ -23,22 +23,22 @@
 //
 // # Invariants
 //
-// No process that a test starts outlives the test. Each machine belongs to a keeper, a copy of the test binary. The keeper
-// is PID 1 of a PID namespace that contains the whole machine, and a mount namespace contains the machine's mounts. When the
-// test process ends for any reason, a pipe closes: the keeper then ends the machine and removes its cgroups and its
-// directory. If the keeper is killed, the kernel ends the machine and the mounts, and the next boot of any test removes the
-// empty cgroups and directories.
+// A machine does not outlive its test process. Each machine has a keeper, a process of the test binary. The keeper is PID 1
+// of a PID namespace that contains all processes of the machine. The keeper also has a mount namespace with the mounts of
+// the machine. When the test process ends for any reason, a pipe to the keeper closes. The keeper then ends the machine, and
+// removes its cgroups and its directory. If the keeper is killed, the kernel ends all processes and mounts of the machine,
+// and the next boot of any machine removes the empty cgroups and the directory.
 //
-// Images are never changed: the changes of a machine go to a tmpfs above the image.
+// Images are never changed. A machine writes its changes to a tmpfs, which is the upper layer of an overlay.
 //
 // # Limits
 //
-// A machine shares the host's kernel. If the host uses cgroup v1 controllers, MemoryMax=, CPUQuota= and TasksMax= are
-// accepted in the machine but have no effect. Yama has the host's settings. Tests of these features need a virtual machine
-// (package vm).
+// A machine uses the kernel of the host. If the host uses cgroup v1 controllers, MemoryMax=, CPUQuota= and TasksMax= have no
+// effect in the machine. The settings of Yama are the settings of the host. Tests of these limits, or with another setting
+// of Yama, use a virtual machine (package vm).
 //
-// The network is only a loopback interface.
+// A machine has only a loopback interface.
 //
-// In the machines of tests, but not of benchmarks and Open, systemd's generators are masked: no test needs them, and on
-// Debian 11 and 12 they take a third of the time of a daemon-reload.
+// In the machines of tests, systemd's generators are masked: no test needs them, and on Debian 11 and 12 they take a third
+// of the time of a daemon-reload. In benchmarks, and in machines that Open has booted, the generators are not masked.
 package lab

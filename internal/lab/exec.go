@@ -20,46 +20,45 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// shTimeout limits commands without a context.
+// shTimeout limits commands whose caller has no context.
 const shTimeout = 20 * time.Minute
 
 // Result is the result of a command in a machine.
 type Result struct {
 	Stdout, Stderr string
-	// Code is the exit status, 128+N if signal N ended the command, and -1 if the command was not started or its
-	// context ended.
+	// Code is the exit status, 128+N if signal N ended the command, and -1 if the command was not started or its context
+	// ended.
 	Code int
 }
 
-// String returns all parts of the result, for a failing test.
+// String returns all fields of the result as text.
 func (r Result) String() string {
 	return fmt.Sprintf("exit status %d\nstdout:\n%s\nstderr:\n%s", r.Code, r.Stdout, r.Stderr)
 }
 
-// Command returns a command that runs argv as root in the machine, in all of its namespaces and in the cgroup of its
-// init, with a minimal environment and / as working directory. All other functions reach the machine through Command.
-// When ctx ends, the command and its process group are killed. Callers may set Stdin, Stdout, Stderr and append to Env
-// before they start the command.
+// Command returns a command that runs argv as root in all namespaces of the machine, with a minimal environment and / as
+// working directory. When ctx ends, the command and its process group are killed. Callers may set Stdin, Stdout and Stderr,
+// and append to Env, before they start the command.
 func (m *Machine) Command(ctx context.Context, argv ...string) *exec.Cmd {
-	// -r and -w use the root and the directory of init. --wd=/ would be the host's root, because nsenter opens it
-	// before it enters the namespaces; getcwd(3) would then fail in the machine.
+	// -r and -w use the root and the working directory of init. --wd=/ would mean the root of the host, because nsenter
+	// opens the directory before it enters the namespaces. getcwd(3) would then fail in the machine.
 	args := append([]string{"-t", strconv.Itoa(m.InitPID()), "-a", "-r", "-w", "--"}, argv...)
 	cmd := exec.CommandContext(ctx, "nsenter", args...)
 	cmd.Env = []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOME=/root", "USER=root", "LOGNAME=root", "LANG=C.UTF-8", "TERM=dumb", "SYSTEMD_PAGER=cat",
 	}
-	// A new session, which is also a new process group. The kernel divides the CPUs among sessions (sched_autogroup,
-	// sched(7)), and in the session of the tests all commands together would get one share.
+	// The command gets a new session, which is also a new process group. The kernel divides the CPU time among sessions
+	// (sched_autogroup, sched(7)). In the session of the tests, all commands together would get only one share.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	return cmd
 }
 
-// startIn starts cmd in the cgroup of the machine's init, like container engines do. If cgroup v2 is mounted with
-// nsdelegate, systemd in the machine cannot move a process from outside the machine's cgroups into a scope or a session
-// (cgroups(7)).
+// startIn starts cmd in the cgroup of the machine's init, as container engines do. If the process started outside the
+// machine's cgroups, and cgroup v2 is mounted with nsdelegate, systemd in the machine could not move the process into a
+// scope or a session (cgroups(7)).
 func (m *Machine) startIn(cmd *exec.Cmd) error { return startInCgroup(cmd, m.initCgroup()) }
 
 func (m *Machine) initCgroup() string { return filepath.Join(m.cgroups.V2, "payload/init.scope") }
@@ -85,7 +84,7 @@ func (m *Machine) Run(ctx context.Context, argv ...string) Result {
 		err = cmd.Wait()
 	}
 	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // it exited with 0, but a background process still holds our pipes
+		err = nil // the command exited with 0, but a background process has not closed our pipes
 	}
 	r := Result{Stdout: stdout.String(), Stderr: stderr.String()}
 	var exit *exec.ExitError
@@ -103,7 +102,7 @@ func (m *Machine) Run(ctx context.Context, argv ...string) Result {
 	return r
 }
 
-// bounded is Run for callers without a context. It does not use the context of the test, which has ended when cleanups
+// bounded runs a command for at most shTimeout. bounded does not use the context of the test, which has ended when cleanups
 // run.
 func (m *Machine) bounded(argv ...string) Result {
 	ctx, cancel := patience.WithTimeout(context.Background(), shTimeout)
@@ -116,8 +115,8 @@ func (m *Machine) Try(script string) Result {
 	return m.bounded("sh", "-c", script)
 }
 
-// Sh runs a shell script (sh -ec) in the machine and returns its stdout, without the last newline. If the exit status
-// is not 0, the test fails and prints all output.
+// Sh runs a shell script (sh -ec) in the machine and returns its stdout, without the last newline. If the exit status is not
+// 0, the test fails and prints all output.
 func (m *Machine) Sh(t testing.TB, script string) string {
 	t.Helper()
 	r := m.bounded("sh", "-ec", script)
@@ -134,8 +133,8 @@ type Process struct {
 	done           chan struct{}
 }
 
-// Start starts a command. At the end of the test, the command is killed, and so are its descendants that systemd has
-// not moved away: they share a cgroup.
+// Start starts a command in a new cgroup. At the end of the test, all processes in this cgroup are killed: the command and
+// its descendants, except processes that systemd has moved to another cgroup.
 func (m *Machine) Start(t testing.TB, argv ...string) *Process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -156,7 +155,7 @@ func (m *Machine) Start(t testing.TB, argv ...string) *Process {
 	t.Cleanup(func() {
 		cancel()
 		<-p.done
-		// It is missing after a reboot.
+		// After a reboot, the cgroup does not exist.
 		if err := destroy(group); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("ending %s in %s: %v", argv[0], m.name, err)
 		}
@@ -182,9 +181,8 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// Signal sends a signal to the command itself, not to its children, and not to the nsenter in front of it, which would
-// die instead. If nsenter has no child, either it has not forked yet or it is about to end. Only the end is reported,
-// so Signal looks again until then.
+// Signal sends a signal to the command, and not to its children or to its parent nsenter. If nsenter has no child, it has
+// not forked yet or is about to end. Signal searches for a child until the command has ended, which closes p.done.
 func (p *Process) Signal(s syscall.Signal) error {
 	for {
 		for _, q := range processes() {

@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// TestExplainFailure checks that a failing test logs the errors in its machine.
+// TestExplainFailure checks that explainFailure logs the failed units and the journal of the machine, but only if the test
+// fails.
 func TestExplainFailure(t *testing.T) {
 	m := Shared(t, Bookworm)
 	m.Try("systemd-run --wait --quiet --unit=lab-broken sh -c 'echo the reason; exit 3'")
 	t.Cleanup(func() { m.Try("systemctl reset-failed lab-broken") })
-	// This matches only the line of the program; systemd's own lines also contain the
-	// command.
+	// This text matches only the line of the program. The lines of systemd contain the command without "]: ".
 	const message = "]: the reason"
 	m.AwaitJournal(t, message, "-u", "lab-broken")
 	rec := &recorder{TB: t}
@@ -30,7 +30,7 @@ func TestExplainFailure(t *testing.T) {
 	}
 }
 
-// recorder is a testing.TB that records calls.
+// recorder is a testing.TB that stores the log and the cleanup function.
 type recorder struct {
 	testing.TB
 	failed  bool

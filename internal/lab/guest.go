@@ -17,22 +17,22 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// Name returns the name of the machine, its directory and its cgroup.
+// Name returns the name of the machine, which is also the name of its directory and its cgroup.
 func (m *Machine) Name() string { return m.name }
 
 // Release returns the release that the machine was booted from.
 func (m *Machine) Release() Release { return m.release }
 
-// InitPID returns the host PID of the machine's init. A reboot changes it.
+// InitPID returns the host PID of the machine's init. A reboot changes this PID.
 func (m *Machine) InitPID() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.pid
 }
 
-// Root returns a host path for the machine's root directory, including the file systems that are
-// mounted in the machine (/run, /tmp). A reboot changes it. Absolute symbolic links in it lead to files
-// of the host; ReadFile and WriteFile follow links in the machine.
+// Root returns the path of the machine's root directory on the host. The path also leads to file systems that are mounted in
+// the machine (/run, /tmp). A reboot changes the path. Absolute symbolic links below the path lead to files of the host, so
+// use ReadFile and WriteFile for files behind links.
 func (m *Machine) Root() string { return fmt.Sprintf("/proc/%d/root", m.InitPID()) }
 
 // Systemd returns the version of systemd in the machine: 247, 252, …
@@ -61,8 +61,8 @@ func (m *Machine) ReadFile(t testing.TB, path string) string {
 	return r.Stdout
 }
 
-// WriteFile creates or replaces a file in the machine. The new file has a new inode, so a running
-// program can be replaced. Missing directories are created with mode 0755. The file belongs to root.
+// WriteFile creates or replaces a file in the machine. The new file has a new inode, so WriteFile can replace a running
+// program. Missing directories are created with mode 0755. The file belongs to root.
 func (m *Machine) WriteFile(t testing.TB, path, data string, mode os.FileMode) {
 	t.Helper()
 	m.install(t, strings.NewReader(data), path, mode)
@@ -99,9 +99,8 @@ func (m *Machine) install(t testing.TB, from io.Reader, path string, mode os.Fil
 	}
 }
 
-// MainPID returns the PID of a running service, as seen in the machine. If the service has no main
-// process, the test fails; so the result is never 0, which kill(2) would take for the caller's own
-// process group.
+// MainPID returns the PID of a service in the machine. If the service has no main process, the test fails. The result is
+// never 0, because kill(2) would send a signal for PID 0 to the process group of the caller.
 func (m *Machine) MainPID(t testing.TB, unit string) int {
 	t.Helper()
 	s := m.Sh(t, "systemctl show -p MainPID --value -- '"+unit+"'")
@@ -120,7 +119,7 @@ func (m *Machine) HostPID(t testing.TB, pid int) int {
 		t.Fatal(err)
 	}
 	for _, p := range processes() {
-		// A child may be in a nested namespace and have another PID there.
+		// Compare the PID in the innermost namespace first. A child may be in a nested namespace with another PID.
 		if p.inner() != pid {
 			continue
 		}
@@ -142,20 +141,20 @@ func (m *Machine) Journal(t testing.TB, args ...string) string {
 	return r.Stdout
 }
 
-// AwaitJournal waits, at most five minutes, until an old or new line of the journal contains text. args
-// select entries: "-u", "web@1", "-b", …
+// AwaitJournal waits at most five minutes until an old or new line of the journal contains text. args are arguments of
+// journalctl that select entries, such as "-u", "web@1".
 func (m *Machine) AwaitJournal(t testing.TB, text string, args ...string) {
 	t.Helper()
 	m.awaitLines(t, 1, 5*time.Minute, text, args)
 }
 
-// AwaitJournalFor is AwaitJournal with another time limit.
+// AwaitJournalFor waits as AwaitJournal does, but at most for the given time.
 func (m *Machine) AwaitJournalFor(t testing.TB, bound time.Duration, text string, args ...string) {
 	t.Helper()
 	m.awaitLines(t, 1, bound, text, args)
 }
 
-// AwaitLines is AwaitJournal for n lines.
+// AwaitLines waits at most five minutes until n lines of the journal contain text.
 func (m *Machine) AwaitLines(t testing.TB, n int, text string, args ...string) {
 	t.Helper()
 	m.awaitLines(t, n, 5*time.Minute, text, args)
@@ -163,11 +162,10 @@ func (m *Machine) AwaitLines(t testing.TB, n int, text string, args ...string) {
 
 // awaitLines follows the journal until n lines contain text.
 //
-// A journalctl that has started before the directory of a journal namespace existed never reads that
-// directory. So awaitLines starts journalctl again, and each one reads the old lines again and runs
-// longer than the one before, so that the time is at last enough for a long journal. A few of them may
-// fail: while a journal is written and vacuumed at the same time, journalctl may find an incomplete
-// entry ("Bad message", seen on 247).
+// If journalctl starts before the directory of a journal namespace exists, it never reads that directory. So awaitLines runs
+// journalctl repeatedly. Each run reads the old lines again. Each run is longer than the previous run, so that a long
+// journal can be read to its end. A few runs may fail: if a journal is written and vacuumed at the same time, journalctl may
+// find an incomplete entry ("Bad message", seen on 247).
 func (m *Machine) awaitLines(t testing.TB, n int, bound time.Duration, text string, args []string) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), bound)
@@ -181,17 +179,17 @@ func (m *Machine) awaitLines(t testing.TB, n int, bound time.Duration, text stri
 		}
 		switch {
 		case ended > 5:
-			t.Fatalf("following the journal of %s (%q): %v", m.name, args, err)
+			t.Fatalf("cannot follow the journal of %s (%q): %v", m.name, args, err)
 		case found >= n:
 			return
 		case ctx.Err() != nil:
-			t.Fatalf("%d times %q in the journal of %s (%q) in %v, want %d", found, text, m.name, args, bound, n)
+			t.Fatalf("got %d lines with %q in the journal of %s (%q) in %v, want %d", found, text, m.name, args, bound, n)
 		}
 	}
 }
 
-// seekJournal follows the journal for the time turn, and returns how many lines contain text, at most
-// n. It returns an error if journalctl ends before that.
+// seekJournal runs journalctl -f for the given time, or until n lines contain text. seekJournal returns the number of these
+// lines, and an error if journalctl ends by itself.
 func (m *Machine) seekJournal(ctx context.Context, turn time.Duration, n int, text string, args []string) (found int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, turn)
 	defer cancel()
@@ -220,22 +218,21 @@ func (m *Machine) seekJournal(ctx context.Context, turn time.Duration, n int, te
 	return found, errors.Join(s.Err(), fmt.Errorf("journalctl has ended: %v\n%s", cmd.ProcessState, stderr.String()))
 }
 
-// Reboot reboots the machine's systemd and waits until it is up again. Files on disk stay; files in
-// /run and /tmp do not.
+// Reboot reboots the machine and waits until the boot is complete. The files in /run and /tmp are lost.
 func (m *Machine) Reboot(t testing.TB) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), bootTimeout)
 	defer cancel()
-	next := m.boots.count() + 1
-	// The reboot may kill this command, so its result is ignored.
+	next := m.monitor.count() + 1
+	// Ignore the result, because the reboot may kill this command.
 	m.Run(ctx, "systemctl", "--no-block", "reboot")
 	if err := m.awaitBoot(ctx, next); err != nil {
 		t.Fatalf("rebooting %s: %v\n%s", m.name, err, m.keeper.output())
 	}
 }
 
-// findInit returns the PID of the machine's init: it is a child of systemd-nspawn, which is a child of
-// the keeper, and has PID 1 in its own PID namespace.
+// findInit returns the PID of the machine's init: it is a child of systemd-nspawn, which is a child of the keeper, and has
+// PID 1 in its own PID namespace.
 func (m *Machine) findInit() (int, error) {
 	all := processes()
 	for _, nspawn := range all {
@@ -254,10 +251,10 @@ func (m *Machine) findInit() (int, error) {
 // process is one entry of the host's process table.
 type process struct {
 	pid, ppid int
-	ns        []string // NSpid of proc(5): its PIDs, from our namespace to the innermost one
+	ns        []string // NSpid of proc(5): the PIDs in all PID namespaces, from ours to the innermost
 }
 
-// inner returns the PID in the innermost namespace.
+// inner returns the PID in the innermost PID namespace.
 func (p process) inner() int {
 	n, _ := strconv.Atoi(p.ns[len(p.ns)-1])
 	return n

@@ -20,13 +20,13 @@ const keeperEnv = "CLUSTERCTL_LAB_KEEPER"
 
 // The descriptors that a keeper inherits.
 const (
-	keeperControl = 3 // read end of a pipe; end of file means stop
-	keeperLock    = 4 // flock on the machine's directory, held while the keeper lives
+	keeperControl = 3 // read end of a pipe; at its end of file, the keeper stops the machine
+	keeperLock    = 4 // flock on the lock file of the machine's directory
 	keeperImage   = 5 // shared flock on the image
 )
 
-// exitReboot is the exit status of systemd-nspawn --keep-unit if the machine should be started again
-// (RestartForceExitStatus=133 in systemd-nspawn@.service).
+// exitReboot is the exit status of systemd-nspawn --keep-unit when the machine reboots (RestartForceExitStatus=133 in
+// systemd-nspawn@.service).
 const exitReboot = 133
 
 // keeperConfig is the configuration of a keeper.
@@ -40,21 +40,22 @@ type keeperConfig struct {
 	Plain   bool     // mask the generators of systemd
 }
 
-// keeper is the process that owns one machine. It is PID 1 of a PID namespace and has its own mount namespace, so the kernel
-// ensures that nothing outlives the test: when the keeper ends, for any reason, all processes and mounts of the machine end,
-// too. The keeper ends when the pipe to the test process closes, which also happens when that process is killed.
-// (PR_SET_PDEATHSIG is not enough: it is bound to the thread that forked, and systemd-nspawn does not set it for the
-// machine's init.)
+// keeper is the process that runs one machine. The keeper is PID 1 of a PID namespace and has its own mount namespace. When
+// the keeper ends for any reason, the kernel therefore ends all processes and mounts of the machine. The keeper ends when
+// the pipe from the test process closes, which also happens when the test process is killed. (PR_SET_PDEATHSIG is not
+// enough: the kernel sends the signal when the thread that forked ends, and systemd-nspawn does not set PR_SET_PDEATHSIG for
+// the machine's init.)
 type keeper struct {
 	keeperConfig
 	work string // a tmpfs in our mount namespace with the overlay and its upper layer
 }
 
-// runKeeper runs a keeper and returns its exit status. Messages go to stderr, which is the machine's console file.
+// runKeeper runs a keeper and returns its exit status. runKeeper prints messages to stderr, which is the console file of the
+// machine.
 func runKeeper() int {
 	var k keeper
 	if err := json.Unmarshal([]byte(os.Getenv(keeperEnv)), &k.keeperConfig); err != nil {
-		fmt.Fprintf(os.Stderr, "lab keeper: reading the configuration: %v\n", err)
+		fmt.Fprintf(os.Stderr, "lab keeper: invalid configuration: %v\n", err)
 		return 1
 	}
 	for _, fd := range []int{keeperControl, keeperLock, keeperImage} {
@@ -95,12 +96,12 @@ func (k *keeper) run() error {
 	}
 }
 
-// mount mounts the machine's root: an overlay with the image below and a tmpfs above. Both are visible only in the keeper's
-// mount namespace; the test reaches the root through /proc/PID/root of the machine's init.
+// mount mounts the machine's root: an overlay with the image as the lower and a tmpfs as the upper layer. The mounts are
+// visible only in the keeper's mount namespace. The test accesses the root through /proc/PID/root of the machine's init.
 func (k *keeper) mount() error {
 	sub := func(s string) string { return filepath.Join(k.work, s) }
 	steps := []struct{ source, target, kind, data string }{
-		{"proc", "/proc", "proc", ""}, // shows the PIDs of our namespace, which systemd-nspawn expects
+		{"proc", "/proc", "proc", ""}, // systemd-nspawn needs the PIDs of this PID namespace
 		{"tmpfs", k.work, "tmpfs", "mode=0755"},
 		{"overlay", sub("root"), "overlay", "lowerdir=" + k.Image + ",upperdir=" + sub("upper") + ",workdir=" + sub("work")},
 		{"tmpfs", "/run", "tmpfs", "mode=0755"}, // for systemd-nspawn's locks and sockets of this machine
@@ -120,8 +121,8 @@ func (k *keeper) mount() error {
 	return nil
 }
 
-// prepare writes the machine's identity. If there is a machine-id, systemd does not treat the boot as a first boot, in which
-// it would enable all units by preset.
+// prepare writes the machine's name and machine-id. Without a machine-id, systemd would treat the boot as a first boot, and
+// enable units by preset.
 func (k *keeper) prepare() error {
 	root := filepath.Join(k.work, "root")
 	for _, f := range []struct{ path, text string }{
@@ -143,8 +144,8 @@ func (k *keeper) prepare() error {
 	return nil
 }
 
-// maskPathUnits masks path units that wait for password requests, which never occur in a machine. Each of them needs an
-// inotify instance. All machines share 128 (fs.inotify.max_user_instances), and a unit without an instance fails.
+// maskPathUnits masks path units that wait for password requests, which never occur in a machine. Each of these units needs
+// an inotify instance, or it fails. The host has 128 inotify instances for all machines (fs.inotify.max_user_instances).
 func maskPathUnits(root string) error {
 	units := filepath.Join(root, "etc/systemd/system")
 	for _, name := range []string{"systemd-ask-password-console.path", "systemd-ask-password-wall.path"} {
@@ -155,8 +156,8 @@ func maskPathUnits(root string) error {
 	return nil
 }
 
-// maskGenerators masks systemd's generators (systemd.generator(7)). They have no effect in a machine, but start some ten
-// processes at each of the thousands of daemon-reloads of the tests.
+// maskGenerators masks systemd's generators (systemd.generator(7)). The generators have no effect in a machine, but start
+// about ten processes at each daemon-reload, of which the tests make thousands.
 func maskGenerators(root string) error {
 	const dir = "systemd/system-generators"
 	masks := filepath.Join(root, "etc", dir)
@@ -177,8 +178,8 @@ func maskGenerators(root string) error {
 	return nil
 }
 
-// boot runs systemd-nspawn once. It returns when the machine is off, when it should be started again, or when the test ends
-// it.
+// boot runs systemd-nspawn once. boot returns when the machine is off or reboots, or when the channel stop is closed. It
+// returns true if the machine reboots.
 func (k *keeper) boot(stop <-chan struct{}) (again bool, err error) {
 	cmd := exec.Command("systemd-nspawn", append([]string{
 		"--quiet", "--boot", "--directory=" + filepath.Join(k.work, "root"), "--machine=" + k.Name,
@@ -216,15 +217,16 @@ func (k *keeper) boot(stop <-chan struct{}) (again bool, err error) {
 	return false, err
 }
 
-// cleanup ends all processes in this PID namespace and removes files and cgroups, which do not end with the namespaces.
+// cleanup ends all processes in this PID namespace. cleanup also removes the files and cgroups, which the kernel does not
+// remove with the namespaces.
 func (k *keeper) cleanup() error {
-	// For PID 1 of a namespace, -1 means all other processes in the namespace and in nested ones, and no process outside.
+	// For PID 1 of a namespace, -1 means all other processes in the namespace and in nested namespaces.
 	if err := unix.Kill(-1, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("killing the machine: %w", err)
 	}
 	for {
 		if _, err := unix.Wait4(-1, nil, 0, nil); err != nil && !errors.Is(err, unix.EINTR) {
-			break // ECHILD: no child is left
+			break // ECHILD: all children have ended
 		}
 	}
 	err := k.Cgroups.destroy()
@@ -234,17 +236,17 @@ func (k *keeper) cleanup() error {
 	return errors.Join(err, os.RemoveAll(k.Dir), removeLock(k.Dir))
 }
 
-// keeperProcess is a keeper as the test process sees it.
+// keeperProcess is the keeper of a machine, in the test process.
 type keeperProcess struct {
 	cmd     *exec.Cmd
-	control *os.File      // closing it ends the machine
-	gone    chan struct{} // closed when the keeper has ended
-	console *os.File      // output of systemd-nspawn and the keeper; stays readable after the file is removed
+	control *os.File      // the machine ends when this file is closed
+	ended   chan struct{} // closed when the keeper has ended
+	console *os.File      // output of systemd-nspawn and the keeper, also readable after the file is removed
 	once    sync.Once
 }
 
-// startKeeper re-executes this program as the keeper of a machine. The keeper inherits the locks; the caller must close its
-// own copies.
+// startKeeper starts this program again as the keeper of a machine. The keeper inherits the locks. The caller must close its
+// copies of them.
 func startKeeper(cfg keeperConfig, lock, image *os.File) (*keeperProcess, error) {
 	data, err := json.Marshal(cfg)
 	if err != nil {
@@ -260,7 +262,7 @@ func startKeeper(cfg keeperConfig, lock, image *os.File) (*keeperProcess, error)
 		return nil, err
 	}
 	defer r.Close()
-	k := &keeperProcess{control: w, console: console, gone: make(chan struct{})}
+	k := &keeperProcess{control: w, console: console, ended: make(chan struct{})}
 	k.cmd = &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{"lab-keeper", cfg.Name},
 		Env:        []string{keeperEnv + "=" + string(data), "PATH=" + os.Getenv("PATH")},
@@ -269,11 +271,11 @@ func startKeeper(cfg keeperConfig, lock, image *os.File) (*keeperProcess, error)
 		ExtraFiles: []*os.File{r, lock, image},
 		Dir:        "/",
 		SysProcAttr: &syscall.SysProcAttr{
-			// A new session, so that Ctrl-C in the terminal only ends the test process. The keeper cleans up after the end
-			// of the test process.
+			// The keeper gets its own session, so that Ctrl-C in the terminal ends only the test process. The keeper cleans
+			// up after the end of the test process.
 			Setsid:       true,
 			Cloneflags:   unix.CLONE_NEWPID,
-			Unshareflags: unix.CLONE_NEWNS, // syscall also makes / private
+			Unshareflags: unix.CLONE_NEWNS, // package syscall also makes the mount / private
 		},
 	}
 	if err := k.cmd.Start(); err != nil {
@@ -283,7 +285,7 @@ func startKeeper(cfg keeperConfig, lock, image *os.File) (*keeperProcess, error)
 	}
 	go func() {
 		_ = k.cmd.Wait()
-		close(k.gone)
+		close(k.ended)
 	}()
 	return k, nil
 }

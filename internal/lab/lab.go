@@ -16,7 +16,7 @@ import (
 // Release is the name of the image that a machine is booted from.
 type Release = image.Release
 
-// The releases with their systemd, and variants with more packages.
+// The Debian releases, and variants with more packages.
 const (
 	Bullseye = image.Bullseye // systemd 247
 	Bookworm = image.Bookworm // systemd 252
@@ -33,8 +33,7 @@ const (
 // All returns the four releases of Debian, oldest first.
 func All() []Release { return image.All() }
 
-// global is the state of the process: the tests of a package share only the process. Only Main, Shared
-// and Build use it.
+// global is the state that all tests of the process share. Only Main, Shared and Build use it.
 var global state
 
 type state struct {
@@ -42,8 +41,8 @@ type state struct {
 	main    bool // Main was called
 	shared  map[Release]*sharedMachine
 	builds  map[string]string
-	tmp     string // directory of Build's results; locked like a machine's directory
-	tmpLock *os.File
+	tmp     string   // directory of the binaries of Build
+	tmpLock *os.File // lock of tmp; see createDir
 }
 
 type sharedMachine struct {
@@ -52,8 +51,8 @@ type sharedMachine struct {
 	err  error
 }
 
-// Reexec must be the first call in a program that boots machines. In the program itself, it returns at
-// once. In the copy of the program that runs as a keeper, it does not return. Tests call Main instead.
+// Reexec must be the first call in a program that boots machines. A keeper is a second process of this program. In a keeper,
+// Reexec does not return. Tests call Main, which calls Reexec.
 func Reexec() {
 	if os.Getenv(keeperEnv) != "" {
 		os.Exit(runKeeper())
@@ -80,20 +79,20 @@ func (s *state) close() {
 	for _, r := range slices.Sorted(maps.Keys(s.shared)) {
 		if sm := s.shared[r]; sm.m != nil {
 			if err := sm.m.Close(); err != nil {
-				fmt.Fprintf(os.Stderr, "lab: stopping the shared %s: %v\n", r, err)
+				fmt.Fprintf(os.Stderr, "lab: cannot stop the shared %s machine: %v\n", r, err)
 			}
 		}
 	}
 	if s.tmp != "" {
 		if err := discard(s.tmp); err != nil {
-			fmt.Fprintf(os.Stderr, "lab: removing builds: %v\n", err)
+			fmt.Fprintf(os.Stderr, "lab: cannot remove the binaries: %v\n", err)
 		}
 		s.tmpLock.Close()
 	}
 }
 
-// Boot boots a machine for one test, and ends it when the test ends. The first boot of a release builds
-// its image, which takes about a minute.
+// Boot boots a machine for one test, and ends it when the test ends. The first boot of a release builds its image, which
+// takes about a minute.
 func Boot(t testing.TB, release Release, opts ...Option) *Machine {
 	t.Helper()
 	requireMain(t)
@@ -110,9 +109,9 @@ func Boot(t testing.TB, release Release, opts ...Option) *Machine {
 	return m
 }
 
-// Shared returns the machine of a release that all tests of the process share. The first call boots it,
-// and Main ends it. A test must leave the machine unchanged: it must use its own names for everything
-// that it installs, and remove everything at its end.
+// Shared returns the machine of a release that all tests of the process share. The first call boots the machine, and Main
+// ends it. A test must use unique names for everything that it installs on the machine, and must remove everything at its
+// end.
 func Shared(t testing.TB, release Release) *Machine {
 	t.Helper()
 	requireMain(t)
@@ -126,7 +125,7 @@ func Shared(t testing.TB, release Release) *Machine {
 		global.shared[release] = s
 	}
 	global.mu.Unlock()
-	// The machine outlives this test, so the test's context must not end it.
+	// Other tests use the machine after the context of this test has ended.
 	s.once.Do(func() { s.m, s.err = Open(context.Background(), release, os.Stderr, forTest(t)) })
 	if s.err != nil {
 		t.Fatal(s.err)
@@ -135,8 +134,8 @@ func Shared(t testing.TB, release Release) *Machine {
 	return s.m
 }
 
-// forTest returns an option that disables slow parts of systemd for tests, but not for benchmarks,
-// which must measure an ordinary system.
+// forTest returns an option that masks systemd's generators for tests. For benchmarks, which must measure an ordinary
+// system, the option does nothing.
 func forTest(t testing.TB) Option {
 	_, measured := t.(*testing.B)
 	return func(c *keeperConfig) { c.Plain = !measured }
@@ -151,8 +150,8 @@ func requireMain(t testing.TB) {
 	}
 }
 
-// explainFailure logs failed units, jobs and the journal of the machine if the test fails. Cleanups run
-// in reverse order, so this one runs before the machine is closed.
+// explainFailure logs failed units, jobs and the journal of the machine if the test fails. Cleanups run in reverse order, so
+// this cleanup runs before the machine is closed.
 func (m *Machine) explainFailure(t testing.TB) {
 	t.Cleanup(func() {
 		if !t.Failed() {
@@ -164,6 +163,6 @@ func (m *Machine) explainFailure(t testing.TB) {
 			r := m.Try("timeout 20 " + c)
 			fmt.Fprintf(&b, "# %s\n%s%s\n", c, r.Stdout, r.Stderr)
 		}
-		t.Logf("the machine %s (%s):\n%s", m.name, m.release, b.String())
+		t.Logf("state of the machine %s (%s):\n%s", m.name, m.release, b.String())
 	})
 }

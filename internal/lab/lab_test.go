@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	Main(m)
 }
 
-// TestBoot boots each release and checks the version of systemd, that no unit has failed,
-// localhost, and the journal on disk.
+// TestBoot boots each release. TestBoot checks the version of systemd, the network, the journal on disk and the tools, and
+// that no unit has failed.
 func TestBoot(t *testing.T) {
 	for _, tt := range []struct {
 		release Release
@@ -33,18 +33,18 @@ func TestBoot(t *testing.T) {
 		t.Run(string(tt.release), func(t *testing.T) {
 			t.Parallel()
 			m := Boot(t, tt.release)
-			// The version in unstable increases over time.
+			// The version of systemd in unstable increases over time.
 			if got := m.Systemd(t); got < tt.systemd || got > tt.systemd && tt.release != Sid {
-				t.Errorf("systemd %d, want %d", got, tt.systemd)
+				t.Errorf("got systemd %d, want %d", got, tt.systemd)
 			}
 			if failed := m.Sh(t, "systemctl --failed --no-legend --plain"); failed != "" {
 				t.Errorf("failed units after boot:\n%s", failed)
 			}
 			if got := m.Sh(t, "getent hosts localhost >&2; hostname"); got != m.Name() {
-				t.Errorf("host name %q, want %q", got, m.Name())
+				t.Errorf("got the host name %q, want %q", got, m.Name())
 			}
 			if got := m.Sh(t, "ls /var/log/journal/$(cat /etc/machine-id)"); !strings.Contains(got, "system.journal") {
-				t.Errorf("missing journal on disk: %q", got)
+				t.Errorf("the journal directory contains %q, want system.journal", got)
 			}
 			if got := m.Sh(t, "ip -o link | wc -l"); got != "1" {
 				t.Errorf("got %s network interfaces, want only loopback", got)
@@ -53,10 +53,10 @@ func TestBoot(t *testing.T) {
 				t.Errorf("a generator ran and created %s", got)
 			}
 			if n := len(m.ReadFile(t, "/proc/self/cgroup")); n == 0 {
-				t.Error("missing cgroup")
+				t.Error("/proc/self/cgroup is empty")
 			}
 			if got := m.Sh(t, "node --version && python3 --version && curl --version"); !strings.HasPrefix(got, "v") {
-				t.Errorf("tools: %q", got)
+				t.Errorf("the tools printed %q", got)
 			}
 		})
 	}
@@ -79,7 +79,7 @@ func TestWorkers(t *testing.T) {
 	}
 }
 
-// TestRun checks all ways in which a command can end.
+// TestRun checks the results of Run, Try and Sh.
 func TestRun(t *testing.T) {
 	m := Shared(t, Bookworm)
 	for _, tt := range []struct {
@@ -91,40 +91,40 @@ func TestRun(t *testing.T) {
 		{"kill -TERM $$", Result{Code: 128 + 15}},
 		{"pwd; id -u", Result{Stdout: "/\n0\n"}},
 		{"echo -n $HOME-$LANG-$CLUSTERCTL_LAB_KEEPER", Result{Stdout: "/root-C.UTF-8-"}},
-		{"sleep 1000 & echo left behind", Result{Stdout: "left behind\n"}},
+		{"sleep 1000 & echo in background", Result{Stdout: "in background\n"}},
 	} {
 		if got := m.Try(tt.script); got != tt.want {
-			t.Errorf("%s: got %v", tt.script, got)
+			t.Errorf("%s: got %v, want %v", tt.script, got, tt.want)
 		}
 	}
 	m.Sh(t, "pkill -x sleep")
 	if r := m.Run(t.Context(), "no-such-program"); r.Code != 127 {
-		t.Errorf("a missing program: %v", r)
+		t.Errorf("a missing program: got %v, want code 127", r)
 	}
 	if got := m.Sh(t, "printf 'a\\n\\n'"); got != "a\n" {
-		t.Errorf("Sh trims one newline: %q", got)
+		t.Errorf("Sh returned %q, want only the last newline removed", got)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if r := m.Run(ctx, "sleep", "4242"); r.Code != -1 {
-		t.Errorf("after the end of the context: %v", r)
+		t.Errorf("after the end of the context: got %v, want code -1", r)
 	}
 	if r := m.Try("pgrep -f '[s]leep 4242'"); r.Code != 1 {
-		t.Errorf("a command outlived its context: %v", r)
+		t.Errorf("a command runs after the end of its context: %v", r)
 	}
 }
 
-// TestStart checks that a command ends with its test.
+// TestStart checks that a command of Start ends at the end of its test.
 func TestStart(t *testing.T) {
 	m := Shared(t, Bookworm)
 	t.Run("inner", func(t *testing.T) {
 		m.Start(t, "sh", "-c", "sleep 4343; true")
 		p := m.Start(t, "sh", "-c", "echo started; sleep 4344; true")
 		if p.Ended() {
-			t.Error("ended at once")
+			t.Error("Ended returned true for a running command")
 		}
 		if r := p.Stop(); r.Code != 128+9 {
-			t.Errorf("stopped: %v", r)
+			t.Errorf("Stop returned %v, want code 137", r)
 		}
 		m.Sh(t, "mkfifo /run/q")
 		q := m.Start(t, "sh", "-c", "trap 'exit 3' TERM; echo >/run/q; sleep 4345 & wait")
@@ -133,29 +133,29 @@ func TestStart(t *testing.T) {
 			t.Error(err)
 		}
 		if r := q.Wait(); r.Code != 3 {
-			t.Errorf("signalled: %v", r)
+			t.Errorf("after SIGTERM: got %v, want code 3", r)
 		}
 	})
 	if r := m.Try("pgrep -f '[s]leep 434[345]'"); r.Code != 1 {
-		t.Errorf("a command outlived its test: %v", r)
+		t.Errorf("a command runs after the end of its test: %v", r)
 	}
 }
 
-// TestFiles checks the content and mode of written files, and that a running program can
-// be replaced.
+// TestFiles checks the contents and modes of files that WriteFile and CopyIn have written, and that WriteFile can replace a
+// running program.
 func TestFiles(t *testing.T) {
 	m := Shared(t, Bookworm)
 	t.Cleanup(func() { m.Try("rm -rf /srv/files") })
 	data := "no newline \x00\xff\n\n"
 	m.WriteFile(t, "/srv/files/deep/a b'c", data, 0o640)
 	if got := m.ReadFile(t, "/srv/files/deep/a b'c"); got != data {
-		t.Errorf("read back %q", got)
+		t.Errorf("ReadFile returned %q, want %q", got, data)
 	}
 	if got := m.Sh(t, "stat -c '%a %U' /srv/files/deep/*"); got != "640 root" {
-		t.Errorf("mode and owner: %s", got)
+		t.Errorf("got mode and owner %s, want 640 root", got)
 	}
 	if b, err := os.ReadFile(filepath.Join(m.Root(), "srv/files/deep/a b'c")); err != nil || string(b) != data {
-		t.Errorf("reading through Root: %q, %v", b, err)
+		t.Errorf("the file below Root contains %q, %v, want %q", b, err, data)
 	}
 	host := filepath.Join(t.TempDir(), "program")
 	if err := os.WriteFile(host, []byte("#!/bin/sh\necho $1\n"), 0o755); err != nil {
@@ -167,60 +167,58 @@ func TestFiles(t *testing.T) {
 	}
 	m.Sh(t, "cp /bin/sleep /srv/files/sleep")
 	m.Start(t, "/srv/files/sleep", "1000")
-	m.WriteFile(t, "/srv/files/sleep", "replaced", 0o755) // not "text file busy"
+	m.WriteFile(t, "/srv/files/sleep", "replaced", 0o755) // must not fail with ETXTBSY
 }
 
-// TestProcesses checks that a service's process is found from the machine and from the
-// host.
+// TestProcesses checks MainPID and HostPID for the process of a service.
 func TestProcesses(t *testing.T) {
 	m := Shared(t, Bookworm)
-	// With Type=simple, the process could still have its name from before the exec.
+	// With Type=simple, the command could return before the exec, when the process has another name.
 	m.Sh(t, "systemd-run --unit=lab-proc --property=Type=exec sleep 1000")
 	t.Cleanup(func() { m.Try("systemctl stop lab-proc") })
 	pid := m.MainPID(t, "lab-proc.service")
 	if got := m.ReadFile(t, fmt.Sprintf("/proc/%d/fdinfo/0", pid)); !strings.Contains(got, "flags:") {
-		t.Errorf("fdinfo: %q", got)
+		t.Errorf("fdinfo of MainPID contains %q, want flags", got)
 	}
 	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", m.HostPID(t, pid)))
 	if err != nil || string(comm) != "sleep\n" {
-		t.Errorf("HostPID(%d): %q, %v", pid, comm, err)
+		t.Errorf("HostPID(%d) is the process %q, %v, want sleep", pid, comm, err)
 	}
 	m.AwaitJournal(t, "Started lab-proc.service", "-b")
 }
 
-// TestScopes checks that systemd can move a command of ours into its own cgroup, which
-// works only if the command was started in the machine's cgroups.
+// TestScopes checks that systemd can move a command of Run into a scope. This works only if the command was started in a
+// cgroup of the machine.
 func TestScopes(t *testing.T) {
 	m := Shared(t, Bookworm)
 	if got := m.Sh(t, "systemd-run --quiet --scope --unit=lab-scope grep ^0: "+
 		"/proc/self/cgroup"); got != "0::/system.slice/lab-scope.scope" {
-		t.Errorf("cgroup of a scope: %s", got)
+		t.Errorf("got the cgroup %s, want lab-scope.scope", got)
 	}
 }
 
-// TestTwoMachines runs services with the same name in two machines. Each systemd must be
-// able to kill its own service, and must not affect the other one.
+// TestTwoMachines runs services with the same name in two machines. The stop in one machine must kill all processes of its
+// service, and none in the other machine.
 func TestTwoMachines(t *testing.T) {
 	a, b := Boot(t, Bookworm), Boot(t, Trixie)
 	for _, m := range []*Machine{a, b} {
-		// The unit is ready when both children exist, whether they are still sh or
-		// already sleep.
+		// The unit is ready when both children exist. The children may not have executed sleep yet.
 		m.Sh(t, "systemd-run --unit=twin --property=KillSignal=SIGKILL --property=Type=notify --property=NotifyAccess=all "+
 			"sh -c 'sleep 1000 & sleep 1000 & systemd-notify --ready; wait'")
 	}
 	other := b.MainPID(t, "twin.service")
 	a.Sh(t, "systemctl stop twin; ! pgrep -f '[s]leep 1000'")
 	if got := b.MainPID(t, "twin.service"); got != other {
-		t.Errorf("the other machine's service has PID %d, had %d", got, other)
+		t.Errorf("the service of the other machine has the PID %d, want %d", got, other)
 	}
 	if got := b.Sh(t, "pgrep -cf '[s]leep 1000'"); got != "3" {
-		t.Errorf("the other machine has %s processes, want 3", got)
+		t.Errorf("the service of the other machine has %s processes, want 3", got)
 	}
 	b.Sh(t, "systemctl stop twin; ! pgrep -f '[s]leep 1000'")
 }
 
-// TestReboot checks that a machine keeps only its disk when it reboots, twice, also just
-// after a daemon-reload, which sends READY=1 like a boot.
+// TestReboot reboots each machine twice, just after daemon-reloads, which send READY=1 like a boot. The files on disk must
+// exist after a reboot, and the files in /run must not.
 func TestReboot(t *testing.T) {
 	for _, release := range All() {
 		t.Run(string(release), func(t *testing.T) {
@@ -239,12 +237,12 @@ func TestReboot(t *testing.T) {
 				m.Sh(t, fmt.Sprintf("for i in $(seq %d); do systemctl daemon-reload; done", reloads))
 				m.Reboot(t)
 				if id := m.bootID(t); seen[id] {
-					t.Fatalf("reboot %d did not reboot", i+1)
+					t.Fatalf("Reboot %d returned before the reboot", i+1)
 				} else {
 					seen[id] = true
 				}
 				if got := m.Sh(t, "systemctl is-active up; ls /run/volatile 2>&1 | grep -c 'No such'"); got != "active\n1" {
-					t.Errorf("after reboot %d: %q", i+1, got)
+					t.Errorf("after reboot %d: got %q, want the unit active and no file in /run", i+1, got)
 				}
 			}
 			if boots := strings.Count(m.Journal(t, "--list-boots"), "\n"); boots < 3 {
@@ -254,8 +252,8 @@ func TestReboot(t *testing.T) {
 	}
 }
 
-// bootID returns a value that differs between boots: the start time and the PID of the
-// machine's init. The kernel's boot_id is the host's.
+// bootID returns a value that differs between boots: the start time and the PID of the machine's init. The boot_id of the
+// kernel does not change, because it is the boot_id of the host.
 func (m *Machine) bootID(t *testing.T) string {
 	return m.Sh(t, "cat /proc/1/stat | cut -d' ' -f22") + "/" + strconv.Itoa(m.InitPID())
 }
@@ -263,23 +261,22 @@ func (m *Machine) bootID(t *testing.T) string {
 // TestShared checks that all callers get the same machine.
 func TestShared(t *testing.T) {
 	if a, b := Shared(t, Bookworm), Shared(t, Bookworm); a != b {
-		t.Errorf("two calls returned %s and %s", a.Name(), b.Name())
+		t.Errorf("two calls returned the machines %s and %s", a.Name(), b.Name())
 	}
 }
 
-// TestBuild checks that a command is built only once, and that the static binary runs on
-// the oldest release.
+// TestBuild checks that Build builds a command only once, and that the binary runs on the oldest release.
 func TestBuild(t *testing.T) {
 	bin := Build(t, "./internal/lab/cmd/labimages")
 	if again := Build(t, "./internal/lab/cmd/labimages"); again != bin {
-		t.Errorf("built twice: %s, %s", bin, again)
+		t.Errorf("two calls returned the binaries %s and %s", bin, again)
 	}
 	m := Shared(t, Bullseye)
 	m.CopyIn(t, bin, "/root/labimages")
 	t.Cleanup(func() { m.Try("rm /root/labimages") })
-	// It must start, and fail because its tools are missing in the machine.
+	// The program must start, and fail because the machine does not have its tools.
 	if r := m.Try("CLUSTERCTL_LAB_CACHE=/nonexistent PATH= /root/labimages no-such-release"); r.Code != 1 ||
 		!strings.HasPrefix(r.Stderr, "lab: ") {
-		t.Errorf("in the machine: %v", r)
+		t.Errorf("got %v, want code 1 and an error of the lab", r)
 	}
 }

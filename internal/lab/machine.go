@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// Time limits on an idle host. They are far above the longest times ever seen (2 s, or a minute with the image), and only
-// prevent a hung machine from blocking the tests.
+// Time limits on an idle host. The longest measured boot took 2 s, or a minute with the build of the image. The limits only
+// ensure that a hung machine does not block the tests forever.
 const (
 	openTimeout = 15 * time.Minute // including the build of its image
 	bootTimeout = 5 * time.Minute
@@ -32,15 +32,15 @@ type Machine struct {
 	dir     string
 	cgroups cgroups
 	keeper  *keeperProcess
-	boots   *boots
+	monitor *bootMonitor
 	equip   sync.Once
 
 	mu  sync.Mutex
 	pid int // host PID of the machine's init; a reboot changes it
 }
 
-// Equip calls f once for each machine. f installs what the tests of a package need. Other callers wait until f has
-// returned.
+// Equip calls f on the first call for a machine. f installs programs and files for the tests of a package. Other callers
+// wait until f has returned.
 func (m *Machine) Equip(f func()) { m.equip.Do(f) }
 
 // Option changes how a machine is booted.
@@ -51,8 +51,8 @@ func NspawnArgs(args ...string) Option {
 	return func(c *keeperConfig) { c.Args = append(c.Args, args...) }
 }
 
-// Open boots a machine and returns when its systemd has finished starting. It is Boot for programs that are not tests.
-// The caller must call Close. The program must call Reexec at the start of main.
+// Open boots a machine and returns when its boot is complete. Open is for programs that are not tests. The caller must call
+// Close, and main must call Reexec first.
 func Open(ctx context.Context, release Release, log io.Writer, opts ...Option) (*Machine, error) {
 	ctx, cancel := patience.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -78,7 +78,7 @@ func Open(ctx context.Context, release Release, log io.Writer, opts ...Option) (
 // start creates the machine's directory and cgroups and starts its keeper.
 func start(img *image.Image, opts []Option) (_ *Machine, err error) {
 	run := filepath.Join(image.CacheDir(), "run")
-	dir, lock, err := claim(run, "lab-"+string(img.Release)+"-")
+	dir, lock, err := createDir(run, "lab-"+string(img.Release)+"-")
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func start(img *image.Image, opts []Option) (_ *Machine, err error) {
 	if err = m.cgroups.create(); err != nil {
 		return nil, err
 	}
-	if m.boots, err = listenBoots(filepath.Join(dir, "notify")); err != nil {
+	if m.monitor, err = monitorBoots(filepath.Join(dir, "notify")); err != nil {
 		return nil, err
 	}
 	var id [16]byte
@@ -108,18 +108,18 @@ func start(img *image.Image, opts []Option) (_ *Machine, err error) {
 		o(&cfg)
 	}
 	if m.keeper, err = startKeeper(cfg, lock, img.InUse); err != nil {
-		m.boots.close()
+		m.monitor.close()
 		return nil, err
 	}
 	return m, nil
 }
 
-// awaitBoot waits for boot number n of the machine: first for READY=1, which systemd sends when the boot is complete,
-// then for the result of systemctl is-system-running.
+// awaitBoot waits for boot number n of the machine: first for READY=1, which systemd sends when the boot is complete, then
+// for the result of systemctl is-system-running.
 func (m *Machine) awaitBoot(ctx context.Context, n int) error {
 	ctx, cancel := patience.WithTimeout(ctx, bootTimeout)
 	defer cancel()
-	if err := m.boots.await(ctx, n, m.keeper.gone); err != nil {
+	if err := m.monitor.await(ctx, n, m.keeper.ended); err != nil {
 		return err
 	}
 	pid, err := m.findInit()
@@ -138,24 +138,23 @@ func (m *Machine) awaitBoot(ctx context.Context, n int) error {
 	}
 }
 
-// Close kills the machine and removes its files. Its processes cannot shut down cleanly, because their files are deleted
-// anyway.
+// Close kills all processes of the machine and removes its files.
 func (m *Machine) Close() error {
 	k := m.keeper
 	var err error
 	k.once.Do(func() {
 		k.control.Close()
 		select {
-		case <-k.gone:
+		case <-k.ended:
 		case <-patience.After(stopTimeout):
 			err = fmt.Errorf("the keeper of %s did not end in %v and was killed\n%s", m.name, stopTimeout, k.output())
 			_ = k.cmd.Process.Kill()
-			<-k.gone
+			<-k.ended
 		}
-		m.boots.close()
+		m.monitor.close()
 		if _, serr := os.Stat(m.dir); serr == nil {
-			// The keeper failed. Its namespaces have ended with it.
-			err = errors.Join(err, fmt.Errorf("the keeper left %s behind\n%s", m.dir, k.output()),
+			// The keeper failed, and its namespaces have ended.
+			err = errors.Join(err, fmt.Errorf("the keeper did not remove %s\n%s", m.dir, k.output()),
 				discard(m.dir))
 		}
 		k.console.Close()

@@ -1,7 +1,7 @@
-// Package outputschema checks the JSON output of clusterctl against packaging/schema. Only tests use it.
+// Package outputschema checks the JSON output of clusterctl against packaging/schema. Only tests use this package.
 //
-// The check is stricter than the schema. A program that reads the output must accept unknown fields, because a later
-// version may add some. In our tests, an unknown field means that its description is missing.
+// The check is stricter than the schema. The schema allows unknown fields, because a later version of clusterctl may add
+// fields. In our tests, an unknown field is an error, because its description is missing in the schema.
 package outputschema
 
 import (
@@ -18,7 +18,7 @@ import (
 
 const address = "clusterctl-output.schema.json"
 
-// Has reports whether the schema has an entry for a command.
+// Has reports whether the schema describes the output of a command.
 func Has(command string) (bool, error) {
 	doc, err := document()
 	if err != nil {
@@ -69,14 +69,14 @@ func document() (map[string]any, error) {
 	return doc, decoder(schema.Output).Decode(&doc)
 }
 
-// decoder returns a decoder that keeps numbers as written, as the validator requires.
+// decoder returns a decoder that returns numbers as [json.Number], which the validator requires.
 func decoder(b []byte) *json.Decoder {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	return d
 }
 
-// forbid adds additionalProperties=false to all objects, so that they must not have undocumented fields.
+// forbid sets additionalProperties to false for all objects, so that fields without a description are errors.
 func forbid(v any) {
 	switch v := v.(type) {
 	case map[string]any:

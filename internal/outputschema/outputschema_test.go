@@ -7,7 +7,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// TestSchema checks that the file is a valid JSON Schema, and that its entries compile.
+// TestSchema checks that the file is a valid JSON Schema, and that the entry of each command is valid.
 func TestSchema(t *testing.T) {
 	doc, err := document()
 	if err != nil {
@@ -25,14 +25,14 @@ func TestSchema(t *testing.T) {
 	}
 	for name := range doc["$defs"].(map[string]any) {
 		if err := Check(name, nil); err == nil || err.Error() != "the output contains no JSON" {
-			t.Errorf("%s: error %v", name, err)
+			t.Errorf("%s: Check returned %v for no output", name, err)
 		}
 	}
 	if has, err := Has("ls"); err != nil || !has {
-		t.Errorf("ls: %v, %v", has, err)
+		t.Errorf("Has(ls) returned %v, %v", has, err)
 	}
 	if has, err := Has("frobnicate"); err != nil || has {
-		t.Errorf("frobnicate: %v, %v", has, err)
+		t.Errorf("Has(frobnicate) returned %v, %v", has, err)
 	}
 }
 

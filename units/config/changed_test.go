@@ -29,11 +29,11 @@ func TestChanged(t *testing.T) {
 		"socket-mode", "env", "worker-env-files", "read", "start-timeout", "stop-timeout", "pin", "max-restarts", "log-max-age",
 	}
 	if got := config.Changed(before, after); !slices.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
-// TestChangedIsComplete: a change of any field of an app changes a key.
+// TestChangedIsComplete: if any field of an app changes, Changed returns a key.
 func TestChangedIsComplete(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, other := anyApp().Draw(t, "a"), anyApp().Draw(t, "other")
@@ -44,7 +44,7 @@ func TestChangedIsComplete(t *testing.T) {
 			return
 		}
 		if same := cmp.Equal(a, b, cmpopts.EquateEmpty(), addrs); same != (len(config.Changed(a, b)) == 0) {
-			t.Fatalf("%s: the same %v, changed %v", reflect.TypeFor[units.App]().Field(i).Name, same, config.Changed(a, b))
+			t.Fatalf("%s: the apps are equal: %v, changed keys: %v", reflect.TypeFor[units.App]().Field(i).Name, same, config.Changed(a, b))
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -8,15 +9,16 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Decode parses a file that clusterctl has written. It returns its apps in the order of the file. Mistakes in the file are
-// returned as [Errors]. If the value of a variable is null, the value is in another file, and the variable is hidden.
+// Decode parses a file that clusterctl has written. Decode returns the apps in the order of the file, or the mistakes in the
+// file as [Errors]. A variable with the value null becomes a hidden variable, whose value is in another file.
 func Decode(filename string, data []byte) ([]units.App, error) {
 	return parse(&decoder{file: filename, hidden: true, generated: true}, data, nil)
 }
 
-// Parse parses a file that a user keeps next to the program. It calls resolve with each app before it validates the app, so
-// that resolve can make paths absolute or set values from the command line. If resolve returns [units.FieldError]s, single
-// or joined, they are reported with the line of their field. Without the key "instances", the count is not given.
+// Parse parses a file that a user keeps next to the program. Parse calls resolve with each app before it validates the app,
+// so that resolve can make paths absolute or set values from the command line. If resolve returns a [units.FieldError] or a
+// join of several, each is reported with the line of its field. Without the key "instances", the app has the zero value of
+// [units.Count].
 func Parse(filename string, data []byte, resolve func(*units.App) error) ([]units.App, error) {
 	return parse(&decoder{file: filename, generated: Generated(data)}, data, resolve)
 }
@@ -39,8 +41,8 @@ func parse(d *decoder, data []byte, resolve func(*units.App) error) ([]units.App
 // appsKey is the key of the map in a file with several apps.
 const appsKey = "apps"
 
-// extension is the prefix of keys that clusterctl ignores. Users can put parts below them that several apps share by YAML
-// anchors.
+// extension is the prefix of keys that clusterctl ignores. Users can define YAML anchors below such a key, for parts that
+// several apps share.
 const extension = "x-"
 
 // apps reads all apps of a file.
@@ -49,18 +51,14 @@ func (d *decoder) apps(root *yaml.Node) []*appReader {
 	if !ok {
 		return nil
 	}
-	var several *pair
-	for i := range pairs {
-		if pairs[i].name == appsKey {
-			several = &pairs[i]
-		}
-	}
-	if several == nil {
+	i := slices.IndexFunc(pairs, func(p pair) bool { return p.name == appsKey })
+	if i < 0 {
 		return []*appReader{d.app("", root, pairs)}
 	}
+	several := pairs[i]
 	for _, p := range pairs {
 		if p.name != appsKey && !strings.HasPrefix(p.name, extension) {
-			d.errorf(p.key, p.name, "move it below the name of an app", "must not be at the same level as %q", appsKey)
+			d.errorf(p.key, p.name, "move the key below the name of an app", "must not be at the same level as %q", appsKey)
 		}
 	}
 	if v := target(several.value); v.Kind == yaml.SequenceNode {
@@ -94,20 +92,20 @@ type appReader struct {
 	// prefix is the prefix of fields in messages, "apps.shop." or empty.
 	prefix string
 	body   *yaml.Node
-	// places are the nodes of the fields that the file has; bad are the fields for which an error was reported.
+	// places are the nodes of the fields in the file. bad are the fields for which an error was reported.
 	places map[string]place
 	bad    map[string]bool
-	// suggested are keys that were suggested in place of an unknown key. They are not reported as missing.
+	// suggested are keys that were suggested in place of an unknown key. A key in suggested is not reported as missing.
 	suggested map[string]bool
 }
 
-// place is the node of a field, with its items if the field is a list or a map.
+// place is the node of a field. If the field is a list or a map, items are its entries.
 type place struct {
 	node  *yaml.Node
 	items []item
 }
 
-// item is one text of a list, or the key of a variable.
+// item is an entry of a list, or the name of a variable.
 type item struct {
 	text string
 	node *yaml.Node
@@ -118,7 +116,7 @@ func (d *decoder) app(prefix string, body *yaml.Node, pairs []pair) *appReader {
 		decoder: d, prefix: prefix, body: body,
 		places: map[string]place{}, bad: map[string]bool{}, suggested: map[string]bool{},
 	}
-	r.app.Instances.Max = d.generated // the default, if the key is missing
+	r.app.Instances.Max = d.generated // applies if the key is missing
 	for _, p := range pairs {
 		f, known := findField(p.name)
 		switch {
@@ -153,7 +151,7 @@ func (r *appReader) nameFromKey(p pair) {
 	r.app.Name = units.Name(p.name)
 }
 
-// finish resolves and validates the app. A field for which an error was reported already is not reported again.
+// finish resolves and validates the app. Each field has at most one error.
 func (r *appReader) finish(resolve func(*units.App) error) units.App {
 	if resolve != nil {
 		r.report(resolve(&r.app))
@@ -162,7 +160,7 @@ func (r *appReader) finish(resolve func(*units.App) error) units.App {
 	return r.app
 }
 
-// report adds positions to field errors, single or joined, and reports them.
+// report reports a field error or a join of several, each with its position in the file.
 func (r *appReader) report(err error) {
 	switch e := err.(type) {
 	case nil:
@@ -181,22 +179,19 @@ func (r *appReader) reportField(e *units.FieldError) {
 	if r.bad[e.Field()] || r.bad[e.Key] {
 		return
 	}
-	p, present := r.places[e.Key]
-	if present {
-		r.add(p.entry(e.Index), r.path(e.Field()), e.Hint, e.Message)
-		return
-	}
-	message := e.Message
-	if e.Missing {
+	n, message := r.body, e.Message
+	if p, present := r.places[e.Key]; present {
+		n = p.entry(e.Index)
+	} else if e.Missing {
 		message = "is missing"
 		if r.suggested[e.Key] {
 			return
 		}
 	}
-	r.add(r.body, r.path(e.Field()), e.Hint, message)
+	r.add(n, r.path(e.Field()), e.Hint, message)
 }
 
-// path returns the name of a field in messages. In a file with several apps, the name of an app is its key.
+// path returns the name of a field in messages. In a file with several apps, the field "name" is the key of the app.
 func (r *appReader) path(field string) string {
 	if field == "name" && r.prefix != "" {
 		return strings.TrimSuffix(r.prefix, ".")
@@ -204,7 +199,7 @@ func (r *appReader) path(field string) string {
 	return r.prefix + field
 }
 
-// entry returns the node of an entry of the list or map, or the node of the whole field if the entry does not exist.
+// entry returns the node of the entry with the index, or the node of the whole field if the entry does not exist.
 func (p place) entry(index int) *yaml.Node {
 	if index < 0 || index >= len(p.items) {
 		return p.node

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"cmp"
 	"errors"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -53,9 +51,11 @@ func fields() []field {
 		{"max-restarts", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MaxRestarts = parsed(r, f, n, parseNumber) }},
 		{"min-uptime", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MinUptime = parsed(r, f, n, parseDuration) }},
 		{"node-preload", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.NoNodePreload = !parsed(r, f, n, parseBool) }},
-		{"accept", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.HoldAccept = parsed(r, f, n, parseAccept) }},
+		{"accept", func(r *appReader, f string, n *yaml.Node) {
+			r.app.Shim.HoldAccept = parsed(r, f, n, oneOf("hold", "pass"))
+		}},
 		{"own-ptrace", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.OwnPtrace = parsed(r, f, n, parseBool) }},
-		{"drain", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.NoDrain = parsed(r, f, n, parseDrain) }},
+		{"drain", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.NoDrain = parsed(r, f, n, oneOf("off", "on")) }},
 		{"blocking", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Blocking = parsed(r, f, n, parseBool) }},
 		{"log-namespace", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.Namespace = parsed(r, f, n, parseBool) }},
 		{"log-max-size", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.MaxSize = parsed(r, f, n, units.ParseSize) }},
@@ -82,7 +82,7 @@ func findField(name string) (field, bool) {
 	return field{}, false
 }
 
-// text returns the text of one value. An empty text must be in quotes.
+// text returns the text of a scalar. In the file, an empty text must be in quotes.
 func (r *appReader) text(field string, n *yaml.Node) (string, bool) {
 	n = target(n)
 	if n.Kind != yaml.ScalarNode {
@@ -100,7 +100,7 @@ func (r *appReader) text(field string, n *yaml.Node) (string, bool) {
 	return "", false
 }
 
-// nonEmpty returns the text of one value that must not be empty, because an empty text would mean the default.
+// nonEmpty returns the text of a scalar. An empty text is an error, because it would mean the default.
 func (r *appReader) nonEmpty(field string, n *yaml.Node) string {
 	s, ok := r.text(field, n)
 	if ok && s == "" {
@@ -109,7 +109,7 @@ func (r *appReader) nonEmpty(field string, n *yaml.Node) string {
 	return s
 }
 
-// parsed parses one value.
+// parsed parses a scalar.
 func parsed[T any](r *appReader, field string, n *yaml.Node, parse func(string) (T, error)) T {
 	var v T
 	s, ok := r.text(field, n)
@@ -123,7 +123,7 @@ func parsed[T any](r *appReader, field string, n *yaml.Node, parse func(string) 
 	return v
 }
 
-// failWith reports the error of a parser, with its hint if it has one.
+// failWith reports the error of a parser, with the hint of the error.
 func (r *appReader) failWith(field string, n *yaml.Node, err error) {
 	var e *units.FieldError
 	if errors.As(err, &e) {
@@ -189,23 +189,20 @@ func (r *appReader) texts(field string, n *yaml.Node) []string {
 // workerEnvFiles is the key of the environment files that the shim reads as the workers' user.
 const workerEnvFiles = "worker-env-files"
 
-// envFiles reads the paths of both keys for environment files. The prefix "-" makes a file optional, as in EnvironmentFile=.
-// The workers' files come last, wherever the key is in the file.
+// envFiles reads the value of env-files or worker-env-files. The prefix "-" makes a file optional, as in EnvironmentFile=.
+// The files that the workers read come last, whichever key comes first in the file.
 func (r *appReader) envFiles(field string, n *yaml.Node) {
+	var files []units.EnvFile
 	for _, it := range r.list(field, n) {
 		path, optional := strings.CutPrefix(it.text, "-")
-		r.app.EnvFiles = append(r.app.EnvFiles, units.EnvFile{Path: path, Optional: optional, ByWorker: field == workerEnvFiles})
+		files = append(files, units.EnvFile{Path: path, Optional: optional, ByWorker: field == workerEnvFiles})
 	}
-	slices.SortStableFunc(r.app.EnvFiles, func(a, b units.EnvFile) int {
-		return cmp.Compare(order(a.ByWorker), order(b.ByWorker))
-	})
-}
-
-func order(last bool) int {
-	if last {
-		return 1
+	if field == workerEnvFiles {
+		files = append(r.app.EnvFiles, files...)
+	} else {
+		files = append(files, r.app.EnvFiles...)
 	}
-	return 0
+	r.app.EnvFiles = files
 }
 
 // variables reads a map from names to values, in the order of the file.
@@ -220,14 +217,13 @@ func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
 	var vars []units.EnvVar
 	var items []item
 	for _, p := range pairs {
-		name := field + "." + p.name
-		if v := target(p.value); field == "env" && r.hidden && v.ShortTag() == "!!null" {
-			vars = append(vars, units.EnvVar{Name: p.name, Hidden: true})
-			items = append(items, item{text: p.name, node: p.key})
-			continue
+		v := units.EnvVar{Name: p.name, Hidden: field == "env" && r.hidden && target(p.value).ShortTag() == "!!null"}
+		ok := v.Hidden
+		if !ok {
+			v.Value, ok = r.text(field+"."+p.name, p.value)
 		}
-		if s, ok := r.text(name, p.value); ok {
-			vars = append(vars, units.EnvVar{Name: p.name, Value: s})
+		if ok {
+			vars = append(vars, v)
 			items = append(items, item{text: p.name, node: p.key})
 		}
 	}
@@ -238,16 +234,13 @@ func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
 // runAs parses "dynamic", "USER", "USER:GROUP" or "USER:".
 func (r *appReader) runAs(field string, n *yaml.Node) {
 	s := r.nonEmpty(field, n)
-	user, group, colon := strings.Cut(s, ":")
+	user, group, _ := strings.Cut(s, ":")
 	switch {
 	case s == "dynamic" || r.bad[field]:
 	case user == "":
 		r.fail(field, n, "write USER:GROUP, or dynamic for a user that exists only while the app runs",
 			"%q does not contain a user name", s)
 	default:
-		r.app.RunAs.User = user
-		if colon {
-			r.app.RunAs.Group = group
-		}
+		r.app.RunAs = units.RunAs{User: user, Group: group}
 	}
 }

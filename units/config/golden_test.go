@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 
-// TestGolden runs every case in testdata. A case has a description, an input, and either one output file per app or the
+// TestGolden runs every case in testdata. A case has a description, an input, and either an output file for each app or the
 // expected errors.
 func TestGolden(t *testing.T) {
 	cases, err := filepath.Glob("testdata/*.txtar")
@@ -51,7 +51,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// outcome decodes the input and encodes each app. It checks that decoding and encoding the result changes nothing.
+// outcome parses the input and encodes each app. outcome checks that an output does not change when it is parsed and encoded
+// again.
 func outcome(t *testing.T, input file) []file {
 	t.Helper()
 	apps, err := config.Parse(input.name, input.data, nil)
@@ -63,14 +64,14 @@ func outcome(t *testing.T, input file) []file {
 		data := config.Encode(a)
 		again, err := config.Parse("again.yaml", data, nil)
 		if err != nil || len(again) != 1 || !bytes.Equal(config.Encode(again[0]), data) {
-			t.Errorf("%s does not read back as itself: %v\n%s", a.Name, err, data)
+			t.Errorf("%s: the output changes when it is parsed and encoded again: %v\n%s", a.Name, err, data)
 		}
 		files = append(files, file{string(a.Name) + ".yaml", data})
 	}
 	return files
 }
 
-// report formats errors as cmd/clusterctl does, each with its hint on the next line.
+// report returns one line for each error, and one line for its hint.
 func report(t *testing.T, err error) string {
 	t.Helper()
 	errs, ok := errors.AsType[config.Errors](err)
@@ -112,7 +113,7 @@ func TestResolve(t *testing.T) {
 		t.Fatal(err)
 	}
 	if a := apps[0]; a.Command[0] != "/usr/bin/node" || a.Directory != "/srv/app" {
-		t.Errorf("resolve had no effect: %+v", a)
+		t.Errorf("got %+v, want the paths that resolve has set", a)
 	}
 	_, err = config.Parse("clusterctl.yaml", input, func(a *units.App) error {
 		return errors.Join(&units.FieldError{Key: "command", Message: `"node" is not in PATH`}, errors.New("no home"))

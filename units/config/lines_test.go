@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// TestLinesOfEntries: an error about an entry of a list or a map has the line of the entry, even if resolve has changed its
-// text.
+// TestLinesOfEntries: an error about an entry of a list or a map has the line of the entry, even if resolve has changed the
+// text of the entry.
 func TestLinesOfEntries(t *testing.T) {
 	const app = "name: shop\ncommand: [/bin/true]\n"
 	for _, c := range []struct{ key, entries, more string }{
@@ -20,7 +20,7 @@ func TestLinesOfEntries(t *testing.T) {
 		{"env", "  A: b\n  1A: b\n", app},
 		{"env", "  A: b\n  MAINPID: A\n", app},
 		{"env-files", "  - /a\n  - /a/..\n", app},
-		// In the App, the files that PID 1 reads come first.
+		// In App.EnvFiles, /b and /c come before /a and /a/..
 		{"worker-env-files", "  - /a\n  - /a/..\n", app + "env-files: [/b, /c]"},
 		{"trust", "  - ann\n  - ann:\n", app},
 		{"secret-env", "  - A\n  - A\n", app},

@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// anyText is UTF-8 text without NUL. It often contains text that YAML could read as something else.
+// anyText generates UTF-8 texts without NUL. Without quotes, many of these texts have another meaning in YAML.
 func anyText() *rapid.Generator[string] {
 	tricky := rapid.SampledFrom([]string{
 		"", " ", "~", "null", "true", "no", "1e3", "0x10", "010", "1:30", "2020-01-01", "-", "- x", "? x", ": x", "a: b", "a #b", "#",
@@ -58,7 +58,7 @@ func anyDuration() *rapid.Generator[time.Duration] {
 		rapid.Map(rapid.Int64Range(1, 10000), func(n int64) time.Duration { return time.Duration(n) * time.Second }))
 }
 
-// anyApp is an app that may be valid or invalid.
+// anyApp generates valid and invalid apps.
 func anyApp() *rapid.Generator[units.App] {
 	name := rapid.StringMatching(`[A-Za-z_][A-Za-z0-9_]{0,6}`)
 	return rapid.Custom(func(t *rapid.T) units.App {
@@ -125,13 +125,13 @@ func anyApp() *rapid.Generator[units.App] {
 
 var addrs = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 
-// TestRoundTrip: Decode returns the app that was passed to Encode, with every argument and variable unchanged.
+// TestRoundTrip: Decode returns the app that was passed to Encode.
 func TestRoundTrip(t *testing.T) {
 	valid := 0
 	rapid.Check(t, func(t *rapid.T) {
 		a := anyApp().Draw(t, "app")
 		if a.Validate() != nil {
-			// Without the paths, which a unit file may not be able to hold, more apps are valid.
+			// Many apps are invalid only because of these fields.
 			a.Directory, a.Writable, a.Reads, a.EnvFiles = "", nil, nil, nil
 			a.Listen, a.Socket, a.SocketOptions = nil, units.SocketAccess{}, nil
 			if err := a.Validate(); err != nil {
@@ -141,10 +141,10 @@ func TestRoundTrip(t *testing.T) {
 		valid++
 		data := config.Encode(a)
 		if again := config.Encode(a); !bytes.Equal(data, again) {
-			t.Fatalf("two outputs:\n%s\n%s", data, again)
+			t.Fatalf("two calls of Encode return different texts:\n%s\n%s", data, again)
 		}
 		if !config.Generated(data) {
-			t.Fatalf("Generated does not recognize the file:\n%s", data)
+			t.Fatalf("Generated returns false for the output of Encode:\n%s", data)
 		}
 		got, err := config.Decode("a.yaml", data)
 		if err != nil || len(got) != 1 {
@@ -155,12 +155,11 @@ func TestRoundTrip(t *testing.T) {
 		}
 	})
 	if valid < 20 {
-		t.Errorf("only %d apps were valid", valid)
+		t.Errorf("%d random apps were valid, want at least 20", valid)
 	}
 }
 
-// TestRoundTripCharacters: every character, alone and between others, and arguments of the maximum length are read back
-// unchanged.
+// TestRoundTripCharacters: Encode and Decode preserve all characters, and arguments of the maximum length.
 func TestRoundTripCharacters(t *testing.T) {
 	check := func(args []string) {
 		t.Helper()
@@ -176,7 +175,8 @@ func TestRoundTripCharacters(t *testing.T) {
 	var args []string
 	size := 0
 	for r := rune(1); r <= utf8.MaxRune; r++ {
-		// Surrogates are not characters, and package units refuses the noncharacters of Unicode.
+		// Surrogates are not characters, and Validate refuses the noncharacters of Unicode. Of the characters above U+3100,
+		// the test checks one in 251.
 		if r >= 0xd800 && r < 0xe000 || r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef || r > 0x3100 && r%251 != 0 && r&0xfff0 != 0xfff0 {
 			continue
 		}
@@ -190,7 +190,7 @@ func TestRoundTripCharacters(t *testing.T) {
 	check([]string{strings.Repeat("é ", 128*1024/3-1), strings.Repeat("\n", 100_000), strings.Repeat("x: ", 40_000)})
 }
 
-// FuzzDecode: Decode never panics. Apps that it returns are valid, and they do not change after Encode and Decode.
+// FuzzDecode: Decode does not panic and returns only valid apps. Encode and Decode do not change these apps.
 func FuzzDecode(f *testing.F) {
 	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
@@ -215,7 +215,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		for _, a := range apps {
 			if err := a.Validate(); err != nil {
-				t.Fatalf("accepted, but: %v", err)
+				t.Fatalf("Decode returned an invalid app: %v", err)
 			}
 			again, err := config.Decode("b.yaml", config.Encode(a))
 			if err != nil || len(again) != 1 {

@@ -2,10 +2,12 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -15,10 +17,10 @@ import (
 // decoder collects the errors of one file.
 type decoder struct {
 	file string
-	// hidden means that variables with the value null are accepted.
+	// hidden means that a variable may have the value null.
 	hidden bool
-	// generated means that clusterctl wrote the file. If it has no key "instances", an older clusterctl wrote it and omitted
-	// the default, max.
+	// generated means that clusterctl wrote the file. If the file has no key "instances", an older clusterctl omitted the
+	// default, max.
 	generated bool
 	errs      Errors
 }
@@ -37,10 +39,7 @@ func (d *decoder) result() error {
 		return nil
 	}
 	slices.SortStableFunc(d.errs, func(a, b *Error) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		return a.Column - b.Column
+		return cmp.Or(a.Line-b.Line, a.Column-b.Column)
 	})
 	return d.errs
 }
@@ -78,7 +77,8 @@ func (d *decoder) load(data []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-// checkText reports characters for which the YAML reader would report an error without a line.
+// checkText reports the first character that YAML does not allow, with its line. The error of the YAML library would have no
+// line.
 func (d *decoder) checkText(data []byte) (bad bool) {
 	text := bytes.TrimPrefix(data, []byte("\ufeff"))
 	line := 1
@@ -91,7 +91,7 @@ func (d *decoder) checkText(data []byte) (bad bool) {
 		case r == '\n':
 			line++
 		case !readable(r):
-			d.add(&yaml.Node{Line: line}, "", fmt.Sprintf(`write it as an escape in double quotes: "%s"`, escape(r)),
+			d.add(&yaml.Node{Line: line}, "", fmt.Sprintf(`write the character as an escape in double quotes: "%s"`, escape(r)),
 				fmt.Sprintf("the character %U is not allowed in a YAML file", r))
 			return true
 		}
@@ -100,8 +100,8 @@ func (d *decoder) checkText(data []byte) (bad bool) {
 	return false
 }
 
-// readable reports whether YAML allows the character (c-printable in YAML 1.2.2, 5.1). It returns false for the byte order
-// mark.
+// readable reports whether YAML allows the character (c-printable in YAML 1.2.2, 5.1). readable returns false for the byte
+// order mark.
 func readable(r rune) bool {
 	switch {
 	case r == '\t', r == '\n', r == '\r', r == 0x85:
@@ -150,8 +150,8 @@ type pair struct {
 	key, value *yaml.Node
 }
 
-// pairs reads a map whose keys are texts. A duplicate key is an error. A merge key ("<<") adds the keys that the map does
-// not have.
+// pairs returns the entries of a map whose keys are texts. A duplicate key is an error. A merge key ("<<") adds the entries
+// of another map whose keys are not in this map.
 func (d *decoder) pairs(field string, n *yaml.Node) (pairs []pair, ok bool) {
 	n = target(n)
 	if n.Kind != yaml.MappingNode {
@@ -161,7 +161,7 @@ func (d *decoder) pairs(field string, n *yaml.Node) (pairs []pair, ok bool) {
 	return d.merge(field, n, nil, map[*yaml.Node]bool{}), true
 }
 
-// merge appends the entries of a map. It skips a map that was merged already, so that loops end.
+// merge appends the entries of a map. merge skips maps in seen, so that it ends if a map contains itself.
 func (d *decoder) merge(field string, n *yaml.Node, pairs []pair, seen map[*yaml.Node]bool) []pair {
 	if seen[n] {
 		return pairs
@@ -208,7 +208,7 @@ func join(field, key string) string {
 	return field + "." + key
 }
 
-// target follows aliases. The YAML library has checked that every alias has an anchor.
+// target returns the node that an alias refers to. The YAML library has checked that every alias has an anchor.
 func target(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode && n.Alias != nil {
 		n = n.Alias
@@ -227,4 +227,54 @@ func kind(n *yaml.Node) string {
 		return "empty"
 	}
 	return "one value"
+}
+
+// Error is one mistake in a file.
+type Error struct {
+	// File is the name that was passed to Decode.
+	File string
+	// Line and Column count from 1; 0 means that the mistake has no position.
+	Line, Column int
+	// Field is the key with its parents, for example "env.PORT" or "apps.shop.listen", or empty.
+	Field string
+	// Message describes the mistake, in lower case and without a full stop.
+	Message string
+	// Advice is a suggestion for the user, or empty.
+	Advice string
+}
+
+// Error returns "file:line: field: message".
+func (e *Error) Error() string {
+	s := e.File
+	if e.Line > 0 {
+		s += ":" + strconv.Itoa(e.Line)
+	}
+	if e.Field != "" {
+		s += ": " + e.Field
+	}
+	return s + ": " + e.Message
+}
+
+// Hint returns the advice. Package fault prints the hint of every error that has this method.
+func (e *Error) Hint() string { return e.Advice }
+
+// Errors are all mistakes in a file, in the order of their lines. Errors are never empty.
+type Errors []*Error
+
+// Error returns one line per mistake, without the hints.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, err := range e {
+		lines[i] = err.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the errors, so that errors.As finds an [Error].
+func (e Errors) Unwrap() []error {
+	errs := make([]error, len(e))
+	for i, err := range e {
+		errs[i] = err
+	}
+	return errs
 }

@@ -14,8 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CacheEnv is the environment variable that sets the directory of images and running
-// machines.
+// CacheEnv is the environment variable that sets the directory of images and running machines.
 const CacheEnv = "CLUSTERCTL_LAB_CACHE"
 
 // CacheDir returns $CLUSTERCTL_LAB_CACHE, by default /var/cache/clusterctl-lab.
@@ -26,18 +25,17 @@ func CacheDir() string {
 	return "/var/cache/clusterctl-lab"
 }
 
-// Image is a root file system in the cache. Dir must not be written to.
+// Image is a root file system in the cache. No program may change the files in Dir.
 type Image struct {
 	Release Release
 	Dir     string
-	// InUse has a shared flock while it is open in this process or in one that inherited it.
-	// Only an image without a lock is removed.
+	// InUse has a shared flock as long as a process has it open: this process, or a process that inherited it. An image with
+	// a lock is not removed.
 	InUse *os.File
 }
 
-// Ensure returns the image of a release. It builds the image if it is missing or its recipe
-// has changed. Two processes never build the same image: the second one waits for the first
-// one. Ensure writes one line per step to log.
+// Ensure returns the image of a release. Ensure builds the image if the image is missing or its recipe has changed. If
+// another process builds the same image, Ensure waits for that build. Ensure writes one line per step to log.
 func Ensure(ctx context.Context, rel Release, log io.Writer) (*Image, error) {
 	rec, err := recipeOf(rel)
 	if err != nil {
@@ -57,7 +55,7 @@ func Ensure(ctx context.Context, rel Release, log io.Writer) (*Image, error) {
 		return nil, err
 	}
 	defer lock.Close()
-	img, err = open(rel, dir) // another process may have built it while we waited
+	img, err = open(rel, dir) // another process may have built the image during the wait
 	if !errors.Is(err, os.ErrNotExist) {
 		return img, err
 	}
@@ -68,8 +66,8 @@ func Ensure(ctx context.Context, rel Release, log io.Writer) (*Image, error) {
 	return open(rel, dir)
 }
 
-// open opens an image. It takes the shared lock before it checks whether the image exists,
-// so that the image cannot be removed in between.
+// open opens an image. open locks the image before it checks whether the image exists, so that no process removes the image
+// after the check.
 func open(rel Release, dir string) (*Image, error) {
 	lock, err := Lock(dir+".lock", unix.LOCK_SH)
 	if err != nil {
@@ -82,12 +80,11 @@ func open(rel Release, dir string) (*Image, error) {
 	return &Image{Release: rel, Dir: dir, InUse: lock}, nil
 }
 
-// Lock opens path, creates it if it is missing, and takes a flock(2) on it. The lock lasts
-// until all processes that inherited the file have closed it.
+// Lock opens a file, creates the file if it is missing, and locks it with flock(2). The lock ends when all processes that
+// inherited the file have closed it.
 func Lock(path string, how int) (*os.File, error) { return lock(path, os.O_CREATE, how) }
 
-// LockExisting is Lock for a file that another process may have removed. It does not create
-// the file.
+// LockExisting is Lock, but returns an error if the file does not exist.
 func LockExisting(path string, how int) (*os.File, error) { return lock(path, 0, how) }
 
 func lock(path string, create, how int) (*os.File, error) {
@@ -108,8 +105,8 @@ func lock(path string, create, how int) (*os.File, error) {
 	return f, nil
 }
 
-// build builds the image under a temporary name and renames it. The caller holds the build
-// lock, so any temporary directory that build finds belongs to a dead process.
+// build builds the image under a temporary name and renames it. The caller holds the build lock, so existing temporary
+// directories are from builds that were killed.
 func build(ctx context.Context, rel Release, rec recipe, dir string, log io.Writer) error {
 	parent := filepath.Dir(dir)
 	stale, err := filepath.Glob(filepath.Join(parent, ".tmp-"+string(rel)+"-*"))
@@ -172,12 +169,12 @@ func (b *builder) bootstrap(ctx context.Context, rec recipe, tmp, root string) e
 	for _, o := range dpkgOptions() {
 		args = append(args, "--dpkgopt="+o)
 	}
-	args = append(args, rec.suite, root, "-") // sources on stdin, because all users can read command lines
+	args = append(args, rec.suite, root, "-") // the sources may contain a password, and all users can read command lines
 	return b.run(ctx, fmt.Sprintf("deb %s %s main\n", uri, rec.suite), args...)
 }
 
-// installNPM fills /opt/npm with the host's npm. An npm in the image would need some hundred
-// more packages, and a network, which a machine does not have.
+// installNPM installs packages into /opt/npm with the npm of the host. An npm in the image would need about a hundred more
+// packages, and a network, which a machine does not have.
 func (b *builder) installNPM(ctx context.Context, rec recipe, root string) error {
 	if len(rec.npm) == 0 {
 		return nil
@@ -214,8 +211,8 @@ func syncfs(path string) error {
 	return nil
 }
 
-// removeOutdated removes images of earlier recipes that no machine uses, to free disk space.
-// It ignores errors; a later call tries again.
+// removeOutdated removes the images of earlier recipes, except images that a machine uses. removeOutdated ignores errors,
+// because a later call repeats the removal.
 func removeOutdated(root string, rel Release, current string) {
 	old, err := filepath.Glob(filepath.Join(root, string(rel)+"-????????????"))
 	if err != nil {

@@ -15,9 +15,8 @@ func onOwnThread(f func() error) error {
 	return f()
 }
 
-// InstallTools installs the tools that the lab needs and the host does not have:
-// systemd-nspawn, mmdebstrap, nsenter, unshare and the archive keyring. It returns an
-// error if a tool is missing and the caller is not root.
+// InstallTools installs the missing tools of the lab on the host: systemd-nspawn, mmdebstrap, nsenter, unshare, ip and the
+// archive keyring. InstallTools returns an error if a tool is missing and the caller is not root.
 func InstallTools(ctx context.Context, log io.Writer) error {
 	var missing []string
 	for _, t := range []struct{ program, pkg string }{

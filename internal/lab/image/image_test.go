@@ -21,7 +21,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// childEnv, if set, makes the test binary a build process that will be killed.
+// childEnv is a variable that makes the test binary build an image.
 const childEnv = "CLUSTERCTL_LAB_IMAGE_CHILD"
 
 func TestMain(m *testing.M) {
@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// TestKilledBuild kills a build while it unpacks packages. No image may exist, none of its processes may
-// continue, and the next build must remove the unfinished files.
+// TestKilledBuild kills a build while it unpacks packages. All processes of the build must end, no image may exist, and the
+// next build must remove the temporary files.
 func TestKilledBuild(t *testing.T) {
 	cache := t.TempDir()
 	cmd, failed := unpacking(t, cache)
@@ -56,7 +56,7 @@ func TestKilledBuild(t *testing.T) {
 	t.Setenv(CacheEnv, cache)
 	left := entries(t, filepath.Join(cache, "images"))
 	if !slices.ContainsFunc(left, func(s string) bool { return strings.HasPrefix(s, ".tmp-bookworm-") }) {
-		t.Errorf("the build left no files, so this test cannot check their removal: %q", left)
+		t.Errorf("the killed build has no temporary files, only %q", left)
 	}
 	rec, err := recipeOf(Bookworm)
 	if err != nil {
@@ -65,7 +65,7 @@ func TestKilledBuild(t *testing.T) {
 	if slices.Contains(left, rec.name(Bookworm)) {
 		t.Errorf("an incomplete image exists: %q", left)
 	}
-	// A build that fails also removes the files.
+	// The next build fails because of its mirror, but must remove the files first.
 	t.Setenv(MirrorEnv, "http://user:secret@127.0.0.1:9/debian")
 	if _, err := Ensure(t.Context(), Bookworm, io.Discard); err == nil {
 		t.Error("Ensure returned no error with a mirror that does not exist")
@@ -74,13 +74,13 @@ func TestKilledBuild(t *testing.T) {
 	}
 	for _, e := range entries(t, filepath.Join(cache, "images")) {
 		if !strings.HasSuffix(e, ".lock") {
-			t.Errorf("left in the cache: %s", e)
+			t.Errorf("the cache contains %s after the failed build", e)
 		}
 	}
 }
 
-// unpacking starts a build and returns when it unpacks packages. If the build fails before that, it returns the
-// message.
+// unpacking starts a build and returns when the build unpacks packages. If the build fails earlier, unpacking returns the
+// message of the build.
 func unpacking(t *testing.T, cache string) (build *exec.Cmd, failed string) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -111,7 +111,7 @@ func unpacking(t *testing.T, cache string) (build *exec.Cmd, failed string) {
 	return nil, ""
 }
 
-// descendant returns a pidfd of the first process in the build's PID namespace: it is a child of unshare, which
+// descendant returns a pidfd of the first process in the PID namespace of a build. This process is a child of unshare, which
 // is a child of pid.
 func descendant(t *testing.T, pid int) int {
 	t.Helper()
@@ -122,7 +122,7 @@ func descendant(t *testing.T, pid int) int {
 		}
 		f := strings.Fields(string(out))
 		if len(f) != 1 {
-			t.Fatalf("%d has children %q, want one", pid, f)
+			t.Fatalf("process %d has the children %q, want one child", pid, f)
 		}
 		if pid, err = strconv.Atoi(f[0]); err != nil {
 			t.Fatal(err)
@@ -144,7 +144,7 @@ func awaitEnd(t *testing.T, pidfd int) {
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case err != nil || n == 0:
-			t.Fatalf("the build continues after its process was killed: %v", err)
+			t.Fatalf("the first process of the build has not ended: %v", err)
 		default:
 			return
 		}
@@ -164,15 +164,15 @@ func entries(t *testing.T, dir string) []string {
 	return names
 }
 
-// TestUnknownRelease checks that the error contains the unknown name.
+// TestUnknownRelease checks that the error contains the name of the unknown release.
 func TestUnknownRelease(t *testing.T) {
 	t.Setenv(CacheEnv, t.TempDir())
 	if _, err := Ensure(t.Context(), "potato", io.Discard); err == nil || !strings.Contains(err.Error(), `"potato"`) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error with the name", err)
 	}
 }
 
-// TestRecipeNames checks that each release, and each change of a recipe, has its own directory.
+// TestRecipeNames checks that each release and each change of a recipe has another directory name.
 func TestRecipeNames(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, r := range append(All(), Workers) {
@@ -185,7 +185,7 @@ func TestRecipeNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		if rec.name(r) != again.name(r) {
-			t.Errorf("%s has two names", r)
+			t.Errorf("two calls return different names for %s", r)
 		}
 		seen[rec.name(r)] = true
 		rec.packages = append(rec.packages, "one-more")
@@ -214,16 +214,16 @@ func TestRemoveOutdated(t *testing.T) {
 	removeOutdated(root, Bookworm, dir("222222222222"))
 	want := []string{"bookworm-111111111111", "bookworm-111111111111.lock", "bookworm-222222222222"}
 	if got := entries(t, root); !slices.Equal(got, want) {
-		t.Errorf("left %q, want %q", got, want)
+		t.Errorf("got the files %q, want %q", got, want)
 	}
 	inUse.InUse.Close()
 	removeOutdated(root, Bookworm, dir("222222222222"))
 	if got := entries(t, root); !slices.Equal(got, []string{"bookworm-222222222222"}) {
-		t.Errorf("left %q", got)
+		t.Errorf("got the files %q, want only the current image", got)
 	}
 }
 
-// TestPickMirror checks that a repository with complete Debian releases is chosen.
+// TestPickMirror checks that pickMirror returns a repository with complete Debian releases.
 func TestPickMirror(t *testing.T) {
 	const targets = `http://a.example/debian-security/|bookworm-security|main|Packages
 http://b.example/debian/|bookworm-updates|main|Packages
@@ -234,14 +234,14 @@ http://f.example/debian/|bookworm|main|Packages
 http://g.example/debian/|sid|main|Packages
 `
 	if got := pickMirror(targets); got != "http://f.example/debian/" {
-		t.Errorf("picked %q", got)
+		t.Errorf("got %q, want the mirror f.example", got)
 	}
 	if got := pickMirror("http://u.example/ubuntu/|noble|main|Packages\n"); got != "" {
-		t.Errorf("picked %q for Debian", got)
+		t.Errorf("got %q for a host without a Debian mirror, want none", got)
 	}
 }
 
-// TestProgress checks that mmdebstrap's steps are logged as whole lines, without addresses.
+// TestProgress checks that the log contains whole lines of mmdebstrap, without addresses.
 func TestProgress(t *testing.T) {
 	var log bytes.Buffer
 	p := &progress{log: &log, hide: "mirror.example"}
@@ -256,6 +256,6 @@ func TestProgress(t *testing.T) {
 	}
 	if got := redact(p.all.String(), p.hide); strings.Contains(got, "secret") || strings.Contains(got, "mirror.example") ||
 		!strings.Contains(got, "E: not this") {
-		t.Errorf("the error would contain %q", got)
+		t.Errorf("got the error output %q, want it without addresses", got)
 	}
 }

@@ -1,8 +1,8 @@
-// Package image builds the root file systems that package lab boots: mmdebstrap builds Debian releases from the host's
-// own mirror into a cache outside of the source tree.
+// Package image builds the root file systems that package lab boots. mmdebstrap builds Debian releases from the mirror of
+// the host. The images are in a cache outside of the source tree.
 //
-// An image is a directory that is never changed. It is built under another name and then renamed, so a killed build
-// does not leave an incomplete image. Its name contains a hash of its recipe, so a changed recipe creates a new image.
+// An image is a directory that is never changed. An image is built under a temporary name and then renamed, so that all
+// images are complete. The name contains a hash of the recipe, so a changed recipe creates a new image.
 package image
 
 import (
@@ -22,17 +22,17 @@ const (
 	Trixie   Release = "trixie"   // Debian 13, systemd 257
 	Sid      Release = "sid"      // Debian unstable, systemd 262 when this was written
 
-	// Workers is Bookworm with languages and servers of real applications: gunicorn, uvicorn, aiohttp, ruby, php,
+	// Workers is Bookworm with languages and servers that real applications use: gunicorn, uvicorn, aiohttp, ruby, php,
 	// nginx, gcc, and express, bun and deno under /opt/npm/node_modules.
 	Workers Release = "workers"
 
-	// Operators is Bookworm with polkit, for tests of what users other than root may do. The other two are Trixie and
-	// Sid with polkit: since 257, systemd asks polkit about more calls.
+	// Operators is Bookworm with polkit, for tests with users other than root. OperatorsTrixie and OperatorsSid are Trixie
+	// and Sid with polkit: since 257, systemd checks more calls with polkit.
 	Operators       Release = "operators"
 	OperatorsTrixie Release = "operatorstrixie"
 	OperatorsSid    Release = "operatorssid"
 
-	// Bench is Bookworm with the programs that clusterctl is compared with and the load generators: PM2 and autocannon
+	// Bench is Bookworm with load generators and with other process managers and servers for comparison: PM2 and autocannon
 	// under /opt/npm/node_modules, nginx, wrk, gunicorn and uvicorn.
 	Bench Release = "bench"
 )
@@ -40,8 +40,7 @@ const (
 // All returns the four releases of Debian, oldest first.
 func All() []Release { return []Release{Bullseye, Bookworm, Trixie, Sid} }
 
-// recipeVersion is part of the hash of each image. Increase it when the way of building changes but the recipe does
-// not.
+// recipeVersion is part of the hash in the name of each image. Increase it when the code that builds images changes.
 const recipeVersion = 1
 
 type recipe struct {
@@ -51,8 +50,8 @@ type recipe struct {
 	hook     string   // shell script that runs on the host; $1 is the image's root
 }
 
-// hook removes the build host's settings from the image, and units that only slow down a boot: login prompts, and
-// timers that need a network. Tests start nginx and php themselves, so they do not start at boot.
+// hook removes the settings of the host from the image. hook also masks or disables units that slow down a boot: login
+// prompts, timers that need a network, and nginx, which the tests start themselves.
 const hook = `set -eu
 cd "$1"
 rm -f etc/apt/sources.list etc/apt/sources.list.d/* etc/apt/apt.conf.d/99mmdebstrap etc/resolv.conf
@@ -103,8 +102,8 @@ func (r recipe) name(rel Release) string {
 	return string(rel) + "-" + hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// dpkgOptions returns options that omit files which no test reads, and the fsync of each unpacked file: the whole image
-// is synced once, before it is renamed.
+// dpkgOptions returns options that omit documentation and translations. The options also disable the fsync of each file,
+// because the whole image is synced before it is renamed.
 func dpkgOptions() []string {
 	return []string{
 		"force-unsafe-io",

@@ -17,9 +17,8 @@ type builder struct {
 	hide string // the mirror's host, for redact
 }
 
-// run executes one step of a build in its own PID namespace. So if a build is cancelled
-// or its process is killed, no apt or dpkg continues to write: the end of the namespace's
-// first process ends all of them.
+// run executes one step of a build in its own PID namespace. If a build is cancelled or its process is killed, the first
+// process of the namespace ends. The kernel then ends all processes in the namespace, such as apt and dpkg.
 func (b *builder) run(ctx context.Context, stdin string, argv ...string) error {
 	args := append([]string{"--pid", "--mount", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--"}, argv...)
 	cmd := exec.CommandContext(ctx, "unshare", args...)
@@ -27,8 +26,7 @@ func (b *builder) run(ctx context.Context, stdin string, argv ...string) error {
 	out := &progress{log: b.log, hide: b.hide}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-	// Pdeathsig is bound to the thread that forked. onOwnThread keeps this thread alive
-	// until Wait returns.
+	// The kernel sends Pdeathsig when the thread that forked ends. onOwnThread locks this thread until Run returns.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := onOwnThread(cmd.Run); err != nil {
 		return fmt.Errorf("%s: %w\n%s", argv[0], err, redact(tail(out.all.String(), 40), b.hide))
@@ -36,8 +34,8 @@ func (b *builder) run(ctx context.Context, stdin string, argv ...string) error {
 	return nil
 }
 
-// progress stores all output for an error message and writes mmdebstrap's information
-// lines to log, without addresses.
+// progress stores all output for error messages, and writes the lines of mmdebstrap that begin with "I: " to log, without
+// addresses.
 type progress struct {
 	log  io.Writer
 	hide string

@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// MirrorEnv is the environment variable that sets the Debian mirror (a URI as in
-// sources.list(5)). By default, the host's own mirror is used.
+// MirrorEnv is the environment variable that sets the Debian mirror (a URI as in sources.list(5)). By default, the host's
+// own mirror is used.
 const MirrorEnv = "CLUSTERCTL_LAB_MIRROR"
 
-// debianKeyring verifies all releases: the keyring of Debian 12 and later has the keys of
-// 11, 12, 13 and unstable.
+// debianKeyring is a keyring with the keys of all releases. In Debian 12 and later, it contains the keys of 11, 12, 13 and
+// unstable.
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// mirror returns the URI of the host's Debian mirror. It asks apt instead of reading
-// sources.list, which has two formats and several directories.
+// mirror returns the URI of the host's Debian mirror. mirror gets the URI from apt, because sources.list has two formats and
+// several directories.
 func mirror(ctx context.Context) (string, error) {
 	if m := os.Getenv(MirrorEnv); m != "" {
 		return m, nil
@@ -26,17 +26,16 @@ func mirror(ctx context.Context) (string, error) {
 	const format = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"
 	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", format).Output()
 	if err != nil {
-		return "", fmt.Errorf("asking apt for its mirrors: %w", err)
+		return "", fmt.Errorf("cannot get the mirrors of apt: %w", err)
 	}
 	if m := pickMirror(string(out)); m != "" {
 		return m, nil
 	}
-	return "", fmt.Errorf("the host's apt has no Debian mirror configured; set %s", MirrorEnv)
+	return "", fmt.Errorf("apt on this host has no Debian mirror; set %s", MirrorEnv)
 }
 
-// pickMirror returns the first repository with the main component of a complete Debian
-// release. It ignores -security, -updates and -backports, which are on other servers or
-// contain only some packages.
+// pickMirror returns the first repository with the main component of a complete Debian release. pickMirror ignores
+// -security, -updates and -backports, which are on other servers or contain only some packages.
 func pickMirror(targets string) string {
 	for line := range strings.Lines(targets) {
 		f := strings.Split(strings.TrimSpace(line), "|")
@@ -51,13 +50,12 @@ func pickMirror(targets string) string {
 	return ""
 }
 
-// aptOptions returns the host's settings for reaching its mirror (proxies, certificates,
-// retries) in the syntax of apt.conf(5). mmdebstrap does not read the host's
-// configuration.
+// aptOptions returns the host's settings for reaching its mirror (proxies, certificates, retries) in the syntax of
+// apt.conf(5). mmdebstrap does not read the host's configuration.
 func aptOptions(ctx context.Context, suite string) (string, error) {
 	out, err := exec.CommandContext(ctx, "apt-config", "dump", "Acquire", "--empty=no").Output()
 	if err != nil {
-		return "", fmt.Errorf("reading the host's apt configuration: %w", err)
+		return "", fmt.Errorf("cannot read the apt configuration of the host: %w", err)
 	}
 	var b strings.Builder
 	for line := range strings.Lines(string(out)) {
@@ -69,8 +67,7 @@ func aptOptions(ctx context.Context, suite string) (string, error) {
 		}
 	}
 	if suite == string(Sid) {
-		// A slow mirror of unstable may have an expired Release file. That matters for
-		// security, but not for tests.
+		// A slow mirror of unstable may have an expired Release file, which is not a risk for tests.
 		b.WriteString("Acquire::Check-Valid-Until \"false\";\n")
 	}
 	return b.String(), nil
@@ -78,8 +75,8 @@ func aptOptions(ctx context.Context, suite string) (string, error) {
 
 var uri = regexp.MustCompile(`\b(https?|ftp|file|copy|cdrom|tor\+https?|mirror\+\w+):\S+`)
 
-// redact removes all addresses and the given host from s: the mirror may be private, and
-// its address may contain a password.
+// redact replaces all addresses and the given host in s, because the mirror may be private, and its address may contain a
+// password.
 func redact(s, host string) string {
 	s = uri.ReplaceAllString(s, "<uri>")
 	if host != "" {

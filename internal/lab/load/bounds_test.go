@@ -9,8 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestBounds checks that a run ends after its duration and by Stop, that Stop waits for a
-// request in progress, and that Rate is not exceeded.
+// TestBounds checks that Duration and Stop end a run, that Stop waits for a request in progress, and that a run does not
+// exceed Rate.
 func TestBounds(t *testing.T) {
 	arrived, release := make(chan struct{}, 1), make(chan struct{})
 	l := serve(t, "tcp", "127.0.0.1:0", func(c net.Conn, n int64) {
@@ -28,16 +28,16 @@ func TestBounds(t *testing.T) {
 	<-arrived
 	go func() { close(release) }()
 	if r := slow.Stop(); r.OK < 1 || r.Failed() != 0 {
-		t.Errorf("after Stop during a request: %v", r)
+		t.Errorf("Stop during a request: got %v, want no failure", r)
 	}
 	if r := load.Start(t, load.Host(), load.Options{URL: url, Conns: 2, Duration: 500 * time.Millisecond}).Wait(); r.Failed() != 0 ||
 		r.OK == 0 {
-		t.Errorf("with a duration of half a second: %v", r)
+		t.Errorf("a duration of half a second: got %v, want no failure", r)
 	}
-	// The sixth request must not be sent before 5/50 s.
+	// At 50 requests per second, the sixth request is sent after 5/50 s.
 	begin := time.Now()
 	if r := load.Start(t, load.Host(), load.Options{URL: url, Conns: 4, Requests: 6, Rate: 50}).Wait(); r.OK != 6 ||
 		time.Since(begin) < 100*time.Millisecond {
-		t.Errorf("6 requests at 50 per second took %v: %v", time.Since(begin), r)
+		t.Errorf("6 requests at 50 per second took %v, want 100ms or more: %v", time.Since(begin), r)
 	}
 }

@@ -16,14 +16,14 @@ import (
 // maxBody limits the size of a response body.
 const maxBody = 16 << 20
 
-// client is one of the Conns of a run. It sends one request at a time.
+// client sends one request at a time. A run has Options.Conns clients.
 type client struct {
 	run    *Run
 	id     int
-	conn   *os.File // nil: must dial first
+	conn   *os.File // nil before the first dial and after hangUp
 	in     *bufio.Reader
-	reader *errorReader // the reader below in, which remembers the error of conn
-	used   int          // number of requests written to conn
+	reader *errorReader // the source of in, which stores the last error of conn
+	used   int          // number of requests that were written to conn
 }
 
 func (c *client) loop() {
@@ -56,8 +56,8 @@ func (c *client) record(n int64, begin time.Time, worker string, err error) {
 	}
 }
 
-// request sends one request and reads the response. It closes the connection after a
-// failure, and if the response has Connection: close.
+// request sends one request and reads the response. request closes the connection after a failure, and after a response with
+// Connection: close.
 func (c *client) request(n int64, deadline time.Time) (worker string, err error) {
 	if err := c.dial(deadline); err != nil {
 		return "", err
@@ -121,8 +121,8 @@ func (c *client) answer() (*http.Response, string, error) {
 	return resp, string(body), nil
 }
 
-// classify distinguishes the end of the connection from a response that is not HTTP. The
-// error of the parser is not enough: a head that ends within a line is malformed, too.
+// classify returns the error of the connection, if it has one, and otherwise errAnswer. The error of the parser is not
+// enough: if the connection ends within a header line, the parser returns an error about the line.
 func (c *client) classify(doing string, err error) error {
 	if c.reader.err != nil {
 		return fmt.Errorf("%s: %w", doing, c.reader.err)
@@ -130,7 +130,7 @@ func (c *client) classify(doing string, err error) error {
 	return fmt.Errorf("%w: %s: %v", errAnswer, doing, err)
 }
 
-// errorReader is a reader that remembers its error.
+// errorReader is a reader that stores its last error.
 type errorReader struct {
 	r   io.Reader
 	err error
@@ -142,7 +142,8 @@ func (r *errorReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// dial opens a connection if there is none.
+// dial opens a connection if c.conn is nil. With Options.NoticeClose, it first replaces a connection that the peer has
+// closed.
 func (c *client) dial(deadline time.Time) error {
 	if c.conn != nil && c.run.opts.NoticeClose && closedByPeer(c.conn) {
 		c.hangUp()
@@ -175,8 +176,8 @@ func (r *Run) tally(f func(*Report)) {
 	f(&r.report)
 }
 
-// closedByPeer reports whether the peer of an idle connection has closed or reset it, or
-// has sent unexpected bytes.
+// closedByPeer reports whether the peer of an idle connection has closed or reset the connection, or has sent unexpected
+// bytes.
 func closedByPeer(f *os.File) bool {
 	raw, err := f.SyscallConn()
 	if err != nil {

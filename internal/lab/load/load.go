@@ -1,7 +1,7 @@
-// Package load is an HTTP client for tests. It sends requests to a lab machine or to this host, and never
-// retries. If a kept connection turns out to be closed, net/http's Transport sends the request again, which
-// hides the errors that a test of a rolling restart looks for. Here, each request that was written and not
-// completely answered is a failure, and failures are counted by kind.
+// Package load is an HTTP client for tests. The client sends requests to a lab machine or to this host, and never retries.
+// The Transport of net/http sends a request again if the kept connection is already closed. Such a retry hides the errors
+// that a test of a rolling restart must find. In this package, each request without a complete response is a failure.
+// Failures are counted by kind.
 //
 //	run := load.Start(t, m, load.Options{URL: "http://127.0.0.1:8080/", Conns: 8, KeepAlive: true})
 //	m.Sh(t, "systemctl restart web@1")
@@ -9,8 +9,8 @@
 //		t.Error(r)
 //	}
 //
-// The client runs in the test process. Only its sockets are created in the machine's network, on a thread
-// that has entered the machine's namespace. So it needs no cleanup and cannot outlive the test.
+// The client runs in the test process, and ends with it. A thread that has entered the network namespace of the machine
+// creates the sockets.
 package load
 
 import (
@@ -36,30 +36,29 @@ const maxDuration = 30 * time.Minute
 
 // Options configure a run. Only URL is required.
 type Options struct {
-	// URL is http://ADDRESS:PORT/PATH with a numeric address (or localhost, for 127.0.0.1), or
-	// unix:/run/app.sock. The path and query of a request to a unix socket follow a second colon:
-	// unix:/run/app.sock:/slow?ms=2000.
+	// URL is http://ADDRESS:PORT/PATH with a numeric address (or localhost, for 127.0.0.1), or unix:/run/app.sock. The path
+	// and query of a request to a unix socket follow a second colon: unix:/run/app.sock:/slow?ms=2000.
 	URL string
 	// Conns is the number of simultaneous requests; default 8.
 	Conns int
-	// KeepAlive sends requests one after the other on the same connection, until a response has Connection:
-	// close. Without it, each request has its own connection.
+	// KeepAlive sends several requests on one connection, until a response has Connection: close. Without KeepAlive, each
+	// request has its own connection.
 	KeepAlive bool
-	// NoticeClose replaces a kept connection before the next request if the server has already closed it, as
-	// far as this host knows. Without NoticeClose, the request is sent and counted as a failure. Good clients
-	// do this, but they cannot always win the race. It is off by default, so that each loss is counted.
+	// NoticeClose opens a new connection for the next request if the FIN of the server has already arrived. Good clients do
+	// this, but the FIN can also arrive after the request was sent. Without NoticeClose, the client sends the request on the
+	// closed connection, and the failure is counted.
 	NoticeClose bool
-	// Requests and Duration end the run, whichever comes first. 0 means no limit, but a run never takes
-	// longer than thirty minutes.
+	// Requests and Duration limit the run. The first limit that is reached ends the run. 0 means no limit, but a run ends
+	// after thirty minutes.
 	Requests int
 	Duration time.Duration
-	// Timeout is the limit for one request, including the connect; default one minute on an idle host
-	// (package patience).
+	// Timeout is the limit for one request, including the connect. The default is one minute on an idle host, and more on a
+	// busy host (package patience).
 	Timeout time.Duration
 	// Rate is the number of requests per second for all connections together. 0 means no limit.
 	Rate int
-	// WorkerHeader is the response header with the name of the worker; default X-Worker. If a response does
-	// not have it, a body of up to 64 bytes is the name.
+	// WorkerHeader is the response header with the name of the worker; default X-Worker. If a response does not have this
+	// header, a body of up to 64 bytes is the name.
 	WorkerHeader string
 }
 
@@ -68,7 +67,7 @@ type Machine interface {
 	InitPID() int // host PID of a process in the machine
 }
 
-// host is the Machine for this host, for URLs that the test itself serves.
+// host is the Machine of the test process.
 type host struct{}
 
 func (host) InitPID() int { return os.Getpid() }
@@ -82,7 +81,7 @@ type Run struct {
 	target  target
 	sockets *sockets
 	start   time.Time
-	limit   context.Context // no request is started after it ends
+	limit   context.Context // after it ends, no request is started
 	cancel  context.CancelFunc
 	sent    atomic.Int64
 	done    chan struct{}
@@ -91,7 +90,7 @@ type Run struct {
 	report Report
 }
 
-// Start starts a run. The run ends at the end of the test at the latest.
+// Start starts a run. If the run has not ended at the end of the test, it is stopped.
 func Start(t testing.TB, m Machine, o Options) *Run {
 	t.Helper()
 	r, err := Begin(m, o)
@@ -102,7 +101,7 @@ func Start(t testing.TB, m Machine, o Options) *Run {
 	return r
 }
 
-// Begin is Start for programs that are not tests. The caller must call Stop.
+// Begin starts a run for programs that are not tests. The caller must call Stop.
 func Begin(m Machine, o Options) (*Run, error) {
 	o = o.withDefaults()
 	tgt, err := parseURL(o.URL)
@@ -145,7 +144,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Stop starts no more requests, waits for the requests in progress, and returns the report.
+// Stop ends the run: no new request is started. Stop waits for the requests in progress, and returns the report.
 func (r *Run) Stop() Report {
 	r.cancel()
 	return r.Wait()
@@ -166,8 +165,7 @@ func (r *Run) Snapshot() Report {
 	return r.report.clone()
 }
 
-// next reserves a request number and waits for the time of that request. It returns false if no more requests
-// should be sent.
+// next reserves a request number and waits until Rate permits that request. next returns false when the run must end.
 func (r *Run) next() (int64, bool) {
 	if r.limit.Err() != nil {
 		return 0, false

@@ -17,8 +17,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// serve calls handle for each connection, until the test ends. Connections are numbered in order of
-// arrival.
+// serve listens until the test ends, and calls handle for each connection with its number, from 1.
 func serve(t *testing.T, network, address string, handle func(c net.Conn, n int64)) net.Listener {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -46,7 +45,7 @@ func serve(t *testing.T, network, address string, handle func(c net.Conn, n int6
 	return l
 }
 
-// readRequest reads one request head. It returns false at the end of the connection.
+// readRequest reads one request head. readRequest returns false at the end of the connection.
 func readRequest(r *bufio.Reader) bool {
 	req, err := http.ReadRequest(r)
 	return err == nil && req.Body.Close() == nil
@@ -73,7 +72,7 @@ func run(t *testing.T, l net.Listener, o load.Options) load.Report {
 	r := load.Start(t, load.Host(), o).Wait()
 	sum := r.OK + r.Refused + r.Reset + r.EOF + r.Timeouts + r.BadStatus + r.Other
 	if r.Requests != o.Requests || sum != r.Requests {
-		t.Errorf("want %d requests, but the kinds sum to %d: %v", o.Requests, sum, r)
+		t.Errorf("the sum of all kinds is %d, want %d requests: %v", sum, o.Requests, r)
 	}
 	if want := min(r.Failed(), 20); len(r.Errors) != want {
 		t.Errorf("got %d errors in Errors, want %d", len(r.Errors), want)
@@ -81,7 +80,7 @@ func run(t *testing.T, l net.Listener, o load.Options) load.Report {
 	return r
 }
 
-// TestKinds checks that each kind of failure is counted as this kind.
+// TestKinds checks how each kind of result is counted.
 func TestKinds(t *testing.T) {
 	one := func(f func(c net.Conn)) func(net.Conn, int64) {
 		return func(c net.Conn, _ int64) {
@@ -118,14 +117,14 @@ func TestKinds(t *testing.T) {
 			for _, keepAlive := range []bool{false, true} {
 				r := run(t, l, load.Options{KeepAlive: keepAlive})
 				if got := tt.kind(r); got != r.Requests {
-					t.Errorf("keep-alive %t: %d of %d: %v", keepAlive, got, r.Requests, r)
+					t.Errorf("keep-alive %t: %d requests have the right kind, want %d: %v", keepAlive, got, r.Requests, r)
 				}
 			}
 		})
 	}
 }
 
-// TestRefused connects to addresses without a listener.
+// TestRefused checks that requests to addresses without a listener are counted as refused.
 func TestRefused(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -133,11 +132,11 @@ func TestRefused(t *testing.T) {
 	}
 	l.Close()
 	if r := run(t, l, load.Options{}); r.Refused != r.Requests {
-		t.Errorf("unexpected report: %v", r)
+		t.Errorf("a closed port: got %v, want all requests refused", r)
 	}
 	missing := "unix:" + filepath.Join(t.TempDir(), "missing.sock")
 	if r := run(t, nil, load.Options{URL: missing}); r.Refused != r.Requests {
-		t.Errorf("unexpected report: %v", r)
+		t.Errorf("a missing socket: got %v, want all requests refused", r)
 	}
 	dead := filepath.Join(t.TempDir(), "dead.sock")
 	u, err := net.ListenUnix("unix", &net.UnixAddr{Name: dead, Net: "unix"})
@@ -147,19 +146,18 @@ func TestRefused(t *testing.T) {
 	u.SetUnlinkOnClose(false)
 	u.Close()
 	if r := run(t, nil, load.Options{URL: "unix:" + dead}); r.Refused != r.Requests {
-		t.Errorf("unexpected report: %v", r)
+		t.Errorf("a socket without a listener: got %v, want all requests refused", r)
 	}
 }
 
-// TestTimeout checks that a request without a response is a timeout, on an accepted connection and in the
-// backlog.
+// TestTimeout checks that requests without a response are counted as timeouts, on accepted connections and in the backlog.
 func TestTimeout(t *testing.T) {
 	release := make(chan struct{})
 	l := serve(t, "tcp", "127.0.0.1:0", func(net.Conn, int64) { <-release })
 	t.Cleanup(func() { close(release) })
 	r := run(t, l, load.Options{Requests: 4, Timeout: 50 * time.Millisecond})
 	if r.Timeouts != 4 {
-		t.Errorf("unexpected report: %v", r)
+		t.Errorf("got %v, want 4 timeouts", r)
 	}
 	path := filepath.Join(t.TempDir(), "full.sock")
 	u, err := net.Listen("unix", path)
@@ -168,12 +166,12 @@ func TestTimeout(t *testing.T) {
 	}
 	defer u.Close()
 	if r := run(t, nil, load.Options{URL: "unix:" + path, Requests: 4, Timeout: 50 * time.Millisecond}); r.Timeouts != 4 {
-		t.Errorf("unexpected report: %v", r)
+		t.Errorf("got %v, want 4 timeouts", r)
 	}
 }
 
-// TestNeverRetries closes a kept connection after its second response without Connection: close. The
-// third request is lost, and must not be sent again: the server must see each number once.
+// TestNeverRetries checks that a lost request is not sent again. The server closes each connection at the third request,
+// without Connection: close in an earlier response. The server must receive each request number once.
 func TestNeverRetries(t *testing.T) {
 	var mu sync.Mutex
 	seen := make(map[string]int)
@@ -194,7 +192,7 @@ func TestNeverRetries(t *testing.T) {
 	})
 	r := run(t, l, load.Options{KeepAlive: true, Requests: 30, Conns: 1})
 	if r.OK != 20 || r.EOF != 10 || r.Dials != 10 {
-		t.Errorf("want every third request lost: %v", r)
+		t.Errorf("got %v, want 10 of 30 requests lost", r)
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -204,11 +202,11 @@ func TestNeverRetries(t *testing.T) {
 		}
 	}
 	if len(seen) != 30 {
-		t.Errorf("the server saw %d requests, want 30", len(seen))
+		t.Errorf("the server received %d requests, want 30", len(seen))
 	}
 }
 
-// TestConnectionClose announces the end of a connection in its second response. No request may be lost.
+// TestConnectionClose checks that no request is lost if the second response on each connection has Connection: close.
 func TestConnectionClose(t *testing.T) {
 	l := serve(t, "tcp", "127.0.0.1:0", func(c net.Conn, _ int64) {
 		in := bufio.NewReader(c)
@@ -221,15 +219,15 @@ func TestConnectionClose(t *testing.T) {
 	})
 	r := run(t, l, load.Options{KeepAlive: true, Requests: 20, Conns: 1})
 	if r.OK != 20 || r.Dials != 10 || r.AnnouncedClose != 10 {
-		t.Errorf("unexpected report: %v", r)
+		t.Errorf("got %v, want no request lost", r)
 	}
 }
 
-// TestNoticeClose closes a connection in the same segment as its response, so that the client's host
-// already knows that the connection is closed when the client has read the response. Without NoticeClose,
-// the next request is lost. With it, the client opens a new connection.
+// TestNoticeClose sends the FIN of a connection in the same segment as the response, so that the FIN has arrived when the
+// client has read the response. Without NoticeClose, the next request is lost. With NoticeClose, the client opens a new
+// connection.
 func TestNoticeClose(t *testing.T) {
-	took := make(chan time.Duration, 6) // for each connection
+	took := make(chan time.Duration, 6) // time of the server from the response to the close, per connection
 	l := serve(t, "tcp", "127.0.0.1:0", func(c net.Conn, _ int64) {
 		begin := time.Now()
 		if readRequest(bufio.NewReader(c)) {
@@ -240,7 +238,8 @@ func TestNoticeClose(t *testing.T) {
 		}
 		took <- time.Since(begin)
 	})
-	// The kernel holds data back for at most 200 ms, so a run with a slower server is repeated.
+	// With TCP_CORK, the kernel sends data after 200 ms at the latest. So a run is repeated if the server took 150 ms before
+	// the close.
 	corked := func(o load.Options) load.Report {
 		for range 20 {
 			r, slowest := run(t, l, o), time.Duration(0)
@@ -251,20 +250,20 @@ func TestNoticeClose(t *testing.T) {
 				return r
 			}
 		}
-		t.Fatal("each run had 150 ms between a response and the close")
+		t.Fatal("the server took 150 ms before a close in each of 20 runs")
 		return load.Report{}
 	}
 	o := load.Options{KeepAlive: true, Requests: 6, Conns: 1}
 	if r := corked(o); r.OK != 3 || r.Broken() != 3 {
-		t.Errorf("without NoticeClose: %v", r)
+		t.Errorf("without NoticeClose: got %v, want 3 of 6 requests lost", r)
 	}
 	o.NoticeClose = true
 	if r := corked(o); r.OK != 6 || r.IdleClosed != 5 {
-		t.Errorf("with NoticeClose: %v", r)
+		t.Errorf("with NoticeClose: got %v, want no request lost", r)
 	}
 }
 
-// cork holds back written data until the connection is closed (tcp(7)).
+// cork delays written data until the connection is closed (tcp(7), TCP_CORK).
 func cork(t *testing.T, c net.Conn) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err == nil {
@@ -279,7 +278,7 @@ func cork(t *testing.T, c net.Conn) {
 	}
 }
 
-// TestFamilies checks IPv4, IPv6 and unix sockets, the path of a request, and the names of the workers.
+// TestFamilies checks requests over IPv4, IPv6 and Unix sockets, their paths, and the names of the workers.
 func TestFamilies(t *testing.T) {
 	for _, tt := range []struct{ network, address string }{
 		{"tcp4", "127.0.0.1:0"}, {"tcp6", "[::1]:0"}, {"unix", filepath.Join(t.TempDir(), "app.sock")},
@@ -304,8 +303,7 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// TestAfterKills checks that each killed worker may cost each client one lost request, but no refused
-// connection.
+// TestAfterKills checks that AfterKills accepts one lost request per client and killed worker, but no refused connection.
 func TestAfterKills(t *testing.T) {
 	for _, c := range []struct {
 		report load.Report
@@ -322,7 +320,7 @@ func TestAfterKills(t *testing.T) {
 		{load.Report{Clients: 8, Requests: 100, OK: 99, Timeouts: 1}, 3, false},
 	} {
 		if err := c.report.AfterKills(c.kills); (err == nil) != c.want {
-			t.Errorf("%d kills: %v; %v", c.kills, err, c.report)
+			t.Errorf("%d kills: got %v for %v, want an error: %v", c.kills, err, c.report, !c.want)
 		}
 	}
 }

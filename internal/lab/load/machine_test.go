@@ -10,15 +10,15 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// TestMachine sends requests into the network of a machine, which differs from the
-// host's, over TCP and a unix socket behind an absolute link (/var/run).
+// TestMachine sends requests to a server in a machine, over TCP and over a Unix socket behind an absolute link (/var/run).
+// The host has another network, so it must not reach the server.
 func TestMachine(t *testing.T) {
 	m := lab.Shared(t, lab.Bookworm)
 	m.WriteFile(t, "/srv/load.js", `
 const serve = (req, res) => { res.setHeader("X-Worker", "node"); res.end("x".repeat(100)); };
 for (const fd of [3, 4]) require("http").createServer(serve).listen({ fd });
 `, 0o644)
-	// systemd creates the sockets, so they listen when the command returns.
+	// systemd creates the sockets before systemd-run returns.
 	m.Sh(t, "systemd-run --unit=load-test --socket-property=ListenStream=127.0.0.1:8088 "+
 		"--socket-property=ListenStream=/run/load.sock node /srv/load.js")
 	t.Cleanup(func() { m.Try("systemctl stop load-test.socket load-test.service; rm -f /srv/load.js /run/load.sock") })
@@ -35,7 +35,7 @@ for (const fd of [3, 4]) require("http").createServer(serve).listen({ fd });
 	}
 }
 
-// TestBadURL checks that URLs which the client cannot use are errors.
+// TestBadURL checks that Start fails for URLs that the client does not support.
 func TestBadURL(t *testing.T) {
 	for _, u := range []string{"", "https://127.0.0.1/", "http://example.com/", "http://127.0.0.1:0/",
 		"http://127.0.0.1:70000/", "unix:run/x"} {

@@ -20,7 +20,7 @@ const maxErrors = 20
 // Report counts requests. Each request is counted in OK or in exactly one kind of failure.
 type Report struct {
 	Clients  int // Options.Conns; each sends one request at a time
-	Requests int // started
+	Requests int // all requests
 	OK       int // complete response with status 200 to 299
 
 	Refused   int // no listener, or the unix socket does not exist
@@ -30,31 +30,31 @@ type Report struct {
 	BadStatus int // complete response with another status
 	Other     int // for example a response that is not HTTP, or no free local port
 
-	Slowest time.Duration // of the OK requests, including the connect
+	Slowest time.Duration // the time of the slowest OK request, including the connect
 	// Workers counts OK responses by worker.
 	Workers map[string]int
-	// Dials counts opened connections. AnnouncedClose counts keep-alive connections that ended with Connection: close.
-	// IdleClosed counts connections that were replaced because of Options.NoticeClose.
+	// Dials counts opened connections. AnnouncedClose counts keep-alive connections that were closed after a response with
+	// Connection: close. IdleClosed counts connections that were replaced because of Options.NoticeClose.
 	Dials, AnnouncedClose, IdleClosed int
-	// Errors describes the first failures, with the time since the start.
+	// Errors describes the first failures, with the time since the start of the run.
 	Errors []string
 }
 
 // Failed returns the number of requests that failed.
 func (r Report) Failed() int { return r.Requests - r.OK }
 
-// Broken returns the number of requests that were lost on an open connection.
+// Broken returns the number of requests that failed because their connection ended.
 func (r Report) Broken() int { return r.Reset + r.EOF }
 
-// AfterKills returns an error if more requests failed than killing this number of workers explains. A client sends one
-// request at a time, so a killed worker breaks at most one request of each client. It does not close the listener, so no
+// AfterKills returns an error if the number of failed requests is too high for this number of killed workers. A client sends
+// one request at a time, so each killed worker may break one request of each client. The listener stays open, so no
 // connection may be refused.
 func (r Report) AfterKills(kills int) error {
 	if other := r.Failed() - r.Broken(); other > 0 {
-		return fmt.Errorf("%d requests failed for another reason than a lost connection", other)
+		return fmt.Errorf("%d requests failed although their connection did not end", other)
 	}
 	if most := r.Clients * kills; r.Broken() > most {
-		return fmt.Errorf("%d requests were lost, but at most %d may be: one for each of %d clients and %d killed workers",
+		return fmt.Errorf("%d requests were lost, want at most %d: one for each of %d clients and %d killed workers",
 			r.Broken(), most, r.Clients, kills)
 	}
 	return nil
@@ -87,13 +87,13 @@ func (r Report) clone() Report {
 	return r
 }
 
-// errBadStatus means a complete response with an unexpected status.
+// errBadStatus means a complete response with a status other than 200 to 299.
 var errBadStatus = errors.New("bad status")
 
 // errAnswer means that the response is not HTTP.
 var errAnswer = errors.New("not an HTTP response")
 
-// count increments the counter for an error. ENOENT and ENOTSOCK come from connecting to a unix socket that does not exist.
+// count increments the counter for an error. connect(2) returns ENOENT or ENOTSOCK if the Unix socket does not exist.
 func (r *Report) count(err error) {
 	switch {
 	case errors.Is(err, errBadStatus):

@@ -11,9 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockets creates sockets in the network namespace of another process. A socket always
-// belongs to the namespace of the thread that created it, so only one thread must enter
-// the namespace.
+// sockets creates sockets in the network namespace of another process. A socket belongs to the namespace of the thread that
+// created it, so only one thread enters the other namespace.
 type sockets struct {
 	fds  chan socket
 	stop chan struct{}
@@ -25,8 +24,7 @@ type socket struct {
 	err error
 }
 
-// openSockets starts the thread that creates sockets of one address family in the
-// namespaces of pid.
+// openSockets starts the thread that creates sockets of one address family in the namespaces of pid.
 func openSockets(pid, domain int) (*sockets, error) {
 	root, err := openPath(fmt.Sprintf("/proc/%d/root", pid))
 	if err != nil {
@@ -47,8 +45,8 @@ func openSockets(pid, domain int) (*sockets, error) {
 	return s, nil
 }
 
-// produce creates sockets. It never unlocks its thread, so the thread ends with the
-// goroutine: other goroutines must not run in another network.
+// produce creates sockets. produce does not unlock its thread, so the thread ends with the goroutine, and no other goroutine
+// runs in the other namespace.
 func (s *sockets) produce(ns *os.File, domain int, entered chan<- error) {
 	runtime.LockOSThread()
 	err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
@@ -81,7 +79,7 @@ func (s *sockets) close() {
 	s.root.Close()
 }
 
-// dial connects until the deadline. If the backlog is full, it waits like any client.
+// dial opens a connection. If the backlog of the listener is full, dial waits until the deadline.
 func (s *sockets) dial(t target, deadline time.Time) (*os.File, error) {
 	k := <-s.fds
 	if k.err != nil {
@@ -102,8 +100,7 @@ func (s *sockets) dial(t target, deadline time.Time) (*os.File, error) {
 	return f, nil
 }
 
-// connect calls connect(2) on a non-blocking socket and waits until the socket is
-// writable. SO_ERROR then has the result.
+// connect calls connect(2) on a non-blocking socket, waits until the socket is writable, and returns the error in SO_ERROR.
 func connect(f *os.File, to unix.Sockaddr, deadline time.Time) error {
 	if err := f.SetDeadline(deadline); err != nil {
 		return err
@@ -128,9 +125,8 @@ func connect(f *os.File, to unix.Sockaddr, deadline time.Time) error {
 		if result != nil {
 			return true
 		}
-		// The wake-up may be a late one from before connect(2), when the socket was "hung
-		// up" (like each unconnected socket, see epoll(7)). In this case there is no
-		// error, but also no peer.
+		// The event may be the EPOLLHUP of the socket before connect(2) (epoll(7)). In this case, SO_ERROR has no error, but
+		// the socket has no peer yet.
 		_, err := unix.Getpeername(int(fd))
 		return err == nil
 	})
@@ -140,9 +136,9 @@ func connect(f *os.File, to unix.Sockaddr, deadline time.Time) error {
 	return result
 }
 
-// dialUnix connects with a blocking socket: with a full backlog, a non-blocking one gets
-// EAGAIN (unix(7)) and has no event to wait for. The path is looked up in the machine's
-// root, so that absolute links (/var/run) lead to files of the machine.
+// dialUnix connects a blocking socket. While the backlog is full, a non-blocking socket would get EAGAIN (unix(7)), and
+// later no event when the backlog is no longer full. The path is resolved below the root of the machine, so that absolute
+// links (/var/run) lead to files of the machine.
 func (s *sockets) dialUnix(fd int, path string, deadline time.Time) (*os.File, error) {
 	fail := func(err error) (*os.File, error) {
 		unix.Close(fd)

@@ -1,10 +1,11 @@
-// Package patience adapts the time limits of tests to the load of the host. A limit is written for an idle host. On a busy
-// host, a process gets only its share of the CPUs, so the limit is longer by the same factor. A test that hangs still ends.
+// Package patience adapts the time limits of tests to the load of the host. The caller passes the limit for an idle host. On
+// a busy host, a process gets only a part of the CPU time, so the limit is multiplied by a factor.
 //
 //	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
 //	conn.SetDeadline(time.Now().Add(patience.For(20 * time.Second)))
 //
-// Use it only for limits that a passing test never reaches. A time that is part of the test itself is a plain time.Duration.
+// Use this package only for limits that a passing test never reaches. Do not use this package for durations that a test
+// measures.
 package patience
 
 import (
@@ -24,7 +25,7 @@ const maxFactor = 10
 // For returns the current time limit for a wait that takes at most d on an idle host.
 func For(d time.Duration) time.Duration { return thisHost().bound(d) }
 
-// After is time.After(For(d)). The limit grows if the load rises during the wait.
+// After returns a channel that is closed after the limit For(d). The limit grows if the load rises during the wait.
 func After(d time.Duration) <-chan struct{} {
 	ctx, _ := WithTimeout(context.Background(), d)
 	return ctx.Done()
@@ -35,7 +36,7 @@ func WithTimeout(parent context.Context, d time.Duration) (context.Context, cont
 	return thisHost().withTimeout(parent, d)
 }
 
-// host is the host whose load is read.
+// host is the source of the load.
 type host struct {
 	loadavg string // the file of proc_loadavg(5)
 	cpus    int
@@ -47,17 +48,17 @@ func (h host) bound(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * h.factor()).Round(time.Millisecond)
 }
 
-// factor returns 1 on an idle host, and 1 more for each task per CPU that runs or waits for a CPU.
+// factor returns 1 on an idle host, plus the number of tasks per CPU that run or wait for a CPU.
 func (h host) factor() float64 {
 	b, err := os.ReadFile(h.loadavg)
 	if err != nil {
-		return 1 // not Linux: the load is not known
+		return 1 // only Linux has this file
 	}
 	return factor(string(b), h.cpus)
 }
 
-// factor uses the larger one of the average over a minute and the current number of tasks that need a CPU: the average is
-// late if the load has just begun, and the current number fluctuates.
+// factor returns the factor for the contents of /proc/loadavg. factor uses the larger of two numbers of tasks: the average
+// over a minute, which rises slowly, and the current number, which fluctuates.
 func factor(loadavg string, cpus int) float64 {
 	f := strings.Fields(loadavg)
 	if len(f) < 4 {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestFactor checks that a host that is busy on all its CPUs has twice the time of an idle host.
+// TestFactor checks the factor for different loads. For one task per CPU, the factor is 2.
 func TestFactor(t *testing.T) {
 	for _, c := range []struct {
 		loadavg string
@@ -18,8 +18,8 @@ func TestFactor(t *testing.T) {
 		want    float64
 	}{
 		{"0.00 0.00 0.00 1/97 32193\n", 2, 1},
-		{"0.00 0.00 0.00 3/97 32193\n", 2, 2}, // two tasks have just started to compute
-		{"2.00 0.50 0.10 1/97 32193\n", 2, 2}, // both tasks are waiting for input at this moment
+		{"0.00 0.00 0.00 3/97 32193\n", 2, 2}, // two tasks have just started
+		{"2.00 0.50 0.10 1/97 32193\n", 2, 2}, // the two tasks wait for input now
 		{"2.00 0.50 0.10 3/97 32193\n", 8, 1.25},
 		{"16.00 9.00 4.00 9/97 32193\n", 2, 9},
 		{"400.00 90.00 40.00 300/970 32193\n", 2, maxFactor},
@@ -27,16 +27,15 @@ func TestFactor(t *testing.T) {
 		{"invalid", 2, 1},
 	} {
 		if got := factor(c.loadavg, c.cpus); got != c.want {
-			t.Errorf("%q on %d CPUs: %v, want %v", c.loadavg, c.cpus, got, c.want)
+			t.Errorf("%q on %d CPUs: got %v, want %v", c.loadavg, c.cpus, got, c.want)
 		}
 	}
 	if got := (host{"/nonexistent", 2}).bound(time.Second); got != time.Second {
-		t.Errorf("if the load is not known: %v", got)
+		t.Errorf("without a loadavg file: got %v, want 1s", got)
 	}
 }
 
-// TestWithTimeout checks that the limit grows if the load rises during the wait, and does not shrink if the load
-// falls.
+// TestWithTimeout checks that the limit grows if the load rises during the wait, and is unchanged if the load falls.
 func TestWithTimeout(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "loadavg")
 	load := func(text string) {
@@ -61,21 +60,21 @@ func TestWithTimeout(t *testing.T) {
 			load(c.later)
 			<-ctx.Done()
 			if took := time.Since(begin); took != c.want {
-				t.Errorf("load %s, then %s: %v, want %v", c.before, c.later, took, c.want)
+				t.Errorf("load %s, then %s: the limit was %v, want %v", c.before, c.later, took, c.want)
 			}
 			if err := context.Cause(ctx); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("the cause is %v", err)
+				t.Errorf("got the cause %v, want DeadlineExceeded", err)
 			}
 		})
 	}
 }
 
-// TestCancel checks that cancelling does not report a timeout.
+// TestCancel checks that the cause is not a timeout if the caller cancels the context.
 func TestCancel(t *testing.T) {
 	ctx, cancel := WithTimeout(t.Context(), time.Hour)
 	cancel()
 	<-ctx.Done()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the cause is %v", err)
+		t.Errorf("got the cause %v, want only Canceled", err)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// archive writes a cpio archive in the format "newc", from which the kernel makes its first root directory
-// (Documentation/driver-api/early-userspace/buffer-format.rst). It keeps the first error, which close returns.
+// archive writes a cpio archive in the format "newc", which the kernel unpacks as its first root file system
+// (Documentation/driver-api/early-userspace/buffer-format.rst). The first error is in err, and close returns it.
 type archive struct {
 	w     *bufio.Writer
 	at    int64
@@ -24,7 +24,7 @@ type archive struct {
 
 func newArchive(w io.Writer) *archive { return &archive{w: bufio.NewWriterSize(w, 1<<20)} }
 
-// entry is one file, either with size bytes of body or a device.
+// entry is one file of the archive.
 type entry struct {
 	name     string // relative to the root
 	mode     uint32 // st_mode
@@ -39,7 +39,7 @@ func (a *archive) add(e entry) {
 	if a.err != nil {
 		return
 	}
-	a.inode++ // a new number for each entry: hard links are written twice
+	a.inode++ // a hard link is written as another file
 	links := 1
 	if e.mode&unix.S_IFMT == unix.S_IFDIR {
 		links = 2
@@ -59,7 +59,7 @@ func (a *archive) add(e entry) {
 	a.pad()
 }
 
-// text writes bytes of the format, such as headers and padding.
+// text writes a string, such as a header or padding.
 func (a *archive) text(s string) {
 	if a.err != nil {
 		return
@@ -83,7 +83,7 @@ func (a *archive) close() error {
 // dir adds a directory.
 func (a *archive) dir(name string) { a.add(entry{name: name, mode: unix.S_IFDIR | 0o755}) }
 
-// file adds a file with the content. An entry replaces an earlier entry with the same name.
+// file adds a file with the content. The kernel uses the last entry of each name.
 func (a *archive) file(name, content string, perm uint32) {
 	a.add(entry{name: name, mode: unix.S_IFREG | perm, size: int64(len(content)), body: strings.NewReader(content)})
 }
@@ -114,7 +114,7 @@ func (a *archive) fail(err error) {
 	}
 }
 
-// tree adds a directory of the host with all its files, except the files and directories for which skip returns true.
+// tree adds all files below a directory of the host, except files and directories for which skip returns true.
 func (a *archive) tree(root string, skip func(name string) bool) {
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == root {
@@ -130,7 +130,7 @@ func (a *archive) tree(root string, skip func(name string) bool) {
 			}
 			return nil
 		}
-		if err := a.found(name, path); err != nil {
+		if err := a.addPath(name, path); err != nil {
 			return err
 		}
 		return a.err
@@ -140,8 +140,8 @@ func (a *archive) tree(root string, skip func(name string) bool) {
 	}
 }
 
-// found adds one file of a tree, with its owner and mode.
-func (a *archive) found(name, path string) error {
+// addPath adds a file of the host under the given name, with its owner and mode.
+func (a *archive) addPath(name, path string) error {
 	var st syscall.Stat_t
 	if err := syscall.Lstat(path, &st); err != nil {
 		return err
@@ -168,7 +168,7 @@ func (a *archive) found(name, path string) error {
 	return nil
 }
 
-// parents adds the directories above a file, unless made has them already.
+// parents adds the parent directories of a file that are not in made, and adds them to made.
 func (a *archive) parents(name string, made map[string]bool) {
 	dir := filepath.Dir(name)
 	if dir == "/" || made[dir] {

@@ -19,10 +19,10 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/image"
 )
 
-// kernelPackage depends on the newest kernel for virtual machines, whose package name contains its version.
+// kernelPackage is a package that depends on the package of the newest kernel for virtual machines.
 const kernelPackage = "linux-image-cloud-amd64"
 
-// modules returns the kernel modules that the machine needs, in the order in which they are loaded. They provide
+// modules returns the kernel modules that the machine needs, in the order in which they are loaded. These modules provide
 // sock_diag(7) for TCP. All other drivers are built into the kernel, including serial ports, cgroups, seccomp and Yama.
 func modules() []string { return []string{"inet_diag", "tcp_diag"} }
 
@@ -45,8 +45,8 @@ func installTools(ctx context.Context, log io.Writer) error {
 	return nil
 }
 
-// kernel returns a directory with vmlinuz and the modules (NAME.ko). If they are not in the cache, it fetches them first
-// with the apt of the host, without installing the package.
+// kernel returns a directory in the cache with vmlinuz and the modules (NAME.ko). If the cache has no kernel, the function
+// downloads and unpacks the package with the apt of the host.
 func kernel(ctx context.Context, log io.Writer) (string, error) {
 	root := filepath.Join(image.CacheDir(), "vm")
 	if err := os.MkdirAll(root, 0o755); err != nil {
@@ -57,14 +57,14 @@ func kernel(ctx context.Context, log io.Writer) (string, error) {
 		return "", err
 	}
 	defer lock.Close()
-	there, err := filepath.Glob(filepath.Join(root, "linux-image-*"))
+	cached, err := filepath.Glob(filepath.Join(root, "linux-image-*"))
 	if err != nil {
 		return "", err
 	}
-	if len(there) > 0 {
-		return there[len(there)-1], nil
+	if len(cached) > 0 {
+		return cached[len(cached)-1], nil
 	}
-	tmp := filepath.Join(root, ".tmp") // only one process at a time, because of the lock
+	tmp := filepath.Join(root, ".tmp") // only the process with the lock uses it
 	if err := errors.Join(os.RemoveAll(tmp), os.Mkdir(tmp, 0o755)); err != nil {
 		return "", fmt.Errorf("fetching a kernel: %w", err)
 	}
@@ -87,14 +87,14 @@ func kernel(ctx context.Context, log io.Writer) (string, error) {
 func kernelName(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "apt-cache", "depends", kernelPackage).Output()
 	if err != nil {
-		return "", fmt.Errorf("asking apt for %s: %w (has apt-get update been run?)", kernelPackage, err)
+		return "", fmt.Errorf("apt-cache depends %s: %w (run apt-get update first)", kernelPackage, err)
 	}
 	for line := range strings.Lines(string(out)) {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: "); ok && strings.HasPrefix(name, "linux-image-") {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("%s depends on no kernel that apt knows", kernelPackage)
+	return "", fmt.Errorf("%s does not depend on a package linux-image-*", kernelPackage)
 }
 
 // fetchKernel downloads the package into tmp, and extracts the kernel and the modules into tmp/kernel.
@@ -106,7 +106,7 @@ func fetchKernel(ctx context.Context, name, tmp string) error {
 	}
 	debs, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
 	if err != nil || len(debs) != 1 {
-		return fmt.Errorf("apt-get download left %q: %w", debs, err)
+		return fmt.Errorf("apt-get download wrote the packages %q, want one: %w", debs, err)
 	}
 	dir := filepath.Join(tmp, "kernel")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -122,15 +122,15 @@ func fetchKernel(ctx context.Context, name, tmp string) error {
 	if err := unpack.Start(); err != nil {
 		return err
 	}
-	err = take(out, dir)
+	err = extract(out, dir)
 	if err := errors.Join(err, unpack.Wait()); err != nil {
 		return fmt.Errorf("unpacking %s: %w\n%s", filepath.Base(debs[0]), err, &msg)
 	}
 	return nil
 }
 
-// take reads a tar archive to its end, and writes the kernel and its modules to dir.
-func take(r io.Reader, dir string) error {
+// extract writes the kernel and the modules in a tar archive to dir. extract reads the archive to its end.
+func extract(r io.Reader, dir string) error {
 	missing := append(modules(), "vmlinuz")
 	for t := tar.NewReader(r); ; {
 		h, err := t.Next()
@@ -157,7 +157,7 @@ func take(r io.Reader, dir string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("the package lacks %s", strings.Join(missing, " and "))
+		return fmt.Errorf("the package does not contain %s", strings.Join(missing, " and "))
 	}
 	_, err := io.Copy(io.Discard, r)
 	return err

@@ -20,8 +20,8 @@ import (
 
 const qemu = "qemu-system-x86_64"
 
-// AccelEnv is a variable that selects the accelerator of qemu: "kvm" or "tcg". If it is not set, the best available one is
-// used.
+// AccelEnv is an environment variable with the accelerator of qemu: "kvm" or "tcg". The default is "kvm" if the host
+// supports it.
 const AccelEnv = "CLUSTERCTL_VM_ACCEL"
 
 // accelerator returns "kvm" if it can be used, and otherwise "tcg", which emulates each instruction.
@@ -40,8 +40,8 @@ func accelerator() string {
 	return "kvm"
 }
 
-// virtualizes reports whether the processor supports virtualization. Without that support, a sandbox may still have a
-// /dev/kvm that can be opened, but no kernel boots with it.
+// virtualizes reports whether the processor supports virtualization. Without this support, some sandboxes have a /dev/kvm
+// that can be opened, but no kernel boots with it.
 func virtualizes() bool {
 	b, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -62,25 +62,24 @@ const (
 	memory = "1280" // MiB; the root directory may use at most half of it
 )
 
-// cpuModel is x86-64-v2, which is enough for Debian. With "host", qemu sets registers that KVM within a virtual machine may
-// refuse (IA32_ARCH_CAPABILITIES), and then aborts. With "max", programs use AVX, which tcg emulates slowly.
+// cpuModel has the instructions of x86-64-v2, which Debian requires. With "host", qemu aborts if KVM refuses to set a
+// register (IA32_ARCH_CAPABILITIES), which happens within virtual machines. With "max", programs use AVX, which tcg emulates
+// slowly.
 const cpuModel = "Nehalem"
 
-// cmdline is the command line of the kernel, whose init is /init of the archive. Messages up to level "error" go to the
-// console, including messages of the OOM killer. Without mitigations=off the kernel changes its page tables at each system
-// call, and tcg then discards all translated code.
+// cmdline is the command line of the kernel. The kernel prints messages of level "error" and above on the console. Without
+// mitigations=off, the kernel would switch page tables at each system call, and tcg would then discard all translated code.
 const cmdline = "console=ttyS0,115200 loglevel=4 panic=-1 audit=0 apparmor=0 mitigations=off systemd.show_status=no " +
 	"systemd.unit=vm-checks.service"
 
-// outcome describes a run of the machine, after it is off.
+// outcome describes a run of the machine: the text on its console, and the time that qemu took.
 type outcome struct {
 	console   string
-	took, cpu time.Duration // of qemu
+	took, cpu time.Duration
 }
 
-// run boots vmlinuz with initramfs, and waits until the machine is off. It calls result for each line that the guest writes
-// to its second serial port, with the CPU time that qemu has used so far. If ctx ends first, run stops the machine and
-// returns an error.
+// run boots vmlinuz with initramfs, and waits until the machine is off. run calls result for each line on the second serial
+// port, with the CPU time of qemu so far. If ctx ends first, run kills qemu and returns an error.
 func run(
 	ctx context.Context, vmlinuz string, initramfs *os.File, accel string, result func(line string, cpu time.Duration),
 ) (o outcome, err error) {
@@ -131,7 +130,7 @@ func run(
 	return o, err
 }
 
-// cpuOf returns the CPU time of a child process. The elapsed time would be misleading on a machine that other jobs share.
+// cpuOf returns the CPU time of a child process. On a busy host, the CPU time varies less than the elapsed time.
 func cpuOf(pid int) time.Duration {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -142,14 +141,14 @@ func cpuOf(pid int) time.Duration {
 	return time.Duration(s.Ticks) * time.Second / perSecond
 }
 
-// onOwnThread runs f on a locked thread, because Pdeathsig is sent when the thread ends that has started the process.
+// onOwnThread runs f on a locked thread, because the kernel sends Pdeathsig when the thread that started the process ends.
 func onOwnThread(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	return f()
 }
 
-// inMemory returns a file in memory without a name. The kernel frees it when the last process has closed it.
+// inMemory returns a file in memory (memfd_create(2)), which is freed when all processes have closed it.
 func inMemory(name string) (*os.File, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err != nil {

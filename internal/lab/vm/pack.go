@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// guestFiles lists the files of the host that are added to the image.
+// guestFiles are the files that are added to the files of the image.
 type guestFiles struct {
-	guest   string            // the program of package guest
+	guest   string            // path of the program guest on the host
 	install map[string]string // maps absolute paths in the guest to paths on the host; mode 0755
 }
 
@@ -31,12 +31,13 @@ func pack(w io.Writer, imageDir, kernelDir string, g guestFiles) error {
 		a.parents(name, made)
 		a.copy(strings.TrimPrefix(name, "/"), g.install[name], 0o755)
 	}
-	a.file("etc/machine-id", "6d0c1a5e3f9b4e0f8a7c2b1d0e9f8a7c\n", 0o444) // without this file, systemd would treat the boot as a first boot
+	// Without a machine-id, systemd would treat the boot as a first boot.
+	a.file("etc/machine-id", "6d0c1a5e3f9b4e0f8a7c2b1d0e9f8a7c\n", 0o444)
 	a.file("etc/systemd/system/vm-checks.service", checksUnit, 0o644)
 	return a.close()
 }
 
-// checksUnit is the unit that makes the checks. It powers the machine off when they end, also when they fail.
+// checksUnit is the unit that runs the checks. The machine powers off when the unit ends, also after a failure.
 const checksUnit = `[Unit]
 Description=Checks of clusterctl in a virtual machine
 Wants=dbus.service
@@ -51,8 +52,8 @@ StandardOutput=journal+console
 TimeoutStartSec=infinity
 `
 
-// omitted reports whether a file of the image is left out, because no program in the machine reads it and the root
-// directory is in memory.
+// omitted reports whether a file of the image is not added to the archive. The root file system is in memory, and no program
+// in the machine reads these files.
 func omitted(name string) bool {
 	switch name {
 	case "boot", "usr/share/perl", "usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/gconv", "usr/share/zoneinfo",

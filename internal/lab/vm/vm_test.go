@@ -23,11 +23,12 @@ type verdict struct {
 	Text  string  `json:"text"`
 }
 
-// TestChecks boots the machine once, and reports each check in it as a subtest. Its timeout is the flag -timeout.
+// TestChecks boots the machine once, and runs a subtest for the result of each check. The flag -timeout of go test limits
+// the run.
 func TestChecks(t *testing.T) {
 	ctx, cancel := t.Context(), func() {}
 	if end, ok := t.Deadline(); ok {
-		// End early enough to print the console.
+		// Stop the machine 10 s before the deadline, so that this test can print the console.
 		ctx, cancel = context.WithDeadline(ctx, end.Add(-10*time.Second))
 	}
 	defer cancel()
@@ -38,12 +39,12 @@ func TestChecks(t *testing.T) {
 	m, err := run(ctx, vmlinuz, initramfs, accel, func(line string, cpu time.Duration) {
 		var v verdict
 		if err := json.Unmarshal([]byte(line), &v); err != nil {
-			t.Errorf("an invalid line of the guest %q: %v", line, err)
+			t.Errorf("the guest printed the invalid line %q: %v", line, err)
 			return
 		}
 		last = v.Check
 		t.Run(v.Check, func(t *testing.T) {
-			t.Logf("took %.1f s, at %.0f s of CPU: %s", v.Took, cpu.Seconds(), v.Text)
+			t.Logf("took %.1f s; CPU time of qemu so far: %.0f s\n%s", v.Took, cpu.Seconds(), v.Text)
 			if !v.OK {
 				t.Fail()
 			}
@@ -54,15 +55,14 @@ func TestChecks(t *testing.T) {
 		t.Error(err)
 	}
 	if last != "end" {
-		t.Errorf("the checks ended early, after %q", last)
+		t.Errorf("the last check is %q, want \"end\"", last)
 	}
 	if t.Failed() {
 		t.Logf("the console:\n%s", m.console)
 	}
 }
 
-// prepare writes the initramfs with the image, clusterctl, the shim and the examples, and returns it with the path of the
-// kernel.
+// prepare returns an initramfs with the image, clusterctl, the shim and the examples, and the path of the kernel.
 func prepare(t *testing.T, ctx context.Context) (initramfs *os.File, vmlinuz string) {
 	t.Helper()
 	if err := installTools(ctx, os.Stderr); err != nil {
@@ -100,7 +100,7 @@ func prepare(t *testing.T, ctx context.Context) (initramfs *os.File, vmlinuz str
 		t.Fatal(err)
 	}
 	if st, err := f.Stat(); err == nil {
-		t.Logf("an archive of %d MB, packed in %v", st.Size()>>20, time.Since(start).Round(time.Second/10))
+		t.Logf("wrote an archive of %d MB in %v", st.Size()>>20, time.Since(start).Round(time.Second/10))
 	}
 	return f, dir + "/vmlinuz"
 }

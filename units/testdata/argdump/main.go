@@ -1,6 +1,7 @@
-// Argdump records how it was started, byte for byte, in the files cmdline, environ, cwd and socket in the directory $DUMP.
-// Then it sends READY=1, and ends when systemd has read the message. The tests of package units run it under a real systemd,
-// as the program and in place of the shim. Only the first start of a service is recorded, and not its ExecStop=.
+// Argdump writes its command line, environment, working directory and socket address to the files cmdline, environ, cwd and
+// socket in the directory $DUMP. Then it sends READY=1, and ends when systemd has read the message. The tests of package
+// units run argdump under a real systemd, as the program and in place of the shim. If $DUMP exists, argdump does nothing, so
+// that ExecStop= does not overwrite the files of ExecStart=.
 package main
 
 import (
@@ -55,8 +56,8 @@ func run(dir string) error {
 	return ready(os.Getenv("NOTIFY_SOCKET"))
 }
 
-// ready sends READY=1 and waits until systemd has read it (sd_notify_barrier(3), since 246). Without the wait, the start
-// could fail ("protocol"), because PID 1 may notice the exit of the program before it reads the message.
+// ready sends READY=1 and waits until systemd has read the message (sd_notify_barrier(3), since 246). Otherwise PID 1 may
+// notice the exit of the program before it reads the message, and the start would fail ("protocol").
 func ready(socket string) error {
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {

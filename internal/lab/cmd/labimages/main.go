@@ -1,11 +1,9 @@
-// Labimages builds the images that the end-to-end tests boot, so that the first test does
-// not have to wait for them:
+// Labimages builds the images that the end-to-end tests boot:
 //
 //	go run ./internal/lab/cmd/labimages [-quiet] [release…]
 //
-// Without arguments, it builds all images. As root, it also installs missing tools on the
-// host. With -quiet, it prints only errors, which contain the last lines of the failed
-// command. The exit status is 1 after an error.
+// Without arguments, Labimages builds all images. As root, it also installs missing tools on the host. With -quiet, it
+// prints only errors. The exit status is 1 after an error.
 package main
 
 import (

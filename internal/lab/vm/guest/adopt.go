@@ -15,7 +15,7 @@ const instances = 2
 
 const clusterctl = "/usr/bin/clusterctl"
 
-// check makes the checks one after the other, and continues after a check that has failed.
+// check runs all checks, also after a check has failed.
 func check() error {
 	r, err := openResults()
 	if err != nil {
@@ -23,7 +23,7 @@ func check() error {
 	}
 	for _, c := range []struct {
 		name string
-		app  string // that the check installs
+		app  string // the app that the check installs
 		f    func() error
 	}{
 		{"yama 1: node", "hello", r.node},
@@ -37,14 +37,14 @@ func check() error {
 	return nil
 }
 
-// restrictPtrace sets ptrace_scope to 1: a process may read only the memory of its descendants, and of processes that allow
-// it.
+// restrictPtrace sets ptrace_scope to 1. A process may then read the memory of another process only if the other process is
+// a descendant or has called PR_SET_PTRACER.
 func restrictPtrace() error {
 	return os.WriteFile("/proc/sys/kernel/yama/ptrace_scope", []byte("1"), 0)
 }
 
-// node installs a server, and replaces its instances under load. The notifier reads the program's memory, and the drain
-// takes descriptors out of it.
+// node installs a server, and reloads it under load. The notifier of the shim reads the memory of the program, and the drain
+// copies descriptors of the program.
 func (r *reporter) node() error {
 	if err := restrictPtrace(); err != nil {
 		return err
@@ -55,14 +55,14 @@ func (r *reporter) node() error {
 	return r.reload()
 }
 
-// installNode installs a file without further flags. The probe must find the port, and both instances must answer.
+// installNode installs the server without --listen. The probe must find the port, and both instances must answer requests.
 func (r *reporter) installNode() error {
 	if err := r.mustInstall("/srv/hello/server.js", "--name", "hello", "-i", strconv.Itoa(instances)); err != nil {
 		return err
 	}
 	user, err := r.property("hello@1.service", "DynamicUser")
 	if err != nil || user != "yes" {
-		return errors.Join(err, fmt.Errorf("DynamicUser=%s", user))
+		return errors.Join(err, fmt.Errorf("got DynamicUser=%s, want yes", user))
 	}
 	report, err := answers("http://127.0.0.1:8080/", load.Options{Requests: 50, Conns: 4})
 	if err != nil {
@@ -71,7 +71,7 @@ func (r *reporter) installNode() error {
 	return r.wantBoth("hello", report)
 }
 
-// answers sends requests with the options, and returns an error when a request fails.
+// answers sends requests with the options, and returns an error if a request fails.
 func answers(url string, o load.Options) (load.Report, error) {
 	o.URL, o.Timeout = url, time.Minute
 	run, err := load.Begin(load.Host(), o)
@@ -85,7 +85,7 @@ func answers(url string, o load.Options) (load.Report, error) {
 	return report, nil
 }
 
-// wantBoth returns an error unless the main process of each instance has answered.
+// wantBoth returns an error unless the report has responses from the main process of each instance.
 func (r *reporter) wantBoth(app string, report load.Report) error {
 	for i := 1; i <= instances; i++ {
 		pid, err := r.property(fmt.Sprintf("%s@%d.service", app, i), "MainPID")
@@ -95,12 +95,12 @@ func (r *reporter) wantBoth(app string, report load.Report) error {
 		if report.Workers[pid] == 0 {
 			return fmt.Errorf("instance %d (pid %s) has not answered any request: %v", i, pid, report)
 		}
-		r.note("instance %d (pid %s): %d answers", i, pid, report.Workers[pid])
+		r.note("instance %d (pid %s): %d responses", i, pid, report.Workers[pid])
 	}
 	return nil
 }
 
-// reload replaces both instances under a small load on new connections and on kept connections.
+// reload reloads the app under a small load, on new connections and on keep-alive connections.
 func (r *reporter) reload() error {
 	var runs []*load.Run
 	for _, keep := range []bool{false, true} {
@@ -127,9 +127,9 @@ func (r *reporter) reload() error {
 		if report.Failed() > 0 || report.OK == 0 {
 			errs = append(errs, errors.New("not every request was answered"))
 		}
-		// A kept connection must also move when its worker is replaced.
+		// When a worker is replaced, its client must open a connection to another worker.
 		if len(report.Workers) < 2 {
-			errs = append(errs, errors.New("no connection has moved to a new worker"))
+			errs = append(errs, errors.New("all responses are from one worker"))
 		}
 		for pid := range report.Workers {
 			workers[pid] = true

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// boot loads the kernel modules, because the machine has neither udev nor kmod to load them, and then becomes systemd.
+// boot loads the kernel modules, because the machine has no udev and no kmod, and then executes systemd.
 func boot() error {
 	files, err := filepath.Glob("/lib-vm/*.ko") // in alphabetical order
 	if err != nil {
@@ -20,7 +20,7 @@ func boot() error {
 			return fmt.Errorf("loading %s: %w", f, err)
 		}
 	}
-	if err := unroot(); err != nil {
+	if err := moveRoot(); err != nil {
 		return fmt.Errorf("mounting the root directory on itself: %w", err)
 	}
 	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=dumb"}
@@ -36,9 +36,9 @@ func loadModule(path string) error {
 	return unix.FinitModule(int(f.Fd()), "", 0)
 }
 
-// unroot moves the root directory onto a mount. pivot_root(2), which systemd calls for each sandbox, cannot leave the first
-// root of the kernel.
-func unroot() error {
+// moveRoot makes a bind mount of the root directory the new root. systemd calls pivot_root(2) for each sandbox, which fails
+// if the root is the initramfs.
+func moveRoot() error {
 	if err := unix.Mount("/", "/mnt", "", unix.MS_BIND, ""); err != nil {
 		return err
 	}

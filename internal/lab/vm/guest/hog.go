@@ -10,11 +10,11 @@ import (
 	"syscall"
 )
 
-// hogPort is the port on which the hog listens, and which the probe finds.
+// hogPort is the port on which the hog listens.
 const hogPort = "8090"
 
-// hog serves until SIGUSR1. Then it closes its listener, answers the requests it has, and allocates memory until it is
-// killed. A request that fails after that was lost by another instance.
+// hog serves HTTP until SIGTERM or SIGUSR1. After SIGUSR1, it closes its listener, answers its open requests, and allocates
+// memory until it is killed. So the kill of the hog breaks no request.
 func hog() error {
 	grow, stop := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(grow, syscall.SIGUSR1)
@@ -37,7 +37,7 @@ func hog() error {
 	case <-grow:
 		greedy = true
 	}
-	// Shutdown alone would miss a connection that Accept has just returned.
+	// Shutdown may overlook a connection that Accept has just returned, so close the listener first and wait for Serve.
 	if err := l.Close(); err != nil {
 		return err
 	}

@@ -9,14 +9,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// hogArgs returns the arguments of an install of the hog. They set --activation, because clusterctl would take our Go
-// program for a native worker.
+// hogArgs returns the arguments of "clusterctl install" for the hog. Without --activation, clusterctl would treat this Go
+// program as a native worker.
 func hogArgs(first ...string) []string {
 	return append(first, "--activation", "adopt", "--listen", hogPort, "--no-probe", "--", "/usr/bin/vm-guest", "hog")
 }
 
-// memory limits the memory of one of two instances, makes that instance exceed the limit, and checks what the kernel and
-// systemd do.
+// memory sets a memory limit for one of two instances, and makes this instance exceed the limit. The kernel must kill this
+// instance, systemd must restart it, and no request may fail.
 func (r *reporter) memory() error {
 	if err := r.mustInstall(hogArgs("hog", "-i", strconv.Itoa(instances))...); err != nil {
 		return err
@@ -47,15 +47,15 @@ func (r *reporter) memory() error {
 	switch {
 	case !back:
 		out, _ := r.try("systemctl", "--no-pager", "status", "--", victim)
-		return fmt.Errorf("the killed instance has not come back:\n%s", out)
+		return fmt.Errorf("the killed instance does not answer requests:\n%s", out)
 	case report.Failed() > 0:
-		return errors.New("the other instances have lost requests")
+		return errors.New("requests failed, want no failure")
 	}
-	return r.explained(victim)
+	return r.checkOOM(victim)
 }
 
-// awaitOther waits until a worker answers that is not in known. It polls the counters of the load in this process, because
-// repeated calls of systemctl would take most of the time of this check.
+// awaitOther waits until a worker that is not in known has answered a request. awaitOther polls the counters of the run,
+// because repeated calls of systemctl would be slow in an emulated machine.
 func awaitOther(run *load.Run, known map[string]bool) bool {
 	for deadline := time.Now().Add(commandTimeout); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		for pid := range run.Snapshot().Workers {
@@ -67,9 +67,9 @@ func awaitOther(run *load.Run, known map[string]bool) bool {
 	return false
 }
 
-// explained returns an error unless the OOM killer ended the victim, only the victim was restarted, both instances answer,
-// and the journal has the reason.
-func (r *reporter) explained(victim string) error {
+// checkOOM returns an error unless the OOM killer killed the victim, only the victim was restarted, both instances answer
+// requests, and the journal has an entry about the kill.
+func (r *reporter) checkOOM(victim string) error {
 	log, err := r.run("journalctl", "-k", "--no-pager", "-o", "cat", "-g", "memory cgroup out of memory")
 	if err != nil {
 		return err
@@ -78,7 +78,7 @@ func (r *reporter) explained(victim string) error {
 	for i, want := range []string{"0", "1"} {
 		unit := fmt.Sprintf("hog@%d.service", i+1)
 		if n, err := r.property(unit, "NRestarts"); err != nil || n != want {
-			return errors.Join(err, fmt.Errorf("%s has been restarted %s times", unit, n))
+			return errors.Join(err, fmt.Errorf("%s was restarted %s times, want %s", unit, n, want))
 		}
 	}
 	show, err := r.run(clusterctl, "show", "hog")
@@ -93,7 +93,7 @@ func (r *reporter) explained(victim string) error {
 	if err != nil {
 		return err
 	}
-	// The service loses its result at the next start, but the journal keeps it.
+	// The next start of the service resets its property Result, so read the result in the journal.
 	why, err := r.run("journalctl", "--no-pager", "-q", "-o", "cat", "UNIT="+victim, "UNIT_RESULT=oom-kill")
 	r.note("%s", why)
 	if err == nil && why == "" {

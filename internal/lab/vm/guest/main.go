@@ -1,5 +1,5 @@
-// Command guest runs in the virtual machine of package vm. It is the init that starts systemd, the program that makes the
-// checks, and a worker that can be made to run out of memory.
+// Command guest runs in the virtual machine of package vm. Guest is the first init, the program that runs the checks, and a
+// worker that can exceed its memory limit.
 //
 //	/init          as PID 1: prepares the machine and becomes systemd
 //	vm-guest check makes the checks, one line of JSON for each on /dev/ttyS1

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// results is the second serial port. On the first one, the console, messages of the kernel would interrupt the lines.
+// results is the second serial port. The first port is the console, on which messages of the kernel would interrupt the
+// lines.
 const results = "/dev/ttyS1"
 
 // commandTimeout limits one command. In an emulated machine on a busy host, an install takes minutes.
@@ -41,7 +42,7 @@ func openResults() (*reporter, error) {
 	return &reporter{out: f}, nil
 }
 
-// check runs f, and writes a line with its error and the notes of r.
+// check runs f, and writes a line with the error of f and the notes that f has added.
 func (r *reporter) check(name string, f func() error) {
 	r.notes = nil
 	start := time.Now()
@@ -62,8 +63,7 @@ func (r *reporter) note(format string, args ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, args...))
 }
 
-// try runs a command, and returns its output and its exit status. The status is -1 if the command did not run or was
-// killed.
+// try runs a command, and returns its output and its exit status. The status is -1 if the command did not run or was killed.
 func (r *reporter) try(argv ...string) (output string, code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
@@ -81,7 +81,7 @@ func (r *reporter) try(argv ...string) (output string, code int) {
 	return strings.TrimRight(string(out), "\n"), code
 }
 
-// run runs a command like try, and returns an error unless the command succeeds.
+// run runs a command and returns its output, and an error if the exit status is not 0.
 func (r *reporter) run(argv ...string) (string, error) {
 	out, code := r.try(argv...)
 	if code != 0 {
@@ -95,12 +95,12 @@ func (r *reporter) install(args ...string) (output string, code int) {
 	return r.try(append([]string{clusterctl, "install", "--probe-timeout", "2m", "--start-timeout", "5m"}, args...)...)
 }
 
-// mustInstall installs an app, notes the output, and returns an error when the install fails.
+// mustInstall installs an app, adds the output to the notes, and returns an error if the install fails.
 func (r *reporter) mustInstall(args ...string) error {
 	out, code := r.install(args...)
 	r.note("%s", out)
 	if code != 0 {
-		return fmt.Errorf("the install has failed with status %d", code)
+		return fmt.Errorf("the install failed with status %d", code)
 	}
 	return nil
 }

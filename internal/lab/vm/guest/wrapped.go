@@ -9,9 +9,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// wrapped installs a package whose start script runs the program as a child of a shell. That child binds the port, and it
-// does not inherit PR_SET_PTRACER, which would let the shim read its memory. Under ptrace_scope 1 the install must work, or
-// explain why it cannot. With --own-ptrace it must work, also in a user namespace.
+// wrapped installs a package whose start script runs the program as a child of a shell. This child binds the port. The child
+// does not inherit PR_SET_PTRACER, with which the shim may read the memory of a process. With ptrace_scope 1, the install
+// must work, or fail with a hint to use --own-ptrace. With this flag, the install must work, also in a user namespace.
 func (r *reporter) wrapped() error {
 	const manifest = `{"name": "wrapped", "scripts": {"start": "node server.js; echo it has ended"}}`
 	if err := os.WriteFile("/srv/wrapped/package.json", []byte(manifest), 0o644); err != nil {
@@ -42,8 +42,8 @@ func (r *reporter) wrapped() error {
 	return nil
 }
 
-// privateUsers writes a drop-in that sets PrivateUsers= for the instances of a template. In a user namespace a capability
-// has no effect outside of that namespace.
+// privateUsers writes a drop-in with PrivateUsers= for a template. In a user namespace, a capability has no effect on
+// processes outside of that namespace.
 func (r *reporter) privateUsers(template string, private bool) error {
 	dir := "/etc/systemd/system/" + template + ".d"
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -57,7 +57,7 @@ func (r *reporter) privateUsers(template string, private bool) error {
 	return err
 }
 
-// wrappedAnswers returns an error unless the child of the shell answers, and has no capability.
+// wrappedAnswers returns an error unless the child of the shell answers requests and has no capability.
 func (r *reporter) wrappedAnswers() error {
 	report, err := answers("http://127.0.0.1:8080/", load.Options{Requests: 50, Conns: 2})
 	if err != nil {

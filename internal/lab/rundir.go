@@ -12,9 +12,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/image"
 )
 
-// claim creates a directory under run, and next to it a lock file that stays locked while
-// the owner lives. Before that, it removes the directories of dead owners.
-func claim(run, prefix string) (dir string, lock *os.File, err error) {
+// createDir creates a directory in run, and a lock file with the suffix ".lock" next to it. The lock file is locked as long
+// as a process has the returned file open. Before that, createDir removes directories whose lock file is not locked.
+func createDir(run, prefix string) (dir string, lock *os.File, err error) {
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		return "", nil, err
 	}
@@ -23,8 +23,8 @@ func claim(run, prefix string) (dir string, lock *os.File, err error) {
 		return "", nil, err
 	}
 	defer all.Close()
-	if err := reap(run); err != nil {
-		return "", nil, fmt.Errorf("removing what an earlier test left: %w", err)
+	if err := removeDead(run); err != nil {
+		return "", nil, fmt.Errorf("cannot remove the files of an earlier test: %w", err)
 	}
 	f, err := os.CreateTemp(run, prefix+"*.lock")
 	if err != nil {
@@ -44,11 +44,10 @@ func claim(run, prefix string) (dir string, lock *os.File, err error) {
 	return dir, lock, nil
 }
 
-// reap removes the directories of dead machines. The caller holds the lock on run. The
-// lock file of a machine is created before its directory and removed after it, and is
-// locked by its keeper (or by the process that is about to start the keeper). So the
-// machine is dead if its lock file can be locked.
-func reap(run string) error {
+// removeDead removes the directories of machines that have ended. The caller has locked run/.lock. The keeper of a machine,
+// or the process that starts the keeper, has locked the lock file. So if removeDead can lock the file, the machine has
+// ended. A lock file is created before its directory and removed after it.
+func removeDead(run string) error {
 	locks, err := filepath.Glob(filepath.Join(run, "lab-*.lock"))
 	if err != nil {
 		return err
@@ -56,7 +55,7 @@ func reap(run string) error {
 	for _, path := range locks {
 		lock, err := image.LockExisting(path, unix.LOCK_EX|unix.LOCK_NB)
 		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, os.ErrNotExist) {
-			continue // the machine lives, or has removed its files in the meantime
+			continue // the machine runs, or has just removed its files
 		}
 		if err != nil {
 			return err
@@ -70,8 +69,8 @@ func reap(run string) error {
 	return nil
 }
 
-// discard removes the files and cgroups of a machine whose keeper has ended. The
-// namespaces of the machine have ended with the keeper.
+// discard removes the files and cgroups of a machine whose keeper has ended. The namespaces of the machine have ended with
+// the keeper.
 func discard(dir string) error {
 	c, err := findCgroups(filepath.Base(dir))
 	if err != nil {

@@ -1,3 +1,8 @@
+// Package guard checks who may change the files that an app depends on: its program, its directory, its environment files
+// and its description. It refuses files that users other than root and the caller may change, and lists the rights that a
+// change of an app adds.
+//
+// Guard changes nothing. The caller of the package asks the user for consent to more rights.
 package guard
 
 import (
@@ -36,24 +41,6 @@ const (
 	whatWritable  = "writable"
 	whatSocket    = "listen"
 )
-
-// UnsafePath is a guarded path that others may change, as "show --json" prints it.
-type UnsafePath struct {
-	What    string   `json:"what"`
-	Path    string   `json:"path"`
-	Writers []Writer `json:"writers"`
-	// tolerated reports whether the path gets only a note.
-	tolerated bool
-}
-
-// Writer is a user or group that may write Path, which is the unsafe path or a part of the way to it.
-type Writer struct {
-	Path   string       `json:"path"`
-	Reason trust.Reason `json:"reason"`
-	// Name is the name of the user or group. Users are the members of the group.
-	Name  string   `json:"name,omitempty"`
-	Users []string `json:"users,omitempty"`
-}
 
 // Guard checks who may change the files that apps depend on.
 type Guard struct {
@@ -116,14 +103,7 @@ func (g Guard) newCheck(a units.App) (*check, error) {
 // Resolve returns the app with the decisions about who reads its environment files. If a path is safe only because the
 // writer is the caller, it adds the caller to the trusted users. It refuses paths that others may change.
 func (g Guard) Resolve(a units.App) (units.App, error) {
-	c, err := g.newCheck(a)
-	if err != nil {
-		return a, err
-	}
-	if err := c.resolveEnvFiles(); err != nil {
-		return a, err
-	}
-	unsafe, err := c.unsafe()
+	c, unsafe, err := g.decide(a)
 	if err != nil {
 		return a, err
 	}
@@ -138,17 +118,24 @@ func (g Guard) Resolve(a units.App) (units.App, error) {
 	return c.resolved(), errors.Join(errs...)
 }
 
+// decide decides who reads the environment files of an app, and returns the check with these decisions and the unsafe paths.
+func (g Guard) decide(a units.App) (*check, []UnsafePath, error) {
+	c, err := g.newCheck(a)
+	if err == nil {
+		err = c.resolveEnvFiles()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	unsafe, err := c.unsafe()
+	return c, unsafe, err
+}
+
 // Preview returns the app like [Guard.Resolve], without notes. It returns an unchanged app if Resolve would fail.
 func (g Guard) Preview(a units.App) units.App {
 	g.Note = nil
-	c, err := g.newCheck(a)
+	c, _, err := g.decide(a)
 	if err != nil {
-		return a
-	}
-	if c.resolveEnvFiles() != nil {
-		return a
-	}
-	if _, err := c.unsafe(); err != nil {
 		return a
 	}
 	return c.resolved()

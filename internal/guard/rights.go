@@ -26,8 +26,8 @@ type right struct {
 func rights() []right {
 	return []right{
 		{"run-as", moreRunAs},
-		{"sandbox", func(a, b units.App) []string { return moreRank(a.Sandbox, b.Sandbox, sandboxRank) }},
-		{"own-ptrace", func(a, b units.App) []string { return moreFlag(a.Shim.OwnPtrace, b.Shim.OwnPtrace) }},
+		{"sandbox", moreSandbox},
+		{"own-ptrace", moreOwnPtrace},
 		{"writable", func(a, b units.App) []string { return morePaths(a.Writable, b.Writable) }},
 		{"read", func(a, b units.App) []string { return outsideHome(b.RunAs, morePaths(a.Reads, b.Reads)) }},
 		{"allow", func(a, b units.App) []string { return moreWords(allowances(a), allowances(b)) }},
@@ -52,38 +52,24 @@ func MoreRights(a, b units.App) []string {
 
 // moreRunAs counts every change of the user as more rights, except a change from root or to a dynamic user.
 func moreRunAs(a, b units.App) []string {
-	if a.RunAs == b.RunAs || b.RunAs.Dynamic() || runsAsRoot(a) {
+	old, err := Identify(a.RunAs)
+	if a.RunAs == b.RunAs || b.RunAs.Dynamic() || err == nil && old.UID == 0 {
 		return nil
 	}
 	return []string{a.RunAs.String() + " -> " + b.RunAs.String()}
 }
 
-func runsAsRoot(a units.App) bool {
-	if a.RunAs.Dynamic() {
-		return false
-	}
-	u, err := LookupUser(a.RunAs.User)
-	if err != nil {
-		return false
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	return err == nil && uid == 0
-}
-
-// sandboxRank returns a larger number for a weaker sandbox.
-func sandboxRank(s units.Sandbox) int {
-	return slices.Index([]units.Sandbox{units.SandboxStrict, units.SandboxDefault, units.SandboxOff}, s)
-}
-
-func moreRank[T fmt.Stringer](a, b T, rank func(T) int) []string {
-	if rank(b) <= rank(a) {
+// moreSandbox returns the change to a weaker sandbox.
+func moreSandbox(a, b units.App) []string {
+	fromStrong := []units.Sandbox{units.SandboxStrict, units.SandboxDefault, units.SandboxOff}
+	if slices.Index(fromStrong, b.Sandbox) <= slices.Index(fromStrong, a.Sandbox) {
 		return nil
 	}
-	return []string{a.String() + " -> " + b.String()}
+	return []string{a.Sandbox.String() + " -> " + b.Sandbox.String()}
 }
 
-func moreFlag(a, b bool) []string {
-	if a || !b {
+func moreOwnPtrace(a, b units.App) []string {
+	if a.Shim.OwnPtrace || !b.Shim.OwnPtrace {
 		return nil
 	}
 	return []string{"false -> true"}
@@ -93,8 +79,7 @@ func moreFlag(a, b bool) []string {
 func morePaths(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(b), func(p string) bool {
 		return slices.ContainsFunc(a, func(tree string) bool {
-			tree, p := path.Clean(tree), path.Clean(p)
-			return p == tree || strings.HasPrefix(p, strings.TrimSuffix(tree, "/")+"/")
+			return path.Clean(p) == path.Clean(tree) || Inside(path.Clean(p), path.Clean(tree))
 		})
 	})
 }
@@ -149,6 +134,66 @@ func rootEnvFiles(a units.App) []string {
 		}
 	}
 	return list
+}
+
+// firstOrdinaryPort is the first port that every user may bind (net.ipv4.ip_unprivileged_port_start).
+const firstOrdinaryPort = 1024
+
+// moreListeners returns the listeners of b that need consent: Unix sockets in directories of other users, ports that only
+// root may bind, and ports that listened only on the loopback interface before. Other changes of ports need no consent.
+func moreListeners(a, b units.App) []string {
+	list := moreWords(unixSockets(a), unixSockets(b))
+	for _, l := range b.Listen {
+		if l.Network == units.Unix {
+			continue
+		}
+		had, loopback := false, ""
+		for _, m := range a.Listen {
+			if m.Network != l.Network || m.Port != l.Port {
+				continue
+			}
+			had = true
+			if !m.Host.IsLoopback() {
+				loopback = ""
+				break
+			}
+			loopback = portAddress(m)
+		}
+		switch {
+		case !had && l.Port < firstOrdinaryPort:
+			list = append(list, portAddress(l))
+		case loopback != "" && !l.Host.IsLoopback():
+			list = append(list, loopback+" -> "+portAddress(l))
+		}
+	}
+	return list
+}
+
+// portAddress returns the address of a listener without its name and without the port that the program binds.
+func portAddress(l units.Listener) string {
+	return units.Listener{Network: l.Network, Host: l.Host, Port: l.Port}.String()
+}
+
+// unixSockets returns the Unix sockets that PID 1 creates outside of the app's directory and of /run.
+func unixSockets(a units.App) []string {
+	var list []string
+	for _, l := range a.Listen {
+		dir := path.Dir(l.Path)
+		ours := dir == path.Clean(a.Directory) || dir == "/run" || strings.HasPrefix(dir, "/run/")
+		if l.Network == units.Unix && path.IsAbs(l.Path) && !ours {
+			list = append(list, l.Path)
+		}
+	}
+	return list
+}
+
+// moreLines returns "off" if b may fill the journal of the machine without a rate limit and a may not. A private journal of
+// the app has its own size limit.
+func moreLines(a, b units.App) []string {
+	if b.Logs.Namespace || !b.LogRate().Off || a.LogRate().Off && !a.Logs.Namespace {
+		return nil
+	}
+	return []string{"off"}
 }
 
 // untrustedError is the error of a description that users other than root and the caller may change, and that asks for more

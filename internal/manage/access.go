@@ -12,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/clusterctl/clusterctl/activation/shim/socketfile"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/guard"
@@ -64,22 +62,15 @@ func socketOwner(s units.SocketAccess) (uid, gid int, err error) {
 		if err != nil {
 			return 0, 0, fmt.Errorf("no such user: %q", s.User)
 		}
-		uid, err = strconv.Atoi(u.Uid)
-		if err == nil {
-			gid, err = strconv.Atoi(u.Gid)
-		}
-		if err != nil {
-			return 0, 0, err
-		}
+		uid, _ = strconv.Atoi(u.Uid)
+		gid, _ = strconv.Atoi(u.Gid)
 	}
 	if s.Group != "" {
 		g, err := guard.LookupGroup(s.Group)
 		if err != nil {
 			return 0, 0, fmt.Errorf("no such group: %q", s.Group)
 		}
-		if gid, err = strconv.Atoi(g.Gid); err != nil {
-			return 0, 0, fmt.Errorf("the group %q has no id: %w", s.Group, err)
-		}
+		gid, _ = strconv.Atoi(g.Gid)
 	}
 	return uid, gid, nil
 }
@@ -108,7 +99,7 @@ func (s *Session) setSocketAccess(a units.App) error {
 	return nil
 }
 
-// errNotOurs is the error of a path that is not a socket, or that users other than root can replace.
+// errNotOurs is the error of a path that users other than root can replace.
 var errNotOurs = errors.New("users other than root can change the path")
 
 // setAccess changes the owner and mode of a socket file. It refuses a path if any of its directories is writable for users
@@ -131,14 +122,5 @@ func setAccess(path string, uid, gid int, mode fs.FileMode) error {
 			break
 		}
 	}
-	path = filepath.Join(dir, filepath.Base(path))
-	if info, err := os.Lstat(path); err != nil {
-		return err
-	} else if info.Mode().Type() != fs.ModeSocket {
-		return errNotOurs
-	}
-	if err := unix.Lchown(path, uid, gid); err != nil {
-		return err
-	}
-	return os.Chmod(path, mode)
+	return socketfile.Set(filepath.Join(dir, filepath.Base(path)), uid, gid, mode)
 }

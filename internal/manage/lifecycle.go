@@ -146,13 +146,11 @@ func (s *Session) runOne(ctx context.Context, i int, run func() error) error {
 func (s *Session) StopInstance(ctx context.Context, i int) error {
 	unit := s.Name.Instance(i)
 	outcomes, err := s.Conn.Do(ctx, control.Stop, control.Replace, unit)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = jobError(outcomes[0], control.Stop)
+	}
+	if !hasType[*control.JobError](err) {
 		return err
-	case outcomes[0].Err != nil:
-		return &control.RefusedError{Unit: unit, Op: control.Stop, Err: outcomes[0].Err}
-	case outcomes[0].Result == control.Done:
-		return nil
 	}
 	states, err := s.Conn.States(ctx, []string{unit})
 	if err != nil {

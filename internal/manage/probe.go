@@ -20,9 +20,6 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// ProbeTimes are the time limits of a probe. Idle is how long a program that does not listen may be idle; 0 means Limit.
-type ProbeTimes struct{ Limit, Idle time.Duration }
-
 // ProbeResult is the result of a probe.
 type ProbeResult struct {
 	Report contract.Report
@@ -33,14 +30,14 @@ type ProbeResult struct {
 
 // Probe runs the program of an app once, with the user and the sandbox of the instances. It kills the program as soon as it
 // listens. The program binds decoy addresses, so that clients do not reach it. The app need not be installed.
-func (s *Session) Probe(ctx context.Context, a units.App, times ProbeTimes) (r ProbeResult, err error) {
+func (s *Session) Probe(ctx context.Context, a units.App, limit, idle time.Duration) (r ProbeResult, err error) {
 	target, err := s.Store.Target(s.Name, s.Shim)
 	if err != nil {
 		return r, err
 	}
 	target.Values = s.Store.ProbeValues(s.Name)
 	target.Sockets = s.app.SocketFiles()
-	p, err := units.RenderProbe(a, target, times.Limit, times.Idle)
+	p, err := units.RenderProbe(a, target, limit, idle)
 	if err != nil {
 		return r, err
 	}

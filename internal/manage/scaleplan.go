@@ -17,15 +17,15 @@ func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
 	if err := cmp.Or(c.appErr, c.listedErr); err != nil {
 		return install.Plan{}, err
 	}
-	here, err := c.machine(ctx, c.Name)
+	cpus, err := c.Conn.CPUs(ctx, c.Name.Slice())
 	if err != nil {
 		return install.Plan{}, err
 	}
-	from := a.Instances.Today(here.CPUs, listed)
+	from := a.Instances.Today(cpus, listed)
 	if a.Instances, err = how.Count(c.Name, from); err != nil {
 		return install.Plan{}, err
 	}
-	f, err := c.render(a, here)
+	f, err := c.Render(ctx, a)
 	if err != nil {
 		return install.Plan{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/inspect"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -166,6 +167,50 @@ func (s *Session) Wanted(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	return s.app.Instances.Today(cpus, s.listed), nil
+}
+
+// Files are the files of an app on one machine.
+type Files struct {
+	App units.App
+	// CPUs are the CPUs that the app may use.
+	CPUs   units.CPUs
+	Target units.Target
+	Set    units.Set
+	// Source is the description of the app in the format of clusterctl.yaml, without the values of variables.
+	Source []byte
+}
+
+// Render returns the files of an app on this machine. It does not write them.
+func (m *Manager) Render(ctx context.Context, a units.App) (f Files, err error) {
+	f = Files{App: a, Source: config.EncodeNames(a)}
+	if f.Target, f.CPUs, err = m.target(ctx, a); err != nil {
+		return f, err
+	}
+	f.Set, err = units.Render(a, f.Target)
+	return f, err
+}
+
+// Target returns the properties of this machine that the units of an app depend on.
+func (m *Manager) Target(ctx context.Context, a units.App) (units.Target, error) {
+	t, _, err := m.target(ctx, a)
+	return t, err
+}
+
+func (m *Manager) target(ctx context.Context, a units.App) (t units.Target, cpus units.CPUs, err error) {
+	if t, err = m.Store.Target(a.Name, m.Shim); err != nil {
+		return t, cpus, err
+	}
+	if t.Systemd, err = m.Conn.Version(ctx); err != nil {
+		return t, cpus, err
+	}
+	cpus, err = m.Conn.CPUs(ctx, a.Name.Slice())
+	t.Sizing = a.Instances.Resolve(cpus)
+	return t, cpus, err
+}
+
+// Plan compares the files with the files on disk.
+func (m *Manager) Plan(f Files) (install.Plan, error) {
+	return m.Store.Plan(f.App.Name, f.Set, f.Source)
 }
 
 // instances returns the numbers from start+1 to end.

@@ -91,13 +91,7 @@ func toWatch(s status.App, a units.App, f status.Facts, settle time.Duration, no
 
 // newerFiles returns the files that instances read when they start, and that have changed since an instance started.
 func (in *installation) newerFiles(s status.App) []string {
-	var oldest *time.Time
-	for _, i := range s.Instances {
-		if i.Since != nil && (oldest == nil || i.Since.Before(*oldest)) {
-			oldest = i.Since
-		}
-	}
-	if oldest == nil {
+	if s.Since == nil {
 		return nil
 	}
 	var paths, newer []string
@@ -122,7 +116,7 @@ func (in *installation) newerFiles(s status.App) []string {
 			continue
 		}
 		// The modification time of a copied file may be old, so this is the change time of the inode.
-		if time.Unix(st.Ctim.Unix()).After(*oldest) {
+		if time.Unix(st.Ctim.Unix()).After(*s.Since) {
 			newer = append(newer, path)
 		}
 	}

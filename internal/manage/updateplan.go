@@ -11,7 +11,6 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
-	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
@@ -39,10 +38,11 @@ func (u *update) prepare(ctx context.Context) (running bool, err error) {
 	if err := u.Store.Conflicts(paths, u.Set); err != nil {
 		return false, err
 	}
-	if running, err = u.running(ctx); err != nil {
+	up, err := u.unitsUp(ctx, u.app)
+	if err != nil {
 		return false, err
 	}
-	return running, u.checkNewListeners(ctx)
+	return up.aggregate || len(up.instances) > 0, u.checkNewListeners(ctx)
 }
 
 // checkEdits returns an error if the update would overwrite a unit that was edited by hand.
@@ -75,21 +75,6 @@ func isGenerated(a units.App, source []byte) bool {
 	return slices.ContainsFunc([][]byte{config.EncodeNames(a), config.Encode(a)}, func(now []byte) bool {
 		return bytes.Equal(now, source) || bytes.Equal(bytes.Replace(now, []byte("\ninstances: max\n"), []byte("\n"), 1), source)
 	})
-}
-
-// running reports whether the aggregate or an instance of the app is up or starting.
-func (u *update) running(ctx context.Context) (bool, error) {
-	loaded, err := u.Conn.Loaded(ctx, string(u.Name)+"@*.service")
-	if err != nil {
-		return false, err
-	}
-	states, err := u.Conn.States(ctx, append([]string{u.Name.Service()}, loaded...))
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(states, func(s control.State) bool {
-		return s.Up() || s.Active == control.Activating || s.WaitsForRestart()
-	}), nil
 }
 
 // checkNewListeners returns an error for each new listener whose address is in use. It skips addresses that the app itself

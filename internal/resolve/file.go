@@ -138,3 +138,17 @@ func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 	}
 	return apps[i], true, nil
 }
+
+// keepCount gives an app without a number of instances the number of the installed app, so that a deploy does not undo a
+// scale. A new app gets one instance.
+func (r *Resolver) keepCount(a *units.App) {
+	if now, found := r.installed(a.Name); found && !a.Instances.Given() {
+		a.Instances = now.Instances
+	}
+}
+
+// installed returns the installed app. found is false if the app is not installed, or cannot be read.
+func (r *Resolver) installed(n units.Name) (a units.App, found bool) {
+	a, err := r.Store.Load(n)
+	return a, err == nil
+}

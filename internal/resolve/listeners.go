@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
@@ -62,6 +64,50 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 		a.Shim.HoldAccept = asked
 	}
 	return a, report, nil
+}
+
+// keepListeners gives an app the listeners of the installed app if [sameListeners] allows this, and reports whether it did.
+// A second probe would not only repeat the work: a program that holds its port (Node's cluster module) cannot be probed
+// while it runs. longer is set if this probe may take longer than the last one, which then proves nothing if it found no
+// listener.
+func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
+	now, found := r.installed(a.Name)
+	if !found || !sameListeners(now, *a) || longer && len(now.Listen) == 0 {
+		return false
+	}
+	a.Listen, a.SocketOptions = slices.Clone(now.Listen), slices.Clone(now.SocketOptions)
+	a.Shim.HoldAccept, a.Shim.Blocking = now.Shim.HoldAccept, now.Shim.Blocking
+	return true
+}
+
+// sameListeners reports whether a probe of the asked app would find the listeners of the installed app, now.
+//
+// Without --listen, the command, the directory, --increment and each variable that can carry a port must be equal in both
+// apps: a variable with PORT in its name, or with a port of the installed app in its value. With --listen, the addresses and
+// the program must be equal, and the arguments may differ.
+func sameListeners(now, asked units.App) bool {
+	if now.Activation != asked.Activation || now.Command[0] != asked.Command[0] {
+		return false
+	}
+	if len(asked.Listen) > 0 {
+		return slices.Equal(now.Listen, asked.Listen)
+	}
+	return slices.Equal(now.Command, asked.Command) && now.Directory == asked.Directory &&
+		slices.Equal(now.Shim.Increment, asked.Shim.Increment) && !portsDiffer(now, asked)
+}
+
+// portsDiffer reports whether a variable that can carry a port is only in one of the apps, or has another value there.
+func portsDiffer(now, asked units.App) bool {
+	carriesPort := func(v units.EnvVar) bool {
+		numbers := strings.FieldsFunc(v.Value, func(c rune) bool { return c < '0' || c > '9' })
+		return strings.Contains(strings.ToUpper(v.Name), "PORT") || slices.ContainsFunc(now.Listen, func(l units.Listener) bool {
+			return l.ProgramPort() != 0 && slices.Contains(numbers, strconv.Itoa(int(l.ProgramPort())))
+		})
+	}
+	hasOther := func(a, b []units.EnvVar) bool {
+		return slices.ContainsFunc(a, func(v units.EnvVar) bool { return carriesPort(v) && !slices.Contains(b, v) })
+	}
+	return hasOther(now.Env, asked.Env) || hasOther(asked.Env, now.Env)
 }
 
 const listenHint = "use --listen 8080, or --no-listen for a background app"

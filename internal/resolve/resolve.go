@@ -3,9 +3,13 @@
 package resolve
 
 import (
+	"bytes"
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -182,4 +186,34 @@ func (r *Resolver) program(a *units.App) error {
 	}
 	a.Command = append([]string{program}, a.Command[1:]...)
 	return nil
+}
+
+// readiness returns ReadyNotify for a worker that sends READY=1: a program that is built with the activation package,
+// gunicorn or puma. It returns ReadyExec for other programs.
+func readiness(a units.App, withActivation bool) units.Ready {
+	if a.Activation != units.Native {
+		return units.ReadyExec
+	}
+	notifies := func(arg string) bool { return filepath.Base(arg) == "gunicorn" || filepath.Base(arg) == "puma" }
+	if withActivation || slices.ContainsFunc(a.Command[:min(len(a.Command), 3)], notifies) {
+		return units.ReadyNotify
+	}
+	return units.ReadyExec
+}
+
+// builtWithActivation reports whether a Go program is built with our activation package. A program that only uses
+// activation/journald does not take listeners or send READY=1, so the module is not enough: the program must contain names
+// of functions of the package. A stripped Go program still contains them.
+func builtWithActivation(program string) bool {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return false
+	}
+	const ours = "github.com/clusterctl/clusterctl"
+	built := info.Main.Path == ours || slices.ContainsFunc(info.Deps, func(m *debug.Module) bool { return m.Path == ours })
+	if !built {
+		return false
+	}
+	data, err := os.ReadFile(program)
+	return err == nil && bytes.Contains(data, []byte(ours+"/activation."))
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -168,10 +169,8 @@ func (r *Resolver) inVersionManagers(name string) string {
 		".nvm/versions/node/*/bin", ".volta/bin", ".asdf/shims", ".local/share/fnm/aliases/default/bin",
 		".local/share/fnm/node-versions/*/installation/bin", ".bun/bin", ".deno/bin", ".pyenv/shims", ".rbenv/shims",
 	} {
-		found, _ := filepath.Glob(filepath.Join(home, pattern, name))
-		if len(found) > 0 {
-			slices.SortFunc(found, compareVersions)
-			return found[len(found)-1]
+		if p := newest(filepath.Join(home, pattern, name)); p != "" {
+			return p
 		}
 	}
 	return ""
@@ -184,41 +183,25 @@ func nvmDefault(home, name string) string {
 		return ""
 	}
 	version := strings.TrimPrefix(strings.TrimSpace(string(data)), "v")
-	found, _ := filepath.Glob(filepath.Join(home, ".nvm/versions/node", "v"+version+"*", "bin", name))
+	return newest(filepath.Join(home, ".nvm/versions/node", "v"+version+"*", "bin", name))
+}
+
+// newest returns the path with the highest version among the paths that match a pattern, or "".
+func newest(pattern string) string {
+	found, _ := filepath.Glob(pattern)
 	if len(found) == 0 {
 		return ""
 	}
-	slices.SortFunc(found, compareVersions)
-	return found[len(found)-1]
+	return slices.MaxFunc(found, compareVersions)
 }
+
+// digits matches a number in a path.
+var digits = regexp.MustCompile(`[0-9]+`)
 
 // compareVersions compares paths, and digits in them as numbers: v9 is less than v10.
 func compareVersions(a, b string) int {
-	for a != "" && b != "" {
-		na, ra := leadingNumber(a)
-		nb, rb := leadingNumber(b)
-		if na >= 0 && nb >= 0 {
-			if na != nb {
-				return na - nb
-			}
-			a, b = ra, rb
-			continue
-		}
-		if a[0] != b[0] {
-			return int(a[0]) - int(b[0])
-		}
-		a, b = a[1:], b[1:]
+	padded := func(path string) string {
+		return digits.ReplaceAllStringFunc(path, func(n string) string { return strings.Repeat("0", max(0, 20-len(n))) + n })
 	}
-	return len(a) - len(b)
-}
-
-func leadingNumber(s string) (int, string) {
-	n, i := 0, 0
-	for i < len(s) && i < 9 && s[i] >= '0' && s[i] <= '9' {
-		n, i = n*10+int(s[i]-'0'), i+1
-	}
-	if i == 0 {
-		return -1, s
-	}
-	return n, s[i:]
+	return strings.Compare(padded(a), padded(b))
 }

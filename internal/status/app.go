@@ -1,3 +1,7 @@
+// Package status collects what systemd, the kernel and the shim know about apps and their instances. --json prints its
+// types (schema 1).
+//
+// [Collector] reads the machine. [Summarise] and [Describe] are pure functions.
 package status
 
 import (
@@ -162,22 +166,21 @@ func (s *App) count(i Instance) {
 
 // add adds the usage of one instance, except for unknown values. The source of the sum is the least exact one.
 func (u *Usage) add(more Usage) {
-	if more.CPU != nil {
-		sum := *more.CPU
-		if u.CPU != nil {
-			sum += *u.CPU
-		}
-		u.CPU = &sum
-	}
+	u.CPU = sumOf(u.CPU, more.CPU)
 	if more.Memory != nil {
-		sum := *more.Memory
-		if u.Memory != nil {
-			sum += *u.Memory
-		}
-		u.Memory = &sum
+		u.Memory = sumOf(u.Memory, more.Memory)
 		order := []string{"", inspect.FromCgroup, inspect.FromPSS, inspect.FromRSS}
 		u.Source = order[max(slices.Index(order, u.Source), slices.Index(order, more.Source))]
 	}
+}
+
+// sumOf returns the sum of the known values, or nil if neither is known.
+func sumOf[T int64 | float64](a, b *T) *T {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	sum := *a + *b
+	return &sum
 }
 
 func earlier(a, b *time.Time) *time.Time {
@@ -200,8 +203,7 @@ func instanceOf(number int, st control.State, f InstanceFacts) Instance {
 		i.Status = fmt.Sprintf("waiting after %d short runs, the last with %s", f.Runs.Failures, f.Runs.Status)
 	}
 	if !st.ActiveSince.IsZero() && st.Up() {
-		t := st.ActiveSince
-		i.Since = &t
+		i.Since = &st.ActiveSince
 	}
 	i.LastExit = control.Explain(st)
 	if i.State == "skipped" || i.State == "masked" {

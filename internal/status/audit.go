@@ -128,8 +128,8 @@ func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 func foreignDrift(err error) ([]Drift, error) {
 	list := []Drift{}
 	for _, one := range fault.Flatten(err) {
-		var foreign *install.ForeignError
-		if !errors.As(one, &foreign) {
+		foreign, ok := errors.AsType[*install.ForeignError](one)
+		if !ok {
 			return nil, err
 		}
 		what := "foreign"

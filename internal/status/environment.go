@@ -66,8 +66,12 @@ func (c *Collector) Environment(ctx context.Context, of Listed, o EnvironmentOpt
 	one := Environment{Unit: st.Unit, Instance: number, Running: o.Running, Variables: []Variable{}, Files: []EnvironmentFile{}}
 	var vars []string
 	if o.Running {
-		if vars, err = c.Host.Environ(st.MainPID); err != nil {
-			return Environment{}, environError(st.Unit, err)
+		vars, err = c.Host.Environ(st.MainPID)
+		if errors.Is(err, fs.ErrNotExist) {
+			return Environment{}, fmt.Errorf("%s has just ended: %w", st.Unit, err)
+		}
+		if err != nil {
+			return Environment{}, fmt.Errorf("reading the environment of %s: %w", st.Unit, err)
 		}
 	} else {
 		vars = one.ofUnit(a, st, c.Store.ValuesPath(a.Name))
@@ -75,12 +79,17 @@ func (c *Collector) Environment(ctx context.Context, of Listed, o EnvironmentOpt
 			vars = launched(a, vars, number)
 		}
 	}
-	for _, v := range vars {
-		shown := variable(v, o.Secrets)
-		if slices.Contains(a.SecretEnv, shown.Name) && !o.Secrets {
-			shown.Value, shown.Masked = mask.Stars, true
+	for _, assignment := range vars {
+		name, value, _ := strings.Cut(assignment, "=")
+		v := Variable{Name: name, Value: value}
+		switch {
+		case o.Secrets:
+		case slices.Contains(a.SecretEnv, name):
+			v.Value, v.Masked = mask.Stars, true
+		default:
+			v.Value, v.Masked = mask.Value(name, value)
 		}
-		one.Variables = append(one.Variables, shown)
+		one.Variables = append(one.Variables, v)
 	}
 	slices.SortStableFunc(one.Variables, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
 	return one, nil
@@ -172,21 +181,4 @@ func launched(a units.App, vars []string, instance int) []string {
 		}
 	}
 	return vars
-}
-
-func environError(unit string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s has just ended: %w", unit, err)
-	}
-	return fmt.Errorf("reading the environment of %s: %w", unit, err)
-}
-
-// variable returns the variable in NAME=VALUE. It masks a value that looks secret, unless secrets is true.
-func variable(assignment string, secrets bool) Variable {
-	name, value, _ := strings.Cut(assignment, "=")
-	v := Variable{Name: name, Value: value}
-	if !secrets {
-		v.Value, v.Masked = mask.Value(name, value)
-	}
-	return v
 }

@@ -1,8 +1,11 @@
 package status
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
@@ -84,3 +87,75 @@ func (l *List) units() []string {
 	}
 	return all
 }
+
+// SortKeys are the values that [List.Sorted] sorts by.
+var SortKeys = []string{"name", "cpu", "memory", "connections", "restarts", "uptime", "state"}
+
+// Sorted returns all apps and their instances, sorted by one of [SortKeys]. Equal apps are sorted by name, and equal
+// instances by number. Unknown values come last.
+func (l *List) Sorted(by string) []App {
+	apps := append(slices.Clone(l.Apps), l.Broken...)
+	slices.SortFunc(apps, func(a, b App) int {
+		return cmp.Or(compare(by, a.sortValues(), b.sortValues()), strings.Compare(string(a.Name), string(b.Name)))
+	})
+	for _, a := range apps {
+		slices.SortFunc(a.Instances, func(a, b Instance) int {
+			return cmp.Or(compare(by, a.sortValues(), b.sortValues()), a.Instance-b.Instance)
+		})
+	}
+	if apps == nil {
+		apps = []App{}
+	}
+	return apps
+}
+
+// sortValues are the values by which apps and instances are sorted.
+type sortValues struct {
+	Usage
+	connections *int
+	restarts    int
+	since       *time.Time
+	state       string
+}
+
+func (s App) sortValues() sortValues {
+	return sortValues{s.Usage, s.Connections, s.Restarts, s.Since, s.State}
+}
+
+func (i Instance) sortValues() sortValues {
+	return sortValues{i.Usage, i.Connections, i.Restarts, i.Since, i.State}
+}
+
+// compare puts the largest values and the longest uptime first, and sorts states alphabetically.
+func compare(by string, a, b sortValues) int {
+	switch by {
+	case "cpu":
+		return compareKnown(a.CPU, b.CPU, descending)
+	case "memory":
+		return compareKnown(a.Memory, b.Memory, descending)
+	case "connections":
+		return compareKnown(a.connections, b.connections, descending)
+	case "restarts":
+		return b.restarts - a.restarts
+	case "uptime":
+		return compareKnown(a.since, b.since, time.Time.Compare)
+	case "state":
+		return strings.Compare(a.state, b.state)
+	}
+	return 0
+}
+
+// compareKnown compares two values. A value that is nil is unknown, and comes last.
+func compareKnown[T any](a, b *T, compare func(T, T) int) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return 1
+	case b == nil:
+		return -1
+	}
+	return compare(*a, *b)
+}
+
+func descending[T cmp.Ordered](a, b T) int { return cmp.Compare(b, a) }

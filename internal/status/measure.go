@@ -168,7 +168,15 @@ func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspe
 			}
 			if held, ok := h.SocketsOf(pids); ok && sockets != nil {
 				f.addOwn(a, sockets.ListenersAmong(held))
-				one.Connections = f.connectionsAmong(held, accepted)
+				if f.Connections != nil {
+					n := 0
+					for ino := range held {
+						if accepted[ino] {
+							n++
+						}
+					}
+					one.Connections = &n
+				}
 			}
 		}
 		f.Instances = append(f.Instances, one)
@@ -188,20 +196,6 @@ func (f *Facts) addOwn(a units.App, list []inspect.Address) {
 			f.OwnListen = append(f.OwnListen, l.String())
 		}
 	}
-}
-
-// connectionsAmong returns the number of accepted connections among the sockets that an instance holds.
-func (f *Facts) connectionsAmong(held, accepted map[uint64]bool) *int {
-	if f.Connections == nil {
-		return nil
-	}
-	n := 0
-	for ino := range held {
-		if accepted[ino] {
-			n++
-		}
-	}
-	return &n
 }
 
 // AddressOf returns the address under which the kernel lists a listener. It returns false for datagrams, which have no

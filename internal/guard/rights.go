@@ -15,14 +15,14 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// right is a key of an app whose change can give the workers, or one of their files, more rights.
+// right is a key of the description that can give the workers of an app more rights.
 type right struct {
 	key string
-	// more returns the rights that b has and a does not have, in words such as "web -> root".
+	// more returns the rights that app b has and app a does not have, in words such as "web -> root".
 	more func(a, b units.App) []string
 }
 
-// rights returns all keys that can give more rights. A new key that weakens the sandbox needs a line here.
+// rights returns all keys that can give more rights. A new key must be added if it can weaken the sandbox.
 func rights() []right {
 	return []right{
 		{"run-as", moreRunAs},
@@ -39,7 +39,7 @@ func rights() []right {
 	}
 }
 
-// MoreRights returns the rights that b has and a does not have, such as "run-as: web -> root".
+// MoreRights returns the rights that app b has and app a does not have, such as "run-as: web -> root".
 func MoreRights(a, b units.App) []string {
 	var list []string
 	for _, r := range rights() {
@@ -50,7 +50,8 @@ func MoreRights(a, b units.App) []string {
 	return list
 }
 
-// moreRunAs counts every change of the user as more rights, except a change from root or to a dynamic user.
+// moreRunAs returns the change of the user, because another user has other rights. It returns nil for a change from root and
+// for a change to a dynamic user.
 func moreRunAs(a, b units.App) []string {
 	old, err := Identify(a.RunAs)
 	if a.RunAs == b.RunAs || b.RunAs.Dynamic() || err == nil && old.UID == 0 {
@@ -59,15 +60,16 @@ func moreRunAs(a, b units.App) []string {
 	return []string{a.RunAs.String() + " -> " + b.RunAs.String()}
 }
 
-// moreSandbox returns the change to a weaker sandbox.
+// moreSandbox returns the change of the sandbox if the new sandbox is weaker.
 func moreSandbox(a, b units.App) []string {
-	fromStrong := []units.Sandbox{units.SandboxStrict, units.SandboxDefault, units.SandboxOff}
-	if slices.Index(fromStrong, b.Sandbox) <= slices.Index(fromStrong, a.Sandbox) {
+	strongestFirst := []units.Sandbox{units.SandboxStrict, units.SandboxDefault, units.SandboxOff}
+	if slices.Index(strongestFirst, b.Sandbox) <= slices.Index(strongestFirst, a.Sandbox) {
 		return nil
 	}
 	return []string{a.Sandbox.String() + " -> " + b.Sandbox.String()}
 }
 
+// moreOwnPtrace returns the change of own-ptrace if b may use ptrace and a may not.
 func moreOwnPtrace(a, b units.App) []string {
 	if a.Shim.OwnPtrace || !b.Shim.OwnPtrace {
 		return nil
@@ -75,7 +77,7 @@ func moreOwnPtrace(a, b units.App) []string {
 	return []string{"false -> true"}
 }
 
-// morePaths returns the paths of b that are not in a tree of a.
+// morePaths returns the paths in b that are neither in a nor below a path in a.
 func morePaths(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(b), func(p string) bool {
 		return slices.ContainsFunc(a, func(tree string) bool {
@@ -84,9 +86,9 @@ func morePaths(a, b []string) []string {
 	})
 }
 
-// outsideHome returns the paths that are not in the home directory of the workers' user, who may read that directory
-// anyway. So an update may add paths there that the program needs, without consent. Both the path and the target of its
-// links must be in the home directory.
+// outsideHome returns the paths that are outside the home directory of the workers' user. An update may add paths inside
+// this directory without asking, because the user may read them anyway. A path is inside if both the path and the target of
+// its links are below the home directory.
 func outsideHome(r units.RunAs, paths []string) []string {
 	if r.Dynamic() {
 		return paths
@@ -102,6 +104,7 @@ func outsideHome(r units.RunAs, paths []string) []string {
 	})
 }
 
+// moreWords returns the words in b that are not in a.
 func moreWords(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(b), func(s string) bool { return slices.Contains(a, s) })
 }
@@ -114,7 +117,7 @@ func allowances(a units.App) []string {
 	return list
 }
 
-// trustedOptions returns the socket options that PID 1 may set and workers may not.
+// trustedOptions returns the socket options that only a privileged process such as PID 1 may set.
 func trustedOptions(a units.App) []string {
 	var list []string
 	for _, o := range a.SocketOptions {
@@ -139,8 +142,8 @@ func rootEnvFiles(a units.App) []string {
 // firstOrdinaryPort is the first port that every user may bind (net.ipv4.ip_unprivileged_port_start).
 const firstOrdinaryPort = 1024
 
-// moreListeners returns the listeners of b that need consent: Unix sockets in directories of other users, ports that only
-// root may bind, and ports that listened only on the loopback interface before. Other changes of ports need no consent.
+// moreListeners returns the new listeners of app b for which the user must be asked: Unix sockets outside of /run and of the
+// app's directory, ports that only root may bind, and ports that app a opens only on the loopback interface.
 func moreListeners(a, b units.App) []string {
 	list := moreWords(unixSockets(a), unixSockets(b))
 	for _, l := range b.Listen {
@@ -169,7 +172,7 @@ func moreListeners(a, b units.App) []string {
 	return list
 }
 
-// portAddress returns the address of a listener without its name and without the port that the program binds.
+// portAddress returns the network, the address and the port of a listener.
 func portAddress(l units.Listener) string {
 	return units.Listener{Network: l.Network, Host: l.Host, Port: l.Port}.String()
 }
@@ -187,8 +190,8 @@ func unixSockets(a units.App) []string {
 	return list
 }
 
-// moreLines returns "off" if b may fill the journal of the machine without a rate limit and a may not. A private journal of
-// the app has its own size limit.
+// moreLines returns "off" if app b may write to the journal of the machine without a rate limit, and app a may not. A
+// private journal needs no rate limit, because its size is limited.
 func moreLines(a, b units.App) []string {
 	if b.Logs.Namespace || !b.LogRate().Off || a.LogRate().Off && !a.Logs.Namespace {
 		return nil
@@ -196,31 +199,33 @@ func moreLines(a, b units.App) []string {
 	return []string{"off"}
 }
 
-// untrustedError is the error of a description that users other than root and the caller may change, and that asks for more
-// rights than it may get.
+// untrustedError is returned for a description that users other than root and the caller may change, and that contains
+// rights or changes that these users must not decide.
 type untrustedError struct {
 	app    units.Name
 	file   string
-	asks   []string
+	rights []string
 	writer Writer
 }
 
 func (e *untrustedError) Error() string {
-	return fmt.Sprintf("%q must not decide this for %s (%s): %s", e.file, e.app, strings.Join(e.asks, "; "), e.writer)
+	return fmt.Sprintf("%q must not decide this for %s (%s): %s", e.file, e.app, strings.Join(e.rights, "; "), e.writer)
 }
 
-// Hint returns commands that copy the file to /etc, because the directory of the app may have to stay with its user.
+// Hint returns commands that copy the description to /etc. Another owner for the original file is no solution, because the
+// user of the app may need to own its directory.
 func (e *untrustedError) Hint() string {
 	return fmt.Sprintf("sudo install -m 644 %s /etc/%s.yaml && sudo clusterctl apply -f /etc/%[2]s.yaml", text.Shell(e.file), e.app)
 }
 
-// Unwrap returns [fs.ErrPermission], so that the error counts as a missing permission.
+// Unwrap returns [fs.ErrPermission], which determines the exit status.
 func (e *untrustedError) Unwrap() error { return fs.ErrPermission }
 
-// MayDecide checks what a description may change if users other than root and the caller may change its file. An installed
-// app, old, gets no more rights from the description. A new app, for which old is nil, gets no more rights than the users
-// who may change the file have. MayDecide refuses every change by which others would decide what runs as root or as a user
-// other than themselves.
+// MayDecide returns an error if users other than root and the caller may change the file of a description, and the
+// description of app a contains what these users must not decide. If the app is installed, old is the installed app, and the
+// description must not give it more rights. Otherwise old is nil, and the description must not give the app more rights than
+// these users have. If the app runs as root or as another user than these users, the description must not change the
+// installed app at all.
 func (g Guard) MayDecide(file string, old *units.App, a units.App) error {
 	runs := a
 	if old != nil {
@@ -242,23 +247,23 @@ func (g Guard) MayDecide(file string, old *units.App, a units.App) error {
 		return fmt.Errorf("checking who may change %q: %w", file, fault.Cause(err))
 	}
 	ownUser := len(others) == 0 && !c.root()
-	var asks []string
+	var more []string
 	if old == nil {
-		asks = MoreRights(leastRights(a, ownUser), a)
+		more = MoreRights(leastRights(a, ownUser), a)
 	} else {
-		asks = MoreRights(*old, a)
-		if len(asks) == 0 && !ownUser {
-			asks = config.Changed(*old, a)
+		more = MoreRights(*old, a)
+		if len(more) == 0 && !ownUser {
+			more = config.Changed(*old, a)
 		}
 	}
-	if len(asks) > 0 {
-		return &untrustedError{app: a.Name, file: file, asks: asks, writer: c.named(writers)[0]}
+	if len(more) > 0 {
+		return &untrustedError{app: a.Name, file: file, rights: more, writer: c.withNames(writers)[0]}
 	}
 	return nil
 }
 
-// leastRights returns an app with the rights that a new app may have if others may change its description. It runs as a
-// dynamic user or, if ownUser is true, as the user who may change the file.
+// leastRights returns an app with the rights that a new app may have if other users may change its description. The app runs
+// as a dynamic user or, if ownUser is true, as the user who may change the description.
 func leastRights(a units.App, ownUser bool) units.App {
 	least := units.App{Name: a.Name}
 	if ownUser {
@@ -273,7 +278,7 @@ func leastRights(a units.App, ownUser bool) units.App {
 	return least
 }
 
-// inGroup reports whether the user is a member of the group without the app.
+// inGroup reports whether the user is a member of the group according to the accounts of the machine.
 func inGroup(r units.RunAs) bool {
 	if r.Group == "" {
 		return true

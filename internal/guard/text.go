@@ -12,20 +12,21 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// UnsafePath is a path that the app depends on and that others may change, as "show --json" prints it.
+// UnsafePath is a path that the app depends on and that other users may change, as "show --json" prints it.
 type UnsafePath struct {
 	What    string   `json:"what"`
 	Path    string   `json:"path"`
 	Writers []Writer `json:"writers"`
-	// tolerated reports whether the path causes only a note, and no error.
+	// tolerated is set if the install prints a note for the path instead of an error.
 	tolerated bool
 }
 
-// Writer is a user or group that may write Path, which is the unsafe path or a part of the way to it.
+// Writer is a user or group that may write Path. Path is the unsafe path itself, one of its parent directories, or a link or
+// directory through which the unsafe path leads.
 type Writer struct {
 	Path   string       `json:"path"`
 	Reason trust.Reason `json:"reason"`
-	// Name is the name of the user or group. Users are the members of the group.
+	// Name is the name of the user or group. Users are the members if Name is a group.
 	Name  string   `json:"name,omitempty"`
 	Users []string `json:"users,omitempty"`
 }
@@ -43,7 +44,7 @@ func (p UnsafePath) Noun() string {
 	return p.What
 }
 
-// Who returns in words who may write and where: "everybody may write /tmp/x".
+// Who returns a text with the writers and the paths that they may write: "everybody may write /tmp/x".
 func (p UnsafePath) Who() string {
 	var words []string
 	for i, w := range p.Writers {
@@ -76,7 +77,7 @@ func (w Writer) String() string {
 	return text
 }
 
-// command returns the command that removes the right to write.
+// command returns a shell command or an advice that removes the writer's right.
 func (w Writer) command() string {
 	path := text.Shell(w.Path)
 	switch w.Reason {

@@ -179,8 +179,7 @@ func sumOf[T int64 | float64](a, b *T) *T {
 	if a == nil || b == nil {
 		return cmp.Or(a, b)
 	}
-	sum := *a + *b
-	return &sum
+	return new(*a + *b)
 }
 
 func earlier(a, b *time.Time) *time.Time {
@@ -203,7 +202,7 @@ func instanceOf(number int, st control.State, f InstanceFacts) Instance {
 		i.Status = fmt.Sprintf("waiting after %d short runs, the last with %s", f.Runs.Failures, f.Runs.Status)
 	}
 	if !st.ActiveSince.IsZero() && st.Up() {
-		i.Since = &st.ActiveSince
+		i.Since = new(st.ActiveSince)
 	}
 	i.LastExit = control.Explain(st)
 	if i.State == "skipped" || i.State == "masked" {

@@ -154,8 +154,7 @@ func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspe
 		for _, ino := range sockets.Connections(at) {
 			accepted[ino] = true
 		}
-		n := len(accepted)
-		f.Connections = &n
+		f.Connections = new(len(accepted))
 	}
 	for i, st := range states[1+len(a.Sockets()):] {
 		one := InstanceFacts{}

@@ -137,7 +137,7 @@ func (e *env) probe(ctx context.Context, s *manage.Session, a units.App, times r
 	if err != nil {
 		return r, err
 	}
-	if err := resolve.Failure(p.Report, a, p.Unit); err != nil {
+	if err := resolve.ProgramError(p.Report, a, p.Unit); err != nil {
 		return r, s.Explain(context.WithoutCancel(ctx), err, "", p.Started)
 	}
 	return p.Report, nil

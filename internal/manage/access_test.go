@@ -8,9 +8,9 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// TestLostAccess checks that there is a note for each socket file to which all users could connect before, and no other
+// TestAccessNotes checks that there is a note for each socket file to which all users could connect before, and no other
 // note.
-func TestLostAccess(t *testing.T) {
+func TestAccessNotes(t *testing.T) {
 	const path, web = "/run/shop.sock", "; for a web server: --socket-group www-data"
 	old := func(mode string) []install.Change {
 		f := install.Change{Op: install.Update, Path: "/etc/systemd/system/shop.socket"}
@@ -52,7 +52,7 @@ func TestLostAccess(t *testing.T) {
 	} {
 		a := newApp(t, "listen="+path)
 		a.RunAs, a.Socket = c.runAs, c.socket
-		if got := lostAccess(a, c.files); !slices.Equal(got, c.want) {
+		if got := accessNotes(a, c.files); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}

@@ -1,7 +1,7 @@
 // Package manage installs, updates, scales, reloads and removes apps. It writes the files of a [units.App] (units/install)
-// and runs the jobs of its units (units/control). After an error it rolls both back.
+// and runs the jobs of its units (units/control). After an error, a command rolls the files and the units back.
 //
-// A [Manager] serves one command. A [Session] is the work of this command on one app:
+// Each command has one [Manager], and one [Session] for each app:
 //
 //	s, err := m.Open(ctx, name)  // locks the app, repairs what a killed command left, and loads the app
 //	defer s.Close()
@@ -10,8 +10,8 @@
 // # Invariants
 //
 //   - A change is all or nothing. After an error the app is as it was before, on disk and in systemd.
-//   - An intent is on disk from before the first change until after the last one. If the command is killed, the next
-//     [Manager.Open] finds the intent and repairs the app.
-//   - New sockets and instances start before old ones stop, so that no request is refused where this can be avoided.
-//     steps.go plans the steps without I/O.
+//   - A command writes its intent to the disk before the first change, and removes the intent after the last change. If the
+//     command is killed, the next [Manager.Open] finds the intent and repairs the app.
+//   - New sockets and instances start before old ones stop, so that clients are served during an update. steps.go plans
+//     the steps of an update without I/O, and names the updates for which the app must be stopped.
 package manage

@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// LogLines is how many log lines of an instance are added to its error.
+	// LogLines is the number of log lines that are added to the error of an instance.
 	LogLines   = 20
 	logTimeout = 30 * time.Second
 )
 
-// Explain adds the last log lines of the unit that caused the error. The logs of instances are in the journal of the
-// namespace.
+// Explain returns err with the last log lines of the unit that caused it. namespace is the journal with the logs of the
+// instances.
 func (m *Manager) Explain(ctx context.Context, err error, namespace string, since time.Time) error {
-	// The caller's context may ignore interrupts, so a journal that hangs must not block the command.
+	// The caller's context may ignore interrupts. The timeout ends the command even if the journal does not respond.
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
 	var instance *control.InstanceError
@@ -55,7 +55,8 @@ func hasType[E error](err error) bool {
 	return ok
 }
 
-// notReached returns the error of a job as a [fault.NotReached]: the command is done, and the app does not run as it should.
+// notReached wraps the error of a job in a [fault.NotReached], because the command has done its work and the app does not
+// run as requested. It returns other errors unchanged.
 func notReached(err error) error {
 	isJob := hasType[*control.RefusedError](err) || hasType[*control.JobError](err)
 	if isJob && !hasType[*fault.NotReached](err) && !errors.Is(err, control.ErrPermission) {
@@ -64,13 +65,15 @@ func notReached(err error) error {
 	return err
 }
 
-// WasKilled reports whether err has no other cause than an instance that had to be killed when it was stopped.
+// WasKilled reports whether err means that an instance had to be killed at its stop, and contains no error of an instance
+// that failed to start.
 func WasKilled(err error) bool {
 	return hasType[*control.KilledError](err) && !hasType[*control.InstanceError](err)
 }
 
-// canRetry reports whether a failed undo may succeed later, for example after a lost connection, so that its intent must be
-// kept. An error of a unit that does not run as it should would happen again.
+// canRetry reports whether a failed undo may succeed when the next command repeats it, for example after a lost connection.
+// The intent must then stay on disk. If all errors are about units that do not start or stop, a second undo would fail in
+// the same way.
 func canRetry(err error) bool {
 	return err != nil && slices.ContainsFunc(fault.Flatten(err), func(e error) bool {
 		return !hasType[*control.InstanceError](e) && !hasType[*control.SocketError](e) && !hasType[*control.KilledError](e) &&
@@ -78,7 +81,7 @@ func canRetry(err error) bool {
 	})
 }
 
-// Kills are the instances that were killed during a command because they did not stop, or start, in time.
+// Kills records the instances that systemd killed during a command because their stop or start took too long.
 type Kills struct {
 	mu  sync.Mutex
 	all []kill
@@ -86,10 +89,11 @@ type Kills struct {
 
 type kill struct {
 	control.Killed
-	reported bool // an error of the command names it
+	reported bool // an error of the command names the instance
 }
 
-// Add records a killed instance, and reports whether it is new in the list. Goroutines may call it concurrently.
+// Add records a killed instance, and returns false if the instance was already recorded. Several goroutines may call Add at
+// the same time.
 func (k *Kills) Add(killed control.Killed) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -100,7 +104,7 @@ func (k *Kills) Add(killed control.Killed) bool {
 	return true
 }
 
-// mark sets Killed in the results of the instances that were killed.
+// mark sets Killed and Reason in the results of killed instances.
 func (k *Kills) mark(list []InstanceResult) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -113,8 +117,8 @@ func (k *Kills) mark(list []InstanceResult) {
 	}
 }
 
-// unreported returns the instances of an app, or of all apps if n is empty, that were killed when they were stopped and that
-// no error names yet.
+// unreported returns the instances of an app that were killed at their stop and that no error names, and marks them as
+// reported. If n is empty, it returns such instances of all apps.
 func (k *Kills) unreported(n units.Name) []control.Killed {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -128,7 +132,7 @@ func (k *Kills) unreported(n units.Name) []control.Killed {
 	return list
 }
 
-// setReported marks the instance that an error names.
+// setReported marks the killed instance that err names as reported.
 func (k *Kills) setReported(err error) {
 	killed, ok := errors.AsType[*control.KilledError](err)
 	if !ok {
@@ -141,8 +145,8 @@ func (k *Kills) setReported(err error) {
 	}
 }
 
-// WithKilled adds an error for each instance of the app that had to be killed when it was stopped. Its data in memory is
-// lost, so the command has failed.
+// WithKilled adds to err an error for each unreported instance of the app that was killed at its stop. A killed program may
+// have lost data, so the command must fail.
 func (m *Manager) WithKilled(ctx context.Context, a units.App, err error, since time.Time) error {
 	errs := []error{err}
 	for _, k := range m.Kills.unreported(a.Name) {
@@ -151,7 +155,8 @@ func (m *Manager) WithKilled(ctx context.Context, a units.App, err error, since 
 	return errors.Join(errs...)
 }
 
-// explainKilled adds to the error of a killed instance its last log lines, a hint for a longer timeout, and the hint more.
+// explainKilled returns the error of a killed instance with its last log lines and a hint how to set a longer timeout. The
+// text more is added to this hint.
 func (m *Manager) explainKilled(ctx context.Context, err error, a units.App, since time.Time, more string) error {
 	err = fault.WithHint(err, "to allow more than %s: --stop-timeout of \"clusterctl install\", or stop-timeout in clusterctl.yaml%s",
 		cmp.Or(a.Timeouts.Stop, contract.StopTimeout), more)

@@ -216,7 +216,7 @@ func TestLifecycle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := s.Act(t.Context(), c.only, c.stops, func(ctx context.Context) error { return c.command(s, ctx) })
+		r, err := s.RunCommand(t.Context(), c.only, c.stops, func(ctx context.Context) error { return c.command(s, ctx) })
 		var words []string
 		for _, i := range r.Instances {
 			words = append(words, strings.TrimSuffix(strings.TrimPrefix(i.Unit, "shop@"), ".service")+" "+i.Outcome)
@@ -243,7 +243,7 @@ func TestKilledAtStop(t *testing.T) {
 	}
 	defer s.Close()
 	killed := control.Killed{Unit: "shop@1.service", Op: control.Stop}
-	r, err := s.Act(t.Context(), 0, true, func(ctx context.Context) error {
+	r, err := s.RunCommand(t.Context(), 0, true, func(ctx context.Context) error {
 		l.Kills.Add(killed)
 		return s.Stop(ctx)
 	})

@@ -23,13 +23,15 @@ import (
 // ProbeResult is the result of a probe.
 type ProbeResult struct {
 	Report contract.Report
-	// Unit is the unit of the probe. Its log since Started has the output of the program.
+	// Unit is the unit of the probe. The log of this unit since Started has the output of the program.
 	Unit    string
 	Started time.Time
 }
 
-// Probe runs the program of an app once, with the user and the sandbox of the instances. It kills the program as soon as it
-// listens. The program binds decoy addresses, so that clients do not reach it. The app need not be installed.
+// Probe runs the program of an app once, with the user and the sandbox of the instances, and returns what the program bound.
+// The shim gives the program decoy sockets, which clients cannot reach, and kills the program as soon as it listens. A
+// program that does not listen is killed after limit, or after it was idle for idle if idle is not 0. The app need not be
+// installed.
 func (s *Session) Probe(ctx context.Context, a units.App, limit, idle time.Duration) (r ProbeResult, err error) {
 	target, err := s.Store.Target(s.Name, s.Shim)
 	if err != nil {
@@ -43,7 +45,7 @@ func (s *Session) Probe(ctx context.Context, a units.App, limit, idle time.Durat
 	}
 	defer func() {
 		err = errors.Join(err, s.Store.RemoveProbeValues(s.Name))
-		if !s.Installed() { // after a probe, the app is not always installed
+		if !s.Installed() { // an install may not follow the probe
 			err = errors.Join(err, s.Store.RemoveRuntimeState(s.Name))
 		}
 	}()
@@ -70,11 +72,11 @@ func (s *Session) Probe(ctx context.Context, a units.App, limit, idle time.Durat
 
 // Running returns how many instances of the app are up.
 func (s *Session) Running(ctx context.Context) (int, error) {
-	up, err := s.unitsUp(ctx, s.app)
+	up, err := s.findUpUnits(ctx, s.app)
 	return len(up.instances), err
 }
 
-// runProbe starts the unit of the probe and returns its report. Then it removes the unit and its file.
+// runProbe runs the unit of the probe, removes the unit, and returns the report of the shim.
 func (s *Session) runProbe(ctx context.Context, unit units.File) (data []byte, err error) {
 	report, removeReport, err := s.Store.NewReport(s.Name)
 	if err != nil {
@@ -110,11 +112,11 @@ func (s *Session) runProbe(ctx context.Context, unit units.File) (data []byte, e
 	return readReport(report)
 }
 
-// maxReport is much larger than any report of the shim.
+// maxReport is the limit for the size of a report. A report of the shim is much smaller.
 const maxReport = 1 << 20
 
-// readReport reads the report of a probe. The user of the program can write to this file, so it may have any type and
-// length.
+// readReport reads the report of a probe. The program runs as a user who can replace the report, so the path may lead to a
+// file of any type and size.
 func readReport(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -131,13 +133,13 @@ func readReport(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxReport))
 }
 
-// makeSocketDirs creates the directories in /run that PID 1 will create for the sockets, because the program may need them
-// during the probe. The returned function removes the created directories.
+// makeSocketDirs creates the missing directories in /run for the socket files at these paths. PID 1 creates them when it
+// opens the sockets, but the program may need them during the probe. The returned function removes the created directories.
 func makeSocketDirs(paths []string) (remove func(), err error) {
 	var made []string
 	remove = func() {
 		for _, dir := range slices.Backward(made) {
-			_ = os.Remove(dir) // fails if another process uses it now
+			_ = os.Remove(dir) // fails if another process has put a file there
 		}
 	}
 	for _, path := range paths {
@@ -149,7 +151,7 @@ func makeSocketDirs(paths []string) (remove func(), err error) {
 			err := os.Mkdir(dir, 0o755)
 			if err == nil {
 				made = append(made, dir)
-				err = os.Chmod(dir, 0o755) // regardless of our umask
+				err = os.Chmod(dir, 0o755) // Mkdir applies the umask
 			}
 			if err != nil && !errors.Is(err, fs.ErrExist) {
 				remove()

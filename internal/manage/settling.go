@@ -20,15 +20,17 @@ import (
 // sampleInterval is the interval at which the CPU use of new instances is measured.
 const sampleInterval = 500 * time.Millisecond
 
-// Seen has the findings of a probe: Bound is set if the program bound an address, and Died if it failed.
-type Seen struct{ Bound, Died bool }
+// ProbeFindings has what the probe of a program found. Bound is set if the program bound an address. Failed is set if the
+// program exited with an error.
+type ProbeFindings struct{ Bound, Failed bool }
 
-// settling returns how long the instances of a new app must stay up. This is --settle if it was given. Otherwise:
-//   - If nothing shows that the program works, or if it failed in the probe, they must stay up for --min-uptime.
-//   - Otherwise they must stay up for as long as they took to start, and until they use little CPU, but at most for
-//     --min-uptime. A program that fails late, for example because it cannot write its cache, uses CPU until then.
+// settling returns how long the instances of a new app must stay up. If the user gave --settle, this is its value.
+// Otherwise:
+//   - If nothing shows that the program works, or if it failed in the probe, the instances must stay up for --min-uptime.
+//   - In all other cases the instances must stay up for as long as they took to start, and until they use little CPU, but
+//     at most for --min-uptime. CPU use is a sign that a program still starts, and may still fail.
 //
-// A --min-uptime above its default counts as the default.
+// If --min-uptime is longer than its default, settling uses the default.
 func (in *installation) settling() control.Settling {
 	if !in.o.Watch {
 		return control.Settling{Time: in.o.Settle}
@@ -42,37 +44,40 @@ func (in *installation) settling() control.Settling {
 	return control.Settling{Time: sampleInterval, Longer: w.longer}
 }
 
-// isUnproven reports whether nothing has shown yet that the program works.
+// isUnproven reports whether neither the probe nor a readiness check shows that the program works, or whether the program
+// failed in the probe.
 func (in *installation) isUnproven() bool {
 	switch seen := in.o.Seen; {
-	case seen != nil && seen.Died:
+	case seen != nil && seen.Failed:
 		return true
 	case len(in.App.Listen) > 0 || in.App.Ready == units.ReadyNotify:
 		return false
 	default:
-		// A probe in which the program bound nothing was a normal run. In any other probe the program got a decoy address.
+		// If the program bound nothing in the probe, that run was like a run of an instance. If the program bound an
+		// address, the decoy socket may have hidden an error.
 		return seen == nil || seen.Bound
 	}
 }
 
-// settleWatch watches new instances while they settle.
+// settleWatch decides how long new instances must stay up.
 type settleWatch struct {
 	host         inspect.Host
 	now          func() time.Time
 	slice        string
-	began        time.Time // the instances were started
-	up           time.Time // all instances were up
+	began        time.Time // when the instances were started
+	up           time.Time // when all instances were up
 	least, limit time.Duration
 	used         time.Duration // CPU time at the last sample
 }
 
-// longer takes a sample, and returns how much longer the instances must stay up.
+// longer measures the CPU use, and returns for how much longer the instances must stay up.
 func (w *settleWatch) longer(states []control.State) time.Duration {
 	now := w.now()
 	var used time.Duration
 	busy := false
 	for _, st := range states {
-		// A state that was updated by signals has no cgroup. Our units put the instance into this one.
+		// A state that a D-Bus signal has updated has no cgroup. This path is the cgroup in which our units put the
+		// instance.
 		group := cmp.Or(st.ControlGroup, "/clusterctl.slice/"+w.slice+"/"+st.Unit)
 		cpu, _ := w.host.CPU(group)
 		used += cpu
@@ -80,7 +85,7 @@ func (w *settleWatch) longer(states []control.State) time.Duration {
 	}
 	busy = busy || used-w.used > sampleInterval/5
 	if w.up.IsZero() {
-		// The CPU use is the difference to an earlier sample, and this is the first.
+		// This is the first sample. The CPU use is the difference between two samples, so it is not known yet.
 		busy, w.up = true, now.Add(-sampleInterval)
 		w.least = max(w.least, w.up.Sub(w.began))
 	}
@@ -92,7 +97,7 @@ func (w *settleWatch) longer(states []control.State) time.Duration {
 	return 0
 }
 
-// withCause adds a hint about the cause to the error of a new app.
+// withCause returns the error of a new app with a hint, if the cause is known.
 func (in *installation) withCause(ctx context.Context, err error) error {
 	instance, ok := errors.AsType[*control.InstanceError](err)
 	if !ok {
@@ -112,19 +117,19 @@ func (in *installation) withCause(ctx context.Context, err error) error {
 // cldExited is CLD_EXITED of waitid(2): the process has called exit.
 const cldExited = 1
 
-// OwnListeners returns the addresses that the instances of an app have opened themselves, in the format of --listen.
+// OwnListeners returns the addresses that the instances of an app have bound themselves, in the format of --listen.
 func (m *Manager) OwnListeners(ctx context.Context, a units.App, listed int) []string {
 	_, facts, _ := m.status(context.WithoutCancel(ctx), a, listed)
 	return facts.OwnListen
 }
 
-// status returns the state of an app.
+// status returns the state of an app, and the facts from which it was computed.
 func (m *Manager) status(ctx context.Context, a units.App, listed int) (status.App, status.Facts, error) {
 	states, err := m.Conn.States(ctx, status.Units(a, listed))
 	if err != nil {
 		return status.App{}, status.Facts{}, err
 	}
-	sockets, _ := m.Sockets() // after an error only the facts about sockets are missing
+	sockets, _ := m.Sockets() // if this fails, only the facts about sockets are missing
 	facts := status.FactsOf(m.Host, a, states, sockets)
 	return status.Summarise(a, states, facts), facts, nil
 }

@@ -17,7 +17,7 @@ func TestSettling(t *testing.T) {
 	for _, c := range []struct {
 		about string
 		app   units.App
-		seen  *Seen // nil without a probe
+		seen  *ProbeFindings // nil without a probe
 		given bool
 		want  time.Duration // 0: it depends on the instances
 	}{
@@ -25,10 +25,10 @@ func TestSettling(t *testing.T) {
 		{"a background app without a probe", units.App{}, nil, false, 10 * time.Second},
 		{"a shorter --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: 2 * time.Second}}, nil, false, 2 * time.Second},
 		{"a longer --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: time.Hour}}, nil, false, 10 * time.Second},
-		{"a background app that ran in the probe", units.App{}, &Seen{}, false, 0},
-		{"a background app that bound something in the probe", units.App{}, &Seen{Bound: true}, false, 10 * time.Second},
+		{"a background app that ran in the probe", units.App{}, &ProbeFindings{}, false, 0},
+		{"a background app that bound something in the probe", units.App{}, &ProbeFindings{Bound: true}, false, 10 * time.Second},
 		{"a listener", units.App{Listen: port}, nil, false, 0},
-		{"a program that failed in the probe", units.App{Listen: port}, &Seen{Died: true}, false, 10 * time.Second},
+		{"a program that failed in the probe", units.App{Listen: port}, &ProbeFindings{Failed: true}, false, 10 * time.Second},
 		{"a background app that notifies systemd when it is ready", units.App{Ready: units.ReadyNotify}, nil, false, 0},
 	} {
 		l := newLab(t)

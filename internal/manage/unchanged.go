@@ -18,11 +18,11 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// maxWatch limits how long an instance is watched after short runs.
+// maxWatch is the longest time for which an instance is watched because its previous runs were short.
 const maxWatch = 30 * time.Second
 
-// checkUnchanged checks an app whose instances were not changed. It sets the state of the app in the outcome, and returns an
-// error if the app does not run as it should.
+// checkUnchanged sets the state of the app in the outcome, if the command has changed no instance. It returns an error if
+// the app has a problem, or if an instance fails while checkUnchanged watches it.
 func (in *installation) checkUnchanged(ctx context.Context) error {
 	now, facts, err := in.status(ctx, in.App, in.Target.Sizing.Listed)
 	if err != nil {
@@ -31,7 +31,7 @@ func (in *installation) checkUnchanged(ctx context.Context) error {
 	if err = stateError(now, in.App, in.o.Start); err != nil {
 		lines, _ := in.Tail(ctx, failedUnit(now), in.App.LogNamespace(), LogLines, time.Time{})
 		err = &fault.NotReached{Err: err, Log: lines}
-	} else if list, wait := toWatch(now, in.App, facts, in.o.Settle, in.Now()); len(list) > 0 {
+	} else if list, wait := instancesToWatch(now, in.App, facts, in.o.Settle, in.Now()); len(list) > 0 {
 		p := in.Progress(in.Name, len(list))
 		err = in.Conn.StartInstances(ctx, in.Name, list, wait, 0, p.Observe)
 		p.End()
@@ -58,7 +58,8 @@ func failedUnit(s status.App) string {
 	return s.Name.Service()
 }
 
-// stateError returns an error if the app does not run as it should. starts is set if stopped instances will be started.
+// stateError returns an error if the app has a problem, or if an instance is stopped. If starts is set, a stopped instance
+// is not an error, because the command will start it.
 func stateError(s status.App, a units.App, starts bool) error {
 	if s.Problem != "" {
 		return fmt.Errorf("%s: %d/%d ready: %s", s.Name, s.Ready, s.Wanted, s.Problem)
@@ -72,9 +73,10 @@ func stateError(s status.App, a units.App, starts bool) error {
 	return nil
 }
 
-// toWatch returns the instances that may fail soon, and how long to watch them: an instance that is starting for the settle
-// time, and an instance after short runs until its current run is longer than --min-uptime.
-func toWatch(s status.App, a units.App, f status.Facts, settle time.Duration, now time.Time) (list []int, wait time.Duration) {
+// instancesToWatch returns the instances that may fail soon, and how long to watch all of them. A starting instance is
+// watched for the settle time. An instance whose previous runs were short is watched until its current run is longer than
+// --min-uptime.
+func instancesToWatch(s status.App, a units.App, f status.Facts, settle time.Duration, now time.Time) (list []int, wait time.Duration) {
 	for k, i := range s.Instances {
 		switch {
 		case i.State == "skipped" || i.State == "stopped" && a.Restart != units.RestartAlways:
@@ -89,7 +91,8 @@ func toWatch(s status.App, a units.App, f status.Facts, settle time.Duration, no
 	return list, wait
 }
 
-// newerFiles returns the files that instances read when they start, and that have changed since an instance started.
+// newerFiles returns the files that instances read only at their start, and that have changed since the first instance
+// started: environment files, secrets, and the program and files in the command.
 func (in *installation) newerFiles(s status.App) []string {
 	if s.Since == nil {
 		return nil
@@ -115,7 +118,7 @@ func (in *installation) newerFiles(s status.App) []string {
 		if slices.Contains(newer, path) || unix.Stat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 			continue
 		}
-		// The modification time of a copied file may be old, so this is the change time of the inode.
+		// A copy can keep the old modification time. The change time of the inode is always the time of the copy.
 		if time.Unix(st.Ctim.Unix()).After(*s.Since) {
 			newer = append(newer, path)
 		}

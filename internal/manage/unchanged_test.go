@@ -78,7 +78,7 @@ func TestUnchanged(t *testing.T) {
 		if err := stateError(s, a, c.starts); err != nil {
 			got = err.Error()
 		}
-		watch, wait := toWatch(s, a, f, time.Second, now)
+		watch, wait := instancesToWatch(s, a, f, time.Second, now)
 		if got != c.err || cmp.Diff(watch, c.watch) != "" || wait != c.wait {
 			t.Errorf("%s: %q, watch %v for %v", c.what, got, watch, wait)
 		}

@@ -48,8 +48,8 @@ func ownSockets(found contract.Report) []string {
 	return list
 }
 
-// wrongPath returns an error if the program binds only other Unix sockets than the one of --listen.
-func wrongPath(l units.Listener, found []units.Listener) error {
+// checkPath returns an error if the program binds only other Unix sockets than the one of --listen.
+func checkPath(l units.Listener, found []units.Listener) error {
 	for _, f := range found {
 		if f.Network != units.Unix || samePlace(f.Path, l.Path) {
 			return nil
@@ -70,8 +70,8 @@ func samePlace(a, b string) bool {
 	return a == b || resolved(a) == resolved(b)
 }
 
-// mapped returns the listener with the port that the program binds.
-func mapped(l, found units.Listener) units.Listener {
+// withBind returns the listener with the port that the program binds.
+func withBind(l, found units.Listener) units.Listener {
 	l.Bind = found.Port
 	if l.Bind == l.Port {
 		l.Bind = 0
@@ -87,8 +87,8 @@ func describeAll(list []units.Listener) string {
 	return strings.Join(words, " and ")
 }
 
-// everywhere reports whether the listener is on all addresses, at least of one family.
-func everywhere(l units.Listener) bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }
+// onAllAddresses reports whether the listener is on all addresses, at least of one family.
+func onAllAddresses(l units.Listener) bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }
 
 // byAddress returns listeners on the addresses that the program binds, instead of a port without an address.
 func (r *Resolver) byAddress(l units.Listener, binds []units.Listener) []units.Listener {

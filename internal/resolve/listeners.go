@@ -53,7 +53,7 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 	default:
 		found, err := probe(ctx, a, o.Times)
 		if err == nil {
-			a, err = r.adopt(a, found)
+			a, err = r.applyReport(a, found)
 		}
 		if err != nil {
 			return a, nil, err
@@ -120,21 +120,21 @@ func RequireListener(a units.App) error {
 	return fault.WithHint(fault.Usagef("listen: missing address"), listenHint)
 }
 
-// adopt returns the app with the listeners of the report. It returns an error if the program does not bind an address of
+// applyReport returns the app with the listeners of the report. It returns an error if the program does not bind an address of
 // --listen.
-func (r *Resolver) adopt(a units.App, found contract.Report) (units.App, error) {
-	if err := r.leaveMulticast(a, found); err != nil {
+func (r *Resolver) applyReport(a units.App, found contract.Report) (units.App, error) {
+	if err := r.checkMulticast(a, found); err != nil {
 		return a, err
 	}
-	if err := r.takeListeners(&a, found); err != nil {
+	if err := r.setListeners(&a, found); err != nil {
 		return a, err
 	}
-	r.keepOptions(&a, found)
+	r.setOptions(&a, found)
 	r.noteProgramMode(a, found)
 	return a, nil
 }
 
-func (r *Resolver) takeListeners(a *units.App, report contract.Report) error {
+func (r *Resolver) setListeners(a *units.App, report contract.Report) error {
 	found := listeners(report)
 	if len(found) == 0 {
 		found = sockets(report)
@@ -148,7 +148,7 @@ func (r *Resolver) takeListeners(a *units.App, report contract.Report) error {
 	case len(found) == 0 && listensOnPathOf(report, *a):
 		return nil
 	case len(found) == 0:
-		r.Note("probe: %s; using --listen unchanged", silence(report))
+		r.Note("probe: %s; using --listen unchanged", noListenerReason(report))
 		a.Shim.HoldAccept, a.Shim.Blocking = false, false
 		return nil
 	case len(a.Listen) == 0:
@@ -173,7 +173,7 @@ func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	var listen []units.Listener
 	for _, l := range a.Listen {
 		if l.Network == units.Unix && l.Bind == 0 {
-			if err := wrongPath(l, found); err != nil {
+			if err := checkPath(l, found); err != nil {
 				return err
 			}
 			listen = append(listen, l)
@@ -189,14 +189,14 @@ func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 			return notBound(l, found)
 		case l.Network == units.Unix || l.Host.IsValid():
 			listen = append(listen, l)
-		case l.Bind == 0 && !slices.ContainsFunc(binds, everywhere):
+		case l.Bind == 0 && !slices.ContainsFunc(binds, onAllAddresses):
 			listen = append(listen, r.byAddress(l, binds)...)
 		case !four:
 			listen = append(listen, l)
 		default:
 			listen = append(listen, r.byFamily(l, six)...)
 		}
-		if l.Bind != 0 && l.Network != units.Unix && !l.Host.IsValid() && !slices.ContainsFunc(binds, everywhere) {
+		if l.Bind != 0 && l.Network != units.Unix && !l.Host.IsValid() && !slices.ContainsFunc(binds, onAllAddresses) {
 			r.Note("probe: the program binds only %s; --listen %s opens port %d to other machines", describeAll(binds), l, l.Port)
 		}
 	}
@@ -209,7 +209,7 @@ func notBound(l units.Listener, found []units.Listener) error {
 	err := fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found))
 	other := found[0]
 	if other.Network != units.Unix {
-		other = mapped(l, other)
+		other = withBind(l, other)
 	}
 	return fault.WithHint(err, "use --listen %s, or configure the port in the program", other)
 }

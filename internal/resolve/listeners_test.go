@@ -68,7 +68,7 @@ func TestListenersOf(t *testing.T) {
 	}
 }
 
-func TestFailure(t *testing.T) {
+func TestProgramError(t *testing.T) {
 	one := bind("inet", "stream", "0.0.0.0", "80", listening)
 	for text, want := range map[string]string{
 		`{}`: "", `{"timed_out":true}`: "", `{"exited":true,"status":"exited/0"}`: "",
@@ -76,7 +76,7 @@ func TestFailure(t *testing.T) {
 		`{"exited":true,"status":"exited/1"}`:                       "before it listened: exited 1",
 		`{"exited":true,"status":"killed/SEGV"}`:                    "before it listened: killed SEGV",
 	} {
-		err := Failure(reportOf(t, text), units.App{}, "x.service")
+		err := ProgramError(reportOf(t, text), units.App{}, "x.service")
 		if (err == nil) != (want == "") || err != nil && !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -86,7 +86,7 @@ func TestFailure(t *testing.T) {
 // TestBackgrounded: the error for a program that goes into the background has a hint how to keep it in the foreground.
 func TestBackgrounded(t *testing.T) {
 	r := reportOf(t, `{"exited":true,"status":"exited/0","left":["nginx","nginx","sh","a","b"]}`)
-	err := Failure(r, units.App{Command: []string{"/usr/sbin/nginx"}}, "x.service")
+	err := ProgramError(r, units.App{Command: []string{"/usr/sbin/nginx"}}, "x.service")
 	if err == nil || err.Error() != "x.service: it went into the background: it exited 0, and left nginx, sh, 2 more running" {
 		t.Errorf("%v", err)
 	}
@@ -94,14 +94,14 @@ func TestBackgrounded(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	for _, text := range []string{`{"exited":true,"status":"exited/0","left":[]}`, `{"left":[]}`} {
-		if err := Failure(reportOf(t, text), units.App{}, "x"); err != nil {
+		if err := ProgramError(reportOf(t, text), units.App{}, "x"); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
 }
 
-// TestAdopt checks which listeners an app gets from --listen and a report.
-func TestAdopt(t *testing.T) {
+// TestApplyReport checks which listeners an app gets from --listen and a report.
+func TestApplyReport(t *testing.T) {
 	any8080, v4, v6 := bind("inet6", "stream", "::", "8080", listening), bind("inet", "stream", "0.0.0.0", "8080", listening),
 		bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)
 	local := bind("inet", "stream", "127.0.0.1", "3000", listening)
@@ -170,7 +170,7 @@ func TestAdopt(t *testing.T) {
 			}
 			a.Listen = append(a.Listen, l)
 		}
-		a, err := w.adopt(a, reportOf(t, c.report))
+		a, err := w.applyReport(a, reportOf(t, c.report))
 		var got []string
 		for _, l := range a.Listen {
 			got = append(got, l.String())
@@ -186,8 +186,8 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// TestAdoptIsValid: whatever a program binds, the app can be rendered, or there is an error.
-func TestAdoptIsValid(t *testing.T) {
+// TestApplyReportIsValid: whatever a program binds, the app can be rendered, or there is an error.
+func TestApplyReportIsValid(t *testing.T) {
 	one := rapid.Custom(func(t *rapid.T) string {
 		return bind(rapid.SampledFrom([]string{"inet", "inet6", "unix"}).Draw(t, "family"),
 			rapid.SampledFrom([]string{"stream", "dgram"}).Draw(t, "type"),
@@ -198,7 +198,7 @@ func TestAdoptIsValid(t *testing.T) {
 	w := newWorld(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		a := units.App{Name: "x", Command: []string{"/bin/true"}}
-		a, err := w.adopt(a, reportOf(t, binds(rapid.SliceOfN(one, 0, 4).Draw(rt, "binds")...)))
+		a, err := w.applyReport(a, reportOf(t, binds(rapid.SliceOfN(one, 0, 4).Draw(rt, "binds")...)))
 		if err != nil {
 			return
 		}

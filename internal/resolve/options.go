@@ -10,9 +10,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// leaveMulticast notes which sockets each instance opens itself because they join a multicast group. The membership belongs
+// checkMulticast notes which sockets each instance opens itself because they join a multicast group. The membership belongs
 // to the open socket. PID 1 keeps a shared socket open, so the next worker could not join again.
-func (r *Resolver) leaveMulticast(a units.App, found contract.Report) error {
+func (r *Resolver) checkMulticast(a units.App, found contract.Report) error {
 	var said []uint16
 	for _, b := range found.Binds {
 		if !b.Multicast || slices.Contains(said, b.Port) {
@@ -30,9 +30,9 @@ func (r *Resolver) leaveMulticast(a units.App, found contract.Report) error {
 	return nil
 }
 
-// keepOptions gives the units the options that the program set on its sockets before it bound them. The user of the program
+// setOptions gives the units the options that the program set on its sockets before it bound them. The user of the program
 // can write the report, so the shim sets options that need a capability: it has only the capabilities of the worker.
-func (r *Resolver) keepOptions(a *units.App, found contract.Report) {
+func (r *Resolver) setOptions(a *units.App, found contract.Report) {
 	a.SocketOptions = nil
 	for _, l := range a.Listen {
 		name := l.FDName()
@@ -40,7 +40,7 @@ func (r *Resolver) keepOptions(a *units.App, found contract.Report) {
 			name = ""
 		}
 		for _, b := range found.Binds {
-			if !answers(b, l) {
+			if !replaces(b, l) {
 				continue
 			}
 			for _, p := range b.Options {
@@ -56,8 +56,8 @@ func (r *Resolver) keepOptions(a *units.App, found contract.Report) {
 	}
 }
 
-// answers reports whether the listener replaces the socket that the program bound.
-func answers(b contract.ProbeBind, l units.Listener) bool {
+// replaces reports whether the listener replaces the socket that the program bound.
+func replaces(b contract.ProbeBind, l units.Listener) bool {
 	switch {
 	case b.Family == "unix":
 		return l.Network == units.Unix && l.Bind == 0 && l.Path == b.Address

@@ -14,24 +14,24 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// took returns how long the probe ran the program.
-func took(found contract.Report) string {
+// runTime returns how long the probe ran the program.
+func runTime(found contract.Report) string {
 	return text.Duration(time.Duration(found.TookMS) * time.Millisecond)
 }
 
-// Died reports whether the program failed, with an exit status or by a signal.
-func Died(found contract.Report) bool {
+// Failed reports whether the program failed, with an exit status or by a signal.
+func Failed(found contract.Report) bool {
 	return found.Exited && found.Status != (contract.Exit{Code: "exited", Status: "0"})
 }
 
-// Failure returns an error for a program that failed before it bound an address, and for a program that went into the
+// ProgramError returns an error for a program that failed before it bound an address, and for a program that went into the
 // background: when the program exits, systemd ends the instance and kills the remaining processes.
-func Failure(found contract.Report, a units.App, unit string) error {
+func ProgramError(found contract.Report, a units.App, unit string) error {
 	switch {
-	case found.Exited && !Died(found) && len(found.Left) > 0:
+	case found.Exited && !Failed(found) && len(found.Left) > 0:
 		reason := "it went into the background: it exited 0, and left " + leftWords(found.Left) + " running"
 		return fault.WithHint(&control.InstanceError{Unit: unit, Reason: reason}, "%s", foreground.Hint(a.Command, found.Left))
-	case Died(found) && len(found.Binds) == 0:
+	case Failed(found) && len(found.Binds) == 0:
 		reason := fmt.Sprintf("the program ended in the probe, before it listened: %s %s", found.Status.Code, found.Status.Status)
 		return &control.InstanceError{Unit: unit, Reason: reason}
 	}
@@ -52,15 +52,15 @@ func leftWords(names []string) string {
 	return strings.Join(words, ", ")
 }
 
-// silence returns why the probe ended without a listener.
-func silence(found contract.Report) string {
+// noListenerReason returns why the probe ended without a listener.
+func noListenerReason(found contract.Report) string {
 	switch {
 	case found.Exited:
-		return fmt.Sprintf("it ended after %s without listening (%s %s)", took(found), found.Status.Code, found.Status.Status)
+		return fmt.Sprintf("it ended after %s without listening (%s %s)", runTime(found), found.Status.Code, found.Status.Status)
 	case found.Idle:
-		return fmt.Sprintf("it did not listen within %s, and is idle", took(found))
+		return fmt.Sprintf("it did not listen within %s, and is idle", runTime(found))
 	}
-	return "it did not listen within " + took(found)
+	return "it did not listen within " + runTime(found)
 }
 
 // noteBackground notes that the program becomes a background app, and why.
@@ -68,12 +68,12 @@ func (r *Resolver) noteBackground(found contract.Report) {
 	r.Note("probe: the program listens on %s, so it becomes a background app", cmp.Or(strings.Join(ownSockets(found), " and "), "nothing"))
 	switch {
 	case found.Exited:
-		r.Note("probe: %s", silence(found))
+		r.Note("probe: %s", noListenerReason(found))
 	case found.Idle:
-		r.Note("probe: %s; if it listens later: --listen PORT, or --probe-timeout 2m to wait for it", silence(found))
+		r.Note("probe: %s; if it listens later: --listen PORT, or --probe-timeout 2m to wait for it", noListenerReason(found))
 	case found.TimedOut:
 		longer := 5 * time.Duration(found.TookMS) * time.Millisecond
 		r.Note("probe: %s, and was still busy; if it is slow to listen: --listen PORT, or --probe-timeout %s",
-			silence(found), longer.Round(time.Second))
+			noListenerReason(found), longer.Round(time.Second))
 	}
 }

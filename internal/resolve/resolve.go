@@ -43,8 +43,8 @@ type Request struct {
 // directory runs in "/".
 type Given struct{ Instances, Directory, RunAs, Activation, Ready, Drain bool }
 
-// Everything returns Given for the apps of a file.
-func Everything() Given { return Given{true, true, true, true, true, true} }
+// AllGiven returns Given for the apps of a file.
+func AllGiven() Given { return Given{true, true, true, true, true, true} }
 
 // App returns the app with the fields that were not given: the number of instances, the directory, the full path of the
 // program, the user, the paths in homes, the activation and the readiness. It checks that the workers can read the files

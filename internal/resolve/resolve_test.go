@@ -213,7 +213,7 @@ func TestReadiness(t *testing.T) {
 		{"the drain", Given{Directory: true, RunAs: true, Drain: true}, true, false, units.ReadyNotify},
 		{"ready", Given{Directory: true, RunAs: true, Ready: true}, true, true, units.ReadyExec},
 		{"the activation", Given{Directory: true, RunAs: true, Activation: true}, false, false, units.ReadyExec},
-		{"everything", Everything(), false, false, units.ReadyExec},
+		{"everything", AllGiven(), false, false, units.ReadyExec},
 	} {
 		a, err := w.App(Request{App: units.App{Name: "x", Command: []string{ours}, Ready: units.ReadyExec}, Given: c.given})
 		if err != nil || (a.Activation == units.Native) != c.native || a.Shim.NoDrain != c.noDrain || a.Ready != c.want {

@@ -104,7 +104,7 @@ func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	}
 	plan, err := c.Store.Plan(a.App.Name, set, config.EncodeNames(a.App))
 	if err != nil {
-		return foreignDrift(err)
+		return driftOfError(err)
 	}
 	list := []Drift{}
 	for _, change := range plan.Changes {
@@ -123,9 +123,9 @@ func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	return list, nil
 }
 
-// foreignDrift returns the files that no longer have the mark of clusterctl, or that have been replaced by a link, as by a
+// driftOfError returns the files that no longer have the mark of clusterctl, or that have been replaced by a link, as by a
 // mask.
-func foreignDrift(err error) ([]Drift, error) {
+func driftOfError(err error) ([]Drift, error) {
 	list := []Drift{}
 	for _, one := range fault.Flatten(err) {
 		foreign, ok := errors.AsType[*install.ForeignError](one)

@@ -125,9 +125,9 @@ func Describe(a units.App, s App, states []control.State, f Facts, slice control
 		}
 		k := slices.Index(a.Sockets(), unit)
 		switch st := states[1+k]; {
-		case slices.Contains(f.Unreachable.Silent, l):
+		case slices.Contains(f.Unreachable.ShutDown, l):
 			one.State = "not listening"
-		case slices.Contains(f.Unreachable.Lost, l):
+		case slices.Contains(f.Unreachable.FileGone, l):
 			one.State = "lost"
 		case st.Up():
 			one.State = "listening"

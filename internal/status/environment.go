@@ -74,9 +74,9 @@ func (c *Collector) Environment(ctx context.Context, of Listed, o EnvironmentOpt
 			return Environment{}, fmt.Errorf("reading the environment of %s: %w", st.Unit, err)
 		}
 	} else {
-		vars = one.ofUnit(a, st, c.Store.ValuesPath(a.Name))
+		vars = one.unitVariables(a, st, c.Store.ValuesPath(a.Name))
 		if a.NeedsShim() {
-			vars = launched(a, vars, number)
+			vars = withShimVariables(a, vars, number)
 		}
 	}
 	for _, assignment := range vars {
@@ -127,13 +127,13 @@ func (c *Collector) instanceFor(ctx context.Context, a Listed, o EnvironmentOpti
 	return states[i], first + i, nil
 }
 
-// ofUnit returns the variables of a unit. It adds the files of the unit, and the variables with hidden values, to the
+// unitVariables returns the variables of a unit. It adds the files of the unit, and the variables with hidden values, to the
 // result.
-func (one *Environment) ofUnit(a units.App, st control.State, values string) []string {
+func (one *Environment) unitVariables(a units.App, st control.State, values string) []string {
 	vars := st.Environment
 	for _, f := range st.EnvFiles {
 		if f.Path == values {
-			vars = one.described(a, vars)
+			vars = one.withValuesFile(a, vars)
 			continue
 		}
 		one.Files = append(one.Files, EnvironmentFile{Path: f.Path, Optional: f.Optional})
@@ -149,9 +149,9 @@ func (one *Environment) ofUnit(a units.App, st control.State, values string) []s
 	return vars
 }
 
-// described replaces variables of the unit by the variables of the values file, which override them. It adds variables with
+// withValuesFile replaces variables of the unit by the variables of the values file, which override them. It adds variables with
 // a hidden value to the result.
-func (one *Environment) described(a units.App, vars []string) []string {
+func (one *Environment) withValuesFile(a units.App, vars []string) []string {
 	for _, v := range a.Env {
 		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })
 		if v.Hidden {
@@ -163,8 +163,8 @@ func (one *Environment) described(a units.App, vars []string) []string {
 	return vars
 }
 
-// launched returns the variables with the changes that the shim makes before it starts the program of an instance.
-func launched(a units.App, vars []string, instance int) []string {
+// withShimVariables returns the variables with the changes that the shim makes before it starts the program of an instance.
+func withShimVariables(a units.App, vars []string, instance int) []string {
 	set := func(name string, n int) {
 		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, name+"=") })
 		vars = append(vars, fmt.Sprintf("%s=%d", name, n))

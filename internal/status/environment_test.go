@@ -63,11 +63,11 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestLaunched checks that the variables of the shim replace the app's own values.
-func TestLaunched(t *testing.T) {
+// TestShimVariables checks that the variables of the shim replace the app's own values.
+func TestShimVariables(t *testing.T) {
 	a := units.App{Shim: units.ShimOptions{Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}, {Name: "GONE", Value: "1"},
 		{Name: "WORD", Value: "1"}}}}
-	got := launched(a, []string{"PORT=3000", "INSTANCE=7", "A=b", "NODE_APP_INSTANCE=9", "WORD=x"}, 3)
+	got := withShimVariables(a, []string{"PORT=3000", "INSTANCE=7", "A=b", "NODE_APP_INSTANCE=9", "WORD=x"}, 3)
 	slices.Sort(got)
 	if s := strings.Join(got, " "); s != "A=b INSTANCE=3 NODE_APP_INSTANCE=2 PORT=3002 WORD=x" {
 		t.Error(s)

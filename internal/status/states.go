@@ -22,8 +22,8 @@ func lastRun(r inspect.Runs) string {
 	return how + " after " + text.Duration(r.Uptime)
 }
 
-// waiting reports whether the shim delays the start of the program of an instance.
-func waiting(st control.State, runs *inspect.Runs) bool {
+// isDelayed reports whether the shim delays the start of the program of an instance.
+func isDelayed(st control.State, runs *inspect.Runs) bool {
 	if st.Active != control.Activating {
 		return false
 	}
@@ -65,7 +65,7 @@ func instanceState(st control.State, runs *inspect.Runs) string {
 	switch {
 	case st.Up():
 		return "running"
-	case st.WaitsForRestart(), waiting(st, runs):
+	case st.WaitsForRestart(), isDelayed(st, runs):
 		return "restarting"
 	case st.Active == control.Activating:
 		return "starting"

@@ -12,14 +12,14 @@ import (
 
 // Unreachable are the listeners of a running app that clients cannot reach.
 type Unreachable struct {
-	Silent []units.Listener // a worker has shut down the listener (shutdown(2))
-	Lost   []units.Listener // Unix sockets whose file is gone, or belongs to another socket
-	Closed []units.Listener // PID 1 does not have them open, as after a command that was killed
-	Late   []string         // sockets opened after the start of an instance, so that the instance does not have them
+	ShutDown    []units.Listener // a worker has shut down the listener (shutdown(2))
+	FileGone    []units.Listener // Unix sockets whose file is gone, or belongs to another socket
+	Closed      []units.Listener // PID 1 does not have them open, as after a command that was killed
+	OpenedLater []string         // sockets opened after the start of an instance, so that the instance does not have them
 }
 
 // All returns the unreachable listeners, without the sockets of Late.
-func (u Unreachable) All() []units.Listener { return slices.Concat(u.Silent, u.Lost, u.Closed) }
+func (u Unreachable) All() []units.Listener { return slices.Concat(u.ShutDown, u.FileGone, u.Closed) }
 
 // FindUnreachable returns the listeners of an app that clients cannot reach. The states must be in the order of [Units].
 // seen may be nil.
@@ -37,15 +37,15 @@ func FindUnreachable(h inspect.Host, a units.App, states []control.State, seen *
 			u.Closed = append(u.Closed, l)
 		case !states[1+k].Up():
 		case stream && seen.Silent(at):
-			u.Silent = append(u.Silent, l)
+			u.ShutDown = append(u.ShutDown, l)
 		case slices.Contains(files, l.Path) && seen.Lost(l.Path, h):
-			u.Lost = append(u.Lost, l)
+			u.FileGone = append(u.FileGone, l)
 		}
 	}
 	sockets, instances := states[1:1+len(a.Sockets())], states[1+len(a.Sockets()):]
 	for _, socket := range sockets {
 		if slices.ContainsFunc(instances, func(one control.State) bool { return one.Up() && socket.Up() && one.ActiveBefore(socket) }) {
-			u.Late = append(u.Late, socket.Unit)
+			u.OpenedLater = append(u.OpenedLater, socket.Unit)
 		}
 	}
 	return u
@@ -56,26 +56,26 @@ func (u Unreachable) Problem(n units.Name) string {
 	words := func(list []units.Listener) string { return strings.Join(Addresses(list), " ") }
 	reload := fmt.Sprintf("sudo clusterctl reload %s", n)
 	switch {
-	case len(u.Held()) > 0:
-		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.Held()),
+	case len(u.NeedStop()) > 0:
+		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.NeedStop()),
 			StopAndStart(n))
-	case len(u.Silent) > 0:
-		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.Silent), reload)
-	case len(u.Lost) > 0:
-		return fmt.Sprintf("%s: the socket file is gone; to bring it back: %s", u.Lost[0].Path, reload)
+	case len(u.ShutDown) > 0:
+		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.ShutDown), reload)
+	case len(u.FileGone) > 0:
+		return fmt.Sprintf("%s: the socket file is gone; to bring it back: %s", u.FileGone[0].Path, reload)
 	case len(u.Closed) > 0:
 		return fmt.Sprintf("%s is closed, so every connection is refused; %s", words(u.Closed), reload)
-	case len(u.Late) > 0:
-		return fmt.Sprintf("%s was opened after the start of an instance, which does not serve it; %s", strings.Join(u.Late, " "), reload)
+	case len(u.OpenedLater) > 0:
+		return fmt.Sprintf("%s was opened after the start of an instance, which does not serve it; %s", strings.Join(u.OpenedLater, " "), reload)
 	}
 	return ""
 }
 
-// Held returns the listeners on abstract names that were shut down. Each worker holds the name until it ends, so no new
+// NeedStop returns the listeners on abstract names that were shut down. Each worker holds the name until it ends, so no new
 // socket can be opened while the workers run.
-func (u Unreachable) Held() []units.Listener {
+func (u Unreachable) NeedStop() []units.Listener {
 	var list []units.Listener
-	for _, l := range u.Silent {
+	for _, l := range u.ShutDown {
 		if strings.HasPrefix(l.Path, "@") {
 			list = append(list, l)
 		}

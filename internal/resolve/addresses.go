@@ -24,8 +24,8 @@ func listensOnPathOf(found contract.Report, a units.App) bool {
 	return false
 }
 
-// sockets returns the Unix sockets that instances can share. They are used if the program does not bind a port: a program
-// with a port uses them between its processes.
+// sockets returns the Unix sockets in a report that instances can share. The caller uses them only if the program binds no
+// port, because a program with a port uses its Unix sockets between its own processes.
 func sockets(found contract.Report) []units.Listener {
 	var list []units.Listener
 	for _, b := range found.Binds {
@@ -37,7 +37,7 @@ func sockets(found contract.Report) []units.Listener {
 	return list
 }
 
-// ownSockets describes the Unix sockets that each instance opens separately.
+// ownSockets returns a text for each Unix socket in a report that instances cannot share.
 func ownSockets(found contract.Report) []string {
 	var list []string
 	for _, b := range found.Binds {
@@ -48,7 +48,7 @@ func ownSockets(found contract.Report) []string {
 	return list
 }
 
-// checkPath returns an error if the program binds only other Unix sockets than the one of --listen.
+// checkPath returns an error if l is the Unix socket of --listen, and the program binds other Unix sockets but not this one.
 func checkPath(l units.Listener, found []units.Listener) error {
 	for _, f := range found {
 		if f.Network != units.Unix || samePlace(f.Path, l.Path) {
@@ -59,7 +59,7 @@ func checkPath(l units.Listener, found []units.Listener) error {
 		"use --listen %s, or configure the path in the program", found[0])
 }
 
-// samePlace reports whether two paths are equal after links in their directories are followed.
+// samePlace reports whether two paths are equal when symbolic links in their directories are followed.
 func samePlace(a, b string) bool {
 	resolved := func(path string) string {
 		if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
@@ -70,7 +70,7 @@ func samePlace(a, b string) bool {
 	return a == b || resolved(a) == resolved(b)
 }
 
-// withBind returns the listener with the port that the program binds.
+// withBind returns listener l for a program that binds the port of found.
 func withBind(l, found units.Listener) units.Listener {
 	l.Bind = found.Port
 	if l.Bind == l.Port {
@@ -79,6 +79,7 @@ func withBind(l, found units.Listener) units.Listener {
 	return l
 }
 
+// describeAll returns a text with all listeners.
 func describeAll(list []units.Listener) string {
 	var words []string
 	for _, l := range list {
@@ -87,23 +88,24 @@ func describeAll(list []units.Listener) string {
 	return strings.Join(words, " and ")
 }
 
-// onAllAddresses reports whether the listener is on all addresses, at least of one family.
+// onAllAddresses reports whether the listener accepts connections on all addresses of IPv4 or IPv6.
 func onAllAddresses(l units.Listener) bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }
 
-// byAddress returns listeners on the addresses that the program binds, instead of a port without an address.
+// byAddress returns a copy of listener l, which has no address, for each address in binds. It prints a note how to accept
+// connections on all addresses.
 func (r *Resolver) byAddress(l units.Listener, binds []units.Listener) []units.Listener {
 	var list []units.Listener
 	for _, b := range binds {
-		narrow := l
-		narrow.Host = b.Host
-		list = append(list, narrow)
+		onAddress := l
+		onAddress.Host = b.Host
+		list = append(list, onAddress)
 	}
-	wide := l
-	wide.Host = netip.IPv4Unspecified()
+	onAll := l
+	onAll.Host = netip.IPv4Unspecified()
 	if !binds[0].Host.Is4() {
-		wide.Host = netip.IPv6Unspecified()
+		onAll.Host = netip.IPv6Unspecified()
 	}
 	r.Note("probe: the program binds only %s, so other addresses stay closed; to open it to other machines: --listen %s",
-		describeAll(binds), wide)
+		describeAll(binds), onAll)
 	return list
 }

@@ -18,25 +18,26 @@ import (
 // program binds.
 type Probe func(context.Context, units.App, Times) (contract.Report, error)
 
-// Times limit a probe. The probe of a program that does not listen ends after the program is idle for Idle, or after Limit
-// if Idle is 0.
+// Times are the time limits of a probe. If a program does not listen, the probe ends after Limit, or as soon as the program
+// was idle for Idle. An Idle of 0 means Limit.
 type Times struct{ Limit, Idle time.Duration }
 
-// ListenOptions control how the listeners of an app are found.
+// ListenOptions are the options of [Resolver.Listeners].
 type ListenOptions struct {
-	// None: the app has no listeners.
+	// None is set for an app without listeners.
 	None bool
-	// NoProbe: the program must not run. DryRun: the program must not run, because the command changes nothing.
+	// NoProbe is set if the user forbids the probe. DryRun is set if the command must not run the program or change
+	// anything.
 	NoProbe, DryRun bool
 	Times           Times
-	// Longer: the probe may take longer than the last one.
+	// Longer is set if this probe may take longer than the probe of the installed app.
 	Longer bool
-	// GivenDrain: HoldAccept of the app stays as it is.
+	// GivenDrain is set if the user has set Shim.HoldAccept, so that it must not change.
 	GivenDrain bool
 }
 
-// Listeners returns the app with its listeners: from the installed app, from --listen, or from a probe. The report is nil
-// without a probe.
+// Listeners returns the app with its listeners, which it takes from the installed app, from --listen or from a probe. The
+// report is nil if Listeners did not call probe.
 func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, probe Probe) (units.App, *contract.Report, error) {
 	var report *contract.Report
 	asked := a.Shim.HoldAccept
@@ -66,10 +67,9 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 	return a, report, nil
 }
 
-// keepListeners gives an app the listeners of the installed app if [sameListeners] allows this, and reports whether it did.
-// A second probe would not only repeat the work: a program that holds its port (Node's cluster module) cannot be probed
-// while it runs. longer is set if this probe may take longer than the last one, which then proves nothing if it found no
-// listener.
+// keepListeners gives app a the listeners of the installed app and returns true, if a probe would find the same listeners.
+// Some programs fail in a probe while the app runs, for example programs with Node's cluster module. If longer is set, this
+// probe may take longer than the probe of the installed app, and may find a listener that the earlier probe has not found.
 func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
 	now, found := r.installed(a.Name)
 	if !found || !sameListeners(now, *a) || longer && len(now.Listen) == 0 {
@@ -80,11 +80,13 @@ func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
 	return true
 }
 
-// sameListeners reports whether a probe of the asked app would find the listeners of the installed app, now.
+// sameListeners reports whether app asked, which the user describes, must have the same listeners as app now, which is
+// installed.
 //
 // Without --listen, the command, the directory, --increment and each variable that can carry a port must be equal in both
-// apps: a variable with PORT in its name, or with a port of the installed app in its value. With --listen, the addresses and
-// the program must be equal, and the arguments may differ.
+// apps: a variable with PORT in its name, or with a port of the installed app in its value. With --listen, the program and
+// the addresses must be equal. If another change moves the program to another port, the workers do not become ready, and the
+// update fails until the user gives --listen.
 func sameListeners(now, asked units.App) bool {
 	if now.Activation != asked.Activation || now.Command[0] != asked.Command[0] {
 		return false
@@ -96,7 +98,7 @@ func sameListeners(now, asked units.App) bool {
 		slices.Equal(now.Shim.Increment, asked.Shim.Increment) && !portsDiffer(now, asked)
 }
 
-// portsDiffer reports whether a variable that can carry a port is only in one of the apps, or has another value there.
+// portsDiffer reports whether a variable that can carry a port is in only one of the apps, or has different values.
 func portsDiffer(now, asked units.App) bool {
 	carriesPort := func(v units.EnvVar) bool {
 		numbers := strings.FieldsFunc(v.Value, func(c rune) bool { return c < '0' || c > '9' })
@@ -120,8 +122,8 @@ func RequireListener(a units.App) error {
 	return fault.WithHint(fault.Usagef("listen: missing address"), listenHint)
 }
 
-// applyReport returns the app with the listeners of the report. It returns an error if the program does not bind an address of
-// --listen.
+// applyReport returns the app with listeners and socket options from the report. It returns an error if the program does not
+// bind an address of --listen.
 func (r *Resolver) applyReport(a units.App, found contract.Report) (units.App, error) {
 	if err := r.checkMulticast(a, found); err != nil {
 		return a, err
@@ -134,6 +136,7 @@ func (r *Resolver) applyReport(a units.App, found contract.Report) (units.App, e
 	return a, nil
 }
 
+// setListeners sets the listeners of an app, and how the shim drains them.
 func (r *Resolver) setListeners(a *units.App, report contract.Report) error {
 	found := listeners(report)
 	if len(found) == 0 {
@@ -154,7 +157,7 @@ func (r *Resolver) setListeners(a *units.App, report contract.Report) error {
 	case len(a.Listen) == 0:
 		for i := range found {
 			if found[i].Network == units.TCP && found[i].Port != found[0].Port {
-				// Each name is a socket unit. The first has the default name.
+				// Each listener name has its own socket unit. The first listener has the default name.
 				found[i].Name = fmt.Sprintf("%s-%d", units.DefaultStreamName, found[i].Port)
 			}
 			r.Note("probe: the program listens on %s", found[i].Description())
@@ -165,10 +168,10 @@ func (r *Resolver) setListeners(a *units.App, report contract.Report) error {
 	return r.matchProbe(a, found)
 }
 
-// matchProbe gives the listeners of --listen the addresses that the program binds. A port without an address is not opened
-// more widely than the program asks for: a program that binds only the loopback interface stays there. The port also gets
-// the address family of the program, because some IPv4 servers fail on an IPv6 socket (nginx and Bun, for example). A
-// listener that the program does not bind is an error, because the worker would never become ready.
+// matchProbe replaces each listener of --listen that has no address by listeners with the addresses that the program binds.
+// So a program that binds only the loopback interface gets no listener on other interfaces. Also, a program that binds only
+// IPv4 gets an IPv4 socket, because some servers such as nginx and Bun fail with an IPv6 socket. matchProbe returns an error
+// for a listener that the program does not bind, because the workers would never become ready.
 func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	var listen []units.Listener
 	for _, l := range a.Listen {
@@ -214,7 +217,7 @@ func notBound(l units.Listener, found []units.Listener) error {
 	return fault.WithHint(err, "use --listen %s, or configure the port in the program", other)
 }
 
-// byFamily returns listeners for IPv4, and for IPv6 if the program binds both, instead of a port without an address.
+// byFamily returns a copy of listener l, which has no address, for IPv4. If both is set, it also returns a copy for IPv6.
 func (r *Resolver) byFamily(l units.Listener, both bool) []units.Listener {
 	four, six := l, l
 	four.Host, six.Host = netip.IPv4Unspecified(), netip.IPv6Unspecified()
@@ -226,8 +229,9 @@ func (r *Resolver) byFamily(l units.Listener, both bool) []units.Listener {
 	return []units.Listener{four}
 }
 
-// covers reports whether the kernel would refuse the second of two TCP binds (EADDRINUSE). The probe accepts both, because
-// it does not bind the real address. An IPv4 address and an IPv6 socket can both be bound if the socket is only for IPv6.
+// covers reports whether the kernel would refuse to bind l (EADDRINUSE), because wide is already bound to the same TCP port
+// on all addresses. In the probe both binds succeed, because the shim binds decoy addresses. Separate sockets for IPv4 and
+// for only IPv6 do not cover each other.
 func covers(wide, l units.Listener) bool {
 	if wide.Network != units.TCP || l.Network != units.TCP || wide.Port != l.Port || !l.Host.IsValid() || l.Host.IsUnspecified() {
 		return false
@@ -238,7 +242,7 @@ func covers(wide, l units.Listener) bool {
 	return !wide.Host.IsValid() || wide.Host == netip.IPv6Unspecified()
 }
 
-// listeners returns the bound ports that instances can share, in the order of the binds, without duplicates.
+// listeners returns the bound ports in a report that instances can share, in the order of the binds. It omits duplicates.
 func listeners(found contract.Report) []units.Listener {
 	var list []units.Listener
 	for _, b := range found.Binds {
@@ -256,7 +260,7 @@ func listeners(found contract.Report) []units.Listener {
 			continue
 		}
 		if l.Host = addr.Unmap(); addr.Is6() && addr.IsUnspecified() && !b.V6Only {
-			// The socket is for IPv6 and IPv4, like a port without an address.
+			// The socket accepts IPv6 and IPv4, like a port without an address.
 			l.Host = netip.Addr{}
 		}
 		if !slices.ContainsFunc(list, func(m units.Listener) bool { return l == m || covers(l, m) || covers(m, l) }) {
@@ -266,8 +270,8 @@ func listeners(found contract.Report) []units.Listener {
 	for i, l := range list {
 		four := l
 		four.Host = netip.IPv4Unspecified()
-		// If the program also has an IPv4 socket, the other socket is only for IPv6. The probe cannot always find this out,
-		// because the sandbox does not allow pidfd_getfd.
+		// If the program also has an IPv4 socket for this port, this socket is only for IPv6. The report does not always
+		// contain v6only, because the sandbox may forbid pidfd_getfd.
 		if !l.Host.IsValid() && slices.Contains(list, four) {
 			list[i].Host = netip.IPv6Unspecified()
 		}

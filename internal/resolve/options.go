@@ -10,15 +10,16 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// checkMulticast notes which sockets each instance opens itself because they join a multicast group. The membership belongs
-// to the open socket. PID 1 keeps a shared socket open, so the next worker could not join again.
+// checkMulticast prints a note for each UDP socket that joins a multicast group, because each instance must open this socket
+// itself. It returns an error if --listen has the port of this socket. Such a socket cannot be shared: PID 1 keeps a shared
+// socket open, the membership stays with the open socket, and so the next worker could not join again.
 func (r *Resolver) checkMulticast(a units.App, found contract.Report) error {
-	var said []uint16
+	var noted []uint16
 	for _, b := range found.Binds {
-		if !b.Multicast || slices.Contains(said, b.Port) {
+		if !b.Multicast || slices.Contains(noted, b.Port) {
 			continue
 		}
-		said = append(said, b.Port)
+		noted = append(noted, b.Port)
 		for _, l := range a.Listen {
 			if l.Network == units.UDP && l.ProgramPort() == b.Port {
 				return fault.WithHint(fmt.Errorf("the program joins a multicast group on UDP port %d, which cannot be shared", b.Port),
@@ -30,8 +31,9 @@ func (r *Resolver) checkMulticast(a units.App, found contract.Report) error {
 	return nil
 }
 
-// setOptions gives the units the options that the program set on its sockets before it bound them. The user of the program
-// can write the report, so the shim sets options that need a capability: it has only the capabilities of the worker.
+// setOptions sets the socket options of an app to the options that the program has set on its sockets. It omits trusted
+// options, which need a capability: the user of the program can write the report, and PID 1 would set any trusted option in
+// it.
 func (r *Resolver) setOptions(a *units.App, found contract.Report) {
 	a.SocketOptions = nil
 	for _, l := range a.Listen {
@@ -56,7 +58,7 @@ func (r *Resolver) setOptions(a *units.App, found contract.Report) {
 	}
 }
 
-// replaces reports whether the listener replaces the socket that the program bound.
+// replaces reports whether listener l is for the socket that the program has bound.
 func replaces(b contract.ProbeBind, l units.Listener) bool {
 	switch {
 	case b.Family == "unix":
@@ -67,9 +69,10 @@ func replaces(b contract.ProbeBind, l units.Listener) bool {
 	return (b.Type == "dgram") == (l.Network == units.UDP)
 }
 
-// noteProgramMode notes the mode that the program gives its Unix socket, if the socket of the app has another mode.
+// noteProgramMode prints a note if the program gives its Unix socket another mode than clusterctl.
 func (r *Resolver) noteProgramMode(a units.App, found contract.Report) {
-	given := []string{"0755", "0750", units.FormatSocketMode(a.SocketAccess().Mode)} // by the umask of the unit
+	// 0755 and 0750 are the modes without a chmod, according to the umask of the unit.
+	given := []string{"0755", "0750", units.FormatSocketMode(a.SocketAccess().Mode)}
 	for _, b := range found.Binds {
 		if b.Mode != "" && slices.Contains(a.SocketFiles(), b.Address) && !slices.Contains(given, b.Mode) {
 			r.Note("probe: the program creates %s with mode %s, clusterctl with mode %s; to change it: --socket-mode %[2]s",

@@ -14,18 +14,18 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// runTime returns how long the probe ran the program.
+// runTime returns for how long the program ran in the probe.
 func runTime(found contract.Report) string {
 	return text.Duration(time.Duration(found.TookMS) * time.Millisecond)
 }
 
-// Failed reports whether the program failed, with an exit status or by a signal.
+// Failed reports whether the program ended in the probe with an exit status other than 0 or by a signal.
 func Failed(found contract.Report) bool {
 	return found.Exited && found.Status != (contract.Exit{Code: "exited", Status: "0"})
 }
 
-// ProgramError returns an error for a program that failed before it bound an address, and for a program that went into the
-// background: when the program exits, systemd ends the instance and kills the remaining processes.
+// ProgramError returns an error if the program failed before it bound an address, or if the program exited while its child
+// processes continue in the background: systemd would kill these processes. Otherwise it returns nil.
 func ProgramError(found contract.Report, a units.App, unit string) error {
 	switch {
 	case found.Exited && !Failed(found) && len(found.Left) > 0:
@@ -38,7 +38,7 @@ func ProgramError(found contract.Report, a units.App, unit string) error {
 	return nil
 }
 
-// leftWords returns the names of processes, without repetitions and at most 3.
+// leftWords returns a text with the names of processes. It omits repeated names, and has at most 3 entries.
 func leftWords(names []string) string {
 	var words []string
 	for _, n := range names {
@@ -52,7 +52,7 @@ func leftWords(names []string) string {
 	return strings.Join(words, ", ")
 }
 
-// noListenerReason returns why the probe ended without a listener.
+// noListenerReason returns a text why the probe ended without a listener.
 func noListenerReason(found contract.Report) string {
 	switch {
 	case found.Exited:
@@ -63,7 +63,8 @@ func noListenerReason(found contract.Report) string {
 	return "it did not listen within " + runTime(found)
 }
 
-// noteBackground notes that the program becomes a background app, and why.
+// noteBackground prints that the app becomes a background app, because the probe found no listener to share, and how the
+// probe ended.
 func (r *Resolver) noteBackground(found contract.Report) {
 	r.Note("probe: the program listens on %s, so it becomes a background app", cmp.Or(strings.Join(ownSockets(found), " and "), "nothing"))
 	switch {

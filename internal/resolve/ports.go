@@ -12,8 +12,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// CheckPorts tries to bind each listener of an app before an install writes files. The error for an address in use names the
-// app or the process that has it. The start of the socket unit can still fail later.
+// CheckPorts returns an error for each listener of an app whose address is in use or cannot be bound. If possible, the error
+// names the app or process that has the address. CheckPorts only binds for a moment, so the socket unit can still fail
+// later.
 func (r *Resolver) CheckPorts(ctx context.Context, a units.App) error {
 	var errs []error
 	for _, l := range a.Listen {
@@ -41,7 +42,8 @@ func (r *Resolver) checkListener(ctx context.Context, l units.Listener) error {
 	return fmt.Errorf("%s cannot be bound: %w", l.Description(), fault.Cause(err))
 }
 
-// tryBind binds the address and closes the socket. It connects to a Unix socket instead, because a bind would leave a file.
+// tryBind binds the address of a listener and closes the socket. For a Unix socket, tryBind only tries to connect, because a
+// bind would create a file.
 func tryBind(ctx context.Context, l units.Listener) error {
 	var lc net.ListenConfig
 	host := ""
@@ -72,7 +74,7 @@ func tryBind(ctx context.Context, l units.Listener) error {
 	return err
 }
 
-// otherPort returns the same listener with the next port.
+// otherPort returns listener l with the next port or another path, in the form of --listen.
 func otherPort(l units.Listener) string {
 	if l.Network == units.Unix {
 		l.Path += "2"
@@ -82,7 +84,7 @@ func otherPort(l units.Listener) string {
 	return l.String()
 }
 
-// holder returns the user of an address in words: another app, or a process with the socket.
+// holder returns a text with the app or process that has the address of l, or "".
 func (r *Resolver) holder(l units.Listener) string {
 	names, _ := r.Store.Apps()
 	for _, n := range names {

@@ -1,5 +1,5 @@
-// Package resolve turns a command line or a file into a complete [units.App], with full paths, a user and listeners. It
-// reads the machine, but does not change it. It prints a note for each value that it chooses.
+// Package resolve turns a command line or a file into a complete [units.App], with full paths, a user and listeners. Package
+// resolve reads the machine, but does not change it. It prints a note for each value that it chooses.
 package resolve
 
 import (
@@ -29,7 +29,7 @@ type Resolver struct {
 	Getenv   func(string) string
 	Getwd    func() (string, error)
 	LookPath func(string) (string, error)
-	// Note prints a line about a choice.
+	// Note prints a line for the user.
 	Note func(format string, args ...any)
 }
 
@@ -39,16 +39,17 @@ type Request struct {
 	Given Given
 }
 
-// Given are the fields that the user has given. The Resolver chooses the other fields. If Directory is set, an app without a
-// directory runs in "/".
+// Given marks the fields that the user has given. The Resolver chooses the other fields. If Directory is set and the app has
+// no directory, the app runs in "/".
 type Given struct{ Instances, Directory, RunAs, Activation, Ready, Drain bool }
 
-// AllGiven returns Given for the apps of a file.
+// AllGiven returns a Given with all fields set. Apps from a file need it, because the Resolver must not choose their fields.
 func AllGiven() Given { return Given{true, true, true, true, true, true} }
 
-// App returns the app with the fields that were not given: the number of instances, the directory, the full path of the
-// program, the user, the paths in homes, the activation and the readiness. It checks that the workers can read the files
-// that they need, and that other users cannot change these files. [Resolver.Listeners] completes the listeners.
+// App returns the requested app with full paths and with values for the fields that were not given: the number of instances,
+// the directory, the user, the paths in homes, the activation and the readiness. App returns an error if the workers cannot
+// read the files that they need, or if other users can change these files. App does not set the listeners, see
+// [Resolver.Listeners].
 func (r *Resolver) App(q Request) (units.App, error) {
 	a := q.App
 	if !q.Given.Instances {
@@ -78,7 +79,7 @@ func (r *Resolver) App(q Request) (units.App, error) {
 	if err := r.paths(&a); err != nil {
 		return a, err
 	}
-	r.homes(&a)
+	r.addHomePaths(&a)
 	if a, err = r.Guard.Resolve(a); err != nil {
 		return a, err
 	}
@@ -88,7 +89,8 @@ func (r *Resolver) App(q Request) (units.App, error) {
 		r.Note("activation: native (%s is built with the activation package)", a.Command[0])
 	}
 	if !q.Given.Drain {
-		// activation.Serve drains on SIGTERM. It knows the requests; the shim knows only the connections.
+		// activation.Serve drains when it gets SIGTERM. This drain is better than the drain of the shim, because
+		// activation.Serve knows which connections have a request.
 		a.Shim.NoDrain = a.Activation == units.Native && withActivation
 	}
 	if !q.Given.Ready {
@@ -97,7 +99,7 @@ func (r *Resolver) App(q Request) (units.App, error) {
 	return a, nil
 }
 
-// Absolute returns the absolute path of p.
+// Absolute returns p as an absolute path. A relative path starts in the working directory.
 func (r *Resolver) Absolute(p string) (string, error) {
 	if filepath.IsAbs(p) {
 		return filepath.Clean(p), nil
@@ -109,7 +111,8 @@ func (r *Resolver) Absolute(p string) (string, error) {
 	return filepath.Join(wd, p), nil
 }
 
-// directory makes the directory of the app absolute, and returns its owner. The default is the working directory.
+// directory makes the directory of the app absolute, and returns the user ID of the directory's owner. If the app has no
+// directory and the user has not asked for this, directory sets the working directory.
 func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error) {
 	if a.Directory == "" && given.Directory {
 		return 0, nil
@@ -130,7 +133,8 @@ func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error
 	return owner, nil
 }
 
-// paths makes the paths of the app absolute, and checks that they exist.
+// paths makes the environment files, writable paths and readable paths of the app absolute. It returns an error if one of
+// them does not exist.
 func (r *Resolver) paths(a *units.App) (err error) {
 	for i, p := range a.EnvFiles {
 		if a.EnvFiles[i].Path, err = r.Absolute(p.Path); err != nil {
@@ -160,7 +164,8 @@ func (r *Resolver) paths(a *units.App) (err error) {
 	return nil
 }
 
-// program finds the program like a shell in the directory of the app.
+// program replaces the program of the app by its full path. A name without "/" is found in $PATH, and another relative path
+// starts in the directory of the app.
 func (r *Resolver) program(a *units.App) error {
 	program := a.Command[0]
 	if !strings.Contains(program, "/") {
@@ -188,8 +193,8 @@ func (r *Resolver) program(a *units.App) error {
 	return nil
 }
 
-// readiness returns ReadyNotify for a worker that sends READY=1: a program that is built with the activation package,
-// gunicorn or puma. It returns ReadyExec for other programs.
+// readiness returns ReadyNotify if the workers send READY=1. These are native programs that are built with the activation
+// package, and gunicorn and puma. For other programs, readiness returns ReadyExec.
 func readiness(a units.App, withActivation bool) units.Ready {
 	if a.Activation != units.Native {
 		return units.ReadyExec
@@ -201,9 +206,9 @@ func readiness(a units.App, withActivation bool) units.Ready {
 	return units.ReadyExec
 }
 
-// builtWithActivation reports whether a Go program is built with our activation package. A program that only uses
-// activation/journald does not take listeners or send READY=1, so the module is not enough: the program must contain names
-// of functions of the package. A stripped Go program still contains them.
+// builtWithActivation reports whether a Go program is built with our activation package. The program must contain function
+// names of this package, which also a stripped Go program does. A dependency on our module is not enough: a program that
+// uses only activation/journald does not send READY=1.
 func builtWithActivation(program string) bool {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {

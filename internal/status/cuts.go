@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Cut describes the connections of an instance that were still in use when its drain ended. The stop signal followed, at
-// which most programs close their connections.
+// Cut describes the connections of an instance that were in use at the end of its drain. The stop signal follows the drain,
+// and most programs then close their connections.
 type Cut struct {
 	Connections int `json:"connections"`
 	// DrainMs is how long the drain took.
@@ -20,15 +20,15 @@ type Cut struct {
 	Peers   []CutPeer `json:"peers"`
 }
 
-// CutPeer is the peer of one of these connections. A Unix socket has no address. RequestMs is how long before the stop
-// signal the peer had last sent data.
+// CutPeer is the peer of a connection that was in use. The Address of a Unix socket is empty. RequestMs is the time from the
+// last data of the peer to the stop signal.
 type CutPeer struct {
 	Address   string `json:"address,omitempty"`
 	RequestMs int64  `json:"requestMs"`
 }
 
-// CutOf returns the connections that the last stop of an instance may have cut. It returns nil if that stop was before
-// since, or cut no connections.
+// CutOf returns the connections of an instance that were in use at its last stop. It returns nil if there were none, or if
+// the last stop was before since.
 func CutOf(h inspect.Host, n units.Name, instance int, since time.Time) *Cut {
 	r, found := h.LeftOf(string(n), instance, since)
 	if !found {

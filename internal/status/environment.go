@@ -20,11 +20,11 @@ import (
 type Environment struct {
 	Unit     string `json:"unit"`
 	Instance int    `json:"instance"`
-	// Running reports whether the variables are from the process, and not from the unit.
+	// Running is set if the variables are from the process of the instance. Otherwise they are from its unit.
 	Running   bool       `json:"running"`
 	Variables []Variable `json:"variables"`
-	// Files are read at each start by systemd or by the shim. Variables does not contain their variables if Running is
-	// false.
+	// Files are the environment files that systemd or the shim reads at each start. If Running is false, Variables does not
+	// contain the variables in these files.
 	Files []EnvironmentFile `json:"files"`
 }
 
@@ -32,25 +32,26 @@ type Environment struct {
 type Variable struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
-	// Masked reports whether the value, or the password in it, is replaced by stars.
+	// Masked is set if stars replace the value or a password in the value.
 	Masked bool `json:"masked,omitempty"`
-	// NeedsRoot reports whether only root may read the value. Value is "" then.
+	// NeedsRoot is set if only root may read the value. Value is then "".
 	NeedsRoot bool `json:"needs_root,omitempty"`
 }
 
-// EnvironmentFile is a file of variables.
+// EnvironmentFile is a file with variables.
 type EnvironmentFile struct {
 	Path     string `json:"path"`
 	Optional bool   `json:"optional"`
-	// ByWorker reports whether the shim reads the file as the workers' user.
+	// ByWorker is set if the shim reads the file as the workers' user.
 	ByWorker bool `json:"byWorker,omitempty"`
 }
 
 // EnvironmentOptions select an environment.
 type EnvironmentOptions struct {
-	// Instance is the number of the instance; 0 selects the first suitable instance.
+	// Instance is the number of the instance. 0 selects the first instance or, if Running is set, the first running
+	// instance.
 	Instance int
-	// Running selects the environment of the process, and not of the unit.
+	// Running selects the environment of the process instead of the environment of the unit.
 	Running bool
 	// Secrets shows values that look secret, instead of masking them.
 	Secrets bool
@@ -95,8 +96,7 @@ func (c *Collector) Environment(ctx context.Context, of Listed, o EnvironmentOpt
 	return one, nil
 }
 
-// instanceFor returns the state and the number of the selected instance. By default this is the first instance or, for the
-// environment of a process, the first running one.
+// instanceFor returns the state and the number of the instance that the options select.
 func (c *Collector) instanceFor(ctx context.Context, a Listed, o EnvironmentOptions) (control.State, int, error) {
 	first, last, name := 1, a.Count, string(a.App.Name)
 	if o.Instance > 0 {
@@ -127,8 +127,8 @@ func (c *Collector) instanceFor(ctx context.Context, a Listed, o EnvironmentOpti
 	return states[i], first + i, nil
 }
 
-// unitVariables returns the variables of a unit. It adds the files of the unit, and the variables with hidden values, to the
-// result.
+// unitVariables returns the variables of a unit and of the values file, each as NAME=VALUE. values is the path of the values
+// file. unitVariables adds the other environment files to one.Files, and variables without a visible value to one.Variables.
 func (one *Environment) unitVariables(a units.App, st control.State, values string) []string {
 	vars := st.Environment
 	for _, f := range st.EnvFiles {
@@ -149,8 +149,8 @@ func (one *Environment) unitVariables(a units.App, st control.State, values stri
 	return vars
 }
 
-// withValuesFile replaces variables of the unit by the variables of the values file, which override them. It adds variables with
-// a hidden value to the result.
+// withValuesFile returns vars with the variables of the values file, which override variables with the same name. It adds
+// variables with hidden values to one.Variables instead.
 func (one *Environment) withValuesFile(a units.App, vars []string) []string {
 	for _, v := range a.Env {
 		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })
@@ -163,7 +163,7 @@ func (one *Environment) withValuesFile(a units.App, vars []string) []string {
 	return vars
 }
 
-// withShimVariables returns the variables with the changes that the shim makes before it starts the program of an instance.
+// withShimVariables returns vars with the variables that the shim sets before it starts the program of an instance.
 func withShimVariables(a units.App, vars []string, instance int) []string {
 	set := func(name string, n int) {
 		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, name+"=") })

@@ -12,28 +12,28 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Listed is an app of a list with the number of instances that its aggregate starts.
+// Listed is an app with the number of its listed instances.
 type Listed struct {
 	App   units.App
 	Count int
-	// only are the requested instances; empty means all.
+	// only has the numbers of the requested instances, or is nil for all instances.
 	only []int
 }
 
-// List is a list of requested apps. After a collection it contains their state.
+// List has the requested apps. [Collector.Collect] adds the state of these apps.
 type List struct {
 	Known []Listed
 	// States, Facts and Apps are in the order of Known.
 	States [][]control.State
 	Facts  []Facts
 	Apps   []App
-	// Broken are the apps whose files are damaged. Problems are the errors of these files.
+	// Broken has the apps whose files are damaged, and Problems has the errors.
 	Broken   []App
 	Problems []error
 }
 
-// All returns the list of all apps of a store. An app whose files are damaged must not hide the other apps, so it is in
-// Broken.
+// All returns the list of all installed apps. An app with damaged files is in Broken, so that the other apps are still
+// listed.
 func All(store *install.Store) (l List, err error) {
 	names, err := store.Apps()
 	if err != nil {
@@ -61,8 +61,8 @@ func load(store *install.Store, n units.Name) (a Listed, err error) {
 	return a, err
 }
 
-// Add adds an app with count instances, or only the given instance if instance is not 0. An app that is added twice is
-// listed once.
+// Add adds an app with count instances. If instance is not 0, only this instance of the app is requested. If the app is
+// already in the list, Add adds the instance to the requested ones.
 func (l *List) Add(app units.App, count, instance int) {
 	i := slices.IndexFunc(l.Known, func(a Listed) bool { return a.App.Name == app.Name })
 	switch {
@@ -91,8 +91,8 @@ func (l *List) units() []string {
 // SortKeys are the values that [List.Sorted] sorts by.
 var SortKeys = []string{"name", "cpu", "memory", "connections", "restarts", "uptime", "state"}
 
-// Sorted returns all apps and their instances, sorted by one of [SortKeys]. Equal apps are sorted by name, and equal
-// instances by number. Unknown values come last.
+// Sorted returns all apps, sorted by one of [SortKeys], with their instances sorted in the same way. Apps with equal values
+// are sorted by name, and instances with equal values by number. Unknown values come last.
 func (l *List) Sorted(by string) []App {
 	apps := append(slices.Clone(l.Apps), l.Broken...)
 	slices.SortFunc(apps, func(a, b App) int {
@@ -126,7 +126,8 @@ func (i Instance) sortValues() sortValues {
 	return sortValues{i.Usage, i.Connections, i.Restarts, i.Since, i.State}
 }
 
-// compare puts the largest values and the longest uptime first, and sorts states alphabetically.
+// compare returns a negative number if a comes before b. The largest value and the longest uptime come first. States are
+// sorted alphabetically.
 func compare(by string, a, b sortValues) int {
 	switch by {
 	case "cpu":
@@ -145,7 +146,7 @@ func compare(by string, a, b sortValues) int {
 	return 0
 }
 
-// compareKnown compares two values. A value that is nil is unknown, and comes last.
+// compareKnown compares two values with the given function. An unknown value is nil, and comes last.
 func compareKnown[T any](a, b *T, compare func(T, T) int) int {
 	switch {
 	case a == nil && b == nil:

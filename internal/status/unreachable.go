@@ -10,21 +10,21 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// Unreachable are the listeners of a running app that clients cannot reach.
+// Unreachable has the listeners of a running app that clients cannot reach, by cause.
 type Unreachable struct {
 	ShutDown    []units.Listener // a worker has shut down the listener (shutdown(2))
-	FileGone    []units.Listener // Unix sockets whose file is gone, or belongs to another socket
-	Closed      []units.Listener // PID 1 does not have them open, as after a command that was killed
-	OpenedLater []string         // sockets opened after the start of an instance, so that the instance does not have them
+	FileGone    []units.Listener // the file of the Unix socket was removed, or belongs to another socket
+	Closed      []units.Listener // PID 1 has not opened the listener, for example after a command that was killed
+	OpenedLater []string         // socket units that were opened after the start of an instance, which has not got the socket
 }
 
-// All returns the unreachable listeners, without the sockets of Late.
+// All returns the listeners in ShutDown, FileGone and Closed.
 func (u Unreachable) All() []units.Listener { return slices.Concat(u.ShutDown, u.FileGone, u.Closed) }
 
-// FindUnreachable returns the listeners of an app that clients cannot reach. The states must be in the order of [Units].
-// seen may be nil.
-func FindUnreachable(h inspect.Host, a units.App, states []control.State, seen *inspect.Sockets) (u Unreachable) {
-	if seen == nil {
+// FindUnreachable returns the listeners of an app that clients cannot reach. The states must be in the order of [Units]. If
+// open is nil, FindUnreachable returns no listeners.
+func FindUnreachable(h inspect.Host, a units.App, states []control.State, open *inspect.Sockets) (u Unreachable) {
+	if open == nil {
 		return u
 	}
 	files := a.SocketFiles()
@@ -36,9 +36,9 @@ func FindUnreachable(h inspect.Host, a units.App, states []control.State, seen *
 		case !states[1+k].Up() && states[0].Up():
 			u.Closed = append(u.Closed, l)
 		case !states[1+k].Up():
-		case stream && seen.Silent(at):
+		case stream && open.Silent(at):
 			u.ShutDown = append(u.ShutDown, l)
-		case slices.Contains(files, l.Path) && seen.Lost(l.Path, h):
+		case slices.Contains(files, l.Path) && open.Lost(l.Path, h):
 			u.FileGone = append(u.FileGone, l)
 		}
 	}
@@ -51,28 +51,30 @@ func FindUnreachable(h inspect.Host, a units.App, states []control.State, seen *
 	return u
 }
 
-// Problem returns in words what clients experience and what to type, or "" if they reach all listeners.
+// Problem returns a text with a problem and the command that solves it. It returns "" if clients can reach all listeners.
 func (u Unreachable) Problem(n units.Name) string {
 	words := func(list []units.Listener) string { return strings.Join(Addresses(list), " ") }
 	reload := fmt.Sprintf("sudo clusterctl reload %s", n)
 	switch {
-	case len(u.NeedStop()) > 0:
-		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.NeedStop()),
-			StopAndStart(n))
 	case len(u.ShutDown) > 0:
-		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(u.ShutDown), reload)
+		list, command := u.ShutDown, reload
+		if names := u.NeedStop(); len(names) > 0 {
+			list, command = names, StopAndStart(n)
+		}
+		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(list), command)
 	case len(u.FileGone) > 0:
 		return fmt.Sprintf("%s: the socket file is gone; to bring it back: %s", u.FileGone[0].Path, reload)
 	case len(u.Closed) > 0:
 		return fmt.Sprintf("%s is closed, so every connection is refused; %s", words(u.Closed), reload)
 	case len(u.OpenedLater) > 0:
-		return fmt.Sprintf("%s was opened after the start of an instance, which does not serve it; %s", strings.Join(u.OpenedLater, " "), reload)
+		return fmt.Sprintf("%s was opened after the start of an instance, which does not serve it; %s",
+			strings.Join(u.OpenedLater, " "), reload)
 	}
 	return ""
 }
 
-// NeedStop returns the listeners on abstract names that were shut down. Each worker holds the name until it ends, so no new
-// socket can be opened while the workers run.
+// NeedStop returns the shut-down listeners with abstract names. To open such a listener again, all workers must be stopped,
+// because the name is in use as long as a worker has the old socket.
 func (u Unreachable) NeedStop() []units.Listener {
 	var list []units.Listener
 	for _, l := range u.ShutDown {
@@ -83,8 +85,7 @@ func (u Unreachable) NeedStop() []units.Listener {
 	return list
 }
 
-// StopAndStart returns the command line that stops and starts an app, for sockets that can be opened only while no worker
-// runs.
+// StopAndStart returns the command line that stops and starts an app.
 func StopAndStart(n units.Name) string {
 	return fmt.Sprintf("sudo clusterctl stop %s && sudo clusterctl start %[1]s", n)
 }

@@ -54,7 +54,6 @@ type Guard struct {
 	Note func(format string, args ...any)
 }
 
-// check has the data that is needed to check the paths of one app.
 type check struct {
 	guard   Guard
 	app     units.App
@@ -199,10 +198,8 @@ func (g Guard) Unsafe(a units.App) []UnsafePath {
 	return slices.DeleteFunc(all, func(p UnsafePath) bool { return p.tolerated })
 }
 
-// root reports whether the app runs as root.
 func (c *check) root() bool { return c.who.UID == 0 }
 
-// paths returns all paths to check.
 func (c *check) paths() []guarded {
 	a, root := c.app, c.root()
 	var list []guarded
@@ -235,7 +232,6 @@ func (c *check) paths() []guarded {
 	return list
 }
 
-// envFile returns the check of an environment file.
 func (c *check) envFile(f units.EnvFile) guarded {
 	return guarded{what: whatEnvFile, path: f.Path, scope: trust.Contents, worker: f.ByWorker, strict: !f.ByWorker || c.root()}
 }

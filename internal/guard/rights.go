@@ -60,7 +60,6 @@ func moreRunAs(a, b units.App) []string {
 	return []string{a.RunAs.String() + " -> " + b.RunAs.String()}
 }
 
-// moreSandbox returns the change of the sandbox if the new sandbox is weaker.
 func moreSandbox(a, b units.App) []string {
 	strongestFirst := []units.Sandbox{units.SandboxStrict, units.SandboxDefault, units.SandboxOff}
 	if slices.Index(strongestFirst, b.Sandbox) <= slices.Index(strongestFirst, a.Sandbox) {
@@ -69,7 +68,6 @@ func moreSandbox(a, b units.App) []string {
 	return []string{a.Sandbox.String() + " -> " + b.Sandbox.String()}
 }
 
-// moreOwnPtrace returns the change of own-ptrace if b may use ptrace and a may not.
 func moreOwnPtrace(a, b units.App) []string {
 	if a.Shim.OwnPtrace || !b.Shim.OwnPtrace {
 		return nil
@@ -104,7 +102,6 @@ func outsideHome(r units.RunAs, paths []string) []string {
 	})
 }
 
-// moreWords returns the words in b that are not in a.
 func moreWords(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(b), func(s string) bool { return slices.Contains(a, s) })
 }
@@ -150,23 +147,13 @@ func moreListeners(a, b units.App) []string {
 		if l.Network == units.Unix {
 			continue
 		}
-		had, loopback := false, ""
-		for _, m := range a.Listen {
-			if m.Network != l.Network || m.Port != l.Port {
-				continue
-			}
-			had = true
-			if !m.Host.IsLoopback() {
-				loopback = ""
-				break
-			}
-			loopback = portAddress(m)
-		}
+		old := slices.DeleteFunc(slices.Clone(a.Listen), func(m units.Listener) bool { return m.Network != l.Network || m.Port != l.Port })
+		isPublic := func(m units.Listener) bool { return !m.Host.IsLoopback() }
 		switch {
-		case !had && l.Port < firstOrdinaryPort:
+		case len(old) == 0 && l.Port < firstOrdinaryPort:
 			list = append(list, portAddress(l))
-		case loopback != "" && !l.Host.IsLoopback():
-			list = append(list, loopback+" -> "+portAddress(l))
+		case len(old) > 0 && isPublic(l) && !slices.ContainsFunc(old, isPublic):
+			list = append(list, portAddress(old[len(old)-1])+" -> "+portAddress(l))
 		}
 	}
 	return list
@@ -221,11 +208,10 @@ func (e *untrustedError) Hint() string {
 // Unwrap returns [fs.ErrPermission], which determines the exit status.
 func (e *untrustedError) Unwrap() error { return fs.ErrPermission }
 
-// MayDecide returns an error if users other than root and the caller may change the file of a description, and the
-// description of app a contains what these users must not decide. If the app is installed, old is the installed app, and the
-// description must not give it more rights. Otherwise old is nil, and the description must not give the app more rights than
-// these users have. If the app runs as root or as another user than these users, the description must not change the
-// installed app at all.
+// MayDecide returns an error if users other than root and the caller may change the file of a description, and app a in the
+// description has rights that these users must not give. old is the installed app, or nil. Without old, a must not have more
+// rights than these users. Otherwise a must not have more rights than old, and a must be equal to old if old runs as root or
+// as a user who may not change the file.
 func (g Guard) MayDecide(file string, old *units.App, a units.App) error {
 	runs := a
 	if old != nil {

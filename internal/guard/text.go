@@ -96,7 +96,6 @@ func (w Writer) command() string {
 	return "chmod o-w " + path
 }
 
-// refuse returns the error of an unsafe path.
 func (c *check) refuse(p UnsafePath) error {
 	rights, hint := "is what the app runs", p.Writers[0].command()
 	switch {
@@ -119,7 +118,6 @@ func (c *check) refuse(p UnsafePath) error {
 	return fault.WithHint(fmt.Errorf("the %s %q %s, and %s", p.Noun(), p.Path, rights, p.Who()), "%s", hint)
 }
 
-// socketIn returns the path of the app's socket in a directory.
 func (c *check) socketIn(dir string) string {
 	for _, l := range c.app.Listen {
 		if l.Network == units.Unix && filepath.Dir(l.Path) == dir {

@@ -99,7 +99,6 @@ func (s *Session) setSocketAccess(a units.App) error {
 	return nil
 }
 
-// errReplaceable is the error for a path that users other than root can replace.
 var errReplaceable = errors.New("users other than root can change the path")
 
 // setAccess changes the owner and mode of a socket file. It returns errReplaceable if users other than root may write to a

@@ -132,7 +132,6 @@ func (k *Kills) unreported(n units.Name) []control.Killed {
 	return list
 }
 
-// setReported marks the killed instance that err names as reported.
 func (k *Kills) setReported(err error) {
 	killed, ok := errors.AsType[*control.KilledError](err)
 	if !ok {

@@ -31,7 +31,6 @@ type InstallOptions struct {
 	Start bool
 }
 
-// installation is an install or an update in progress.
 type installation struct {
 	*Session
 	Files
@@ -66,7 +65,6 @@ func (in *installation) run(ctx context.Context) error {
 	return in.checkUnchanged(ctx)
 }
 
-// create installs an app that is not installed.
 func (in *installation) create(ctx context.Context) error {
 	plan, err := in.check(ctx)
 	if err != nil {
@@ -111,7 +109,6 @@ func (in *installation) check(ctx context.Context) (install.Plan, error) {
 	return plan, err
 }
 
-// startNew enables and starts a new app.
 func (in *installation) startNew(ctx context.Context) error {
 	// systemd needs no reload before Enable, which only creates links. The reload comes after Enable: without it, systemd
 	// 253 and newer set NeedDaemonReload=, and each systemctl command prints a warning.

@@ -120,13 +120,9 @@ func explainOutage(a units.App, rolled []control.Rolled, o control.RollOptions, 
 
 // countRemaining returns the number of running instances that a roll has not replaced, because it stopped early.
 func countRemaining(rolled []control.Rolled) int {
-	n := 0
-	for _, r := range rolled {
-		if r.Outcome == control.RollUntouched && r.State.Up() {
-			n++
-		}
-	}
-	return n
+	return len(slices.DeleteFunc(slices.Clone(rolled), func(r control.Rolled) bool {
+		return r.Outcome != control.RollUntouched || !r.State.Up()
+	}))
 }
 
 // ReloadByJob starts a reload job of systemd for the app and waits for it. The job runs as root, so an operator without root

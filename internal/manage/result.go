@@ -176,9 +176,9 @@ func (r *InstanceResult) observe(ev control.Progress, took time.Duration) {
 // compareStates returns what a command did to instances. before and after are the states of the instances before and after
 // the command, and started is the time when the command started.
 func compareStates(before, after []control.State, started time.Time) []control.Rolled {
-	var rolled []control.Rolled
+	rolled := make([]control.Rolled, len(after))
 	for i := range after {
-		rolled = append(rolled, compareState(before[i], after[i], started))
+		rolled[i] = compareState(before[i], after[i], started)
 	}
 	return rolled
 }

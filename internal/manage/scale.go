@@ -143,7 +143,6 @@ func (c *scale) startAndStop(ctx context.Context) error {
 	return err
 }
 
-// startAdded starts the instances in up, and adds their results.
 func (c *scale) startAdded(ctx context.Context) error {
 	if err := c.Store.MarkExtra(c.Name, c.up...); err != nil {
 		return err

@@ -190,7 +190,6 @@ func (s *Session) CheckSecrets(a units.App) error {
 	return errors.Join(errs...)
 }
 
-// secretsOfUnits returns the secrets that the units on disk load.
 func (s *Session) secretsOfUnits() []units.Secret {
 	data, err := os.ReadFile(s.Store.SetPath(s.Name, s.Name.SecretsDropIn()))
 	if err != nil {

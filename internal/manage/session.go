@@ -1,3 +1,13 @@
+// Package manage installs, updates, scales, reloads and removes apps. It writes the files of a [units.App] (units/install)
+// and runs the jobs of its units (units/control). After an error, a command rolls the files and the units back.
+//
+// Each command has one [Manager], which opens a [Session] for each app. These rules apply to all commands:
+//
+//   - A change is all or nothing. After an error the app is as it was before, on disk and in systemd.
+//   - A command writes its intent to the disk before the first change, and removes the intent after the last change. If the
+//     command is killed, the next [Manager.Open] finds the intent and repairs the app.
+//   - New sockets and instances start before old ones stop, so that clients are served during an update. steps.go plans
+//     the steps of an update without I/O, and names the updates for which the app must be stopped.
 package manage
 
 import (
@@ -198,7 +208,6 @@ func (m *Manager) Target(ctx context.Context, a units.App) (units.Target, error)
 	return t, err
 }
 
-// target returns the properties of this machine, and its CPUs.
 func (m *Manager) target(ctx context.Context, a units.App) (t units.Target, cpus units.CPUs, err error) {
 	if t, err = m.Store.Target(a.Name, m.Shim); err != nil {
 		return t, cpus, err
@@ -225,7 +234,6 @@ func instances(start, end int) []int {
 	return list
 }
 
-// unitNames returns the unit names of the instances in list.
 func unitNames(n units.Name, list []int) []string {
 	names := make([]string, 0, len(list))
 	for _, i := range list {

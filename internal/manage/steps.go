@@ -9,7 +9,6 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// stepKind is one kind of step of an update.
 type stepKind int
 
 const (
@@ -27,7 +26,6 @@ const (
 	stepAccess                       // change the owner or mode of open Unix sockets
 )
 
-// step is a step with the units on which it acts.
 type step struct {
 	kind      stepKind
 	sockets   []string

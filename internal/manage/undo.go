@@ -34,9 +34,8 @@ type undo struct {
 // run restores the old configuration of an app: first the files, then the sockets, and then each instance that may run with
 // the new configuration. Unchanged units keep running.
 //
-// run does not need to know which steps of the change were done, because it reads the current states of the units. Therefore
-// a next command can run the undo of a killed command, and repeat a killed undo. run removes the intent last. It removes the
-// intent even if an instance fails with the old configuration, because a second undo would fail in the same way.
+// run reads the current states of the units, so it also works after a killed command or a killed undo. It removes the intent
+// last, even if an instance fails with the old configuration, because a second undo would fail in the same way.
 func (r undo) run(ctx context.Context) error {
 	if err := r.undoFiles(ctx); err != nil {
 		return err
@@ -48,7 +47,6 @@ func (r undo) run(ctx context.Context) error {
 	return errors.Join(err, r.tx.Rollback())
 }
 
-// undoFiles puts the files back and reloads systemd.
 func (r undo) undoFiles(ctx context.Context) error {
 	if (change{files: r.files}).stopReason() != "" {
 		// PID 1 may have loaded the old or the new socket units. StopApp stops the loaded ones.
@@ -103,7 +101,6 @@ func (r undo) closeAdded(ctx context.Context) error {
 	return r.Conn.ResetFailed(ctx, added...)
 }
 
-// stopStarted stops an app that was stopped before the change.
 func (r undo) stopStarted(ctx context.Context) error {
 	if err := r.Conn.StopApp(ctx, r.Name); err != nil {
 		return err
@@ -237,7 +234,6 @@ func (s *Session) repair(ctx context.Context) error {
 	return s.Conn.Reload(ctx)
 }
 
-// stopPending stops and disables an app whose first install was killed.
 func (s *Session) stopPending(ctx context.Context, p *install.Pending) error {
 	a, ok := s.decodeSource(install.FileOf(p.Changes, units.KindSource).New)
 	if !ok {

@@ -14,7 +14,6 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// update has the state of an update in progress.
 type update struct {
 	*installation
 	plan install.Plan
@@ -101,7 +100,6 @@ func (u *update) execute(ctx context.Context, steps []step, tx *install.Tx) erro
 	return err
 }
 
-// executeStep executes one step.
 func (u *update) executeStep(ctx context.Context, s step, tx *install.Tx) error {
 	switch s.kind {
 	case stepWrite:

@@ -11,7 +11,6 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// secretName matches the names of variables with a secret value.
 var secretName = regexp.MustCompile(`(?i)(^|_)(pass(word|wd|phrase)?|secrets?|tokens?|` +
 	`(api|access|private|secret|signing|encryption|license)?_?keys?|credentials?|auth|cookie|salt|dsn)(_|$)|` +
 	`_pwd(_|$)|password|passwd|secret|apikey`)

@@ -144,13 +144,7 @@ func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 // keepCount sets the number of instances to the number of the installed app, if the user gave no number. Otherwise a deploy
 // would undo a scale.
 func (r *Resolver) keepCount(a *units.App) {
-	if now, found := r.installed(a.Name); found && !a.Instances.Given() {
+	if now, err := r.Store.Load(a.Name); err == nil && !a.Instances.Given() {
 		a.Instances = now.Instances
 	}
-}
-
-// installed returns the installed app with this name. found is false if the app is not installed or its files are damaged.
-func (r *Resolver) installed(n units.Name) (a units.App, found bool) {
-	a, err := r.Store.Load(n)
-	return a, err == nil
 }

@@ -167,12 +167,13 @@ func programPaths(program string) []string {
 	root := filepath.Dir(bin)
 	switch {
 	case filepath.Base(bin) == "shims", filepath.Base(root) == ".volta":
-		// asdf, pyenv, rbenv and volta: a small program that finds and runs the right version.
+		// asdf, pyenv, rbenv and volta install a small program that finds and runs the chosen version.
 		return []string{root}
 	case filepath.Base(bin) != "bin" || guard.IsHome(root) || !guard.InHome(root):
 		return []string{program}
 	case filepath.Base(root) == ".local" || filepath.Base(root) == ".cargo":
-		if lib := filepath.Join(root, "lib"); isDirectory(lib) {
+		lib := filepath.Join(root, "lib")
+		if info, err := os.Stat(lib); err == nil && info.IsDir() {
 			return []string{program, lib}
 		}
 		return []string{program}
@@ -208,9 +209,4 @@ func commonParent(a, b string) string {
 		a = filepath.Dir(a)
 	}
 	return a
-}
-
-func isDirectory(p string) bool {
-	info, err := os.Stat(p)
-	return err == nil && info.IsDir()
 }

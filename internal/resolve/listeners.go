@@ -71,8 +71,8 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 // Some programs fail in a probe while the app runs, for example programs with Node's cluster module. If longer is set, this
 // probe may take longer than the probe of the installed app, and may find a listener that the earlier probe has not found.
 func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
-	now, found := r.installed(a.Name)
-	if !found || !sameListeners(now, *a) || longer && len(now.Listen) == 0 {
+	now, err := r.Store.Load(a.Name)
+	if err != nil || !sameListeners(now, *a) || longer && len(now.Listen) == 0 {
 		return false
 	}
 	a.Listen, a.SocketOptions = slices.Clone(now.Listen), slices.Clone(now.SocketOptions)
@@ -80,13 +80,12 @@ func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
 	return true
 }
 
-// sameListeners reports whether app asked, which the user describes, must have the same listeners as app now, which is
-// installed.
+// sameListeners reports whether app asked, which the user describes, has the listeners of app now, which is installed.
 //
 // Without --listen, the command, the directory, --increment and each variable that can carry a port must be equal in both
 // apps: a variable with PORT in its name, or with a port of the installed app in its value. With --listen, the program and
-// the addresses must be equal. If another change moves the program to another port, the workers do not become ready, and the
-// update fails until the user gives --listen.
+// the addresses must be equal. If the program binds another port for another reason, its workers do not become ready, and
+// the update fails.
 func sameListeners(now, asked units.App) bool {
 	if now.Activation != asked.Activation || now.Command[0] != asked.Command[0] {
 		return false
@@ -136,7 +135,6 @@ func (r *Resolver) applyReport(a units.App, found contract.Report) (units.App, e
 	return a, nil
 }
 
-// setListeners sets the listeners of an app, and how the shim drains them.
 func (r *Resolver) setListeners(a *units.App, report contract.Report) error {
 	found := listeners(report)
 	if len(found) == 0 {
@@ -207,12 +205,14 @@ func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	return nil
 }
 
-// notBound returns the error for a listener that the program does not bind.
 func notBound(l units.Listener, found []units.Listener) error {
 	err := fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found))
 	other := found[0]
-	if other.Network != units.Unix {
-		other = withBind(l, other)
+	if port := other.Port; other.Network != units.Unix {
+		if other = l; port == l.Port {
+			port = 0
+		}
+		other.Bind = port
 	}
 	return fault.WithHint(err, "use --listen %s, or configure the port in the program", other)
 }

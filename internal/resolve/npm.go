@@ -14,7 +14,6 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// packageJSON has the keys of package.json that clusterctl uses.
 type packageJSON struct {
 	Main    string            `json:"main"`
 	Scripts map[string]string `json:"scripts"`

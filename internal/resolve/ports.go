@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"syscall"
@@ -45,31 +46,27 @@ func (r *Resolver) checkListener(ctx context.Context, l units.Listener) error {
 // tryBind binds the address of a listener and closes the socket. For a Unix socket, tryBind only tries to connect, because a
 // bind would create a file.
 func tryBind(ctx context.Context, l units.Listener) error {
-	var lc net.ListenConfig
-	host := ""
-	if l.Host.IsValid() {
-		host = l.Host.String()
-	}
-	addr := net.JoinHostPort(host, strconv.Itoa(int(l.Port)))
-	switch l.Network {
-	case units.Unix:
-		var d net.Dialer
-		c, err := d.DialContext(ctx, "unix", l.Path)
+	if l.Network == units.Unix {
+		c, err := new(net.Dialer).DialContext(ctx, "unix", l.Path)
 		if err != nil {
 			return nil
 		}
 		_ = c.Close()
 		return syscall.EADDRINUSE
-	case units.UDP:
-		c, err := lc.ListenPacket(ctx, "udp", addr)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err
 	}
-	c, err := lc.Listen(ctx, "tcp", addr)
+	host := ""
+	if l.Host.IsValid() {
+		host = l.Host.String()
+	}
+	var socket io.Closer
+	var err error
+	if addr := net.JoinHostPort(host, strconv.Itoa(int(l.Port))); l.Network == units.UDP {
+		socket, err = new(net.ListenConfig).ListenPacket(ctx, "udp", addr)
+	} else {
+		socket, err = new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	}
 	if err == nil {
-		_ = c.Close()
+		_ = socket.Close()
 	}
 	return err
 }

@@ -84,7 +84,7 @@ func (r *Resolver) nameFor(path string) string {
 		return name
 	}
 	asked := units.App{Directory: filepath.Dir(path), Command: []string{path}}
-	if now, found := r.installed(units.Name(name)); found && origin.Same(now, asked) {
+	if now, err := r.Store.Load(units.Name(name)); err == nil && origin.Same(now, asked) {
 		return name
 	}
 	if project, err := units.ParseName(AppName(origin.Name(path))); err == nil {
@@ -200,7 +200,6 @@ func newest(pattern string) string {
 	return slices.MaxFunc(found, compareVersions)
 }
 
-// digits matches a number in a path.
 var digits = regexp.MustCompile(`[0-9]+`)
 
 // compareVersions compares two paths. It compares digits as numbers, so v9 is less than v10.

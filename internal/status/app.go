@@ -147,7 +147,6 @@ func Summarise(a units.App, states []control.State, f Facts) App {
 	return s
 }
 
-// count adds an instance to the totals of the app.
 func (s *App) count(i Instance) {
 	if i.State == "skipped" {
 		return
@@ -184,7 +183,6 @@ func sumOf[T int64 | float64](a, b *T) *T {
 	return new(*a + *b)
 }
 
-// earlier returns the earlier of two times. Either may be nil.
 func earlier(a, b *time.Time) *time.Time {
 	if a == nil || b != nil && b.Before(*a) {
 		return b

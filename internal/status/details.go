@@ -167,7 +167,6 @@ func balanceOf(instances []Instance) *Balance {
 	return &b
 }
 
-// limitsOf returns the limits, or nil if no limit is set.
 func limitsOf(l control.Limits) *Limits {
 	if l == (control.Limits{}) {
 		return nil

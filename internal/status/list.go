@@ -40,25 +40,20 @@ func All(store *install.Store) (l List, err error) {
 		return l, err
 	}
 	for _, n := range names {
-		a, err := load(store, n)
-		var gone *install.NotInstalledError
+		var a Listed
+		if a.App, err = store.Load(n); err == nil {
+			a.Count, err = store.Listed(n)
+		}
+		_, isGone := errors.AsType[*install.NotInstalledError](err)
 		switch {
 		case err == nil:
 			l.Known = append(l.Known, a)
-		case errors.As(err, &gone): // uninstalled since the call of Apps
-		default:
+		case !isGone: // isGone is true if the app was uninstalled after the call of Apps
 			l.Broken = append(l.Broken, App{Name: n, State: "unknown", Problem: err.Error(), Listen: []string{}, Instances: []Instance{}})
 			l.Problems = append(l.Problems, err)
 		}
 	}
 	return l, nil
-}
-
-func load(store *install.Store, n units.Name) (a Listed, err error) {
-	if a.App, err = store.Load(n); err == nil {
-		a.Count, err = store.Listed(n)
-	}
-	return a, err
 }
 
 // Add adds an app with count instances. If instance is not 0, only this instance of the app is requested. If the app is
@@ -79,7 +74,6 @@ func (l *List) Add(app units.App, count, instance int) {
 	}
 }
 
-// units returns the unit names of all apps, in order.
 func (l *List) units() []string {
 	var all []string
 	for _, a := range l.Known {
@@ -109,7 +103,6 @@ func (l *List) Sorted(by string) []App {
 	return apps
 }
 
-// sortValues are the values by which apps and instances are sorted.
 type sortValues struct {
 	Usage
 	connections *int

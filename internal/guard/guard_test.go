@@ -143,7 +143,7 @@ func TestCallerIsTrusted(t *testing.T) {
 	}
 	w.Caller = 0
 	if err := w.StillSafe(a, ""); err != nil {
-		t.Errorf("a reload by root: %v", err)
+		t.Errorf("a reload by root: got error %v, want none", err)
 	}
 	a.Trust = []string{"no-such-user"}
 	if err := w.resolve(&a); err == nil || !strings.Contains(err.Error(), `there is no user "no-such-user"`) {

@@ -53,7 +53,7 @@ func TestAccessNotes(t *testing.T) {
 		a := newApp(t, "listen="+path)
 		a.RunAs, a.Socket = c.runAs, c.socket
 		if got := accessNotes(a, c.files); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+			t.Errorf("%s: got the notes %q, want %q", c.name, got, c.want)
 		}
 	}
 }

@@ -146,10 +146,10 @@ func (c scenario) changed(t tester) (after, steps []string) {
 	l := c.prepared(t)
 	before := len(l.systemd.Steps)
 	if err := c.command(l); err != nil {
-		t.Fatalf("without a fault: %v", err)
+		t.Fatalf("without a fault: got error %v", err)
 	}
 	if list := l.systemd.Outdated(); len(list) > 0 {
-		t.Fatalf("units of another configuration are up: %q", list)
+		t.Fatalf("units with another configuration are up: %q", list)
 	}
 	return l.snapshot(), l.systemd.Steps[before:]
 }
@@ -168,27 +168,28 @@ func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 	}
 	switch {
 	case pendingErr != nil:
-		t.Fatalf("%s: %v", about, pendingErr)
+		t.Fatalf("%s: reading the intent: %v", about, pendingErr)
 	case !died && err == nil && !cmp.Equal(now, after):
-		t.Fatalf("%s: no error, and (-want +got):\n%s", about, cmp.Diff(after, now))
+		t.Fatalf("%s: got no error, but the app is not as after the command (-want +got):\n%s", about, cmp.Diff(after, now))
 	case !died && err != nil && !errors.Is(err, errFault):
-		t.Fatalf("%s: another error: %v", about, err)
+		t.Fatalf("%s: got error %v, want the injected fault", about, err)
 	case !pending && !c.restored(now, before) && !cmp.Equal(now, after):
-		t.Fatalf("%s: no intent is kept, and (-before +now):\n%s", about, cmp.Diff(before, now))
+		t.Fatalf("%s: no intent is kept, but the app is not as before (-before +now):\n%s", about, cmp.Diff(before, now))
 	}
 	s, err := l.Open(context.Background(), "shop")
 	if err == nil {
 		err = s.Close()
 	}
 	if err != nil {
-		t.Fatalf("%s: the next command: %v", about, err)
+		t.Fatalf("%s: the next command: got error %v", about, err)
 	}
 	now = l.snapshot()
 	if _, pending, _ := l.Store.Pending("shop"); pending || !c.restored(now, before) && !cmp.Equal(now, after) {
-		t.Fatalf("%s: after the next command, intent %v (-before +now):\n%s", about, pending, cmp.Diff(before, now))
+		t.Fatalf("%s: the next command has not restored the app (-before +now), an intent is left: %v\n%s",
+			about, pending, cmp.Diff(before, now))
 	}
 	if list := l.systemd.Outdated(); len(list) > 0 {
-		t.Fatalf("%s: units of another configuration are up: %q", about, list)
+		t.Fatalf("%s: units with another configuration are up: %q", about, list)
 	}
 }
 

@@ -77,15 +77,15 @@ func TestEffects(t *testing.T) {
 	} {
 		l := newLab(t)
 		if out := l.mustInstall(t, c.before); out.Action != Created || len(out.Instances) != 2 {
-			t.Errorf("%s: %+v", c.what, out)
+			t.Errorf("%s: the first install: got %+v, want a created app with 2 instances", c.what, out)
 		}
 		l.effects()
 		out := l.mustInstall(t, c.after)
 		if got := strings.ReplaceAll(strings.Join(l.effects(), ", "), ".service", ""); got != c.effects {
-			t.Errorf("%s: %s, want %s", c.what, got, c.effects)
+			t.Errorf("%s: got the steps %s, want %s", c.what, got, c.effects)
 		}
 		if got := out.String(); got != c.outcome {
-			t.Errorf("%s: %s, want %s", c.what, got, c.outcome)
+			t.Errorf("%s: got the outcome %s, want %s", c.what, got, c.outcome)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func TestBrokenProgram(t *testing.T) {
 	three := shop(withInstances(units.Count{N: 3}))
 	wantNotReached(t, l, func() error { _, err := l.install(three, InstallOptions{Start: true}); return err }, empty)
 	if got := l.takeNotes(); got != "rolling everything back" {
-		t.Errorf("%q", got)
+		t.Errorf("got the notes %q, want only the note about the rollback", got)
 	}
 	l.mustInstall(t, shop())
 	before := l.snapshot()
@@ -106,7 +106,7 @@ func TestBrokenProgram(t *testing.T) {
 	wantNotReached(t, l, func() error {
 		r, err := l.Scale(t.Context(), "shop", Scaling{By: 1}, ScaleOptions{})
 		if r.OK || r.From != 2 || r.To != 2 || r.Changed || len(r.Log) != 1 || r.Instances[0].Outcome != "failed" {
-			t.Errorf("%+v", r)
+			t.Errorf("got the result %+v, want a failed instance and 2 instances as before", r)
 		}
 		return err
 	}, before)
@@ -119,10 +119,10 @@ func wantNotReached(t *testing.T, l *lab, command func() error, want []string) {
 	notReached, _ := errors.AsType[*fault.NotReached](err)
 	instance, _ := errors.AsType[*control.InstanceError](err)
 	if notReached == nil || len(notReached.Log) != 1 || instance == nil || instance.Instance != 3 {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v, want a NotReached with a log line and the error of instance 3", err)
 	}
 	if d := cmp.Diff(want, l.snapshot()); d != "" {
-		t.Errorf("(-before +now):\n%s", d)
+		t.Errorf("the app is not as before (-before +now):\n%s", d)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestWanted(t *testing.T) {
 		}
 		r, err := l.Scale(t.Context(), "shop", Scaling{By: 1}, ScaleOptions{})
 		if err != nil || r.From != c.want || !cmp.Equal(totals[:1], []int{c.want}) {
-			t.Errorf("%v: scale counts %d, start %v, want %d (%v)", c.count, r.From, totals, c.want, err)
+			t.Errorf("%v: scale counts %d instances, start counts %v, want %d, error %v", c.count, r.From, totals, c.want, err)
 		}
 	}
 }
@@ -165,27 +165,27 @@ func TestSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.Current(); s.Installed() || !hasType[*install.NotInstalledError](err) || !locked() {
-		t.Errorf("installed %v, %v, lock %v", s.Installed(), err, locked())
+		t.Errorf("not installed: got installed %v, error %v, a lock file: %v", s.Installed(), err, locked())
 	}
 	if err := errors.Join(s.Close(), s.Close()); err != nil || locked() {
-		t.Errorf("%v, lock %v", err, locked())
+		t.Errorf("after Close: got error %v, a lock file: %v", err, locked())
 	}
 	l.mustInstall(t, shop())
 	if s, err = l.Open(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
 	if a, err := s.Current(); err != nil || a.Name != "shop" || !s.Installed() {
-		t.Errorf("%+v, %v", a, err)
+		t.Errorf("installed: got %+v, error %v", a, err)
 	}
 	if err := s.Close(); err != nil || !locked() {
-		t.Errorf("%v, lock %v", err, locked())
+		t.Errorf("after Close of an installed app: got error %v, a lock file: %v", err, locked())
 	}
 	r, err := l.Uninstall(t.Context(), "shop", false)
 	if err != nil || len(r.Instances) != 2 || r.Instances[1].Outcome != "stopped" || locked() {
-		t.Errorf("%+v, %v, lock %v", r, err, locked())
+		t.Errorf("uninstall: got %+v, error %v, a lock file: %v", r, err, locked())
 	}
 	if r, err := l.Uninstall(t.Context(), "shop", false); err != nil || len(r.Instances) != 0 {
-		t.Errorf("uninstall of an app that is not installed: %+v, %v", r, err)
+		t.Errorf("uninstall of an app that is not installed: got %+v, error %v", r, err)
 	}
 }
 
@@ -225,7 +225,7 @@ func TestLifecycle(t *testing.T) {
 			words = append(words, err.Error())
 		}
 		if got := strings.Join(words, ", "); got != c.want {
-			t.Errorf("%s: %s, want %s", c.what, got, c.want)
+			t.Errorf("%s: got %s, want %s", c.what, got, c.want)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -248,7 +248,7 @@ func TestKilledAtStop(t *testing.T) {
 		return s.Stop(ctx)
 	})
 	if !hasType[*control.KilledError](err) || r.OK || len(r.Instances) != 2 {
-		t.Fatalf("%v, %+v", err, r)
+		t.Fatalf("got error %v, result %+v, want a KilledError and 2 instances", err, r)
 	}
 	for i, reason := range []string{killed.Reason(), ""} {
 		if got := r.Instances[i]; got.Outcome != "stopped" || got.Killed != (i == 0) || got.Reason != reason {

@@ -15,7 +15,7 @@ func TestReadReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if data, err := readReport(path("good")); err != nil || string(data) != "{}" {
-		t.Errorf("%q, %v", data, err)
+		t.Errorf("got %q, error %v, want {}", data, err)
 	}
 	if err := os.WriteFile(path("large"), make([]byte, maxReport+1), 0o600); err != nil {
 		t.Fatal(err)
@@ -28,7 +28,7 @@ func TestReadReport(t *testing.T) {
 	}
 	for _, name := range []string{"large", "link", "fifo", "gone", "."} {
 		if data, err := readReport(path(name)); err == nil {
-			t.Errorf("%s: %d bytes", name, len(data))
+			t.Errorf("%s: got %d bytes, want an error", name, len(data))
 		}
 	}
 }

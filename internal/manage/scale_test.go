@@ -26,7 +26,7 @@ func TestScaleSteps(t *testing.T) {
 			c.up = []int{3, 4, 5, 6}
 		}
 		if d := cmp.Diff([][]int{c.up, c.down}, [][]int{up, down}); d != "" {
-			t.Errorf("%+v (-want +got):\n%s", c, d)
+			t.Errorf("%+v: the instances differ (-want +got):\n%s", c, d)
 		}
 	}
 }
@@ -48,7 +48,7 @@ func TestToday(t *testing.T) {
 		{units.Count{N: -1}, two, 3, 3},
 	} {
 		if got := c.count.Today(c.cpus, c.listed); got != c.want {
-			t.Errorf("%v of %d with %+v: %d, want %d", c.count, c.listed, c.cpus, got, c.want)
+			t.Errorf("%v with %d listed instances and %+v: got %d, want %d", c.count, c.listed, c.cpus, got, c.want)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func TestSettling(t *testing.T) {
 		}
 		got := in.settling()
 		if (got.Longer != nil) != (c.want == 0) || c.want > 0 && got.Time != c.want {
-			t.Errorf("%s: %v, longer %v", c.about, got.Time, got.Longer != nil)
+			t.Errorf("%s: got %v, want %v (0: the time depends on the instances)", c.about, got.Time, c.want)
 		}
 	}
 }
@@ -84,7 +84,7 @@ func TestSettleWatch(t *testing.T) {
 			more = s.Longer([]control.State{{Unit: "web@1.service"}})
 		}
 		if got := now.Sub(up); got != c.want {
-			t.Errorf("%s: %v, want %v", c.about, got, c.want)
+			t.Errorf("%s: got %v, want %v", c.about, got, c.want)
 		}
 	}
 }

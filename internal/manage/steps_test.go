@@ -186,10 +186,10 @@ func TestSteps(t *testing.T) {
 			words = append(words, s.String())
 		}
 		if got := strings.Join(words, ", "); got != tt.want {
-			t.Errorf("%s: %s, want %s", tt.what, got, tt.want)
+			t.Errorf("%s: got the steps %s, want %s", tt.what, got, tt.want)
 		}
 		if reason != tt.reason {
-			t.Errorf("%s: the reason is %q, want %q", tt.what, reason, tt.reason)
+			t.Errorf("%s: got the reason %q, want %q", tt.what, reason, tt.reason)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func TestStepsOfSourceOnly(t *testing.T) {
 		{Op: install.Keep, Path: "/etc/systemd/system/shop@.service", Old: []byte("a"), New: []byte("a")},
 	}, from: 1, to: 1, running: true}
 	if steps, reason := c.steps(); len(steps) != 1 || steps[0].kind != stepWrite || reason != "" {
-		t.Errorf("%v, %q", steps, reason)
+		t.Errorf("got the steps %v, reason %q, want only a write", steps, reason)
 	}
 }
 
@@ -222,7 +222,7 @@ func TestFindChanged(t *testing.T) {
 		state(6, control.Inactive, after),
 	}, 4)
 	if fmt.Sprint(changed, unlisted) != "[1 3 4] [5]" {
-		t.Errorf("changed %v, unlisted %v", changed, unlisted)
+		t.Errorf("got changed instances %v and unlisted instances %v, want [1 3 4] and [5]", changed, unlisted)
 	}
 }
 
@@ -243,7 +243,7 @@ func TestOutcomeText(t *testing.T) {
 		},
 	} {
 		if got := tt.out.String(); got != tt.want {
-			t.Errorf("%q, want %q", got, tt.want)
+			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
 }

@@ -80,7 +80,8 @@ func TestUnchanged(t *testing.T) {
 		}
 		watch, wait := instancesToWatch(s, a, f, time.Second, now)
 		if got != c.err || cmp.Diff(watch, c.watch) != "" || wait != c.wait {
-			t.Errorf("%s: %q, watch %v for %v", c.what, got, watch, wait)
+			t.Errorf("%s: got error %q, watched instances %v for %v, want %q, %v for %v",
+				c.what, got, watch, wait, c.err, c.watch, c.wait)
 		}
 	}
 }

@@ -13,7 +13,7 @@ func TestCommonParent(t *testing.T) {
 		{"/home/a/x", "/home/a/xy", "/home/a"}, {"/home/a", "/srv", "/"}, {"/home/a", "/home/a", "/home/a"},
 	} {
 		if got := commonParent(c[0], c[1]); got != c[2] {
-			t.Errorf("%s and %s: %s, want %s", c[0], c[1], got, c[2])
+			t.Errorf("%s and %s: got %s, want %s", c[0], c[1], got, c[2])
 		}
 	}
 }
@@ -26,7 +26,7 @@ func TestProgramPaths(t *testing.T) {
 		"/home/a/app/run": {"/home/a/app/run"},
 	} {
 		if got := programPaths(program); !slices.Equal(got, want) {
-			t.Errorf("%s: %q, want %q", program, got, want)
+			t.Errorf("%s: got %q, want %q", program, got, want)
 		}
 	}
 }
@@ -37,6 +37,6 @@ func TestNoHomes(t *testing.T) {
 	a := units.App{Command: []string{"/usr/bin/env", "/etc/hosts"}, Directory: "/usr", Writable: []string{"/var"}}
 	w.addHomePaths(&a)
 	if len(a.Reads) > 0 || w.notes.Len() > 0 {
-		t.Errorf("reads %q, notes %q", a.Reads, w.notes.String())
+		t.Errorf("got the readable paths %q, notes %q, want neither", a.Reads, w.notes.String())
 	}
 }

@@ -91,7 +91,7 @@ func TestPortsDiffer(t *testing.T) {
 				t.Errorf("%s is new: got %v, want %v", variable, got, want)
 			}
 			if portsDiffer(now, with) {
-				t.Errorf("%s is unchanged: got true", variable)
+				t.Errorf("%s is unchanged: got true, want false", variable)
 			}
 		}
 	}

@@ -63,7 +63,7 @@ func TestListenersOf(t *testing.T) {
 			got = append(got, l.String())
 		}
 		if strings.Join(got, " ") != want {
-			t.Errorf("%s: %q, want %q", text, got, want)
+			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
 }
@@ -78,7 +78,7 @@ func TestProgramError(t *testing.T) {
 	} {
 		err := ProgramError(reportOf(t, text), units.App{}, "x.service")
 		if (err == nil) != (want == "") || err != nil && !strings.HasSuffix(err.Error(), want) {
-			t.Errorf("%s: %v", text, err)
+			t.Errorf("%s: got error %v, want %q", text, err, want)
 		}
 	}
 }
@@ -88,14 +88,14 @@ func TestBackgrounded(t *testing.T) {
 	r := reportOf(t, `{"exited":true,"status":"exited/0","left":["nginx","nginx","sh","a","b"]}`)
 	err := ProgramError(r, units.App{Command: []string{"/usr/sbin/nginx"}}, "x.service")
 	if err == nil || err.Error() != "x.service: it went into the background: it exited 0, and left nginx, sh, 2 more running" {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v, want 3 entries for the processes", err)
 	}
 	if got := fault.Hint(&fault.NotReached{Err: err}); got != "nginx: run it with -g 'daemon off;'" {
-		t.Errorf("%q", got)
+		t.Errorf("got the hint %q", got)
 	}
 	for _, text := range []string{`{"exited":true,"status":"exited/0","left":[]}`, `{"left":[]}`} {
 		if err := ProgramError(reportOf(t, text), units.App{}, "x"); err != nil {
-			t.Errorf("%s: %v", text, err)
+			t.Errorf("%s: got error %v, want none", text, err)
 		}
 	}
 }
@@ -178,10 +178,11 @@ func TestApplyReport(t *testing.T) {
 		switch {
 		case c.err != "":
 			if err == nil || !strings.Contains(err.Error()+"|"+fault.Hint(err), c.err) {
-				t.Errorf("%s: %q, %v, hint %q", c.about, got, err, fault.Hint(err))
+				t.Errorf("%s: got %q, error %v, hint %q, want %q", c.about, got, err, fault.Hint(err), c.err)
 			}
 		case err != nil || strings.Join(got, " ") != c.want || !strings.Contains(w.notes.String(), c.told):
-			t.Errorf("%s: %q, %v, %q", c.about, got, err, w.notes.String())
+			t.Errorf("%s: got %q, error %v, notes %q, want %q and the note %q",
+				c.about, got, err, w.notes.String(), c.want, c.told)
 		}
 	}
 }
@@ -208,7 +209,7 @@ func TestApplyReportIsValid(t *testing.T) {
 			return l.Network == units.UDP || !l.Host.IsValid() || l.Host.Is6()
 		})
 		if err := a.Validate(); err != nil && !(odd && strings.Contains(err.Error(), "cannot both be bound")) {
-			rt.Fatalf("%+v: %v", a.Listen, err)
+			rt.Fatalf("%+v: got error %v, want none", a.Listen, err)
 		}
 	})
 }
@@ -275,11 +276,11 @@ func TestListeners(t *testing.T) {
 		switch {
 		case c.err != "":
 			if !isUsage(err) || !strings.Contains(err.Error(), c.err) {
-				t.Errorf("%s: %v", c.about, err)
+				t.Errorf("%s: got error %v, want %q", c.about, err, c.err)
 			}
 		case err != nil || probed != c.probed || (report != nil) != c.probed || strings.Join(listen, " ") != c.listen ||
 			a.Shim.HoldAccept != c.hold:
-			t.Errorf("%s: probed %v, %q, hold %v, %v", c.about, probed, listen, a.Shim.HoldAccept, err)
+			t.Errorf("%s: got probed %v, listeners %q, hold %v, error %v", c.about, probed, listen, a.Shim.HoldAccept, err)
 		}
 	}
 	failure := errors.New("it cannot be started")
@@ -288,6 +289,6 @@ func TestListeners(t *testing.T) {
 			return contract.Report{}, failure
 		})
 	if !errors.Is(err, failure) {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v, want %v", err, failure)
 	}
 }

@@ -44,10 +44,10 @@ func TestSetOptions(t *testing.T) {
 			got = append(got, o.String())
 		}
 		if strings.Join(got, " ") != c.want {
-			t.Errorf("%s, %s: %q, want %q", c.listen, c.report, got, c.want)
+			t.Errorf("%s, %s: got %q, want %q", c.listen, c.report, got, c.want)
 		}
 		if err := a.Validate(); err != nil {
-			t.Errorf("%s: %v", c.want, err)
+			t.Errorf("%s: the app is invalid: %v", c.want, err)
 		}
 	}
 }
@@ -60,11 +60,11 @@ func TestCheckMulticast(t *testing.T) {
 	a := units.App{Name: "web", Command: []string{"/bin/true"}}
 	if a, err := w.applyReport(a, r); err != nil || len(a.Listen) != 1 || a.Listen[0].Port != 80 ||
 		strings.Count(w.notes.String(), "joins a multicast group on UDP port 5353, so each instance opens this socket itself\n") != 1 {
-		t.Errorf("%v %v\n%s", a.Listen, err, w.notes.String())
+		t.Errorf("got the listeners %v, error %v, notes:\n%s", a.Listen, err, w.notes.String())
 	}
 	a.Listen = []units.Listener{{Network: units.UDP, Port: 5353}}
 	_, err := w.applyReport(a, r)
 	if err == nil || isUsage(err) || fault.Hint(err) != "omit --listen udp:5353, so that each instance has its own socket" {
-		t.Errorf("%v, hint %q", err, fault.Hint(err))
+		t.Errorf("got error %v, hint %q", err, fault.Hint(err))
 	}
 }

@@ -85,7 +85,7 @@ func TestCollector(t *testing.T) {
 	asked := conn.asked
 	now = now.Add(auditAge)
 	if _, err := c.Details(t.Context(), &l); err != nil || conn.asked != asked {
-		t.Errorf("got error %v, asked systemd again: %v", err, conn.asked != asked)
+		t.Errorf("before auditAge has passed: got error %v, asked systemd again: %v", err, conn.asked != asked)
 	}
 	now = now.Add(time.Second)
 	if _, err := c.Details(t.Context(), &l); err != nil || conn.asked != asked+1 {

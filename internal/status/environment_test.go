@@ -48,11 +48,11 @@ func TestEnvironment(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", one.Unit, got, test.wanted)
 		}
 		if want := []EnvironmentFile{{"/etc/web.env", true, false}, {"/srv/.env", false, true}}; !slices.Equal(one.Files, want) {
-			t.Errorf("got the files %v", one.Files)
+			t.Errorf("got the files %v, want %v", one.Files, want)
 		}
 	}
 	if st.Environment[0] != "A=unit" {
-		t.Errorf("the state has changed: %q", st.Environment)
+		t.Errorf("Environment has changed the state: %q", st.Environment)
 	}
 	if _, err := c.Environment(t.Context(), Listed{App: a}, EnvironmentOptions{}); err == nil || err.Error() != "web has no instance" {
 		t.Errorf("got error %v", err)
@@ -70,6 +70,6 @@ func TestShimVariables(t *testing.T) {
 	got := withShimVariables(a, []string{"PORT=3000", "INSTANCE=7", "A=b", "NODE_APP_INSTANCE=9", "WORD=x"}, 3)
 	slices.Sort(got)
 	if s := strings.Join(got, " "); s != "A=b INSTANCE=3 NODE_APP_INSTANCE=2 PORT=3002 WORD=x" {
-		t.Error(s)
+		t.Errorf("got %s, want PORT, INSTANCE and NODE_APP_INSTANCE of instance 3", s)
 	}
 }

@@ -28,22 +28,22 @@ func TestMeter(t *testing.T) {
 	states := []control.State{{ControlGroup: "/a"}, {ControlGroup: "/gone"}, {}}
 	use("1000000")
 	if got := m.mark(states); len(got) != 0 {
-		t.Errorf("got %v", got)
+		t.Errorf("the first mark: got %v, want nothing", got)
 	}
 	now = now.Add(2 * time.Second)
 	use("1500000")
 	if got := m.mark(states); len(got) != 1 || got["/a"] != 25 {
-		t.Errorf("got %v", got)
+		t.Errorf("after 2 seconds: got %v, want 25", got)
 	}
 	now = now.Add(time.Millisecond)
 	use("9500000")
 	if got := m.mark(states); got["/a"] != 25 {
-		t.Errorf("a millisecond later: got %v", got)
+		t.Errorf("a millisecond later: got %v, want the last result", got)
 	}
 	now = now.Add(time.Second)
 	use("10")
 	if got := m.mark(states); len(got) != 0 {
-		t.Errorf("after a restart: got %v", got)
+		t.Errorf("after a restart: got %v, want nothing", got)
 	}
 }
 
@@ -67,14 +67,14 @@ func TestMeterBegins(t *testing.T) {
 	m.begin([]Listed{{App: units.App{Name: "my-app"}, Count: 2}})
 	states := []control.State{{ControlGroup: one}, {}}
 	if !m.covers(states) {
-		t.Error("a cgroup of our units is not covered")
+		t.Error("covers returns false for the cgroup of our units")
 	}
 	if m.covers(append(states, control.State{ControlGroup: "/elsewhere.slice/my-app@2.service"})) {
-		t.Error("a cgroup in another slice is covered")
+		t.Error("covers returns true for a cgroup in another slice")
 	}
 	now = now.Add(time.Second)
 	use("1500000")
 	if got := m.mark(states); len(got) != 1 || got[one] != 50 {
-		t.Errorf("got %v", got)
+		t.Errorf("got %v, want 50", got)
 	}
 }

@@ -155,11 +155,11 @@ func TestSummarise(t *testing.T) {
 	}
 	s := Summarise(units.App{Name: "web"}, []control.State{active, up(10, 50, 1), up(11, 40, 2)}, Facts{})
 	if s.Restarts != 3 || s.Since == nil || s.Since.Unix() != 40 || s.Instances[1].PID != 11 || s.Instances[1].Instance != 2 {
-		t.Errorf("got %+v", s)
+		t.Errorf("got %+v, want 3 restarts since 40", s)
 	}
 	if s := Summarise(units.App{Name: "web", Listen: socket}, []control.State{active, active, active},
 		Facts{}); strings.Join(s.Listen, " ") != "8080 admin=9000" {
-		t.Errorf("got %q", s.Listen)
+		t.Errorf("got the listeners %q", s.Listen)
 	}
 }
 
@@ -177,11 +177,11 @@ func TestWords(t *testing.T) {
 		"failed":              {State: "failed", NextRestart: ptr(now.Add(time.Hour))},
 	} {
 		if got := s.Words(now); got != want {
-			t.Errorf("%q, want %q", got, want)
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 	if got := (App{State: "restarting", NextRestart: &now}).Words(now.Add(time.Second)); got != "restarting" {
-		t.Errorf("got %q", got)
+		t.Errorf("after the time of the restart: got %q, want restarting", got)
 	}
 }
 
@@ -240,7 +240,8 @@ func TestInstance(t *testing.T) {
 			next = got.NextRestart.Sub(now)
 		}
 		if got.State != c.state || next != c.next || got.LastExit != c.exit || got.Problem != c.problem {
-			t.Errorf("%s: got %+v, next restart in %v", c.about, got, next)
+			t.Errorf("%s: got %+v, next restart in %v, want %s, %v, exit %q, problem %q",
+				c.about, got, next, c.state, c.next, c.exit, c.problem)
 		}
 	}
 }

@@ -70,10 +70,10 @@ func (c *check) inWorkerTree(path string) bool {
 
 func (c *check) noteWorkerReads(path string) {
 	if c.root() {
-		c.guard.note("env-file: %s is read in the sandbox, since the workers may write there", path)
+		c.guard.note("env-file: %s is read in the sandbox, because the workers may write there", path)
 		return
 	}
-	c.guard.note("env-file: %s is read as %s and not as root, since others than root may change it", path, c.who.Name)
+	c.guard.note("env-file: %s is read as %s and not as root, because users other than root may change it", path, c.who.Name)
 }
 
 // mayRead reports whether the mode bits let the workers read a file. mayRead returns true for a missing file and for a file

@@ -205,7 +205,7 @@ func TestWriterString(t *testing.T) {
 		{Writer{"/a", trust.ACLGroup, "devs", nil}, "group devs may write /a (ACL)", "setfacl -x g:devs /a"},
 		{Writer{"/a", trust.Everybody, "", nil}, "everybody may write /a", "chmod o-w /a"},
 		{Writer{"/tmp", trust.Everybody, "", nil}, "everybody may write /tmp",
-			"put it into a directory below /etc, /opt or /srv instead of /tmp"},
+			"use a directory below /etc, /opt or /srv instead of /tmp"},
 	} {
 		if got := tt.w.String(); got != tt.text {
 			t.Errorf("got %q, want %q", got, tt.text)

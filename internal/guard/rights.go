@@ -196,7 +196,7 @@ type untrustedError struct {
 }
 
 func (e *untrustedError) Error() string {
-	return fmt.Sprintf("%q must not decide this for %s (%s): %s", e.file, e.app, strings.Join(e.rights, "; "), e.writer)
+	return fmt.Sprintf("%q must not change %s (%s): %s", e.file, e.app, strings.Join(e.rights, "; "), e.writer)
 }
 
 // Hint returns commands that copy the description to /etc. Another owner for the original file is no solution, because the

@@ -91,7 +91,7 @@ func (w Writer) command() string {
 		return "setfacl -x g:" + w.Name + " " + path
 	}
 	if info, err := os.Lstat(w.Path); err == nil && info.Mode()&os.ModeSticky != 0 {
-		return "put it into a directory below /etc, /opt or /srv instead of " + path
+		return "use a directory below /etc, /opt or /srv instead of " + path
 	}
 	return "chmod o-w " + path
 }
@@ -113,7 +113,7 @@ func (c *check) refuse(p UnsafePath) error {
 		rights = "is where the app runs"
 	}
 	if w := p.Writers[0]; w.Reason == trust.Owner && p.What != whatEnvFile && p.What != whatSocket {
-		hint += fmt.Sprintf(", or --trust %s if %[1]s may decide that", w.Name)
+		hint += fmt.Sprintf(", or --trust %s if you trust this user", w.Name)
 	}
 	return fault.WithHint(fmt.Errorf("the %s %q %s, and %s", p.Noun(), p.Path, rights, p.Who()), "%s", hint)
 }

@@ -72,7 +72,7 @@ func (s *Session) roll(ctx context.Context, a units.App, list []int, o control.R
 		s.Kills.setReported(err)
 		more := ""
 		if remaining > 0 {
-			more = fmt.Sprintf("\nto reload the others anyway: sudo clusterctl reload %s --force", s.Name)
+			more = fmt.Sprintf("\nto reload the remaining instances anyway: sudo clusterctl reload %s --force", s.Name)
 		}
 		return rolled, s.explainKilled(ctx, err, a, started, more)
 	}
@@ -110,7 +110,7 @@ func explainOutage(a units.App, rolled []control.Rolled, o control.RollOptions, 
 	if len(a.Listen) > 0 {
 		what = "no worker serves " + a.Listen[0].String() + " now"
 	}
-	hint := fmt.Sprintf("put the last release that worked back, then sudo clusterctl reload %s\n"+
+	hint := fmt.Sprintf("restore the last release that worked, then sudo clusterctl reload %s\n"+
 		"sudo clusterctl rollback %[1]s, if the configuration was changed", a.Name)
 	if o.Surge == 0 {
 		hint += fmt.Sprintf("\nsudo clusterctl reload %s --surge 1 (key surge) starts the new worker first, if two may run at once", a.Name)

@@ -21,7 +21,7 @@ func (s *Session) storedSecrets() ([]units.Secret, error) {
 		return nil, s.appErr
 	case s.Store.Packaged(s.Name):
 		return nil, fault.WithHint(&install.PackagedError{App: s.Name},
-			"put it into an env-file of the app, or: sudo systemctl edit %s, LoadCredential=", s.Name.Template())
+			"put the secret into an env-file of the app, or: sudo systemctl edit %s, LoadCredential=", s.Name.Template())
 	}
 	return s.Store.LoadedSecrets(s.Name)
 }
@@ -44,7 +44,7 @@ func (s *Session) RemoveSecret(ctx context.Context, secret string) error {
 		return fault.WithHint(fmt.Errorf("%s has no secret %s", s.Name, secret), "sudo clusterctl secret ls %s", s.Name)
 	case slices.Contains(s.app.SecretEnv, secret):
 		return fault.WithHint(fmt.Errorf("%s needs the secret %s for a variable", s.Name, secret),
-			"describe the app without --secret-env %s first", secret)
+			"first install or apply the app without --secret-env %s", secret)
 	}
 	if s.Installed() {
 		if err := s.writeSecrets(ctx, slices.DeleteFunc(stored, hasName)); err != nil {

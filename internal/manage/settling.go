@@ -37,7 +37,7 @@ func (in *installation) settling() control.Settling {
 	}
 	limit := min(contract.MinUptime, cmp.Or(in.App.Shim.MinUptime, contract.MinUptime))
 	if in.isUnproven() {
-		in.Note("watching it for %s, because nothing else shows that it works; to change the time: --settle TIME", text.Duration(limit))
+		in.Note("watching the app for %s, because nothing else shows that it works; to change the time: --settle TIME", text.Duration(limit))
 		return control.Settling{Time: limit}
 	}
 	w := &settleWatch{host: in.Host, now: in.Now, slice: in.Name.Slice(), began: in.Now(), least: in.o.Settle, limit: limit}
@@ -103,12 +103,12 @@ func (in *installation) withCause(ctx context.Context, err error) error {
 		return err
 	}
 	if own := in.OwnListeners(ctx, in.App, in.Target.Sizing.Listed); len(own) > 0 && len(in.App.Listen) == 0 {
-		return fault.WithHint(err, "another instance listens on %s for itself; to share it: --listen %[1]s, or run one: -i 1",
+		return fault.WithHint(err, "another instance has bound %s; to share this address: --listen %[1]s; to run only one instance: -i 1",
 			strings.Join(own, " "))
 	}
 	if st := instance.State; st.ExecMainCode == cldExited && st.ExecMainStatus == 0 && in.App.Restart == units.RestartAlways {
 		hint := foreground.Hint(in.App.Command, nil)
-		return fault.WithHint(err, "if it goes into the background: %s; if its work is done: --restart on-failure", hint)
+		return fault.WithHint(err, "if the program goes into the background: %s; if its work is done: --restart on-failure", hint)
 	}
 	return err
 }

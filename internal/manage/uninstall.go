@@ -77,7 +77,7 @@ func (s *Session) uninstall(ctx context.Context, keepLogs bool) (stopped []contr
 	if err := s.cleanUp(ctx, s.app, listed, keepLogs, tx); err != nil {
 		return stopped, errors.Join(err, killed)
 	}
-	s.Note("%s is gone", s.Name)
+	s.Note("%s is uninstalled", s.Name)
 	return stopped, killed
 }
 

@@ -216,11 +216,11 @@ func leftWords(names []string) string {
 func noListenerReason(found contract.Report) string {
 	switch {
 	case found.Exited:
-		return fmt.Sprintf("it ended after %s without listening (%s %s)", runTime(found), found.Status.Code, found.Status.Status)
+		return fmt.Sprintf("the program ended after %s without listening (%s %s)", runTime(found), found.Status.Code, found.Status.Status)
 	case found.Idle:
-		return fmt.Sprintf("it did not listen within %s, and is idle", runTime(found))
+		return fmt.Sprintf("the program did not listen within %s, and is idle", runTime(found))
 	}
-	return "it did not listen within " + runTime(found)
+	return "the program did not listen within " + runTime(found)
 }
 
 // noteBackground prints that the app becomes a background app, because the probe found no listener to share, and how the

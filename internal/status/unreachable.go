@@ -66,7 +66,7 @@ func (u Unreachable) Problem(n units.Name) string {
 		}
 		return fmt.Sprintf("a worker has shut down the listener on %s, so every connection is refused; %s", words(list), command)
 	case len(u.FileGone) > 0:
-		return fmt.Sprintf("%s: the socket file is gone; to bring it back: %s", u.FileGone[0].Path, reload)
+		return fmt.Sprintf("%s: the socket file is missing or was replaced; to create it again: %s", u.FileGone[0].Path, reload)
 	case len(u.Closed) > 0:
 		return fmt.Sprintf("%s is closed, so every connection is refused; %s", words(u.Closed), reload)
 	case len(u.OpenedLater) > 0:

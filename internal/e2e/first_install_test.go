@@ -131,7 +131,8 @@ func TestDaemonIsRefused(t *testing.T) {
 		if r.Code != 3 {
 			t.Errorf("without a probe: exit status %d, want 3", r.Code)
 		}
-		wantIn(t, r.Stderr, "hint: if the program goes into the background: memcached: run it without -d; if its work is done: --restart on-failure")
+		wantIn(t, r.Stderr, "hint: if the program goes into the background: memcached: run it without -d; "+
+			"if its work is done: --restart on-failure")
 		if left := m.Try("pgrep -x sleep"); left.Code == 0 {
 			t.Errorf("the program still runs: %v", left)
 		}

@@ -27,7 +27,7 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
-// TestModeBits checks that the first matching class of the mode bits counts, and not the class with the most rights
+// TestModeBits checks that only the mode bits of the first matching class count: owner, group, or others
 // (path_resolution(7)).
 func TestModeBits(t *testing.T) {
 	who := Identity{UID: 7, GIDs: []int{70, 71}}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestFollow checks that every link on the way is found, links to directories too, and that a missing part of a path stays
-// as it is.
+// TestFollow checks that Follow returns every link of a path, also links to directories, and keeps a missing part of the
+// path.
 func TestFollow(t *testing.T) {
 	top, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

@@ -110,8 +110,8 @@ func TestRightsAreComplete(t *testing.T) {
 	}
 }
 
-// TestMayDecide checks what a description may decide if others may change its file. In most cases, the user nobody owns the
-// file and its directory.
+// TestMayDecide checks which descriptions MayDecide accepts if other users may change the file. In most cases, the user
+// nobody owns the file and its directory.
 func TestMayDecide(t *testing.T) {
 	w := newWorld(t)
 	const nobody = 65534
@@ -169,7 +169,8 @@ func TestMayDecide(t *testing.T) {
 	}
 	w.Caller = 0
 
-	// The installed app runs as another user than the owner of the file, so every change would decide what that user runs.
+	// The owner of the file must not change an app that runs as another user, because this owner would decide what the other
+	// user runs.
 	old := units.App{Name: "old", Command: []string{"/bin/true"}}
 	if err := w.MayDecide(file, &old, old); err != nil {
 		t.Errorf("without a change: got error %v, want none", err)

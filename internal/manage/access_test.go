@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// TestAccessNotes checks that there is a note for each socket file to which all users could connect before, and no other
-// note.
+// TestAccessNotes checks that there is a note for each socket file to which all users could connect before the update, and
+// no other note.
 func TestAccessNotes(t *testing.T) {
 	const path, web = "/run/shop.sock", "; for a web server: --socket-group www-data"
 	old := func(mode string) []install.Change {
@@ -42,7 +42,7 @@ func TestAccessNotes(t *testing.T) {
 			"a dynamic user and a group", units.RunAs{}, units.SocketAccess{Group: "www-data"}, old(""),
 			[]string{path + ": only root and the group www-data can connect"},
 		},
-		{"only root, which has another note", units.RunAs{}, units.SocketAccess{}, old(""), nil},
+		{"only root can connect", units.RunAs{}, units.SocketAccess{}, old(""), nil},
 		{"all users before and after", user, units.SocketAccess{Mode: 0o666}, old("SocketMode=0777\n"), nil},
 		{"restricted before", user, units.SocketAccess{}, old("SocketMode=0600\n"), nil},
 		{

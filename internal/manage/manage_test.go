@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// effects returns the steps that changed something since the last call.
+// effects returns the steps since the last call that have changed something.
 func (l *lab) effects() []string {
 	var list []string
 	for _, step := range l.systemd.Steps {
@@ -37,7 +37,7 @@ func (l *lab) mustInstall(t *testing.T, a units.App) Outcome {
 	return out
 }
 
-// TestEffects checks the changes in systemd and the text of the outcome for each kind of update.
+// TestEffects checks which steps each kind of update makes in systemd, and the text of its outcome.
 func TestEffects(t *testing.T) {
 	admin := units.Listener{Name: "admin", Port: 8081}
 	for _, c := range []struct {
@@ -112,7 +112,8 @@ func TestBrokenProgram(t *testing.T) {
 	}, before)
 }
 
-// wantNotReached checks that instance 3 makes the command fail, and that the app is as before.
+// wantNotReached checks that the command fails because of instance 3, and that the snapshot after the command is equal to
+// want.
 func wantNotReached(t *testing.T, l *lab, command func() error, want []string) {
 	t.Helper()
 	err := command()
@@ -126,8 +127,8 @@ func wantNotReached(t *testing.T, l *lab, command func() error, want []string) {
 	}
 }
 
-// TestWanted checks that start and scale count the same instances. A percentage is of the CPUs at the time of the install,
-// and "max" is the current number of CPUs.
+// TestWanted checks that start and scale use the same number of instances. A percentage means the CPUs at the time of the
+// install, and "max" means the current CPUs.
 func TestWanted(t *testing.T) {
 	for _, c := range []struct {
 		count units.Count
@@ -154,8 +155,8 @@ func TestWanted(t *testing.T) {
 	}
 }
 
-// TestSession checks that a session of an app which is not installed leaves no file, and that another one keeps the lock
-// file.
+// TestSession checks that Close removes the lock file if the app is not installed, and keeps the lock file of an installed
+// app.
 func TestSession(t *testing.T) {
 	l := newLab(t)
 	lock := filepath.Join(l.Store.Run, "shop.lock")
@@ -189,7 +190,7 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestLifecycle checks the results of stop, start and restart for one instance and for all.
+// TestLifecycle checks the results of stop, start and restart, each for one instance and for all instances.
 func TestLifecycle(t *testing.T) {
 	l := newLab(t)
 	l.mustInstall(t, shop(withInstances(units.Count{N: 3})))
@@ -233,7 +234,7 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
-// TestKilledAtStop checks that the result of a stop contains a killed instance with the reason.
+// TestKilledAtStop checks that the result of a stop marks the killed instance and contains the reason.
 func TestKilledAtStop(t *testing.T) {
 	l := newLab(t)
 	l.mustInstall(t, shop())

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestReadReport checks that readReport refuses files that the shim cannot have written, and does not block on a FIFO.
+// TestReadReport checks that readReport returns an error for files that the shim cannot have written, and does not block on
+// a FIFO.
 func TestReadReport(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }

@@ -15,7 +15,7 @@ func TestScaleSteps(t *testing.T) {
 	}{
 		{2, 4, 2, []int{3, 4}, nil},
 		{4, 1, 4, nil, []int{4, 3, 2}},
-		{2, 4, 4, []int{3, 4}, nil}, // from max: the list is longer
+		{2, 4, 4, []int{3, 4}, nil}, // from max, with more listed instances than CPUs
 		{2, 2, 4, nil, []int{4, 3}}, // from max to the same number
 		{4, 2, 4, nil, []int{4, 3}}, // to max, on fewer CPUs
 		{3, 3, 3, nil, nil},         // no change
@@ -31,7 +31,7 @@ func TestScaleSteps(t *testing.T) {
 	}
 }
 
-// TestToday checks that "max" follows the current CPUs, and that a percentage or -1 keeps the number of the install.
+// TestToday checks that "max" depends on the current CPUs, and that a percentage or -1 means the number of listed instances.
 func TestToday(t *testing.T) {
 	two := units.CPUs{Affinity: 2}
 	for _, c := range []struct {

@@ -37,7 +37,8 @@ func (in *installation) settling() control.Settling {
 	}
 	limit := min(contract.MinUptime, cmp.Or(in.App.Shim.MinUptime, contract.MinUptime))
 	if in.isUnproven() {
-		in.Note("watching the app for %s, because nothing else shows that it works; to change the time: --settle TIME", text.Duration(limit))
+		in.Note("watching the app for %s, because nothing else shows that it works; to change the time: --settle TIME",
+			text.Duration(limit))
 		return control.Settling{Time: limit}
 	}
 	w := &settleWatch{host: in.Host, now: in.Now, slice: in.Name.Slice(), began: in.Now(), least: in.o.Settle, limit: limit}

@@ -19,7 +19,7 @@ func TestSettling(t *testing.T) {
 		app   units.App
 		seen  *ProbeFindings // nil without a probe
 		given bool
-		want  time.Duration // 0: it depends on the instances
+		want  time.Duration // 0 if the time depends on the instances
 	}{
 		{"--settle", units.App{}, nil, true, 3 * time.Second},
 		{"a background app without a probe", units.App{}, nil, false, 10 * time.Second},
@@ -43,12 +43,12 @@ func TestSettling(t *testing.T) {
 	}
 }
 
-// TestSettleWatch checks that instances are watched while they use CPU, and for as long as they took to start.
+// TestSettleWatch checks that instances must stay up while they use CPU, and for as long as they took to start.
 func TestSettleWatch(t *testing.T) {
 	for _, c := range []struct {
 		about string
-		start time.Duration // time until all instances are up
-		busy  int           // samples with CPU use
+		start time.Duration // the time until all instances are up
+		busy  int           // the number of samples with CPU use
 		want  time.Duration
 	}{
 		{"quiet", 100 * time.Millisecond, 0, time.Second},

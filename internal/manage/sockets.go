@@ -130,7 +130,8 @@ func (s *Session) reopenListeners(ctx context.Context) (replaced bool, err error
 		return false, err
 	}
 	if held := u.NeedStop(); len(held) > 0 {
-		err := fmt.Errorf("%s: a worker has shut down %s, whose name is in use until all workers stop", s.Name, strings.Join(status.Addresses(held), " "))
+		err := fmt.Errorf("%s: a worker has shut down %s, whose name is in use until all workers stop", s.Name,
+			strings.Join(status.Addresses(held), " "))
 		return false, fault.WithHint(err, "%s", status.StopAndStart(s.Name))
 	}
 	var names []string

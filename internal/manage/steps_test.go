@@ -39,7 +39,7 @@ func newApp(t *testing.T, args ...string) units.App {
 	return a
 }
 
-// changes returns the changes between the files of two apps, as install.Store.Plan would.
+// changes returns the changes from the files of app before to the files of app after, like install.Store.Plan.
 func changes(t *testing.T, before, after units.App) []install.Change {
 	t.Helper()
 	files := func(a units.App) map[string][]byte {
@@ -91,7 +91,7 @@ func (s step) String() string {
 	return word
 }
 
-// TestSteps checks the steps for each kind of change, and the reason if the app must be stopped.
+// TestSteps checks the steps for each kind of change, and the reason for changes that need a stop.
 func TestSteps(t *testing.T) {
 	tests := []struct {
 		what          string
@@ -194,7 +194,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// TestStepsOfSourceOnly checks that a change of the source without a change of a unit needs no reload.
+// TestStepsOfSourceOnly checks that an update needs no reload if only the source changes.
 func TestStepsOfSourceOnly(t *testing.T) {
 	c := change{files: []install.Change{
 		{Op: install.Update, Path: "/etc/clusterctl/shop.yaml", Old: []byte("a"), New: []byte("b")},
@@ -217,7 +217,7 @@ func TestFindChanged(t *testing.T) {
 		state(1, control.ActiveRunning, after),
 		state(2, control.ActiveRunning, before),
 		state(3, control.Activating, after),
-		state(4, control.Inactive, time.Time{}), // stopped because the new list omits it, and forgotten by PID 1
+		state(4, control.Inactive, time.Time{}), // the new list omits it, and PID 1 has forgotten the time of the stop
 		state(5, control.ActiveRunning, after),
 		state(6, control.Inactive, after),
 	}, 4)

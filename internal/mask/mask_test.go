@@ -7,7 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// TestCommandLine: a stored command line does not contain the values of variables.
+// TestCommandLine checks that CommandLine masks the values of variables, and no other arguments.
 func TestCommandLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"install x --env A=1 -l 80":          "install x --env A=******** -l 80",

@@ -61,7 +61,8 @@ func TestApps(t *testing.T) {
 	}
 }
 
-// TestAppsOfSource: the source of an installed app has no values of variables. They are in the values file.
+// TestAppsOfSource checks that Apps reads the values of variables from the values file if the file is the source of an
+// installed app.
 func TestAppsOfSource(t *testing.T) {
 	w := newWorld(t)
 	a := units.App{Name: "shop", Command: []string{"/bin/true"}, Instances: units.Count{N: 1}, Activation: units.Native}

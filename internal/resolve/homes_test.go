@@ -18,7 +18,7 @@ func TestCommonParent(t *testing.T) {
 	}
 }
 
-// TestProgramPaths: the files next to a program in a home are visible only if they belong to it.
+// TestProgramPaths checks that programPaths returns the parent of "bin" only if other files there belong to the program.
 func TestProgramPaths(t *testing.T) {
 	for program, want := range map[string][]string{
 		"/home/a/.pyenv/shims/python": {"/home/a/.pyenv"}, "/home/a/.volta/bin/node": {"/home/a/.volta"},
@@ -31,7 +31,7 @@ func TestProgramPaths(t *testing.T) {
 	}
 }
 
-// TestNoHomes: an app outside all homes does not get paths in homes, and no note.
+// TestNoHomes checks that addHomePaths adds no paths and prints no notes for an app outside all homes.
 func TestNoHomes(t *testing.T) {
 	w := newWorld(t)
 	a := units.App{Command: []string{"/usr/bin/env", "/etc/hosts"}, Directory: "/usr", Writable: []string{"/var"}}

@@ -38,7 +38,7 @@ func TestSameListeners(t *testing.T) {
 			a.Env = append([]units.EnvVar{{Name: "RELEASE", Value: "2"}}, a.Env...)
 		}, true},
 		{"another port in a variable", func(a *units.App) { a.Listen = nil; a.Env = []units.EnvVar{{Name: "PORT", Value: "9090"}} }, false},
-		{"the variable with the port is gone", func(a *units.App) { a.Listen, a.Env = nil, nil }, false},
+		{"the variable with the port is removed", func(a *units.App) { a.Listen, a.Env = nil, nil }, false},
 		{"a new variable with PORT in its name", func(a *units.App) {
 			a.Listen = nil
 			a.Env = append([]units.EnvVar{{Name: "ADMIN_PORT", Value: "1"}}, a.Env...)

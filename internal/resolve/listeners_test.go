@@ -25,7 +25,7 @@ func reportOf(t *testing.T, text string) contract.Report {
 	return r
 }
 
-// bind is one entry of a report.
+// bind returns the JSON of one entry in the binds of a report. more is added to the entry.
 func bind(family, kind, address, port, more string) string {
 	return `{"family":"` + family + `","type":"` + kind + `","address":"` + address + `","port":` + port + more + `}`
 }
@@ -83,7 +83,8 @@ func TestProgramError(t *testing.T) {
 	}
 }
 
-// TestBackgrounded: the error for a program that goes into the background has a hint how to keep it in the foreground.
+// TestBackgrounded checks that the error for a program that goes into the background has a hint how to run this program in
+// the foreground.
 func TestBackgrounded(t *testing.T) {
 	r := reportOf(t, `{"exited":true,"status":"exited/0","left":["nginx","nginx","sh","a","b"]}`)
 	err := ProgramError(r, units.App{Command: []string{"/usr/sbin/nginx"}}, "x.service")
@@ -121,7 +122,7 @@ func TestApplyReport(t *testing.T) {
 		{"ended without listening", "8080", `{"exited":true,"status":"exited/0","took_ms":1000}`, "8080",
 			"the program ended after 1.0s without listening (exited 0); using --listen unchanged", ""},
 		{"the port of the program", "", binds(any8080), "8080", "the program listens on tcp port 8080", ""},
-		{"two ports have a name each", "", binds(any8080, local), "8080 http-3000=127.0.0.1:3000", "tcp address 127.0.0.1:3000", ""},
+		{"two ports get different names", "", binds(any8080, local), "8080 http-3000=127.0.0.1:3000", "tcp address 127.0.0.1:3000", ""},
 		{"both families", "", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "", ""},
 		{"a stream and a datagram", "", binds(any8080, udp), "8080 udp:0.0.0.0:5353", "", ""},
 		{"the same port", "8080", binds(any8080), "8080", "", ""},
@@ -149,15 +150,15 @@ func TestApplyReport(t *testing.T) {
 			"the program listens on socket /tmp/x.sock, which each instance opens separately, so it becomes a background app", ""},
 		{"an abstract name", "", binds(bind("unix", "stream", "@x", "0", listening)), "",
 			"the program listens on socket @x, which each instance opens separately", ""},
-		{"another path than it binds", "/run/y.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
+		{"not the path of the program", "/run/y.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
 			"does not bind socket /run/y.sock; it binds socket /run/x.sock|use --listen /run/x.sock, or configure the path in the program"},
 		{"a path instead of a port", "80", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
 			"bind port 80, for --listen 80; it binds socket /run/x.sock|use --listen /run/x.sock, or configure the port in the program"},
 		{"the name stays", "web=8080", binds(v4), "web=0.0.0.0:8080", "", ""},
 		{"datagrams", "udp:5353", binds(udp), "udp:0.0.0.0:5353", "", ""},
-		{"another port than it binds", "9000", binds(any8080), "", "",
+		{"not the port of the program", "9000", binds(any8080), "", "",
 			"bind port 9000, for --listen 9000; it binds tcp port 8080|use --listen 9000:8080, or configure the port in the program"},
-		{"mapped to another port than it binds", "8080:9000", binds(any8080), "", "",
+		{"mapped to a port that the program does not bind", "8080:9000", binds(any8080), "", "",
 			"does not bind port 9000, for --listen 8080:9000; it binds tcp port 8080|use --listen 8080, or"},
 		{"a datagram is not a stream", "5353", binds(udp), "", "", "does not bind port 5353"},
 	} {
@@ -187,7 +188,7 @@ func TestApplyReport(t *testing.T) {
 	}
 }
 
-// TestApplyReportIsValid: whatever a program binds, the app can be rendered, or there is an error.
+// TestApplyReportIsValid checks that applyReport returns a valid app or an error for each report.
 func TestApplyReportIsValid(t *testing.T) {
 	one := rapid.Custom(func(t *rapid.T) string {
 		return bind(rapid.SampledFrom([]string{"inet", "inet6", "unix"}).Draw(t, "family"),
@@ -203,8 +204,8 @@ func TestApplyReportIsValid(t *testing.T) {
 		if err != nil {
 			return
 		}
-		// A program can bind a datagram socket twice (SO_REUSEADDR), and an IPv6 socket and an IPv4 address with the same
-		// port. One socket unit cannot have both, so this is an error.
+		// A program can bind a datagram socket twice (SO_REUSEADDR), and can bind an IPv6 socket and an IPv4 address with
+		// the same port. One socket unit cannot have both listeners, so Validate returns an error.
 		odd := slices.ContainsFunc(a.Listen, func(l units.Listener) bool {
 			return l.Network == units.UDP || !l.Host.IsValid() || l.Host.Is6()
 		})

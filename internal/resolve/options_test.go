@@ -8,7 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestSetOptions checks which socket options of the program the units get.
+// TestSetOptions checks which socket options in a report become options of the app.
 func TestSetOptions(t *testing.T) {
 	option := func(name, value string) string { return `{"name":"` + name + `",` + value + `}` }
 	options := func(list ...string) string { return listening + `,"options":[` + strings.Join(list, ",") + `]` }
@@ -52,7 +52,8 @@ func TestSetOptions(t *testing.T) {
 	}
 }
 
-// TestCheckMulticast: a socket in a multicast group does not become a listener, and --listen with its port is an error.
+// TestCheckMulticast checks that a socket in a multicast group does not become a listener, and that --listen with the port
+// of this socket is an error.
 func TestCheckMulticast(t *testing.T) {
 	r := reportOf(t, binds(bind("inet", "dgram", "0.0.0.0", "5353", `,"multicast":true`),
 		bind("inet6", "dgram", "::", "5353", `,"multicast":true`), bind("inet", "stream", "0.0.0.0", "80", listening)))

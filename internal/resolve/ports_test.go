@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestCheckListener binds real sockets first. The error for an address in use names its user.
+// TestCheckListener binds sockets, and checks that the error for an address in use names the app or process that has it.
 func TestCheckListener(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
@@ -78,7 +78,7 @@ func TestCheckListener(t *testing.T) {
 		t.Errorf("got the notes %q, want a note about 192.0.2.1", w.notes.String())
 	}
 
-	// The error names another app, not its process.
+	// If another app has the address, the error names the app instead of the process.
 	p, _ := strconv.Atoi(port)
 	w.install(t, units.App{
 		Name: "other", Command: []string{"/bin/true"}, Instances: units.Count{N: 1}, Activation: units.Native,

@@ -15,7 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// dynamic returns a request for an app with a dynamic user, so that the user of the test does not matter.
+// dynamic returns a request for an app with a dynamic user. With another user, the result would depend on the user who runs
+// the test.
 func dynamic(a units.App) Request {
 	return Request{App: a, Given: Given{RunAs: true, Directory: a.Directory != ""}}
 }
@@ -101,7 +102,8 @@ func TestApp(t *testing.T) {
 		}
 	}
 
-	// A default directory that the user cannot enter becomes "/", unless an argument is relative to it.
+	// If the user cannot enter the default directory, the directory becomes "/", unless an argument is relative to the
+	// directory.
 	w.Getwd = func() (string, error) { return closed, nil }
 	a = units.App{Command: []string{worker, "-x", "/etc", "other"}}
 	if a, err = w.App(dynamic(a)); err != nil || a.Directory != "/" ||
@@ -130,7 +132,7 @@ func TestUser(t *testing.T) {
 	}
 	var a units.App
 	w.chooseUser(&a, dir.Sys().(*syscall.Stat_t).Uid)
-	// The user is the owner of the directory, unless the owner is root.
+	// The user must be the owner of the directory, unless the owner is root.
 	if self.Uid == "0" && !a.RunAs.Dynamic() || self.Uid != "0" && a.RunAs.User != self.Username {
 		t.Errorf("got the user %+v for a directory of %s", a.RunAs, self.Username)
 	}
@@ -194,7 +196,8 @@ func TestReadiness(t *testing.T) {
 		}
 	}
 
-	// In an install, auto becomes native with ready notify and without a drain. Flags can change each of these.
+	// Without flags, a program with the activation package becomes native, with ReadyNotify and without a drain of the shim.
+	// The user can choose each of these values.
 	w := newWorld(t)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)

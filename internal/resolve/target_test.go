@@ -59,7 +59,7 @@ func TestInvocation(t *testing.T) {
 		{"odd", nil, Interpreter{}, "odd", words("/opt/bin/weird", "-x", odd), "wd"},
 		{"exe", nil, Interpreter{}, "exe", words(exe), "wd"},
 		{"plain.txt", nil, Interpreter{}, "plain.txt", words(plain), "wd"},
-		// A name, although a file of that name is there: the command is after --.
+		// With a command after --, the target is a name, even if a file with this name exists.
 		{"worker", words("node", "x.js"), Interpreter{}, "worker", words("node", "x.js"), ""},
 		{"web", words("./worker", "-v"), Interpreter{}, "web", words("./worker", "-v"), ""},
 	} {
@@ -125,7 +125,7 @@ func TestVersionManagers(t *testing.T) {
 	if got := find("bun"); got != strings.TrimPrefix(bun, home) {
 		t.Errorf("got %s, want %s", got, bun)
 	}
-	// A program in $PATH is used first, and a name is not a pattern.
+	// A program in $PATH is preferred. Special characters of patterns in a name have no meaning.
 	w.path["node"] = "/usr/bin/node"
 	if got := find("node"); got != "/usr/bin/node" {
 		t.Errorf("got %s, want the program in $PATH", got)
@@ -168,7 +168,7 @@ func TestDirectoryInvocation(t *testing.T) {
 		files       []string
 		flags       Interpreter
 		name        string
-		// command with "DIR" for the directory, or a part of the error.
+		// command has "DIR" for the directory. err is a part of the error.
 		command, err string
 		note         string
 	}{
@@ -232,8 +232,8 @@ func TestDirectoryInvocation(t *testing.T) {
 	}
 }
 
-// TestStartScript runs the commands that are made from start scripts: the shell becomes the program, with its variables and
-// arguments.
+// TestStartScript runs the commands that [Resolver.script] returns for start scripts, and checks that the program gets its
+// variables and arguments.
 func TestStartScript(t *testing.T) {
 	for script, want := range map[string]string{
 		"A=1 B='x y' show \"p q\" $A":   "1|x y|p q",
@@ -259,7 +259,7 @@ func TestStartScript(t *testing.T) {
 			t.Errorf("%s: got %q, want %q, error %v, from the command %q", script, got, want, err, command)
 		}
 	}
-	// The program must be the started process, so that it gets the SIGTERM.
+	// The program must replace the shell and keep its PID, so that it gets the SIGTERM of systemd.
 	w := newWorld(t)
 	w.file(t, "d/node_modules/.bin/pid", "#!/bin/sh\necho $$\n", 0o755)
 	command, err := w.script(filepath.Join(w.dir, "d"), "X='1' pid", Interpreter{})
@@ -274,7 +274,7 @@ func TestStartScript(t *testing.T) {
 	}
 }
 
-// TestInvocationFails: a directory that cannot be read is not a missing file.
+// TestInvocationFails checks that a path that cannot be read is not reported as a missing file.
 func TestInvocationFails(t *testing.T) {
 	w := newWorld(t)
 	link := filepath.Join(w.dir, "loop.js")

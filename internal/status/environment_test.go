@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// TestEnvironment checks the variables of a unit with the changes by the values file, the secrets and the shim.
+// TestEnvironment checks that the values file, the secrets and the shim add or replace variables of a unit.
 func TestEnvironment(t *testing.T) {
 	store := &install.Store{Config: "/etc/clusterctl"}
 	st := control.State{
@@ -63,7 +63,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestShimVariables checks that the variables of the shim replace the app's own values.
+// TestShimVariables checks that the variables of the shim replace variables of the app with the same name.
 func TestShimVariables(t *testing.T) {
 	a := units.App{Shim: units.ShimOptions{Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}, {Name: "GONE", Value: "1"},
 		{Name: "WORD", Value: "1"}}}}

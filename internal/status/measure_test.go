@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// TestMeter checks that a mark returns percent of the time since the last mark. A new cgroup with an old name has no
-// result, and after too short a time the last result is returned again.
+// TestMeter checks that mark returns the CPU use since the last mark in percent. The result omits a new cgroup with the name
+// of an old one. If the time since the last mark is too short, mark returns the last result.
 func TestMeter(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Unix(1, 0)
@@ -47,8 +47,8 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// TestMeterBegins checks that begin measures the cgroups in which our units put the instances, and that it does not cover
-// other cgroups.
+// TestMeterBegins checks that begin sets marks for the cgroups in which our units put the instances, and that covers returns
+// false if another cgroup is in use.
 func TestMeterBegins(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Unix(1, 0)

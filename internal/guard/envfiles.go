@@ -48,8 +48,8 @@ func (c *check) resolveEnvFiles() error {
 	return nil
 }
 
-// inWorkerTree reports whether workers that run as root in a sandbox may write where the file is. They could then replace
-// the file by a link to a file outside the sandbox, and PID 1 would read that file.
+// inWorkerTree reports whether workers that run as root in a sandbox may write where the file is. Such workers could replace
+// the file by a link to a file outside the sandbox, and PID 1 would read the linked file.
 func (c *check) inWorkerTree(path string) bool {
 	if !c.root() || c.app.Sandbox == units.SandboxOff {
 		return false

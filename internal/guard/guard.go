@@ -1,6 +1,6 @@
 // Package guard checks who may change the files that an app depends on: its program, its directory, its environment files
-// and its description. Guard returns an error for files that users other than root and the caller may change. It also lists
-// the rights that an update of an app adds.
+// and its description. Guard returns an error for files that users other than root and the caller may change. Guard also
+// lists the rights that an update of an app adds.
 //
 // Guard changes no file. The commands ask the user whether an app may get more rights.
 package guard
@@ -273,9 +273,9 @@ func (c *check) rootInputs() []guarded {
 	return list
 }
 
-// writers returns who may change a path, except root and the caller. It sets byCaller if the path is safe only because the
-// caller is the writer. For a path that the caller may not read, writers returns no writers: a caller without root cannot
-// install the app anyway.
+// writers returns who may change a path, except root and the caller. writers sets byCaller if the path is safe only because
+// the caller is the writer. For a path that the caller may not read, writers returns no writers: a caller without root
+// cannot install the app anyway.
 func (c *check) writers(p guarded) ([]trust.Writer, error) {
 	found, err := c.writersOf(p)
 	if errors.Is(err, fs.ErrPermission) && !c.guard.Root {

@@ -75,7 +75,7 @@ func (id Identity) BlockedBy(path string) string {
 	return ""
 }
 
-// These are the rights that [Identity.has] checks, as the mode bits for other users.
+// Rights that [Identity.has] checks. The values are the mode bits for other users.
 const (
 	toExecute = 0o1
 	toRead    = 0o4

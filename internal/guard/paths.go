@@ -51,8 +51,8 @@ func IsHome(p string) bool {
 	return p == "/root" || p == "/home" || p == "/run/user" || filepath.Dir(p) == "/home" || filepath.Dir(p) == "/run/user"
 }
 
-// Shebang returns the words of the "#!" line of a file: the interpreter and its arguments. It omits env(1) and the -S of
-// env.
+// Shebang returns the words of the "#!" line of a file: the interpreter and its arguments. Shebang omits env(1) and the -S
+// of env.
 func Shebang(path string) []string {
 	f, err := os.Open(path)
 	if err != nil {

@@ -50,8 +50,8 @@ func MoreRights(a, b units.App) []string {
 	return list
 }
 
-// moreRunAs returns the change of the user, because another user has other rights. It returns nil for a change from root and
-// for a change to a dynamic user.
+// moreRunAs returns the change of the user, because another user has other rights. moreRunAs returns nil for a change from
+// root and for a change to a dynamic user.
 func moreRunAs(a, b units.App) []string {
 	old, err := Identify(a.RunAs)
 	if a.RunAs == b.RunAs || b.RunAs.Dynamic() || err == nil && old.UID == 0 {

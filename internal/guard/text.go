@@ -21,8 +21,7 @@ type UnsafePath struct {
 	tolerated bool
 }
 
-// Writer is a user or group that may write Path. Path is the unsafe path itself, one of its parent directories, or a link or
-// directory through which the unsafe path leads.
+// Writer is a user or group that may write Path. Path is the unsafe path, or a directory or link on the way to it.
 type Writer struct {
 	Path   string       `json:"path"`
 	Reason trust.Reason `json:"reason"`

@@ -101,8 +101,9 @@ func (s *Session) setSocketAccess(a units.App) error {
 
 var errReplaceable = errors.New("users other than root can change the path")
 
-// setAccess changes the owner and mode of a socket file. It returns errReplaceable if users other than root may write to a
-// directory of the path, because such a user could have replaced a directory by a link to the directory of another socket.
+// setAccess changes the owner and mode of a socket file. setAccess returns errReplaceable if users other than root may write
+// to a directory of the path, because these users could have replaced the directory by a link to the directory of another
+// socket.
 func setAccess(path string, uid, gid int, mode fs.FileMode) error {
 	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err != nil {

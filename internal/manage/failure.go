@@ -56,7 +56,7 @@ func hasType[E error](err error) bool {
 }
 
 // notReached wraps the error of a job in a [fault.NotReached], because the command has done its work and the app does not
-// run as requested. It returns other errors unchanged.
+// run as requested. notReached returns other errors unchanged.
 func notReached(err error) error {
 	isJob := hasType[*control.RefusedError](err) || hasType[*control.JobError](err)
 	if isJob && !hasType[*fault.NotReached](err) && !errors.Is(err, control.ErrPermission) {

@@ -56,7 +56,7 @@ var errFault = errors.New("injected fault")
 // killed is the value of a panic that simulates a kill of the process.
 type killed struct{}
 
-// faults has a function for each kind of fault. It returns the Fault of a systemd that begins to fail at step at.
+// faults has a function for each kind of fault. faults returns the Fault of a systemd that begins to fail at step at.
 var faults = map[string]func(at int) func(int, string) error{
 	"once": func(at int) func(int, string) error {
 		return func(n int, _ string) error {

@@ -141,7 +141,7 @@ func (in *installation) rollBack(ctx context.Context, tx *install.Tx, keepLogs b
 }
 
 // stopAll stops an app and its slice, resets their failures, and removes the state of the instances in /run. An error does
-// not end stopAll early. It returns the first error.
+// not end stopAll early. stopAll returns the first error.
 func (s *Session) stopAll(ctx context.Context, a units.App, listed int) error {
 	err := s.Conn.StopApp(ctx, s.Name)
 	// The outcome is ignored, because a stop fails for a slice that was never started.

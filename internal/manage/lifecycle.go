@@ -113,7 +113,7 @@ func (s *Session) Restart(ctx context.Context, settle time.Duration) error {
 	return s.Conn.RestartInstances(ctx, s.Name, instances(0, s.listed), settle, p.Observe)
 }
 
-// StartInstance starts one instance. It returns a [*SkippedError] if a condition of the unit is not met.
+// StartInstance starts one instance. StartInstance returns a [*SkippedError] if a condition of the unit is not met.
 func (s *Session) StartInstance(ctx context.Context, i int) error {
 	return s.runOne(ctx, i, func() error {
 		// StartInstances watches the state of the instance. The result of the job is not enough, because another command can
@@ -122,7 +122,7 @@ func (s *Session) StartInstance(ctx context.Context, i int) error {
 	})
 }
 
-// RestartInstance restarts one instance. It returns a [*SkippedError] if a condition of the unit is not met.
+// RestartInstance restarts one instance. RestartInstance returns a [*SkippedError] if a condition of the unit is not met.
 func (s *Session) RestartInstance(ctx context.Context, i int) error {
 	return s.runOne(ctx, i, func() error {
 		// RestartInstances watches the state of the instance: systemd forgets how the old process ended when it starts the
@@ -163,8 +163,8 @@ func (s *Session) StopInstance(ctx context.Context, i int) error {
 	return &control.InstanceError{Unit: unit, Instance: i, Reason: control.Explain(states[0]), State: states[0]}
 }
 
-// ResetFailed resets the failed units of the app, or only one instance if instance is not 0. It also removes the records of
-// short runs, which delay the next restart. complete is false if the caller may not remove these records.
+// ResetFailed resets the failed units of the app, or only one instance if instance is not 0. ResetFailed also removes the
+// records of short runs, which delay the next restart. complete is false if the caller may not remove these records.
 func (s *Session) ResetFailed(ctx context.Context, instance int) (complete bool, err error) {
 	names := status.Units(s.app, s.listed)
 	var list []int

@@ -127,8 +127,8 @@ func wantNotReached(t *testing.T, l *lab, command func() error, want []string) {
 	}
 }
 
-// TestWanted checks that start and scale use the same number of instances. A percentage means the CPUs at the time of the
-// install, and "max" means the current CPUs.
+// TestWanted checks that start and scale use the same number of instances. A percentage uses the number of CPUs at the time
+// of the install, and "max" uses the current number.
 func TestWanted(t *testing.T) {
 	for _, c := range []struct {
 		count units.Count

@@ -29,8 +29,8 @@ type ProbeResult struct {
 }
 
 // Probe runs the program of an app once, with the user and the sandbox of the instances. The shim gives the program decoy
-// sockets, which clients cannot reach, and kills the program as soon as it listens. Otherwise, the shim kills the program
-// after limit, or after it was idle for the time idle if idle is not 0. The app need not be installed.
+// sockets, which clients cannot reach, and kills the program as soon as it listens. If the program does not listen, the shim
+// kills it after limit or, if idle is not 0, as soon as the program was idle for this time. The app need not be installed.
 func (s *Session) Probe(ctx context.Context, a units.App, limit, idle time.Duration) (r ProbeResult, err error) {
 	target, err := s.Store.Target(s.Name, s.Shim)
 	if err != nil {

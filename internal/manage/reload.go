@@ -18,8 +18,8 @@ import (
 // listed instances.
 func Surge(a units.App, listed int) int { return max(min(a.Surge, units.MaxInstances-listed), 0) }
 
-// Reload replaces the instances in list one after the other. It replaces all instances if list is nil, or if a listener got
-// a new socket.
+// Reload replaces the instances in list one after the other. Reload replaces all instances if list is nil, or if a listener
+// got a new socket.
 func (s *Session) Reload(ctx context.Context, list []int, o control.RollOptions) ([]control.Rolled, error) {
 	if err := cmp.Or(s.appErr, s.listedErr); err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (s *Session) ReloadInJob(ctx context.Context, list []int, o control.RollOpt
 	return s.roll(ctx, a, list, o)
 }
 
-// roll replaces the instances in list. It adds log lines and a hint to an error, and prints which instances were not
+// roll replaces the instances in list. roll adds log lines and a hint to an error, and prints which instances were not
 // replaced.
 func (s *Session) roll(ctx context.Context, a units.App, list []int, o control.RollOptions) ([]control.Rolled, error) {
 	if err := s.CheckSecrets(a); err != nil {
@@ -79,7 +79,7 @@ func (s *Session) roll(ctx context.Context, a units.App, list []int, o control.R
 	return rolled, notReached(s.Explain(context.WithoutCancel(ctx), explainOutage(a, rolled, o, err), a.LogNamespace(), started))
 }
 
-// rollSteps replaces the instances in list. It runs o.Surge extra instances until all instances are replaced.
+// rollSteps replaces the instances in list. rollSteps runs o.Surge extra instances until all instances are replaced.
 func (s *Session) rollSteps(ctx context.Context, list []int, o control.RollOptions) (rolled []control.Rolled, err error) {
 	last := list[len(list)-1]
 	extra := instances(last, last+o.Surge)
@@ -100,7 +100,7 @@ func (s *Session) rollSteps(ctx context.Context, list []int, o control.RollOptio
 	return s.Conn.RollApp(ctx, s.Name, list, o, p.Observe)
 }
 
-// explainOutage returns err with a hint if no worker runs after a roll. Otherwise, it returns err unchanged.
+// explainOutage returns err with a hint if no worker runs after a roll. Otherwise, explainOutage returns err unchanged.
 func explainOutage(a units.App, rolled []control.Rolled, o control.RollOptions, err error) error {
 	isUp := func(r control.Rolled) bool { return r.State.Up() && r.Outcome != control.RollFailed }
 	if !hasType[*control.InstanceError](err) || slices.ContainsFunc(rolled, isUp) {
@@ -151,7 +151,7 @@ func (s *Session) ReloadByJob(ctx context.Context) ([]control.Rolled, error) {
 	return compareStates(before[1:], after[1:], started), notReached(err)
 }
 
-// RollResult returns the result of a command that replaced instances. It marks killed instances and adds the cut
+// RollResult returns the result of a command that replaced instances. RollResult marks killed instances and adds the cut
 // connections.
 func (m *Manager) RollResult(n units.Name, rolled []control.Rolled, started time.Time, err error) AppResult {
 	r := NewAppResult(n, rolled, m.Now().Sub(started), err)

@@ -60,8 +60,8 @@ type ScaleResult struct {
 
 // scale changes the number of instances of one app.
 //
-// First it writes the intent to the disk. Then it starts or stops instances, and at last it changes files: if an instance
-// fails, no file has changed, and systemd need not reload its files.
+// A scale writes the intent, then starts or stops instances, and changes files last. If an instance fails, no file has
+// changed yet, so systemd need not reload its files.
 type scale struct {
 	*Session
 	o       ScaleOptions
@@ -213,8 +213,8 @@ func (s *Session) removeInstanceState(ctx context.Context, list []int) error {
 	return errors.Join(s.Conn.ResetFailed(ctx, unitNames(s.Name, list)...), s.Store.RemoveInstanceState(s.Name, list...))
 }
 
-// finishScale handles a scale that was killed. It rolls a scale to more instances back, and completes a scale to fewer
-// instances. In both cases finishScale only stops instances, which fails less often than a start.
+// finishScale handles a scale that was killed. finishScale rolls back a scale to more instances, and completes a scale to
+// fewer instances. In both cases finishScale only stops instances, which fails less often than a start.
 func (s *Session) finishScale(ctx context.Context, p *install.Pending) error {
 	cpus, err := s.Conn.CPUs(ctx, s.Name.Slice())
 	if err != nil {

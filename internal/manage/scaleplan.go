@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// plan returns the changes of files. It also sets up, down, newListed and the result.
+// plan returns the changes of files. plan also sets up, down, newListed and the result.
 func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
 	a, listed := c.app, c.listed
 	if err := cmp.Or(c.appErr, c.listedErr); err != nil {

@@ -59,7 +59,7 @@ func (s *Session) RemoveSecret(ctx context.Context, secret string) error {
 	return nil
 }
 
-// SetSecret stores a secret and adds it to the units. It encrypts the secret if systemd can do this.
+// SetSecret stores a secret and adds it to the units. SetSecret encrypts the secret if systemd can do this.
 func (s *Session) SetSecret(ctx context.Context, secret string, value []byte) error {
 	stored, err := s.storedSecrets()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package manage installs, updates, scales, reloads and removes apps. It writes the files of a [units.App] (units/install)
-// and runs the jobs of its units (units/control). After an error, a command rolls the files and the units back.
+// Package manage installs, updates, scales, reloads and removes apps. It uses package units/install to write the files of an
+// app, and package units/control to start and stop its units. After an error, a command rolls the files and the units back.
 //
 // Each command has one [Manager], which opens a [Session] for each app. These rules apply to all commands:
 //
@@ -169,7 +169,8 @@ func (s *Session) Installed() bool { return !hasType[*install.NotInstalledError]
 // Current returns the installed app as Open has loaded it, or a [*install.NotInstalledError].
 func (s *Session) Current() (units.App, error) { return s.app, s.appErr }
 
-// Listed returns how many instances the drop-in of the aggregate lists. This is the number when the session was opened.
+// Listed returns how many instances the drop-in of the aggregate lists. The number is from the time when the session was
+// opened.
 func (s *Session) Listed() (int, error) { return s.listed, s.listedErr }
 
 // Wanted returns how many of the listed instances this machine can run. The number depends on its CPUs.
@@ -192,7 +193,7 @@ type Files struct {
 	Source []byte
 }
 
-// Render returns the files of an app for this machine. It does not write files.
+// Render returns the files of an app for this machine. Render does not write files.
 func (m *Manager) Render(ctx context.Context, a units.App) (f Files, err error) {
 	f = Files{App: a, Source: config.EncodeNames(a)}
 	if f.Target, f.CPUs, err = m.target(ctx, a); err != nil {

@@ -28,9 +28,9 @@ const sampleInterval = 500 * time.Millisecond
 // program exited with an error.
 type ProbeFindings struct{ Bound, Failed bool }
 
-// settling returns how long the instances of a new app must stay up: for --settle, if the user gave this flag. Otherwise, if
-// the app is unproven, they must stay up for --min-uptime, but at most for its default. If the app is not unproven, they
-// must stay up for as long as they took to start, and until they use little CPU, with the same limit.
+// settling returns how long the instances of a new app must stay up. If the user gave --settle, this is its value. If the
+// app is unproven, it is --min-uptime, but at most the default of --min-uptime. Otherwise, the instances must stay up for as
+// long as they took to start, and until they use little CPU, with the same limit.
 func (in *installation) settling() control.Settling {
 	if !in.o.Watch {
 		return control.Settling{Time: in.o.Settle}
@@ -137,8 +137,8 @@ func (m *Manager) status(ctx context.Context, a units.App, listed int) (status.A
 // maxWatch is the longest time for which an instance is watched because its previous runs were short.
 const maxWatch = 30 * time.Second
 
-// checkUnchanged sets the state of the app in the outcome, if the command has changed no instance. It returns an error if
-// the app has a problem, or if an instance fails while checkUnchanged watches it.
+// checkUnchanged sets the state of the app in the outcome, if the command has changed no instance. checkUnchanged returns an
+// error if the app has a problem, or if an instance fails while checkUnchanged watches it.
 func (in *installation) checkUnchanged(ctx context.Context) error {
 	now, facts, err := in.status(ctx, in.App, in.Target.Sizing.Listed)
 	if err != nil {

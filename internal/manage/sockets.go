@@ -77,7 +77,8 @@ func (s *Session) startSockets(ctx context.Context, sockets []string) error {
 	return nil
 }
 
-// closeSockets stops the sockets that the changes in files remove. It also removes the copies of their units in /run.
+// closeSockets stops the sockets that the changes in files remove. closeSockets also removes the copies of their units in
+// /run.
 func (s *Session) closeSockets(ctx context.Context, files []install.Change, sockets []string) error {
 	s.Note("%s: closing %s", s.Name, strings.Join(sockets, " "))
 	if _, err := s.Conn.Do(ctx, control.Stop, control.Replace, sockets...); err != nil {
@@ -153,9 +154,10 @@ func (s *Session) reopenListeners(ctx context.Context) (replaced bool, err error
 	return true, s.openSockets(ctx, names)
 }
 
-// ensureListening makes TCP listeners listen again that a worker has shut down. It returns an error if a listener needs a
-// new socket: after a new socket all instances must be replaced, which a command on one instance must not do. The reload job
-// of the aggregate cannot open a socket at all, because systemd opens a socket only while the aggregate is stopped.
+// ensureListening makes TCP listeners listen again that a worker has shut down. ensureListening returns an error if a
+// listener needs a new socket: after a new socket all instances must be replaced, which a command on one instance must not
+// do. The reload job of the aggregate cannot open a socket at all, because systemd opens a socket only while the aggregate
+// is stopped.
 func (s *Session) ensureListening(ctx context.Context, a units.App) error {
 	u, err := s.listenAgain(ctx, a)
 	if all := u.All(); err == nil && len(all) > 0 {

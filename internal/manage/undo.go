@@ -34,8 +34,8 @@ type undo struct {
 // run restores the old configuration of an app: first the files, then the sockets, and then each instance that may run with
 // the new configuration. Unchanged units keep running.
 //
-// run reads the current states of the units, so it also works after a killed command or a killed undo. It removes the intent
-// last, even if an instance fails with the old configuration, because a second undo would fail in the same way.
+// run reads the current states of the units, so it also works after a killed command or a killed undo. run removes the
+// intent last, even if an instance fails with the old configuration, because a second undo would fail in the same way.
 func (r undo) run(ctx context.Context) error {
 	if err := r.undoFiles(ctx); err != nil {
 		return err
@@ -112,8 +112,8 @@ func (r undo) stopStarted(ctx context.Context) error {
 	return r.Conn.ResetFailed(ctx, append(loaded, r.Name.Service())...)
 }
 
-// undoInstances starts the sockets and the aggregate if they are down. Then it restarts the changed instances, and removes
-// the unlisted ones.
+// undoInstances starts the sockets and the aggregate if they are down. Then undoInstances restarts the changed instances,
+// and removes the unlisted ones.
 func (r undo) undoInstances(ctx context.Context, listed int) error {
 	var sockets []string
 	for _, f := range r.files {
@@ -178,7 +178,8 @@ func (r undo) findChanged(states []control.State, listed int) (changed, unlisted
 	return changed, unlisted
 }
 
-// restartEach restarts instances with the old configuration, one after the other. It continues after an instance that fails.
+// restartEach restarts instances with the old configuration, one after the other. restartEach continues after an instance
+// that fails.
 func (r undo) restartEach(ctx context.Context, list []int) error {
 	if len(list) == 0 {
 		return nil
@@ -197,7 +198,7 @@ func (r undo) restartEach(ctx context.Context, list []int) error {
 	return errors.Join(errs...)
 }
 
-// repair completes or rolls back the last command on the app if that command was killed. It completes an uninstall and a
+// repair completes or rolls back the last command on the app if that command was killed. repair completes an uninstall and a
 // scale to fewer instances, and rolls back any other command. The rollback of a first install removes the app.
 func (s *Session) repair(ctx context.Context) error {
 	pending, found, err := s.Store.Pending(s.Name)

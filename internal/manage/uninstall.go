@@ -181,8 +181,8 @@ func (s *Session) findUpUnits(ctx context.Context, a units.App) (u upUnits, err 
 	return u, nil
 }
 
-// restore undoes a failed uninstall. It restores the files, enables the app again if it was enabled, and starts the units
-// that were up. An interrupt of the command does not stop restore.
+// restore undoes a failed uninstall. restore restores the files, enables the app again if it was enabled, and starts the
+// units that were up. An interrupt of the command does not stop restore.
 func (s *Session) restore(ctx context.Context, was upUnits, tx *install.Tx) error {
 	ctx = context.WithoutCancel(ctx)
 	s.Note("%s: putting everything back", s.Name)

@@ -22,7 +22,7 @@ type update struct {
 	closing []string
 }
 
-// update updates an installed app. It does not stop or restart unchanged units. After an error it restores the app.
+// update updates an installed app. update does not stop or restart unchanged units. After an error it restores the app.
 func (in *installation) update(ctx context.Context) error {
 	u := &update{installation: in}
 	began := u.Now()
@@ -154,8 +154,8 @@ func (u *update) stopUnlisted(ctx context.Context, list []int) error {
 	return u.removeInstanceState(ctx, list)
 }
 
-// write writes the new files. It first copies each socket unit that the update removes to /run. PID 1 would close the socket
-// at the next reload if the unit had no file, but instances still use the socket, and an undo needs it.
+// write writes the new files. write first copies each socket unit that the update removes to /run. PID 1 would close the
+// socket at the next reload if the unit had no file, but instances still use the socket, and an undo needs it.
 func (u *update) write(tx *install.Tx) error {
 	for _, c := range u.plan.Changes {
 		unit := filepath.Base(c.Path)

@@ -80,8 +80,8 @@ func isGenerated(a units.App, source []byte) bool {
 	})
 }
 
-// checkNewListeners returns an error for each new listener whose address is in use. It does not check addresses that an open
-// socket of the app has.
+// checkNewListeners returns an error for each new listener whose address is in use. checkNewListeners does not check
+// addresses that an open socket of the app has.
 func (u *update) checkNewListeners(ctx context.Context) error {
 	var held []units.Listener
 	for _, c := range u.plan.Changes {

@@ -53,8 +53,8 @@ func (r *Resolver) sourceOf(path string) (units.Name, bool) {
 	return name, err == nil
 }
 
-// fromDirectory makes the paths of an app absolute, relative to dir, and finds the program in $PATH. It does not check that
-// files exist.
+// fromDirectory makes the paths of an app absolute, relative to dir, and finds the program in $PATH. fromDirectory does not
+// check that files exist.
 func (r *Resolver) fromDirectory(a *units.App, dir string) error {
 	absolute := func(p *string) {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -141,8 +141,8 @@ func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 	return apps[i], true, nil
 }
 
-// keepCount sets the number of instances to the number of the installed app, if the user gave no number. Otherwise a deploy
-// would undo a scale.
+// keepCount sets the number of instances to the number of the installed app, if the user gave no number, so that a deploy
+// does not undo a scale.
 func (r *Resolver) keepCount(a *units.App) {
 	if now, err := r.Store.Load(a.Name); err == nil && !a.Instances.Given() {
 		a.Instances = now.Instances

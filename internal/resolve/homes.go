@@ -160,8 +160,8 @@ func (h *homePaths) argument(arg string) {
 }
 
 // programPaths returns the paths that must be visible to run a program in a home. If libraries are installed next to the
-// "bin" of the program, it returns the parent of "bin". Otherwise it returns only the program, because directories such as
-// ~/.local and ~/.cargo also contain other files.
+// "bin" of the program, it returns the parent of "bin". Otherwise, programPaths returns only the program, because
+// directories such as ~/.local and ~/.cargo also contain other files.
 func programPaths(program string) []string {
 	bin := filepath.Dir(program)
 	root := filepath.Dir(bin)
@@ -186,8 +186,8 @@ func programPaths(program string) []string {
 	return []string{program}
 }
 
-// project returns the topmost parent directory of dir, below the home, that contains a file such as package.json or .git. It
-// returns dir if there is no such directory.
+// project returns the topmost parent directory of dir, below the home, that contains a file such as package.json or .git.
+// project returns dir if there is no such directory.
 func project(dir string) string {
 	marks := []string{
 		"package.json", "node_modules", "pnpm-workspace.yaml", "pyproject.toml", "Gemfile", "composer.json", "go.mod", ".git",

@@ -121,8 +121,8 @@ func RequireListener(a units.App) error {
 	return fault.WithHint(fault.Usagef("listen: missing address"), listenHint)
 }
 
-// applyReport returns the app with listeners and socket options from the report. It returns an error if the program does not
-// bind an address of --listen.
+// applyReport returns the app with listeners and socket options from the report. applyReport returns an error if the program
+// does not bind an address of --listen.
 func (r *Resolver) applyReport(a units.App, found contract.Report) (units.App, error) {
 	if err := r.checkMulticast(a, found); err != nil {
 		return a, err
@@ -166,10 +166,10 @@ func (r *Resolver) setListeners(a *units.App, report contract.Report) error {
 	return r.matchProbe(a, found)
 }
 
-// matchProbe replaces each listener of --listen that has no address by listeners with the addresses that the program binds.
-// So a program that binds only the loopback interface gets no listener on other interfaces. Also, a program that binds only
-// IPv4 gets an IPv4 socket, because some servers such as nginx and Bun fail with an IPv6 socket. matchProbe returns an error
-// for a listener that the program does not bind, because the workers would never become ready.
+// matchProbe adds the addresses that the program binds to the listeners of --listen. If --listen has only a port, and the
+// program binds only the loopback interface or only IPv4, the app gets listeners with these addresses. Servers such as nginx
+// and Bun fail if they bind IPv4 and get an IPv6 socket. matchProbe returns an error for a listener that the program does
+// not bind, because the workers would never become ready.
 func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	var listen []units.Listener
 	for _, l := range a.Listen {
@@ -242,7 +242,8 @@ func covers(wide, l units.Listener) bool {
 	return !wide.Host.IsValid() || wide.Host == netip.IPv6Unspecified()
 }
 
-// listeners returns the bound ports in a report that instances can share, in the order of the binds. It omits duplicates.
+// listeners returns the bound ports in a report that instances can share, in the order of the binds. listeners omits
+// duplicates.
 func listeners(found contract.Report) []units.Listener {
 	var list []units.Listener
 	for _, b := range found.Binds {

@@ -90,7 +90,7 @@ func (r *Resolver) script(dir, script string, f Interpreter) ([]string, error) {
 }
 
 // execLast adds exec to a script with one command, so that the program replaces the shell and gets the SIGTERM of systemd.
-// It returns a script with several commands unchanged, and prints a note, because the shell then gets the SIGTERM.
+// execLast returns a script with several commands unchanged, and prints a note, because the shell then gets the SIGTERM.
 func (r *Resolver) execLast(script string) string {
 	if strings.ContainsAny(script, shellControl) {
 		r.Note("the start script runs in a shell, which does not forward SIGTERM: %s", script)

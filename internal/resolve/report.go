@@ -85,8 +85,8 @@ func describeAll(list []units.Listener) string {
 // onAllAddresses reports whether the listener accepts connections on all addresses of IPv4 or IPv6.
 func onAllAddresses(l units.Listener) bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }
 
-// byAddress returns a copy of listener l, which has no address, for each address in binds. It prints a note how to accept
-// connections on all addresses.
+// byAddress returns a copy of listener l, which has no address, for each address in binds. byAddress prints a note how to
+// accept connections on all addresses.
 func (r *Resolver) byAddress(l units.Listener, binds []units.Listener) []units.Listener {
 	var list []units.Listener
 	for _, b := range binds {
@@ -105,8 +105,8 @@ func (r *Resolver) byAddress(l units.Listener, binds []units.Listener) []units.L
 }
 
 // checkMulticast prints a note for each UDP socket that joins a multicast group, because each instance must open this socket
-// itself. It returns an error if --listen has the port of this socket. Such a socket cannot be shared: PID 1 keeps a shared
-// socket open, the membership stays with the open socket, and so the next worker could not join again.
+// itself. checkMulticast returns an error if --listen has the port of this socket. A socket in a multicast group cannot be
+// shared: PID 1 would keep the socket open, so the socket would stay in the group, and the next worker could not join again.
 func (r *Resolver) checkMulticast(a units.App, found contract.Report) error {
 	var noted []uint16
 	for _, b := range found.Binds {
@@ -125,9 +125,9 @@ func (r *Resolver) checkMulticast(a units.App, found contract.Report) error {
 	return nil
 }
 
-// setOptions sets the socket options of an app to the options that the program has set on its sockets. It omits trusted
-// options, which need a capability: the user of the program can write the report, and PID 1 would set any trusted option in
-// it.
+// setOptions sets the socket options of an app to the options that the program has set on its sockets. setOptions omits
+// trusted options, which need a capability: the user of the program can write the report, and PID 1 would set any trusted
+// option in it.
 func (r *Resolver) setOptions(a *units.App, found contract.Report) {
 	a.SocketOptions = nil
 	for _, l := range a.Listen {
@@ -185,7 +185,7 @@ func Failed(found contract.Report) bool {
 }
 
 // ProgramError returns an error if the program failed before it bound an address, or if the program exited while its child
-// processes continue in the background: systemd would kill these processes. Otherwise it returns nil.
+// processes continue in the background: systemd would kill these processes. Otherwise, ProgramError returns nil.
 func ProgramError(found contract.Report, a units.App, unit string) error {
 	switch {
 	case found.Exited && !Failed(found) && len(found.Left) > 0:
@@ -198,7 +198,7 @@ func ProgramError(found contract.Report, a units.App, unit string) error {
 	return nil
 }
 
-// leftWords returns a text with the names of processes. It omits repeated names, and has at most 3 entries.
+// leftWords returns a text with the names of processes. leftWords omits repeated names, and has at most 3 entries.
 func leftWords(names []string) string {
 	var words []string
 	for _, n := range names {

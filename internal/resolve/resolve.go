@@ -133,7 +133,7 @@ func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error
 	return owner, nil
 }
 
-// paths makes the environment files, writable paths and readable paths of the app absolute. It returns an error if one of
+// paths makes the environment files, writable paths and readable paths of the app absolute. paths returns an error if one of
 // them does not exist.
 func (r *Resolver) paths(a *units.App) (err error) {
 	for i, p := range a.EnvFiles {

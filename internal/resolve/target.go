@@ -104,8 +104,8 @@ func (r *Resolver) fileInvocation(target string, args []string, f Interpreter) (
 	return inv, err
 }
 
-// interpreter returns the words before a script in its command: the interpreter and its arguments. They are from
-// --interpreter, from the extension of the script, or from its "#!" line. interpreter returns nil if the script needs no
+// interpreter returns the words before a script in its command: the interpreter and its arguments. The interpreter is from
+// --interpreter, from the extension of the script, or from its "#!" line. The result is nil if the script needs no
 // interpreter.
 func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 	words := append(strings.Fields(f.Args), strings.Fields(f.NodeArgs)...)
@@ -191,7 +191,8 @@ func nvmDefault(home, name string) string {
 	return newest(filepath.Join(home, ".nvm/versions/node", "v"+version+"*", "bin", name))
 }
 
-// newest returns the path with the highest version among all paths that match a pattern. It returns "" if no path matches.
+// newest returns the path with the highest version among all paths that match a pattern. newest returns "" if no path
+// matches.
 func newest(pattern string) string {
 	found, _ := filepath.Glob(pattern)
 	if len(found) == 0 {
@@ -202,7 +203,7 @@ func newest(pattern string) string {
 
 var digits = regexp.MustCompile(`[0-9]+`)
 
-// compareVersions compares two paths. It compares digits as numbers, so v9 is less than v10.
+// compareVersions compares two paths. compareVersions compares digits as numbers, so v9 is less than v10.
 func compareVersions(a, b string) int {
 	padded := func(path string) string {
 		return digits.ReplaceAllStringFunc(path, func(n string) string { return strings.Repeat("0", max(0, 20-len(n))) + n })

@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// file creates a file with this mode in the directory of the world, regardless of the umask. It returns the path.
+// file creates a file with this mode in the directory of the world, regardless of the umask. file returns the path.
 func (w *world) file(t *testing.T, name, data string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(w.dir, name)

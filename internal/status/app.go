@@ -164,7 +164,7 @@ func (s *App) count(i Instance) {
 	s.Usage.add(i.Usage)
 }
 
-// add adds the usage of one instance to u. It ignores unknown values. If the sources differ, Source becomes the less exact
+// add adds the usage of one instance to u. add ignores unknown values. If the sources differ, Source becomes the less exact
 // one.
 func (u *Usage) add(more Usage) {
 	u.CPU = sumOf(u.CPU, more.CPU)

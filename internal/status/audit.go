@@ -44,7 +44,7 @@ type Drift struct {
 // auditAge is how long a watch uses the result of an audit, because an audit is expensive.
 const auditAge = 10 * time.Second
 
-// audit sets the audit and the slice of each app. It reads the states of the units again, because systemd sends no signal
+// audit sets the audit and the slice of each app. audit reads the states of the units again, because systemd sends no signal
 // when a unit file changes. audit also reads the unit files and the journal.
 func (c *Collector) audit(ctx context.Context, l *List) error {
 	var names []string
@@ -90,8 +90,8 @@ func dropIns(app units.Name, states []control.State) []string {
 	return slices.Compact(all)
 }
 
-// drift returns the unit files that are not equal to the files that this version of clusterctl would write for the app. It
-// uses the number of instances from the instance list on disk.
+// drift returns the unit files that are not equal to the files that this version of clusterctl would write for the app.
+// drift uses the number of instances from the instance list on disk.
 func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	if c.Store.Packaged(a.App.Name) {
 		return []Drift{}, nil // dpkg --verify compares the files of packages
@@ -144,8 +144,8 @@ func driftOfError(err error) ([]Drift, error) {
 	return list, nil
 }
 
-// suppressed returns how many log lines of an app the journal has dropped. It returns nil if the number is unknown. A 0
-// counts only for root, because to other users the journal looks empty.
+// suppressed returns how many log lines of an app the journal has dropped. suppressed returns nil if the number is unknown.
+// A 0 counts only for root, because to other users the journal looks empty.
 func (c *Collector) suppressed(ctx context.Context, app units.App) *int64 {
 	n, err := journal.Suppressed(ctx, app.LogNamespace(), func(unit string) bool {
 		name, _, err := units.ParseInstance(unit)

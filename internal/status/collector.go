@@ -99,8 +99,8 @@ func (c *Collector) Watch(ctx context.Context, w Watched) error {
 	}
 }
 
-// follow watches the units of the current list of apps. It returns nil when another list has other units, and returns the
-// first error.
+// follow watches the units of the current list of apps. follow returns nil when another list has other units, and returns
+// the first error.
 func (c *Collector) follow(ctx context.Context, w Watched) error {
 	current, err := w.List()
 	if err != nil {

@@ -149,8 +149,8 @@ func (one *Environment) unitVariables(a units.App, st control.State, values stri
 	return vars
 }
 
-// withValuesFile returns vars with the variables of the values file, which override variables with the same name. It adds
-// variables with hidden values to one.Variables instead.
+// withValuesFile returns vars with the variables of the values file, which override variables with the same name.
+// withValuesFile adds variables with hidden values to one.Variables instead.
 func (one *Environment) withValuesFile(a units.App, vars []string) []string {
 	for _, v := range a.Env {
 		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })

@@ -36,8 +36,8 @@ func newMeter(host inspect.Host, now func() time.Time) *meter {
 	return &meter{host: host, now: now, before: map[string]cpuMark{}}
 }
 
-// begin sets the first marks of the instances, before the states of their units are known. It uses the cgroups in which our
-// units put the instances. So the time for a measurement passes while the caller reads the states.
+// begin sets the first marks of the instances, before the states of their units are known. begin uses the cgroups in which
+// our units put the instances. The time that a measurement needs passes while the caller reads the states.
 func (m *meter) begin(apps []Listed) {
 	for _, a := range apps {
 		for i := range a.Count {
@@ -61,7 +61,7 @@ func (m *meter) covers(states []control.State) bool {
 	return m.begun
 }
 
-// mark sets new marks for the cgroups of running units. It returns the CPU use of each cgroup since its last mark, in
+// mark sets new marks for the cgroups of running units. mark returns the CPU use of each cgroup since its last mark, in
 // percent of one CPU. The result omits cgroups that were created after the last mark, even if an old cgroup had the same
 // name.
 func (m *meter) mark(states []control.State) map[string]float64 {
@@ -115,7 +115,7 @@ func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]contr
 		out = append(out, FactsOf(c.Host, a.App, states[i], sockets))
 	}
 	if wait {
-		// There is no event for the use of CPU time, so this waits for a fixed time.
+		// The kernel has no event for the use of CPU time, so measure waits for a fixed time.
 		t := time.NewTimer(max(cpuInterval-c.Now().Sub(m.at), 0))
 		defer t.Stop()
 		select {

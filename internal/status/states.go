@@ -30,14 +30,14 @@ func isDelayed(st control.State, runs *inspect.Runs) bool {
 	if runs != nil {
 		return runs.Failures > 0 && !runs.Next.IsZero()
 	}
-	// There are no records. The shim delays the start either in ExecStartPre=, where our units have no other command, or in
-	// ExecStart=, where the shim reports the delay in its status.
+	// Without records, two states mean a delay: ExecStartPre= runs, where our units have no command except the delay, or the
+	// shim runs as ExecStart= and reports the delay in its status.
 	_, isReported := contract.ParseWaiting(st.StatusText)
 	return st.Restarts > 0 && (st.Sub == "start-pre" || isReported)
 }
 
-// nextRestart returns when systemd (RestartSec=) or the shim will start the program again. It returns nil if no restart is
-// planned.
+// nextRestart returns when systemd (RestartSec=) or the shim will start the program again. nextRestart returns nil if no
+// restart is planned.
 func nextRestart(st control.State, runs *inspect.Runs) *time.Time {
 	var next time.Time
 	if runs != nil {

@@ -54,7 +54,8 @@ func FindUnreachable(h inspect.Host, a units.App, states []control.State, open *
 	return u
 }
 
-// Problem returns a text with a problem and the command that solves it. It returns "" if clients can reach all listeners.
+// Problem returns a text with a problem and the command that solves it. Problem returns "" if clients can reach all
+// listeners.
 func (u Unreachable) Problem(n units.Name) string {
 	words := func(list []units.Listener) string { return strings.Join(Addresses(list), " ") }
 	reload := fmt.Sprintf("sudo clusterctl reload %s", n)
@@ -118,8 +119,8 @@ type CutPeer struct {
 	RequestMs int64  `json:"requestMs"`
 }
 
-// CutOf returns the connections of an instance that were in use at its last stop. It returns nil if there were none, or if
-// the last stop was before since.
+// CutOf returns the connections of an instance that were in use at its last stop. CutOf returns nil if there were none, or
+// if the last stop was before since.
 func CutOf(h inspect.Host, n units.Name, instance int, since time.Time) *Cut {
 	r, found := h.LeftOf(string(n), instance, since)
 	if !found {

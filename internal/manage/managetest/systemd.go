@@ -90,8 +90,8 @@ func (s *Systemd) Up() []string {
 	return list
 }
 
-// Outdated returns the units that are up with an old configuration: their unit file has changed since they were started. It
-// also returns the active sockets that PID 1 has closed.
+// Outdated returns the units that are up with an old configuration: their unit file has changed since they were started.
+// Outdated also returns the active sockets that PID 1 has closed.
 func (s *Systemd) Outdated() []string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(s.units)) {
@@ -142,7 +142,7 @@ func (s *Systemd) Loaded(_ context.Context, patterns ...string) ([]string, error
 	return list, nil
 }
 
-// Do starts or stops units. It ignores mode and the dependencies of the units.
+// Do starts or stops units. Do ignores mode and the dependencies of the units.
 func (s *Systemd) Do(_ context.Context, op control.Op, mode control.Mode, names ...string) ([]control.Outcome, error) {
 	list := make([]control.Outcome, 0, len(names))
 	for _, name := range names {

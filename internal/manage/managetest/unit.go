@@ -40,7 +40,7 @@ func (s *Systemd) readFiles() {
 func isSocket(name string) bool { return strings.HasSuffix(name, ".socket") }
 
 // content returns the configuration of a unit at the last reload: the addresses of a socket, or the template and the secrets
-// of an instance. It returns "" if the unit has no file.
+// of an instance. content returns "" if the unit has no file.
 func (s *Systemd) content(name string) string {
 	n, i, err := units.ParseInstance(strings.TrimSuffix(name, ".service"))
 	switch {

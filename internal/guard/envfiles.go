@@ -12,9 +12,9 @@ import (
 )
 
 // resolveEnvFiles decides who reads each environment file: PID 1 as root, or the shim as the workers' user. If users other
-// than root may replace a file, the shim reads the file, because PID 1 would read any file of the machine that these users
-// link there. The shim then also reads the files that follow, because their variables must override the variables of the
-// earlier file.
+// than root may replace a file, the shim reads the file, because these users could link any file of the machine there, and
+// PID 1 would read the linked file. The shim then also reads the files that follow, because their variables must override
+// the variables of the earlier file.
 func (c *check) resolveEnvFiles() error {
 	c.app.EnvFiles = slices.Clone(c.app.EnvFiles)
 	first := ""

@@ -28,8 +28,8 @@ type guarded struct {
 	scope trust.Scope
 	// worker reports whether the workers' user may write to the path.
 	worker bool
-	// strict reports whether every writer is an error, except allowed users. If strict is false, only a path that everybody
-	// may write is an error.
+	// If strict is set, every writer is an error, except allowed users. If strict is not set, only a path that everybody may
+	// write is an error.
 	strict bool
 }
 
@@ -119,8 +119,8 @@ func (g Guard) Resolve(a units.App) (units.App, error) {
 	return c.resolved(), errors.Join(errs...)
 }
 
-// evaluate returns the check of an app after it has decided who reads each environment file, and the unsafe paths of the
-// app.
+// evaluate decides who reads each environment file of an app. It returns the check with these decisions, and the unsafe
+// paths.
 func (g Guard) evaluate(a units.App) (*check, []UnsafePath, error) {
 	c, err := g.newCheck(a)
 	if err == nil {
@@ -274,8 +274,8 @@ func (c *check) rootInputs() []guarded {
 }
 
 // writers returns who may change a path, except root and the caller. writers sets byCaller if the path is safe only because
-// the caller is the writer. For a path that the caller may not read, writers returns no writers: a caller without root
-// cannot install the app anyway.
+// the caller is the writer. For a path that the caller may not read, writers returns nil: a caller without root cannot
+// install the app anyway.
 func (c *check) writers(p guarded) ([]trust.Writer, error) {
 	found, err := c.writersOf(p)
 	if errors.Is(err, fs.ErrPermission) && !c.guard.Root {

@@ -24,7 +24,8 @@ type Identity struct {
 	noCapabilities bool
 }
 
-// Identify returns the identity of the workers. The identity of a dynamic user matches no owner and no group of a file.
+// Identify returns the identity of the workers. A dynamic user owns no file and is in no group, so its identity has the UID
+// -1 and no GIDs.
 func Identify(r units.RunAs) (Identity, error) {
 	if r.Dynamic() {
 		return Identity{Name: "a dynamic user", UID: -1}, nil

@@ -22,7 +22,7 @@ func Follow(p string) (at string, links []Link) {
 		if part == "" {
 			continue
 		}
-		next := filepath.Join(at, part) // at has no links, so Join may remove ".." with the element before it
+		next := filepath.Join(at, part) // for "..", this is the parent directory, because at has no links
 		to, err := os.Readlink(next)
 		if err != nil || steps > 255 {
 			at = next

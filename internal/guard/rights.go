@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// right is a key of the description that can give the workers of an app more rights.
+// right is a key that can give the workers of an app more rights.
 type right struct {
 	key string
 	// more returns the rights that app b has and app a does not have, in words such as "web -> root".
@@ -186,8 +186,8 @@ func moreLines(a, b units.App) []string {
 	return []string{"off"}
 }
 
-// untrustedError is returned for a description that users other than root and the caller may change, and that contains
-// rights or changes that these users must not decide.
+// untrustedError is the error for a description that users other than root and the caller may change, and that gives an app
+// more than these users may give.
 type untrustedError struct {
 	app    units.Name
 	file   string
@@ -199,8 +199,8 @@ func (e *untrustedError) Error() string {
 	return fmt.Sprintf("%q must not change %s (%s): %s", e.file, e.app, strings.Join(e.rights, "; "), e.writer)
 }
 
-// Hint returns commands that copy the description to /etc. Another owner for the original file is no solution, because the
-// user of the app may need to own its directory.
+// Hint returns commands that copy the description to /etc, because the user of the app may have to own the original
+// directory.
 func (e *untrustedError) Hint() string {
 	return fmt.Sprintf("sudo install -m 644 %s /etc/%s.yaml && sudo clusterctl apply -f /etc/%[2]s.yaml", text.Shell(e.file), e.app)
 }
@@ -209,9 +209,9 @@ func (e *untrustedError) Hint() string {
 func (e *untrustedError) Unwrap() error { return fs.ErrPermission }
 
 // MayDecide returns an error if users other than root and the caller may change the file of a description, and app a in the
-// description has rights that these users must not give. old is the installed app, or nil. Without old, a must not have more
-// rights than these users. Otherwise a must not have more rights than old, and a must be equal to old if old runs as root or
-// as a user who may not change the file.
+// description has rights that these users must not give. old is the installed app, or nil. If old is nil, a must not have
+// more rights than these users. Otherwise a must not have more rights than old, and a must be equal to old if old runs as
+// root or as a user who may not change the file.
 func (g Guard) MayDecide(file string, old *units.App, a units.App) error {
 	runs := a
 	if old != nil {

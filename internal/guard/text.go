@@ -76,7 +76,7 @@ func (w Writer) String() string {
 	return text
 }
 
-// command returns a shell command or an advice that removes the writer's right.
+// command returns a shell command that removes the writer's right, or says which directories are safe.
 func (w Writer) command() string {
 	path := text.Shell(w.Path)
 	switch w.Reason {

@@ -20,8 +20,8 @@ const (
 	logTimeout = 30 * time.Second
 )
 
-// Explain returns err with the last log lines of the unit that caused it. namespace is the journal with the logs of the
-// instances.
+// Explain returns err with the last log lines of the unit that caused it. namespace is the name of the journal with the logs
+// of the instances.
 func (m *Manager) Explain(ctx context.Context, err error, namespace string, since time.Time) error {
 	// The caller's context may ignore interrupts. The timeout ends the command even if the journal does not respond.
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
@@ -65,8 +65,8 @@ func notReached(err error) error {
 	return err
 }
 
-// WasKilled reports whether err means that an instance had to be killed at its stop, and contains no error of an instance
-// that failed to start.
+// WasKilled reports whether err is the error of an instance that was killed at its stop. It returns false if an instance has
+// also failed to start.
 func WasKilled(err error) bool {
 	return hasType[*control.KilledError](err) && !hasType[*control.InstanceError](err)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// DefaultSettle is how long the instances of an app must stay up until a command has succeeded.
+// DefaultSettle is how long instances must stay up after their start before a command reports success.
 const DefaultSettle = time.Second
 
 // InstallOptions are the options of [Session.Install].
@@ -70,7 +70,7 @@ func (in *installation) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keepLogs := len(journal.Existing(in.Name.LogNamespace())) > 0 // from an uninstall with --keep-logs
+	keepLogs := len(journal.Existing(in.Name.LogNamespace())) > 0 // an uninstall with --keep-logs has kept old logs
 	tx, err := in.Store.Begin(plan)
 	if err != nil {
 		return err

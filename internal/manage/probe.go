@@ -138,7 +138,7 @@ func makeSocketDirs(paths []string) (remove func(), err error) {
 	var made []string
 	remove = func() {
 		for _, dir := range slices.Backward(made) {
-			_ = os.Remove(dir) // fails if another process has put a file there
+			_ = os.Remove(dir) // Remove fails if another process has put a file into the directory
 		}
 	}
 	for _, path := range paths {

@@ -84,7 +84,7 @@ func (s *Session) rollSteps(ctx context.Context, list []int, o control.RollOptio
 	last := list[len(list)-1]
 	extra := instances(last, last+o.Surge)
 	if s.Root {
-		// The shim delays the start of a program after recorded short runs.
+		// After short runs, the shim would delay the start of the program.
 		if err := s.Store.ForgetRuns(s.Name); err != nil {
 			return nil, err
 		}

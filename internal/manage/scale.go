@@ -67,7 +67,7 @@ type scale struct {
 	o       ScaleOptions
 	started time.Time
 	result  *ScaleResult
-	// up has the instances to start, and down the instances to stop, each in the order of the starts or stops.
+	// up has the instances to start, and down has the instances to stop, both in order.
 	up, down  []int
 	newListed int
 }

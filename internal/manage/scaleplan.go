@@ -54,9 +54,9 @@ func scaleSteps(from, to, listed int) (up, down []int) {
 	return instances(from, to), down
 }
 
-// planScale returns a plan that changes the instance list and the source. In the template, the plan changes only the
-// conditions on the number of CPUs: a scale does not restart instances, so other new settings of the template, such as
-// another sandbox, would take effect at a later restart without a message.
+// planScale returns a plan that changes the instance list, the source, and the conditions on CPUs in the template. The plan
+// does not change the rest of the template: a scale does not restart instances, so another sandbox, for example, would take
+// effect at a later restart without a message.
 func (s *Session) planScale(f Files) (install.Plan, error) {
 	full, err := s.Plan(f)
 	if err != nil {

@@ -76,7 +76,7 @@ type Manager struct {
 	Root bool
 	// Note prints a line for the user.
 	Note func(format string, args ...any)
-	// Progress begins to show the user an operation on total instances.
+	// Progress starts a progress display for an operation on total instances.
 	Progress func(app units.Name, total int) Progress
 	// CheckPorts returns an error for each listener of the app whose address is in use.
 	CheckPorts func(context.Context, units.App) error

@@ -28,9 +28,9 @@ const sampleInterval = 500 * time.Millisecond
 // program exited with an error.
 type ProbeFindings struct{ Bound, Failed bool }
 
-// settling returns how long the instances of a new app must stay up. If the user gave --settle, this is its value. If the
-// app is unproven, it is --min-uptime, but at most the default of --min-uptime. Otherwise, the instances must stay up for as
-// long as they took to start, and until they use little CPU, with the same limit.
+// settling returns how long the instances of a new app must stay up. If the user gave --settle, its value is used. If the
+// app is unproven, the time is --min-uptime, but at most the default of --min-uptime. In all other cases, the instances must
+// stay up for as long as they took to start, and until they use little CPU. The limit is the same as for an unproven app.
 func (in *installation) settling() control.Settling {
 	if !in.o.Watch {
 		return control.Settling{Time: in.o.Settle}
@@ -45,8 +45,8 @@ func (in *installation) settling() control.Settling {
 	return control.Settling{Time: sampleInterval, Longer: w.longer}
 }
 
-// isUnproven reports whether neither the probe nor a readiness check shows that the program works, or whether the program
-// failed in the probe.
+// isUnproven reports whether nothing shows that the program works, neither a probe nor a readiness check, or whether the
+// program failed in the probe.
 func (in *installation) isUnproven() bool {
 	switch seen := in.o.Seen; {
 	case seen != nil && seen.Failed:

@@ -31,7 +31,8 @@ func (s *Session) openSockets(ctx context.Context, sockets []string) error {
 		}
 	}
 	err = s.startSockets(ctx, sockets)
-	// The aggregate must start even after an error. If it stayed stopped, the next connection would start the whole app.
+	// The aggregate must start even after an error. If the aggregate stayed stopped, the next connection would start the
+	// whole app.
 	return errors.Join(err, s.isolatedJob(context.WithoutCancel(ctx), control.Start, s.Name.Service()))
 }
 
@@ -98,8 +99,8 @@ func (s *Session) removeRuntimeCopies(files []install.Change) error {
 	return errors.Join(errs...)
 }
 
-// removeOldSockets removes the socket files of the Unix listeners that are only in the old units. The sockets must be
-// stopped.
+// removeOldSockets removes the socket files of the Unix listeners that are only in the old units. The caller must have
+// stopped the sockets.
 func (s *Session) removeOldSockets(files []install.Change) {
 	var before, after []units.Listener
 	for _, f := range files {
@@ -154,10 +155,10 @@ func (s *Session) reopenListeners(ctx context.Context) (replaced bool, err error
 	return true, s.openSockets(ctx, names)
 }
 
-// ensureListening makes TCP listeners listen again that a worker has shut down. ensureListening returns an error if a
-// listener needs a new socket: after a new socket all instances must be replaced, which a command on one instance must not
-// do. The reload job of the aggregate cannot open a socket at all, because systemd opens a socket only while the aggregate
-// is stopped.
+// If a worker has shut down a TCP listener, ensureListening makes this listener listen again. ensureListening returns an
+// error if a listener needs a new socket: after a new socket all instances must be replaced, which a command on one instance
+// must not do. The reload job of the aggregate cannot open a socket at all, because systemd opens a socket only while the
+// aggregate is stopped.
 func (s *Session) ensureListening(ctx context.Context, a units.App) error {
 	u, err := s.listenAgain(ctx, a)
 	if all := u.All(); err == nil && len(all) > 0 {
@@ -167,7 +168,7 @@ func (s *Session) ensureListening(ctx context.Context, a units.App) error {
 	return err
 }
 
-// listenAgain makes TCP listeners listen again that a worker has shut down, and returns the listeners that need a new
+// listenAgain calls listen(2) for the TCP listeners that a worker has shut down. It returns the listeners that need a new
 // socket.
 func (s *Session) listenAgain(ctx context.Context, a units.App) (u status.Unreachable, err error) {
 	if len(a.Listen) == 0 || !s.Root {

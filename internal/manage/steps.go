@@ -61,7 +61,7 @@ func (c change) steps() (all []step, reason string) {
 	return all, reason
 }
 
-// unitSteps returns the steps that write files and start, stop or replace units, and the same reason as steps.
+// unitSteps returns the steps that write files and start, stop or replace units. reason is the same as in [change.steps].
 func (c change) unitSteps() (all []step, reason string) {
 	plan := install.Plan{Changes: c.files}
 	if !plan.Changed() {

@@ -18,7 +18,7 @@ import (
 // killed, the next command runs the undo.
 type undo struct {
 	*Session
-	// files are the changes of files. was is the state of the app before the change, and since is the time when the change
+	// files has the changed files. was is the state of the app before the change, and since is the time when the change
 	// began.
 	files  []install.Change
 	was    install.Was
@@ -49,7 +49,7 @@ func (r undo) run(ctx context.Context) error {
 
 func (r undo) undoFiles(ctx context.Context) error {
 	if (change{files: r.files}).stopReason() != "" {
-		// PID 1 may have loaded the old or the new socket units. StopApp stops the loaded ones.
+		// PID 1 may have loaded the old or the new socket units. StopApp stops all loaded units.
 		if err := r.Conn.StopApp(ctx, r.Name); err != nil {
 			return err
 		}

@@ -73,7 +73,7 @@ func (s *Session) uninstall(ctx context.Context, keepLogs bool) (stopped []contr
 		_, i, _ := units.ParseInstance(unit)
 		stopped = append(stopped, control.Rolled{Unit: unit, Instance: i})
 	}
-	killed := s.WithKilled(ctx, s.app, nil, started) // before the journal is removed
+	killed := s.WithKilled(ctx, s.app, nil, started) // this reads log lines, so it must precede the removal of the journal
 	if err := s.cleanUp(ctx, s.app, listed, keepLogs, tx); err != nil {
 		return stopped, errors.Join(err, killed)
 	}

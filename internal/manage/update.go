@@ -22,7 +22,7 @@ type update struct {
 	closing []string
 }
 
-// update updates an installed app. update does not stop or restart unchanged units. After an error it restores the app.
+// update updates an installed app. update does not stop or restart unchanged units. After an error, update restores the app.
 func (in *installation) update(ctx context.Context) error {
 	u := &update{installation: in}
 	began := u.Now()
@@ -64,7 +64,7 @@ func (u *update) run(ctx context.Context) error {
 	return u.execute(ctx, steps, tx)
 }
 
-// execute runs the steps. After an error, it undoes the steps.
+// execute runs the steps. After an error, execute undoes the steps.
 func (u *update) execute(ctx context.Context, steps []step, tx *install.Tx) error {
 	began := u.Now()
 	// An undo is necessary if the app may have changed. A failed stepWrite has changed nothing, because it removes the files
@@ -185,7 +185,7 @@ func (u *update) roll(ctx context.Context, list []int) error {
 	u.out.Instances = append(u.out.Instances, results...)
 	if WasKilled(err) && countRemaining(rolled) == 0 {
 		// All instances run with the new configuration. An undo would restart them, and might kill an instance again.
-		// WithKilled adds the error.
+		// WithKilled adds the error of the killed instance.
 		return nil
 	}
 	return err

@@ -72,8 +72,8 @@ func (u *update) checkEdits() error {
 	return nil
 }
 
-// isGenerated reports whether clusterctl has written the source of app a, and nobody has edited it. Older versions of
-// clusterctl wrote the values of variables into the source, and omitted the line "instances: max".
+// isGenerated reports whether clusterctl has written this source of app a, and no user has edited the source. Older versions
+// of clusterctl wrote the values of variables into the source, and omitted the line "instances: max".
 func isGenerated(a units.App, source []byte) bool {
 	return slices.ContainsFunc([][]byte{config.EncodeNames(a), config.Encode(a)}, func(now []byte) bool {
 		return bytes.Equal(now, source) || bytes.Equal(bytes.Replace(now, []byte("\ninstances: max\n"), []byte("\n"), 1), source)

@@ -92,7 +92,7 @@ func Values(data, before []byte) []byte {
 }
 
 // assignedLine matches the line of a variable in a unit, or in the description of an app. Only older versions of clusterctl
-// wrote values there.
+// wrote values into units and descriptions.
 var assignedLine = regexp.MustCompile(`^(Environment="([A-Za-z_][A-Za-z0-9_]*)=)(.*)"$|^(  "?([A-Za-z_][A-Za-z0-9_]*)"?: )(.*)$`)
 
 // lines returns a unit or the description of an app with secret values masked.

@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// addHomePaths adds to a.Reads the paths in home directories that the workers need, because the sandbox hides all other
+// addHomePaths adds to a.Reads the paths that the workers need in home directories, because the sandbox hides all other
 // files there. A path counts as in a home if the target of its symbolic links is in a home.
 func (r *Resolver) addHomePaths(a *units.App) {
 	if a.Sandbox == units.SandboxOff || slices.Contains(a.Allow, units.AllowHome) {
@@ -41,7 +41,7 @@ func (r *Resolver) addHomePaths(a *units.App) {
 	r.noteHomes(h.visible(), h.unboundLinks)
 }
 
-// noteHomes prints which paths in home directories the workers see. unboundLinks are the links that get a note.
+// noteHomes prints which paths in home directories the workers see, and a note for each link in unboundLinks.
 func (r *Resolver) noteHomes(visible, unboundLinks []string) {
 	if len(visible) == 0 {
 		return
@@ -57,7 +57,7 @@ func (r *Resolver) noteHomes(visible, unboundLinks []string) {
 	}
 }
 
-// homePaths collects the paths in home directories that an app needs.
+// homePaths collects the paths that an app needs in home directories.
 type homePaths struct {
 	app *units.App
 	// found are the paths that must be visible in the sandbox. unboundLinks are links in a home whose target can change to a
@@ -65,7 +65,7 @@ type homePaths struct {
 	found, unboundLinks []string
 }
 
-// add adds a path in a home to found, unless the path is already visible.
+// add appends a path in a home to found, unless the path is already visible.
 func (h *homePaths) add(p string) {
 	at, _ := guard.Follow(p)
 	for _, s := range h.visible() {
@@ -160,7 +160,7 @@ func (h *homePaths) argument(arg string) {
 }
 
 // programPaths returns the paths that must be visible to run a program in a home. If libraries are installed next to the
-// "bin" of the program, it returns the parent of "bin". Otherwise, programPaths returns only the program, because
+// "bin" of the program, programPaths returns the parent of "bin". Otherwise, programPaths returns only the program, because
 // directories such as ~/.local and ~/.cargo also contain other files.
 func programPaths(program string) []string {
 	bin := filepath.Dir(program)

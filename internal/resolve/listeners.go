@@ -40,7 +40,7 @@ type ListenOptions struct {
 // report is nil if Listeners did not call probe.
 func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, probe Probe) (units.App, *contract.Report, error) {
 	var report *contract.Report
-	asked := a.Shim.HoldAccept
+	requested := a.Shim.HoldAccept
 	switch {
 	case o.None:
 		return a, nil, nil
@@ -62,7 +62,7 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 		report = &found
 	}
 	if o.GivenDrain {
-		a.Shim.HoldAccept = asked
+		a.Shim.HoldAccept = requested
 	}
 	return a, report, nil
 }
@@ -71,44 +71,44 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 // Some programs fail in a probe while the app runs, for example programs with Node's cluster module. If longer is set, this
 // probe may take longer than the probe of the installed app, and may find a listener that the earlier probe has not found.
 func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
-	now, err := r.Store.Load(a.Name)
-	if err != nil || !sameListeners(now, *a) || longer && len(now.Listen) == 0 {
+	installed, err := r.Store.Load(a.Name)
+	if err != nil || !sameListeners(installed, *a) || longer && len(installed.Listen) == 0 {
 		return false
 	}
-	a.Listen, a.SocketOptions = slices.Clone(now.Listen), slices.Clone(now.SocketOptions)
-	a.Shim.HoldAccept, a.Shim.Blocking = now.Shim.HoldAccept, now.Shim.Blocking
+	a.Listen, a.SocketOptions = slices.Clone(installed.Listen), slices.Clone(installed.SocketOptions)
+	a.Shim.HoldAccept, a.Shim.Blocking = installed.Shim.HoldAccept, installed.Shim.Blocking
 	return true
 }
 
-// sameListeners reports whether app asked, which the user describes, has the listeners of app now, which is installed.
+// sameListeners reports whether the requested app has the same listeners as the installed app.
 //
 // Without --listen, the command, the directory, --increment and each variable that can carry a port must be equal in both
 // apps: a variable with PORT in its name, or with a port of the installed app in its value. With --listen, the program and
 // the addresses must be equal. If the program binds another port for another reason, its workers do not become ready, and
 // the update fails.
-func sameListeners(now, asked units.App) bool {
-	if now.Activation != asked.Activation || now.Command[0] != asked.Command[0] {
+func sameListeners(installed, requested units.App) bool {
+	if installed.Activation != requested.Activation || installed.Command[0] != requested.Command[0] {
 		return false
 	}
-	if len(asked.Listen) > 0 {
-		return slices.Equal(now.Listen, asked.Listen)
+	if len(requested.Listen) > 0 {
+		return slices.Equal(installed.Listen, requested.Listen)
 	}
-	return slices.Equal(now.Command, asked.Command) && now.Directory == asked.Directory &&
-		slices.Equal(now.Shim.Increment, asked.Shim.Increment) && !portsDiffer(now, asked)
+	return slices.Equal(installed.Command, requested.Command) && installed.Directory == requested.Directory &&
+		slices.Equal(installed.Shim.Increment, requested.Shim.Increment) && !portsDiffer(installed, requested)
 }
 
 // portsDiffer reports whether a variable that can carry a port is in only one of the apps, or has different values.
-func portsDiffer(now, asked units.App) bool {
+func portsDiffer(installed, requested units.App) bool {
 	carriesPort := func(v units.EnvVar) bool {
 		numbers := strings.FieldsFunc(v.Value, func(c rune) bool { return c < '0' || c > '9' })
-		return strings.Contains(strings.ToUpper(v.Name), "PORT") || slices.ContainsFunc(now.Listen, func(l units.Listener) bool {
+		return strings.Contains(strings.ToUpper(v.Name), "PORT") || slices.ContainsFunc(installed.Listen, func(l units.Listener) bool {
 			return l.ProgramPort() != 0 && slices.Contains(numbers, strconv.Itoa(int(l.ProgramPort())))
 		})
 	}
 	hasOther := func(a, b []units.EnvVar) bool {
 		return slices.ContainsFunc(a, func(v units.EnvVar) bool { return carriesPort(v) && !slices.Contains(b, v) })
 	}
-	return hasOther(now.Env, asked.Env) || hasOther(asked.Env, now.Env)
+	return hasOther(installed.Env, requested.Env) || hasOther(requested.Env, installed.Env)
 }
 
 const listenHint = "use --listen 8080, or --no-listen for a background app"
@@ -166,10 +166,10 @@ func (r *Resolver) setListeners(a *units.App, report contract.Report) error {
 	return r.matchProbe(a, found)
 }
 
-// matchProbe adds the addresses that the program binds to the listeners of --listen. If --listen has only a port, and the
-// program binds only the loopback interface or only IPv4, the app gets listeners with these addresses. Servers such as nginx
-// and Bun fail if they bind IPv4 and get an IPv6 socket. matchProbe returns an error for a listener that the program does
-// not bind, because the workers would never become ready.
+// matchProbe compares the listeners of --listen with the listeners in found, which the program binds. If --listen has only a
+// port, and the program binds only the loopback interface or only IPv4, the app gets listeners with the addresses from
+// found. Servers such as nginx and Bun fail if they bind IPv4 and get an IPv6 socket. matchProbe returns an error for a
+// listener that the program does not bind, because the workers would never become ready.
 func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	var listen []units.Listener
 	for _, l := range a.Listen {

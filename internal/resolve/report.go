@@ -28,8 +28,8 @@ func listensOnPathOf(found contract.Report, a units.App) bool {
 	return false
 }
 
-// sockets returns the Unix sockets in a report that instances can share. The caller uses them only if the program binds no
-// port, because a program with a port uses its Unix sockets between its own processes.
+// sockets returns the Unix sockets in a report that instances can share. The caller uses these sockets only if the program
+// binds no port, because a program with a port uses its Unix sockets between its own processes.
 func sockets(found contract.Report) []units.Listener {
 	var list []units.Listener
 	for _, b := range found.Binds {
@@ -165,7 +165,7 @@ func replaces(b contract.ProbeBind, l units.Listener) bool {
 
 // noteProgramMode prints a note if the program gives its Unix socket another mode than clusterctl.
 func (r *Resolver) noteProgramMode(a units.App, found contract.Report) {
-	// 0755 and 0750 are the modes without a chmod, according to the umask of the unit.
+	// A program that does not call chmod creates a socket with mode 0755 or 0750, according to the umask of the unit.
 	given := []string{"0755", "0750", units.FormatSocketMode(a.SocketAccess().Mode)}
 	for _, b := range found.Binds {
 		if b.Mode != "" && slices.Contains(a.SocketFiles(), b.Address) && !slices.Contains(given, b.Mode) {
@@ -212,7 +212,7 @@ func leftWords(names []string) string {
 	return strings.Join(words, ", ")
 }
 
-// noListenerReason returns a text why the probe ended without a listener.
+// noListenerReason returns a text that explains why the probe ended without a listener.
 func noListenerReason(found contract.Report) string {
 	switch {
 	case found.Exited:

@@ -1,5 +1,5 @@
 // Package resolve turns a command line or a file into a complete [units.App], with full paths, a user and listeners. Package
-// resolve reads the machine, but does not change it. It prints a note for each value that it chooses.
+// resolve reads the machine, but does not change it. For each value that the package chooses, it prints a note.
 package resolve
 
 import (
@@ -43,7 +43,8 @@ type Request struct {
 // no directory, the app runs in "/".
 type Given struct{ Instances, Directory, RunAs, Activation, Ready, Drain bool }
 
-// AllGiven returns a Given with all fields set. Apps from a file need it, because the Resolver must not choose their fields.
+// AllGiven returns a Given with all fields set. Apps from a file need this Given, because the Resolver must not choose their
+// fields.
 func AllGiven() Given { return Given{true, true, true, true, true, true} }
 
 // App returns the requested app with full paths and with values for the fields that were not given: the number of instances,
@@ -134,7 +135,7 @@ func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error
 }
 
 // paths makes the environment files, writable paths and readable paths of the app absolute. paths returns an error if one of
-// them does not exist.
+// these paths does not exist.
 func (r *Resolver) paths(a *units.App) (err error) {
 	for i, p := range a.EnvFiles {
 		if a.EnvFiles[i].Path, err = r.Absolute(p.Path); err != nil {
@@ -193,8 +194,8 @@ func (r *Resolver) program(a *units.App) error {
 	return nil
 }
 
-// readiness returns ReadyNotify if the workers send READY=1. These are native programs that are built with the activation
-// package, and gunicorn and puma. For other programs, readiness returns ReadyExec.
+// readiness returns ReadyNotify if the workers send READY=1. They do if the app is native and its program is gunicorn, puma,
+// or built with the activation package. For other apps, readiness returns ReadyExec.
 func readiness(a units.App, withActivation bool) units.Ready {
 	if a.Activation != units.Native {
 		return units.ReadyExec
@@ -206,9 +207,9 @@ func readiness(a units.App, withActivation bool) units.Ready {
 	return units.ReadyExec
 }
 
-// builtWithActivation reports whether a Go program is built with our activation package. The program must contain function
-// names of this package, which also a stripped Go program does. A dependency on our module is not enough: a program that
-// uses only activation/journald does not send READY=1.
+// builtWithActivation reports whether a Go program is built with our activation package. The program must contain names of
+// functions of this package. A stripped program still contains these names. A dependency on our module is not enough: a
+// program that uses only activation/journald does not send READY=1.
 func builtWithActivation(program string) bool {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {

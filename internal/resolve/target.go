@@ -76,8 +76,8 @@ func AppName(path string) string {
 }
 
 // nameFor returns an app name for the path of a program. For a common file name such as server.js, nameFor returns the name
-// of the project. Only if an app with the name of the file is already installed from this project, nameFor returns that
-// name.
+// of the project. If an app with the name of the file is already installed from this project, nameFor returns the name of
+// the file instead.
 func (r *Resolver) nameFor(path string) string {
 	name := AppName(path)
 	if !origin.Common(strings.TrimSuffix(name, filepath.Ext(name))) {
@@ -122,7 +122,8 @@ func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 		}
 		line := guard.Shebang(path)
 		if info.Mode().Perm()&0o111 != 0 || len(line) == 0 {
-			// The kernel runs the file without our help. If the file is not executable, [Resolver.program] returns an error.
+			// The kernel can run an executable file without an interpreter. For other files, [Resolver.program] returns an
+			// error.
 			if len(words) > 0 {
 				return nil, fault.WithHint(fault.Usagef("%s runs without an interpreter, so interpreter arguments cannot be used", path),
 					"add --interpreter NAME")
@@ -138,8 +139,9 @@ func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 	return append([]string{found}, words...), nil
 }
 
-// findInterpreter returns the path of the first program in names that is in $PATH. If no program is in $PATH, it searches
-// the directories of version managers such as nvm, because sudo removes these directories from $PATH.
+// findInterpreter returns the path of the first program in names that is in $PATH. If no program is in $PATH,
+// findInterpreter searches the directories of version managers such as nvm, because sudo removes these directories from
+// $PATH.
 func (r *Resolver) findInterpreter(names []string) (string, error) {
 	for _, n := range names {
 		if p, err := r.LookPath(n); err == nil {

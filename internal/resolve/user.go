@@ -30,13 +30,13 @@ func (r *Resolver) chooseUser(a *units.App, owner uint32) {
 }
 
 // checkAccounts returns an error if the user or the group does not exist. userKey and groupKey are the names of the
-// settings, for the error. The text instead is added to the hint for a missing user.
-func checkAccounts(userKey, user, groupKey, group, instead string) error {
+// settings, for the error. The text in alternative is added to the hint for a missing user.
+func checkAccounts(userKey, user, groupKey, group, alternative string) error {
 	var errs []error
 	if user != "" {
 		if _, err := guard.LookupUser(user); err != nil {
 			err = fmt.Errorf("%s: there is no user %q", userKey, user)
-			errs = append(errs, fault.WithHint(err, "adduser --system --group %s%s", text.Shell(user), instead))
+			errs = append(errs, fault.WithHint(err, "adduser --system --group %s%s", text.Shell(user), alternative))
 		}
 	}
 	if group != "" {

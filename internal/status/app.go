@@ -73,17 +73,17 @@ type Instance struct {
 	Status string `json:"status,omitempty"`
 }
 
-// Facts is the information about an app that is from the kernel and the shim. In the zero value, everything is unknown.
+// Facts has what the kernel and the shim report about an app. In the zero value, everything is unknown.
 type Facts struct {
 	Queue       *Queue
 	Listeners   []*Queue // the accept queue of each listener, or nil
 	Unreachable Unreachable
 	Connections *int
 	OwnListen   []string
-	Instances   []InstanceFacts // in the order of the instances, or none
+	Instances   []InstanceFacts // in the order of the instances, or empty
 }
 
-// InstanceFacts is the information about one instance that is from the kernel and the shim.
+// InstanceFacts has what the kernel and the shim report about one instance.
 type InstanceFacts struct {
 	Usage
 	Connections *int

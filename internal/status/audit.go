@@ -16,14 +16,14 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Audit is the part of the details of an app that clusterctl finds in files, slices and the journal.
+// Audit has the details of an app that are from files, slices and the journal.
 type Audit struct {
 	// DropIns are the drop-ins that clusterctl has not written.
 	DropIns []string `json:"dropIns"`
 	// Drift has the unit files that are not equal to the files that clusterctl would write now. It is empty if DriftUnknown
 	// is set.
 	Drift []Drift `json:"drift"`
-	// DriftUnknown is the error because of which the files could not be compared.
+	// DriftUnknown is the error that has prevented the comparison of the files.
 	DriftUnknown string `json:"driftUnknown,omitempty"`
 	// Unsafe has the paths that the app depends on and that other users may change. Paths that the caller cannot check are
 	// absent.
@@ -127,7 +127,7 @@ func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 }
 
 // driftOfError returns the files for which a plan returned a [install.ForeignError]: files without the mark of clusterctl,
-// and links that mask a unit. For any other error, it returns the error.
+// and links that mask a unit. driftOfError returns every other error unchanged.
 func driftOfError(err error) ([]Drift, error) {
 	list := []Drift{}
 	for _, one := range fault.Flatten(err) {
@@ -145,7 +145,7 @@ func driftOfError(err error) ([]Drift, error) {
 }
 
 // suppressed returns how many log lines of an app the journal has dropped. suppressed returns nil if the number is unknown.
-// A 0 counts only for root, because to other users the journal looks empty.
+// Only root gets 0, because the journal looks empty to other users.
 func (c *Collector) suppressed(ctx context.Context, app units.App) *int64 {
 	n, err := journal.Suppressed(ctx, app.LogNamespace(), func(unit string) bool {
 		name, _, err := units.ParseInstance(unit)

@@ -33,7 +33,7 @@ type Collector struct {
 	Target func(context.Context, units.App) (units.Target, error)
 
 	meter *meter
-	// audits has the last audit of each app, and slices has the state of its slice. audited is when they were read.
+	// audits has the last audit of each app, and slices has the state of its slice. audited is when both were read.
 	audited time.Time
 	audits  map[units.Name]Audit
 	slices  map[units.Name]control.State

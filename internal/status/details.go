@@ -142,8 +142,8 @@ func Describe(a units.App, s App, states []control.State, f Facts, slice control
 	return d
 }
 
-// balanceOf returns the balance of the running instances. balanceOf returns nil if no instance runs or the connections of
-// one are unknown.
+// balanceOf returns the balance of the running instances. balanceOf returns nil if no instance runs, or if the number of
+// connections of an instance is unknown.
 func balanceOf(instances []Instance) *Balance {
 	total, n, b := 0, 0, Balance{}
 	for _, i := range instances {

@@ -23,7 +23,7 @@ type meter struct {
 	// at is when mark or begin was last called. last is the last result of mark, or nil if it was empty.
 	at   time.Time
 	last map[string]float64
-	// begun is set by begin, until the first measurement ends.
+	// begun is true after begin, until the first measurement ends.
 	begun bool
 }
 
@@ -81,7 +81,7 @@ func (m *meter) mark(states []control.State) map[string]float64 {
 		marks[st.ControlGroup] = now
 		if was, ok := m.before[st.ControlGroup]; ok && now.used >= was.used && now.at.After(was.at) {
 			share := 100 * float64(now.used-was.used) / float64(now.at.Sub(was.at))
-			cpu[st.ControlGroup] = math.Round(100*share) / 100 // more digits would not be exact
+			cpu[st.ControlGroup] = math.Round(100*share) / 100 // two decimals are exact enough
 		}
 	}
 	m.before, m.at, m.last = marks, m.now(), cpu
@@ -184,7 +184,7 @@ func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspe
 	return f
 }
 
-// addOwn adds the addresses in list that are not addresses of the app to OwnListen. list has the listeners of one instance.
+// addOwn appends to OwnListen the addresses that an instance does not share. list has all addresses of the instance.
 func (f *Facts) addOwn(a units.App, list []inspect.Address) {
 	for _, at := range list {
 		shared := slices.ContainsFunc(a.Listen, func(l units.Listener) bool {

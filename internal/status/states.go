@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// lastRun returns a text about how the last run ended that was not stopped by systemd.
+// lastRun returns a text about the end of the last run in the records of the shim.
 func lastRun(r inspect.Runs) string {
 	how := control.ExplainExit(r.Result, r.Status)
 	if how == "" || r.Uptime <= 0 {
@@ -30,8 +30,8 @@ func isDelayed(st control.State, runs *inspect.Runs) bool {
 	if runs != nil {
 		return runs.Failures > 0 && !runs.Next.IsZero()
 	}
-	// Without records, two states mean a delay: ExecStartPre= runs, where our units have no command except the delay, or the
-	// shim runs as ExecStart= and reports the delay in its status.
+	// There is no record, so the state of the unit must show the delay. Either ExecStartPre= runs, whose only command is the
+	// delay, or the shim reports the delay in its status.
 	_, isReported := contract.ParseWaiting(st.StatusText)
 	return st.Restarts > 0 && (st.Sub == "start-pre" || isReported)
 }
@@ -108,7 +108,8 @@ func appState(aggregate control.State, s App, broken bool) string {
 	case some("stopping"):
 		return "stopping"
 	case aggregate.Active != control.ActiveFailed && s.Problem == "":
-		// The aggregate may be active: with --restart on-failure or no, all workers may have ended without an error.
+		// The aggregate may still be active, because with --restart on-failure or no all workers may have ended without an
+		// error.
 		return "stopped"
 	case s.Wanted > 0 && !slices.ContainsFunc(s.Instances, func(i Instance) bool { return i.State != "gave up" && i.State != "skipped" }):
 		return "gave up"

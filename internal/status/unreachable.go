@@ -13,12 +13,12 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// Unreachable has the listeners of a running app that clients cannot reach, by cause.
+// Unreachable has, for each cause, the listeners of a running app that clients cannot reach.
 type Unreachable struct {
 	ShutDown    []units.Listener // a worker has shut down the listener (shutdown(2))
 	FileGone    []units.Listener // the file of the Unix socket was removed, or belongs to another socket
 	Closed      []units.Listener // PID 1 has not opened the listener, for example after a command that was killed
-	OpenedLater []string         // socket units that were opened after the start of an instance, which has not got the socket
+	OpenedLater []string         // socket units that were opened after the start of an instance, so the instance does not have the socket
 }
 
 // All returns the listeners in ShutDown, FileGone and Closed.

@@ -186,8 +186,8 @@ func moreLines(a, b units.App) []string {
 	return []string{"off"}
 }
 
-// untrustedError is the error for a description that users other than root and the caller may change, and that gives an app
-// more than these users may give.
+// untrustedError is the error for a description that users other than root and the caller may change, and that contains
+// rights which these users must not give.
 type untrustedError struct {
 	app    units.Name
 	file   string

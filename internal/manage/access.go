@@ -21,7 +21,7 @@ import (
 
 // accessNotes returns a note for each socket file to which every local user could connect before an update, if fewer users
 // can connect afterwards. The note names these users. If only root can connect, accessNotes returns no note, because the
-// install command prints one.
+// install command prints its own note.
 func accessNotes(a units.App, files []install.Change) []string {
 	access := a.SocketAccess()
 	who := []string{"root"}

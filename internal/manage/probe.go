@@ -132,8 +132,9 @@ func readReport(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxReport))
 }
 
-// makeSocketDirs creates the missing directories in /run for the socket files at these paths. PID 1 creates them when it
-// opens the sockets, but the program may need them during the probe. The returned function removes the created directories.
+// makeSocketDirs creates the missing directories in /run for the socket files at these paths. PID 1 creates these
+// directories when it opens the sockets, but the program may need them during the probe. The returned function removes the
+// created directories.
 func makeSocketDirs(paths []string) (remove func(), err error) {
 	var made []string
 	remove = func() {

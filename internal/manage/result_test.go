@@ -10,8 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
-// TestNoteCuts checks that noteCuts prints and returns the connections that were cut during this command, and omits older
-// ones.
+// TestNoteCuts checks that noteCuts reports the connections that were cut during this command, and omits older ones.
 func TestNoteCuts(t *testing.T) {
 	l := newLab(t)
 	if err := os.MkdirAll(filepath.Join(l.Host.Runs, "web"), 0o755); err != nil {

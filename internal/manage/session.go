@@ -6,8 +6,7 @@
 //   - A change is all or nothing. After an error the app is as it was before, on disk and in systemd.
 //   - A command writes its intent to the disk before the first change, and removes the intent after the last change. If the
 //     command is killed, the next [Manager.Open] finds the intent and repairs the app.
-//   - New sockets and instances start before old ones stop, so that clients are served during an update. steps.go plans
-//     the steps of an update without I/O, and names the updates for which the app must be stopped.
+//   - New sockets and instances start before old ones stop, so that clients are served during an update, see [change.steps].
 package manage
 
 import (

@@ -134,8 +134,7 @@ func (c change) changesWorkers() bool {
 	})
 }
 
-// changesAccess reports whether f changes the owner or mode of the socket files of a socket unit that exists before and
-// after the update.
+// changesAccess reports whether f updates a socket unit and changes the owner or mode of its socket files.
 func changesAccess(f install.Change) bool {
 	before, after := units.ReadSocket(f.Old), units.ReadSocket(f.New)
 	return f.Is(units.KindSocket, install.Update) && (before.Access != after.Access || before.Own != after.Own)

@@ -144,8 +144,9 @@ func (g Guard) Preview(a units.App) units.App {
 	return c.resolved()
 }
 
-// resolved returns the app with the decisions of the check. If a path is safe only because the caller is the writer,
-// resolved adds the caller to Trust: a later reload by another user or by systemd then accepts the path, too.
+// resolved returns the app that was checked, with the decisions about its environment files. If a path is safe only because
+// the caller is the writer, resolved adds the caller to Trust: a later reload by another user or by systemd then accepts the
+// path, too.
 func (c *check) resolved() units.App {
 	a := c.app
 	if name := c.guard.CallerName(); c.byCaller && !slices.Contains(a.Trust, name) {

@@ -100,7 +100,7 @@ func (l *lab) try(command func(*lab) error, fault func(int, string) error) (err 
 	return command(l), false
 }
 
-// scenario is a command on an app that is tested with faults.
+// scenario is a command that the tests run with faults.
 type scenario struct {
 	// dir is the directory of the store. All runs use the same directory, because files contain its path.
 	dir string

@@ -45,8 +45,8 @@ func (in *installation) settling() control.Settling {
 	return control.Settling{Time: sampleInterval, Longer: w.longer}
 }
 
-// isUnproven reports whether nothing shows that the program works, neither a probe nor a readiness check, or whether the
-// program failed in the probe.
+// isUnproven reports whether the program failed in the probe, or whether neither the probe nor a readiness check shows that
+// the program works.
 func (in *installation) isUnproven() bool {
 	switch seen := in.o.Seen; {
 	case seen != nil && seen.Failed:

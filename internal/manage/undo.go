@@ -113,7 +113,7 @@ func (r undo) stopStarted(ctx context.Context) error {
 }
 
 // undoInstances starts the sockets and the aggregate if they are down. Then undoInstances restarts the changed instances,
-// and removes the unlisted ones.
+// and removes the unlisted instances.
 func (r undo) undoInstances(ctx context.Context, listed int) error {
 	var sockets []string
 	for _, f := range r.files {

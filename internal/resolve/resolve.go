@@ -1,5 +1,5 @@
 // Package resolve turns a command line or a file into a complete [units.App], with full paths, a user and listeners. Package
-// resolve reads the machine, but does not change it. For each value that the package chooses, it prints a note.
+// resolve reads the machine, but does not change it. Package resolve prints a note for each value that it chooses.
 package resolve
 
 import (
@@ -194,8 +194,8 @@ func (r *Resolver) program(a *units.App) error {
 	return nil
 }
 
-// readiness returns ReadyNotify if the workers send READY=1. They do if the app is native and its program is gunicorn, puma,
-// or built with the activation package. For other apps, readiness returns ReadyExec.
+// readiness returns ReadyNotify if the workers send READY=1. Workers of a native app send READY=1 if their program is
+// gunicorn, puma, or built with the activation package. For other apps, readiness returns ReadyExec.
 func readiness(a units.App, withActivation bool) units.Ready {
 	if a.Activation != units.Native {
 		return units.ReadyExec

@@ -20,7 +20,8 @@ import (
 type Environment struct {
 	Unit     string `json:"unit"`
 	Instance int    `json:"instance"`
-	// Running is set if the variables are from the process of the instance. Otherwise they are from its unit.
+	// Running is set if the variables are from the process of the instance. If Running is not set, the variables are from
+	// the unit.
 	Running   bool       `json:"running"`
 	Variables []Variable `json:"variables"`
 	// Files are the environment files that systemd or the shim reads at each start. If Running is false, Variables does not

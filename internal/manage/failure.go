@@ -118,7 +118,7 @@ func (k *Kills) mark(list []InstanceResult) {
 }
 
 // unreported returns the instances of an app that were killed at their stop and that no error names, and marks them as
-// reported. If n is empty, it returns such instances of all apps.
+// reported. If n is empty, unreported returns the killed instances of all apps.
 func (k *Kills) unreported(n units.Name) []control.Killed {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -155,9 +155,9 @@ func (m *Manager) WithKilled(ctx context.Context, a units.App, err error, since 
 }
 
 // explainKilled returns the error of a killed instance with its last log lines and a hint how to set a longer timeout. The
-// text more is added to this hint.
-func (m *Manager) explainKilled(ctx context.Context, err error, a units.App, since time.Time, more string) error {
+// text in addition is added to this hint.
+func (m *Manager) explainKilled(ctx context.Context, err error, a units.App, since time.Time, addition string) error {
 	err = fault.WithHint(err, "to allow more than %s: --stop-timeout of \"clusterctl install\", or stop-timeout in clusterctl.yaml%s",
-		cmp.Or(a.Timeouts.Stop, contract.StopTimeout), more)
+		cmp.Or(a.Timeouts.Stop, contract.StopTimeout), addition)
 	return m.Explain(context.WithoutCancel(ctx), err, a.LogNamespace(), since)
 }

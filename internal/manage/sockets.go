@@ -112,8 +112,8 @@ func (s *Session) removeOldSockets(files []install.Change) {
 	s.removeSockets(slices.DeleteFunc(before, func(l units.Listener) bool { return slices.Contains(after, l) }))
 }
 
-// removeSockets removes the files of stopped Unix sockets, because systemd keeps them (RemoveOnStop=). An error is only a
-// note, because no command needs the files to be removed.
+// removeSockets removes the files of stopped Unix sockets, because systemd keeps them (RemoveOnStop=). After an error,
+// removeSockets only prints a note, because no command needs the files to be removed.
 func (s *Session) removeSockets(listeners []units.Listener) {
 	for _, path := range (units.App{Listen: listeners}).SocketFiles() {
 		if err := install.RemoveSocket(path); err != nil {

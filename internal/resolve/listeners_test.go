@@ -25,9 +25,9 @@ func reportOf(t *testing.T, text string) contract.Report {
 	return r
 }
 
-// bind returns the JSON of one entry in the binds of a report. more is added to the entry.
-func bind(family, kind, address, port, more string) string {
-	return `{"family":"` + family + `","type":"` + kind + `","address":"` + address + `","port":` + port + more + `}`
+// bind returns the JSON of one entry in the binds of a report. fields are more fields of the entry.
+func bind(family, kind, address, port, fields string) string {
+	return `{"family":"` + family + `","type":"` + kind + `","address":"` + address + `","port":` + port + fields + `}`
 }
 
 const listening = `,"listening":true`

@@ -82,10 +82,10 @@ func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
 
 // sameListeners reports whether the requested app has the same listeners as the installed app.
 //
-// Without --listen, the command, the directory, --increment and each variable that can carry a port must be equal in both
-// apps: a variable with PORT in its name, or with a port of the installed app in its value. With --listen, the program and
-// the addresses must be equal. If the program binds another port for another reason, its workers do not become ready, and
-// the update fails.
+// Without --listen, the command, the directory, --increment and all variables that can carry a port must be equal in both
+// apps. These are variables with PORT in their name, and variables with a port of the installed app in their value. With
+// --listen, only the program and the addresses must be equal. If the program binds another port for another reason, its
+// workers do not become ready, and the update fails.
 func sameListeners(installed, requested units.App) bool {
 	if installed.Activation != requested.Activation || installed.Command[0] != requested.Command[0] {
 		return false

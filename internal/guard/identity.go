@@ -76,7 +76,7 @@ func (id Identity) BlockedBy(path string) string {
 	return ""
 }
 
-// Rights that [Identity.has] checks. The values are the mode bits for other users.
+// toExecute and toRead are the rights that [Identity.has] checks. The values are the mode bits for other users.
 const (
 	toExecute = 0o1
 	toRead    = 0o4

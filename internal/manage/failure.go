@@ -65,8 +65,8 @@ func notReached(err error) error {
 	return err
 }
 
-// WasKilled reports whether err is the error of an instance that was killed at its stop. It returns false if an instance has
-// also failed to start.
+// WasKilled reports whether err is the error of an instance that was killed at its stop. WasKilled returns false if an
+// instance has also failed to start.
 func WasKilled(err error) bool {
 	return hasType[*control.KilledError](err) && !hasType[*control.InstanceError](err)
 }

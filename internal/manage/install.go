@@ -23,7 +23,7 @@ type InstallOptions struct {
 	// Watch is set if the user gave no --settle. The instances of a new app must then stay up for the time that
 	// [installation.settling] returns, instead of Settle.
 	Watch bool
-	// Seen has what the probe found. It is nil if the program was not probed.
+	// Seen has what the probe found. Seen is nil if the program was not probed.
 	Seen *ProbeFindings
 	// Force overwrites files that were edited by hand.
 	Force bool

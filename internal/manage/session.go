@@ -1,5 +1,6 @@
-// Package manage installs, updates, scales, reloads and removes apps. It uses package units/install to write the files of an
-// app, and package units/control to start and stop its units. After an error, a command rolls the files and the units back.
+// Package manage installs, updates, scales, reloads and removes apps. Package manage uses package units/install to write the
+// files of an app, and package units/control to start and stop its units. After an error, a command rolls the files and the
+// units back.
 //
 // Each command has one [Manager], which opens a [Session] for each app. These rules apply to all commands:
 //

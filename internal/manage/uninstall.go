@@ -13,7 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Uninstall stops an app and removes all its files. After an error it restores the files, and starts the units that were up.
+// Uninstall stops an app and removes all its files. After an error, Uninstall restores the files, and starts the units that
+// were up.
 func (m *Manager) Uninstall(ctx context.Context, n units.Name, keepLogs bool) (AppResult, error) {
 	started := m.Now()
 	stopped, err := m.uninstall(ctx, n, keepLogs)

@@ -59,8 +59,8 @@ func File(path string, data []byte) []byte {
 // changedStars replaces a secret value that is not equal to the old value of the variable.
 const changedStars = Stars + " (changed)"
 
-// Values returns a values file with secret values masked. before is the old version of the file, or nil; the mask of a value
-// that differs from the old value is changedStars.
+// Values returns a values file with secret values masked. before is the old version of the file, or nil. If a secret value
+// has changed since before, Values prints changedStars.
 func Values(data, before []byte) []byte {
 	vars, _ := units.ParseValues(data)
 	old, _ := units.ParseValues(before)

@@ -11,7 +11,7 @@ import (
 )
 
 // addHomePaths adds to a.Reads the paths that the workers need in home directories, because the sandbox hides all other
-// files there. A path counts as in a home if the target of its symbolic links is in a home.
+// files there. A link to a path in a home directory counts, too.
 func (r *Resolver) addHomePaths(a *units.App) {
 	if a.Sandbox == units.SandboxOff || slices.Contains(a.Allow, units.AllowHome) {
 		return

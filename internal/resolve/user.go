@@ -72,7 +72,7 @@ func (r *Resolver) access(a *units.App, given Given) error {
 	}
 	if block := who.BlockedBy(a.Command[0]); block != "" {
 		return fault.WithHint(fmt.Errorf("%s cannot reach the program %s: no permission on %s", who.Name, a.Command[0], block),
-			"move it to /opt or /srv, or choose the user: --run-as USER")
+			"move the program to /opt or /srv, or choose the user: --run-as USER")
 	}
 	block := who.BlockedBy(filepath.Join("/", a.Directory))
 	if block == "" {

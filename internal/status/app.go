@@ -67,7 +67,7 @@ type Instance struct {
 	NextRestart *time.Time `json:"nextRestart,omitempty"`
 	// Problem explains why the instance does not run.
 	Problem string `json:"problem,omitempty"`
-	// LastExit explains how the last process of the instance ended. It stays set while the instance runs again.
+	// LastExit explains how the last process of the instance ended. LastExit stays set while the instance runs again.
 	LastExit string `json:"lastExit,omitempty"`
 	// Status is the last STATUS= of the worker (sd_notify(3)).
 	Status string `json:"status,omitempty"`

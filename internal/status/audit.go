@@ -20,8 +20,8 @@ import (
 type Audit struct {
 	// DropIns are the drop-ins that clusterctl has not written.
 	DropIns []string `json:"dropIns"`
-	// Drift has the unit files that are not equal to the files that clusterctl would write now. It is empty if DriftUnknown
-	// is set.
+	// Drift has the unit files that are not equal to the files that clusterctl would write now. Drift is empty if
+	// DriftUnknown is set.
 	Drift []Drift `json:"drift"`
 	// DriftUnknown is the error that has prevented the comparison of the files.
 	DriftUnknown string `json:"driftUnknown,omitempty"`

@@ -57,7 +57,7 @@ func All(store *install.Store) (l List, err error) {
 }
 
 // Add adds an app with count instances. If instance is not 0, only this instance of the app is requested. If the app is
-// already in the list, Add adds the instance to the requested ones.
+// already in the list, Add adds the instance to the requested instances.
 func (l *List) Add(app units.App, count, instance int) {
 	i := slices.IndexFunc(l.Known, func(a Listed) bool { return a.App.Name == app.Name })
 	switch {

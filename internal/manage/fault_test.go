@@ -156,8 +156,8 @@ func (c scenario) changed(t tester) (after, steps []string) {
 }
 
 // checkFault runs the command with a fault at a step. Afterwards the app must be as before the command, or an intent must
-// exist with which the next command restores the app. If one of the last steps fails, the app may also be as after a
-// successful command.
+// exist with which the next command restores the app. If one of the last steps fails, the state after a successful command
+// is also correct.
 func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 	l := c.prepared(t)
 	before := l.snapshot()

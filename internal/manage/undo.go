@@ -259,8 +259,8 @@ func (s *Session) decodeSource(source []byte) (a units.App, ok bool) {
 	return units.App{Name: s.Name}, false
 }
 
-// stopExtra stops the extra instances of a reload or scale, and removes their state and marks. An extra instance that is
-// listed now keeps running. stopExtra also works after the reload or scale was killed.
+// stopExtra stops the extra instances of a reload or scale, and removes their state and marks. If an extra instance is
+// listed now, stopExtra only removes its mark. stopExtra also works after the reload or scale was killed.
 func (s *Session) stopExtra(ctx context.Context) error {
 	extra, err := s.Store.Extra(s.Name)
 	if err != nil || len(extra) == 0 {

@@ -155,7 +155,7 @@ func (u *update) stopUnlisted(ctx context.Context, list []int) error {
 }
 
 // write writes the new files. write first copies each socket unit that the update removes to /run. PID 1 would close the
-// socket at the next reload if the unit had no file, but instances still use the socket, and an undo needs it.
+// socket at the next reload if the unit had no file, but instances still use the socket, and an undo needs the socket, too.
 func (u *update) write(tx *install.Tx) error {
 	for _, c := range u.plan.Changes {
 		unit := filepath.Base(c.Path)

@@ -271,8 +271,8 @@ func listeners(found contract.Report) []units.Listener {
 	for i, l := range list {
 		four := l
 		four.Host = netip.IPv4Unspecified()
-		// If the program also has an IPv4 socket for this port, this socket is only for IPv6. The report does not always
-		// contain v6only, because the sandbox may forbid pidfd_getfd.
+		// If the program also has an IPv4 socket for this port, its IPv6 socket accepts only IPv6. The report does not
+		// always contain v6only, because the sandbox may forbid pidfd_getfd.
 		if !l.Host.IsValid() && slices.Contains(list, four) {
 			list[i].Host = netip.IPv6Unspecified()
 		}

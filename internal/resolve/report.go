@@ -152,7 +152,7 @@ func (r *Resolver) setOptions(a *units.App, found contract.Report) {
 	}
 }
 
-// replaces reports whether listener l is for the socket that the program has bound.
+// replaces reports whether listener l replaces the socket b of the program.
 func replaces(b contract.ProbeBind, l units.Listener) bool {
 	switch {
 	case b.Family == "unix":

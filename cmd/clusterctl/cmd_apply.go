@@ -110,7 +110,7 @@ func (e *env) applyOne(ctx context.Context, a units.App, o changeOptions) (out m
 	if err := e.mayDescribe(e.guard().Preview(a), o.consent); err != nil {
 		return out, err
 	}
-	if a, err = e.resolver().App(resolve.Request{App: a, Given: resolve.Everything()}); err != nil {
+	if a, err = e.resolver().App(resolve.Request{App: a, Given: resolve.AllGiven()}); err != nil {
 		return out, err
 	}
 	s, closeApp, err := e.openApp(ctx, a, o)

@@ -211,7 +211,7 @@ func installFromFile(ctx context.Context, e *env, o installOptions, a units.App,
 	if err := e.mayDescribe(e.guard().Preview(a), o.consent); err != nil {
 		return err
 	}
-	if a, err = e.resolver().App(resolve.Request{App: a, Given: resolve.Everything()}); err != nil {
+	if a, err = e.resolver().App(resolve.Request{App: a, Given: resolve.AllGiven()}); err != nil {
 		return err
 	}
 	if o.dryRun {
@@ -231,7 +231,7 @@ func (o installOptions) change() changeOptions {
 		replace:        o.replace, consent: o.consent,
 	}
 	if o.seen != nil {
-		c.Seen = &manage.Seen{Bound: len(o.seen.Binds) > 0, Died: resolve.Died(*o.seen)}
+		c.Seen = &manage.ProbeFindings{Bound: len(o.seen.Binds) > 0, Failed: resolve.Failed(*o.seen)}
 	}
 	return c
 }

@@ -57,7 +57,7 @@ func (e *env) uninstall(ctx context.Context, args []string, o uninstallOptions) 
 	var missing []error
 	for _, n := range names {
 		if err := e.mustExist(n); err != nil {
-			e.manager(nil).Tidy(ctx, n)
+			e.manager(nil).RemoveUnusedLock(ctx, n)
 			missing = append(missing, err)
 		}
 	}

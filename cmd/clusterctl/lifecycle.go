@@ -75,7 +75,7 @@ func (e *env) actOn(ctx context.Context, m *manage.Manager, t target, stop bool,
 		return manage.NewAppResult(t.app.Name, nil, e.now().Sub(started), err), err
 	}
 	defer s.Close()
-	return s.Act(ctx, t.instance, stop, func(ctx context.Context) error { return act(ctx, s, t) })
+	return s.RunCommand(ctx, t.instance, stop, func(ctx context.Context) error { return act(ctx, s, t) })
 }
 
 func settleFlag(settle *time.Duration) cmdline.Flag {

@@ -48,7 +48,7 @@ func (e *env) announce(f manage.Files, out manage.Outcome) error {
 // couldRun returns the number of instances that -i max would run. It returns 0 if the user gave a number, if the app has no
 // listener, or if the machine has one CPU.
 func couldRun(f manage.Files) int {
-	perCPU := units.Count{Max: true}.Resolve(f.Machine.CPUs).Want
+	perCPU := units.Count{Max: true}.Resolve(f.CPUs).Want
 	if f.App.Instances.Given() || len(f.App.Listen) == 0 || perCPU < 2 {
 		return 0
 	}
@@ -133,11 +133,11 @@ func (e *env) probe(ctx context.Context, s *manage.Session, a units.App, times r
 	if err := e.announceProbe(ctx, s, a, times.Limit); err != nil {
 		return r, err
 	}
-	p, err := s.Probe(ctx, a, manage.ProbeTimes(times))
+	p, err := s.Probe(ctx, a, times.Limit, times.Idle)
 	if err != nil {
 		return r, err
 	}
-	if err := resolve.Failure(p.Report, a, p.Unit); err != nil {
+	if err := resolve.ProgramError(p.Report, a, p.Unit); err != nil {
 		return r, s.Explain(context.WithoutCancel(ctx), err, "", p.Started)
 	}
 	return p.Report, nil

@@ -79,7 +79,7 @@ func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 			t.Errorf("two instances that bind one port: exit status %d", r.Code)
 		}
 		wantIn(t, r.Stderr, "Address already in use",
-			"hint: another instance listens on 8182 for itself; to share it: --listen 8182, or run one: -i 1")
+			"hint: another instance has bound 8182; to share this address: --listen 8182; to run only one instance: -i 1")
 	})
 }
 
@@ -131,7 +131,8 @@ func TestDaemonIsRefused(t *testing.T) {
 		if r.Code != 3 {
 			t.Errorf("without a probe: exit status %d, want 3", r.Code)
 		}
-		wantIn(t, r.Stderr, "hint: if it goes into the background: memcached: run it without -d; if its work is done: --restart on-failure")
+		wantIn(t, r.Stderr, "hint: if the program goes into the background: memcached: run it without -d; "+
+			"if its work is done: --restart on-failure")
 		if left := m.Try("pgrep -x sleep"); left.Code == 0 {
 			t.Errorf("the program still runs: %v", left)
 		}

@@ -113,7 +113,7 @@ func TestReloadOfOneInstanceToABrokenRelease(t *testing.T) {
 		release("echo no such module; exit 3")
 		r := m.Clusterctl(t, "reload", a.Name)
 		wantKilled(t, r, "clusterctl: one: no worker serves 8633 now: one@1.service: exited with status 3", "no such module",
-			"hint: put the last release that worked back, then sudo clusterctl reload one", "clusterctl rollback one", "--surge 1")
+			"hint: restore the last release that worked, then sudo clusterctl reload one", "clusterctl rollback one", "--surge 1")
 		release(goodRelease())
 		m.Must(t, "reload", a.Name, "--settle", "100ms")
 		a.WantUp(t)

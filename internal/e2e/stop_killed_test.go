@@ -84,7 +84,7 @@ func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 			}
 			m.Must(t, "start", a.Name, "--settle", "0s")
 			r = runWhenTrapsAreSet(t, a, "uninstall", "--yes", a.Name, "--json")
-			wantKilled(t, r, append(killedWords(a, 1), a.Name+" is gone")...)
+			wantKilled(t, r, append(killedWords(a, 1), a.Name+" is uninstalled")...)
 			wantJSON(t, "uninstall", r, `"killed": true`, `"outcome": "stopped"`)
 			if left := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(left, a.Name) {
 				t.Errorf("failed units are left: %s", left)

@@ -88,7 +88,7 @@ func TestRemovedSocketFile(t *testing.T) {
 		}
 		lost := func(about string) {
 			t.Helper()
-			const words = path + ": the socket file is gone; to bring it back: sudo clusterctl reload lost"
+			const words = path + ": the socket file is missing or was replaced; to create it again: sudo clusterctl reload lost"
 			if r := m.Must(t, "show", "lost"); !strings.Contains(r.Stdout, words) || !strings.Contains(r.Stdout, path+" (lost)") {
 				t.Errorf("%s: %v", about, r)
 			}

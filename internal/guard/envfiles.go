@@ -11,20 +11,21 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// resolveEnvFiles decides for each environment file whether PID 1 reads it, as root, or the shim, as the workers' user. The
-// shim reads a file that others than root may replace, because root would read whatever they put in its place. The shim
-// also reads all files after such a file, so that their variables still override its variables.
+// resolveEnvFiles decides who reads each environment file: PID 1 as root, or the shim as the workers' user. If users other
+// than root may replace a file, the shim reads the file, because these users could link any file of the machine there, and
+// PID 1 would read the linked file. The shim then also reads the files that follow, because their variables must override
+// the variables of the earlier file.
 func (c *check) resolveEnvFiles() error {
 	c.app.EnvFiles = slices.Clone(c.app.EnvFiles)
 	first := ""
 	for i, f := range c.app.EnvFiles {
 		if !f.ByWorker && first == "" && !c.root() {
-			writers, err := c.ask(c.envFile(f))
+			writers, err := c.writers(c.envFile(f))
 			if err != nil {
 				return fmt.Errorf("checking who may change the environment file %q: %w", f.Path, fault.Cause(err))
 			}
 			if f.ByWorker = len(writers) > 0; f.ByWorker && !c.mayRead(f.Path) {
-				return c.refuse(UnsafePath{What: whatEnvFile, Path: f.Path, Writers: c.named(writers)})
+				return c.refuse(UnsafePath{What: whatEnvFile, Path: f.Path, Writers: c.withNames(writers)})
 			}
 		}
 		if !f.ByWorker && first == "" && c.inWorkerTree(f.Path) && c.mayRead(f.Path) {
@@ -47,8 +48,8 @@ func (c *check) resolveEnvFiles() error {
 	return nil
 }
 
-// inWorkerTree reports whether workers that run as root in a sandbox could replace the file by a link to a file that is
-// visible only outside of the sandbox, where PID 1 reads.
+// inWorkerTree reports whether workers that run as root in a sandbox may write where the file is. Such workers could replace
+// the file by a link to a file outside the sandbox, and PID 1 would read the linked file.
 func (c *check) inWorkerTree(path string) bool {
 	if !c.root() || c.app.Sandbox == units.SandboxOff {
 		return false
@@ -69,17 +70,17 @@ func (c *check) inWorkerTree(path string) bool {
 
 func (c *check) noteWorkerReads(path string) {
 	if c.root() {
-		c.guard.note("env-file: %s is read in the sandbox, since the workers may write there", path)
+		c.guard.note("env-file: %s is read in the sandbox, because the workers may write there", path)
 		return
 	}
-	c.guard.note("env-file: %s is read as %s and not as root, since others than root may change it", path, c.who.Name)
+	c.guard.note("env-file: %s is read as %s and not as root, because users other than root may change it", path, c.who.Name)
 }
 
-// mayRead reports whether the mode bits let the workers read a file. It returns true for a missing file and for a file with
-// an ACL. The start of the app detects these errors.
+// mayRead reports whether the mode bits let the workers read a file. mayRead returns true for a missing file and for a file
+// with an ACL: if the workers cannot read such a file, the start of the app fails.
 func (c *check) mayRead(path string) bool {
 	who := c.who
-	who.bare = c.app.Sandbox != units.SandboxOff
+	who.noCapabilities = c.app.Sandbox != units.SandboxOff
 	if who.BlockedBy(filepath.Dir(path)+"/.") != "" {
 		return false
 	}

@@ -1,3 +1,8 @@
+// Package guard checks who may change the files that an app depends on: its program, its directory, its environment files
+// and its description. Guard returns an error for files that users other than root and the caller may change. Guard also
+// lists the rights that an update of an app adds.
+//
+// Guard changes no file. The commands ask the user whether an app may get more rights.
 package guard
 
 import (
@@ -21,13 +26,14 @@ type guarded struct {
 	what  string
 	path  string
 	scope trust.Scope
-	// worker reports whether the workers' user may write there.
+	// worker reports whether the workers' user may write to the path.
 	worker bool
-	// strict reports whether any other writer is an error. Otherwise only a path that everybody may write is an error.
+	// If strict is set, every writer is an error, except allowed users. If strict is not set, only a path that everybody may
+	// write is an error.
 	strict bool
 }
 
-// These words for the kinds of paths are printed by "show --json".
+// "show --json" prints these words for the kinds of paths.
 const (
 	whatProgram   = "program"
 	whatArgument  = "argument"
@@ -37,36 +43,17 @@ const (
 	whatSocket    = "listen"
 )
 
-// UnsafePath is a guarded path that others may change, as "show --json" prints it.
-type UnsafePath struct {
-	What    string   `json:"what"`
-	Path    string   `json:"path"`
-	Writers []Writer `json:"writers"`
-	// tolerated reports whether the path gets only a note.
-	tolerated bool
-}
-
-// Writer is a user or group that may write Path, which is the unsafe path or a part of the way to it.
-type Writer struct {
-	Path   string       `json:"path"`
-	Reason trust.Reason `json:"reason"`
-	// Name is the name of the user or group. Users are the members of the group.
-	Name  string   `json:"name,omitempty"`
-	Users []string `json:"users,omitempty"`
-}
-
 // Guard checks who may change the files that apps depend on.
 type Guard struct {
-	// Caller is the ID of the user who runs the command, directly or by sudo. Root reports whether it runs as root.
+	// Caller is the ID of the user who runs the command, directly or by sudo. Root reports whether the command runs as root.
 	Caller int
 	Root   bool
 	// LookPath finds a program in $PATH.
 	LookPath func(string) (string, error)
-	// Note is called for each environment file that the workers read and each tolerated path. It may be nil.
+	// Note prints a line for each environment file that the workers read, and for each tolerated path. Note may be nil.
 	Note func(format string, args ...any)
 }
 
-// check has the data to check the paths of one app.
 type check struct {
 	guard   Guard
 	app     units.App
@@ -83,7 +70,7 @@ func (g Guard) note(format string, args ...any) {
 	}
 }
 
-// CallerName returns the name of the user who runs the command, or the number of a user without a name.
+// CallerName returns the name of the user who runs the command, or the user's number if the user has no name.
 func (g Guard) CallerName() string {
 	if u, err := LookupUser(strconv.Itoa(g.Caller)); err == nil {
 		return u.Username
@@ -113,17 +100,11 @@ func (g Guard) newCheck(a units.App) (*check, error) {
 	return c, nil
 }
 
-// Resolve returns the app with the decisions about who reads its environment files. If a path is safe only because the
-// writer is the caller, it adds the caller to the trusted users. It refuses paths that others may change.
+// Resolve returns the app with EnvFiles and Trust set: it decides who reads each environment file, and adds the caller to
+// the trusted users if a path is safe only because the caller is the writer. Resolve returns an error if other users may
+// change a path of the app.
 func (g Guard) Resolve(a units.App) (units.App, error) {
-	c, err := g.newCheck(a)
-	if err != nil {
-		return a, err
-	}
-	if err := c.resolveEnvFiles(); err != nil {
-		return a, err
-	}
-	unsafe, err := c.unsafe()
+	c, unsafe, err := g.evaluate(a)
 	if err != nil {
 		return a, err
 	}
@@ -138,24 +119,34 @@ func (g Guard) Resolve(a units.App) (units.App, error) {
 	return c.resolved(), errors.Join(errs...)
 }
 
-// Preview returns the app like [Guard.Resolve], without notes. It returns an unchanged app if Resolve would fail.
+// evaluate decides who reads each environment file of an app. It returns the check with these decisions, and the unsafe
+// paths.
+func (g Guard) evaluate(a units.App) (*check, []UnsafePath, error) {
+	c, err := g.newCheck(a)
+	if err == nil {
+		err = c.resolveEnvFiles()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	unsafe, err := c.unsafe()
+	return c, unsafe, err
+}
+
+// Preview returns the same app as [Guard.Resolve], but prints no notes. If Resolve would fail, Preview returns the app
+// unchanged.
 func (g Guard) Preview(a units.App) units.App {
 	g.Note = nil
-	c, err := g.newCheck(a)
+	c, _, err := g.evaluate(a)
 	if err != nil {
-		return a
-	}
-	if c.resolveEnvFiles() != nil {
-		return a
-	}
-	if _, err := c.unsafe(); err != nil {
 		return a
 	}
 	return c.resolved()
 }
 
-// resolved returns the app as decided. It trusts the caller, so that a reload by another user or by systemd decides the
-// same.
+// resolved returns the app that was checked, with the decisions about its environment files. If a path is safe only because
+// the caller is the writer, resolved adds the caller to Trust: a later reload by another user or by systemd then accepts the
+// path, too.
 func (c *check) resolved() units.App {
 	a := c.app
 	if name := c.guard.CallerName(); c.byCaller && !slices.Contains(a.Trust, name) {
@@ -164,10 +155,11 @@ func (c *check) resolved() units.App {
 	return a
 }
 
-// StillSafe returns an error if others may now change a path that the app depends on. source is its description file.
+// StillSafe returns an error if other users may now change a path that the app depends on. source is the path of the app's
+// description.
 func (g Guard) StillSafe(a units.App, source string) error {
 	if len(a.Command) == 0 {
-		return nil // the units of such an app were only generated
+		return nil // "clusterctl generate" has written the units, and there is no description
 	}
 	c, err := g.newCheck(a)
 	if err != nil {
@@ -184,7 +176,8 @@ func (g Guard) StillSafe(a units.App, source string) error {
 		}
 		err := c.refuse(p)
 		if p.What == whatEnvFile && c.mayRead(p.Path) && !c.root() {
-			// Either an older clusterctl has installed the app, or the file has a new owner. "apply" updates the unit in both cases.
+			// Either an older clusterctl has installed the app, or the file has a new owner. In both cases, "apply" makes
+			// the shim read the file.
 			err = fault.WithHint(err, "sudo clusterctl apply -f %s", text.Shell(source))
 		}
 		errs = append(errs, &fault.NotReached{Err: err})
@@ -192,7 +185,8 @@ func (g Guard) StillSafe(a units.App, source string) error {
 	return errors.Join(errs...)
 }
 
-// Unsafe returns the paths of an app that an install would refuse. It omits paths that the caller may not read.
+// Unsafe returns the paths for which an install of the app would return an error. Unsafe omits paths that the caller may not
+// read.
 func (g Guard) Unsafe(a units.App) []UnsafePath {
 	c, err := g.newCheck(a)
 	if err != nil {
@@ -205,10 +199,8 @@ func (g Guard) Unsafe(a units.App) []UnsafePath {
 	return slices.DeleteFunc(all, func(p UnsafePath) bool { return p.tolerated })
 }
 
-// root reports whether the app runs as root.
 func (c *check) root() bool { return c.who.UID == 0 }
 
-// paths returns all paths to check, in the order in which an administrator would check them.
 func (c *check) paths() []guarded {
 	a, root := c.app, c.root()
 	var list []guarded
@@ -216,7 +208,7 @@ func (c *check) paths() []guarded {
 		list = append(list, guarded{what: whatProgram, path: p, scope: trust.Contents, worker: !root, strict: root})
 	}
 	if root {
-		list = append(list, c.obeyedByRoot()...)
+		list = append(list, c.rootInputs()...)
 	}
 	if a.Directory != "" {
 		scope := trust.Place
@@ -233,7 +225,7 @@ func (c *check) paths() []guarded {
 	}
 	for _, l := range a.Listen {
 		if l.Network == units.Unix && filepath.IsAbs(l.Path) { // an abstract socket is in no directory
-			// A worker that can replace this directory by a link chooses where PID 1 creates the socket.
+			// A worker that can replace this directory by a link could choose where PID 1 creates the socket.
 			dir := filepath.Dir(l.Path)
 			list = append(list, guarded{what: whatSocket, path: dir, worker: dir == filepath.Clean(a.Directory), strict: true})
 		}
@@ -241,14 +233,13 @@ func (c *check) paths() []guarded {
 	return list
 }
 
-// envFile returns an environment file to check. If the workers' user may replace it, the shim reads it, and not PID 1.
 func (c *check) envFile(f units.EnvFile) guarded {
 	return guarded{what: whatEnvFile, path: f.Path, scope: trust.Contents, worker: f.ByWorker, strict: !f.ByWorker || c.root()}
 }
 
-// obeyedByRoot returns the other files that a command of root runs or reads: interpreters in first lines, files among the
-// arguments, and files that Node reads beside a script.
-func (c *check) obeyedByRoot() []guarded {
+// rootInputs returns the files that an app of root runs or reads, except its programs: the interpreters in their first
+// lines, the files among the arguments, and the files that Node reads in the directory of the app.
+func (c *check) rootInputs() []guarded {
 	var list []guarded
 	add := func(what, path string) {
 		if info, err := os.Stat(path); err == nil && (info.Mode().IsRegular() || info.IsDir()) {
@@ -283,9 +274,10 @@ func (c *check) obeyedByRoot() []guarded {
 	return list
 }
 
-// ask returns who may change a path, except root and the caller, and sets byCaller if it is safe only because of the
-// caller. It returns no writers for a path that the caller may not read: without root, the command changes nothing.
-func (c *check) ask(p guarded) ([]trust.Writer, error) {
+// writers returns who may change a path, except root and the caller. writers sets byCaller if the path is safe only because
+// the caller is the writer. For a path that the caller may not read, writers returns nil: a caller without root cannot
+// install the app anyway.
+func (c *check) writers(p guarded) ([]trust.Writer, error) {
 	found, err := c.writersOf(p)
 	if errors.Is(err, fs.ErrPermission) && !c.guard.Root {
 		return nil, nil
@@ -310,11 +302,11 @@ func (c *check) writersOf(p guarded) ([]trust.Writer, error) {
 	return with, err
 }
 
-// unsafe returns the paths that others may change.
+// unsafe returns the paths that other users may change.
 func (c *check) unsafe() ([]UnsafePath, error) {
 	list := []UnsafePath{}
 	for _, p := range c.paths() {
-		writers, err := c.ask(p)
+		writers, err := c.writers(p)
 		if err != nil {
 			return nil, fmt.Errorf("checking who may change the %s %q: %w", p.what, p.path, fault.Cause(err))
 		}
@@ -322,7 +314,7 @@ func (c *check) unsafe() ([]UnsafePath, error) {
 			continue
 		}
 		everybody := slices.ContainsFunc(writers, func(w trust.Writer) bool { return w.Reason == trust.Everybody })
-		one := UnsafePath{What: p.what, Path: p.path, Writers: c.named(writers), tolerated: !p.strict && !everybody}
+		one := UnsafePath{What: p.what, Path: p.path, Writers: c.withNames(writers), tolerated: !p.strict && !everybody}
 		if !slices.ContainsFunc(list, func(o UnsafePath) bool { return o.What == one.What && o.Path == one.Path }) {
 			list = append(list, one)
 		}
@@ -330,8 +322,8 @@ func (c *check) unsafe() ([]UnsafePath, error) {
 	return list, nil
 }
 
-// named returns the writers with the names of their accounts.
-func (c *check) named(writers []trust.Writer) []Writer {
+// withNames returns the writers with the names of their users and groups.
+func (c *check) withNames(writers []trust.Writer) []Writer {
 	list := make([]Writer, 0, len(writers))
 	for _, w := range writers {
 		one := Writer{Path: w.Path, Reason: w.Reason}

@@ -51,20 +51,20 @@ func TestResolveEnvFiles(t *testing.T) {
 	if !slices.Equal(a.EnvFiles, want) || len(a.Trust) > 0 || !strings.Contains(w.notes.String(), own+" is read as user nobody") {
 		t.Errorf("got the files %+v, trust %q, notes %q", a.EnvFiles, a.Trust, w.notes.String())
 	}
-	// Workers must be able to read a file that follows a file that they read.
+	// The shim reads all environment files after own as the workers' user, so this user must be able to read etc.
 	bad := a
 	bad.EnvFiles = []units.EnvFile{{Path: own}, {Path: etc}}
 	if err := w.resolve(&bad); err == nil || fault.Hint(err) != "name "+etc+" before "+own {
 		t.Errorf("got error %v, hint %q", err, fault.Hint(err))
 	}
-	// Only root can read this file, and others may replace it.
+	// Only root can read this file, and the user nobody may replace it.
 	secret := w.file(t, "srv/app/secret.env", "", 0o600)
 	bad.EnvFiles = []units.EnvFile{{Path: secret}}
 	if err := w.resolve(&bad); err == nil || !strings.Contains(err.Error(), "is read as root, and user nobody owns "+a.Directory) ||
 		fault.Hint(err) != "install -m 600 "+secret+" /etc/web.env, and --env-file /etc/web.env" {
 		t.Errorf("got error %v, hint %q", err, fault.Hint(err))
 	}
-	// After an older clusterctl has installed the app, the hint of a reload is a new apply.
+	// An app that an older clusterctl has installed lacks ByWorker. The hint of a reload is then a new apply.
 	bad.EnvFiles = []units.EnvFile{{Path: own}}
 	if err := w.StillSafe(bad, "/etc/clusterctl/web.yaml"); !notReached(err) ||
 		fault.Hint(err) != "sudo clusterctl apply -f /etc/clusterctl/web.yaml" {
@@ -75,8 +75,8 @@ func TestResolveEnvFiles(t *testing.T) {
 	}
 }
 
-// TestResolveEnvFilesOfRoot checks that PID 1 does not read a file that workers of root in a sandbox could replace by a
-// link.
+// TestResolveEnvFilesOfRoot checks that PID 1 does not read an environment file that sandboxed workers of root could replace
+// by a link.
 func TestResolveEnvFilesOfRoot(t *testing.T) {
 	w := newWorld(t)
 	dir, data := w.mkdir(t, "srv/app", 0o755), w.mkdir(t, "data", 0o755)
@@ -115,8 +115,8 @@ func TestResolveEnvFilesOfRoot(t *testing.T) {
 	}
 }
 
-// TestCallerIsTrusted checks that a path is safe if only the caller of sudo may change it, and that it is safe for a later
-// reload by another user, too.
+// TestCallerIsTrusted checks that a path is safe if only the caller of sudo may change it. A later reload by another user
+// must also accept the path.
 func TestCallerIsTrusted(t *testing.T) {
 	w, a := guardWorld(t)
 	a.RunAs.User = "root"
@@ -130,7 +130,7 @@ func TestCallerIsTrusted(t *testing.T) {
 	if err := w.resolve(&a); err != nil || !slices.Equal(a.Trust, []string{"nobody"}) {
 		t.Errorf("by sudo: got error %v, trust %q", err, a.Trust)
 	}
-	// A user without an entry in /etc/passwd has the same name in Trust and in CallerName.
+	// For a user without an entry in /etc/passwd, Trust must have the same name as CallerName returns.
 	w.Caller = 4294967
 	other := a
 	other.Trust = nil
@@ -143,7 +143,7 @@ func TestCallerIsTrusted(t *testing.T) {
 	}
 	w.Caller = 0
 	if err := w.StillSafe(a, ""); err != nil {
-		t.Errorf("a reload by root: %v", err)
+		t.Errorf("a reload by root: got error %v, want none", err)
 	}
 	a.Trust = []string{"no-such-user"}
 	if err := w.resolve(&a); err == nil || !strings.Contains(err.Error(), `there is no user "no-such-user"`) {
@@ -178,7 +178,8 @@ func TestUnsafePaths(t *testing.T) {
 	if err != nil || string(text) != `{"what":"writable","path":"`+data+`","writers":[{"path":"`+wide+`","reason":"everybody"}]}` {
 		t.Errorf("got %s, error %v", text, err)
 	}
-	// Another owner of the program gets a note. A program that everybody may write is an error.
+	// If another user owns the program, the guard prints a note. If everybody may write the program, the guard returns an
+	// error.
 	a.Writable, a.Listen = nil, nil
 	w.notes.Reset()
 	if err := errors.Join(os.Chown(a.Command[0], 1, 0), w.resolve(&a)); err != nil ||
@@ -205,7 +206,7 @@ func TestWriterString(t *testing.T) {
 		{Writer{"/a", trust.ACLGroup, "devs", nil}, "group devs may write /a (ACL)", "setfacl -x g:devs /a"},
 		{Writer{"/a", trust.Everybody, "", nil}, "everybody may write /a", "chmod o-w /a"},
 		{Writer{"/tmp", trust.Everybody, "", nil}, "everybody may write /tmp",
-			"put it into a directory below /etc, /opt or /srv instead of /tmp"},
+			"use a directory below /etc, /opt or /srv instead of /tmp"},
 	} {
 		if got := tt.w.String(); got != tt.text {
 			t.Errorf("got %q, want %q", got, tt.text)

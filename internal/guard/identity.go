@@ -14,17 +14,18 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Identity is a user as the kernel sees it when it checks permissions.
+// Identity has the IDs with which the kernel checks the permissions of a user.
 type Identity struct {
 	// Name is "user web" or "a dynamic user".
 	Name string
 	UID  int
 	GIDs []int
-	// bare reports whether root has no capabilities, as in a sandbox. The mode bits then apply to root, too.
-	bare bool
+	// noCapabilities is set if the user has no capabilities, like root in a sandbox. The mode bits then apply to root, too.
+	noCapabilities bool
 }
 
-// Identify returns the identity that the workers will have. A dynamic user owns no files and is in no group of the machine.
+// Identify returns the identity of the workers. A dynamic user owns no file and is in no group, so its identity has the UID
+// -1 and no GIDs.
 func Identify(r units.RunAs) (Identity, error) {
 	if r.Dynamic() {
 		return Identity{Name: "a dynamic user", UID: -1}, nil
@@ -49,11 +50,11 @@ func Identify(r units.RunAs) (Identity, error) {
 	return id, nil
 }
 
-// BlockedBy returns the first part of the path that blocks the identity: a directory that it may not enter, or a file that
-// it may not execute. It returns "" if there is none. A file with an ACL does not block, because its mode bits alone do not
-// decide.
+// BlockedBy returns the first part of the path that blocks the identity: a directory that the identity may not enter, or a
+// file that it may not execute. BlockedBy returns "" if no part blocks. A part with an ACL does not count, because BlockedBy
+// reads only mode bits.
 func (id Identity) BlockedBy(path string) string {
-	if id.UID == 0 && !id.bare {
+	if id.UID == 0 && !id.noCapabilities {
 		return ""
 	}
 	end, err := filepath.EvalSymlinks(path)
@@ -75,16 +76,16 @@ func (id Identity) BlockedBy(path string) string {
 	return ""
 }
 
-// These are the rights that has checks, as the mode bits for others.
+// toExecute and toRead are the rights that [Identity.has] checks. The values are the mode bits for other users.
 const (
 	toExecute = 0o1
 	toRead    = 0o4
 )
 
-// has reports whether the mode bits give the identity the right.
+// has reports whether the mode bits of a file give the identity the right.
 func (id Identity) has(st *syscall.Stat_t, right uint32) bool {
 	switch {
-	case id.UID == 0 && !id.bare:
+	case id.UID == 0 && !id.noCapabilities:
 		return true
 	case int(st.Uid) == id.UID:
 		return st.Mode&(right<<6) != 0
@@ -94,7 +95,7 @@ func (id Identity) has(st *syscall.Stat_t, right uint32) bool {
 	return st.Mode&right != 0
 }
 
-// HasACL reports whether a file has an access control list. Then its mode bits alone do not decide who has access.
+// HasACL reports whether a file has an access control list. The list can allow access that the mode bits deny.
 func HasACL(path string) bool {
 	n, err := syscall.Getxattr(path, "system.posix_acl_access", nil)
 	return err == nil && n > 0

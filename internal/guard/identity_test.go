@@ -23,11 +23,11 @@ func TestIdentify(t *testing.T) {
 		t.Errorf("got %+v, error %v", id, err)
 	}
 	if _, err := Identify(units.RunAs{User: "no-such-user-here"}); err == nil {
-		t.Error("a missing user has an identity")
+		t.Error("a missing user: got no error")
 	}
 }
 
-// TestModeBits checks that the first matching class of the mode bits counts, and not the class with the most rights
+// TestModeBits checks that only the mode bits of the first matching class count: owner, group, or others
 // (path_resolution(7)).
 func TestModeBits(t *testing.T) {
 	who := Identity{UID: 7, GIDs: []int{70, 71}}
@@ -63,14 +63,14 @@ func TestBlockedBy(t *testing.T) {
 		w.dir + "/gone": "", "/": "",
 	} {
 		if got := nobody.BlockedBy(path); got != want {
-			t.Errorf("%s: blocked by %q, want %q", path, got, want)
+			t.Errorf("%s: got blocked by %q, want %q", path, got, want)
 		}
 	}
 	if got := (Identity{UID: 0}).BlockedBy(gated); got != "" {
-		t.Errorf("root is blocked by %s", got)
+		t.Errorf("for root: got blocked by %s, want \"\"", got)
 	}
 	group := Identity{UID: -1, GIDs: []int{os.Getgid()}}
 	if got := group.BlockedBy(gated); got != "" {
-		t.Errorf("the group is blocked by %s", got)
+		t.Errorf("for the group of the directory: got blocked by %s, want \"\"", got)
 	}
 }

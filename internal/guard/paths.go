@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Link is a symbolic link on the way to a file. At is its path and To its target, both without links in their parent
-// directories.
+// Link is a symbolic link on the way to a file. At is the path of the link, and To is its target. The parent directories of
+// At are not links.
 type Link struct{ At, To string }
 
-// Follow returns the path behind all symbolic links, and these links in their order. A missing part of the path counts as a
-// directory.
+// Follow returns the path after all symbolic links are followed, and these links in the order of the path. Follow keeps the
+// missing part of a path.
 func Follow(p string) (at string, links []Link) {
 	at = "/"
 	rest := strings.Split(filepath.Clean(p), "/")
@@ -22,7 +22,7 @@ func Follow(p string) (at string, links []Link) {
 		if part == "" {
 			continue
 		}
-		next := filepath.Join(at, part) // without links in at, ".." is the parent directory
+		next := filepath.Join(at, part) // for "..", this is the parent directory, because at has no links
 		to, err := os.Readlink(next)
 		if err != nil || steps > 255 {
 			at = next
@@ -41,17 +41,18 @@ func Follow(p string) (at string, links []Link) {
 // Inside reports whether p is below dir.
 func Inside(p, dir string) bool { return strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/") }
 
-// InHome reports whether a path is in one of the directories that ProtectHome= hides.
+// InHome reports whether a path is one of the directories that ProtectHome= hides, or below one of them.
 func InHome(p string) bool {
 	return IsHome(p) || Inside(p, "/home") || Inside(p, "/root") || Inside(p, "/run/user")
 }
 
-// IsHome reports whether a path is a home directory or contains all home directories.
+// IsHome reports whether a path is a home directory or a directory of all home directories.
 func IsHome(p string) bool {
 	return p == "/root" || p == "/home" || p == "/run/user" || filepath.Dir(p) == "/home" || filepath.Dir(p) == "/run/user"
 }
 
-// Shebang returns the interpreter in the first line of a file and its argument, without env(1).
+// Shebang returns the words of the "#!" line of a file: the interpreter and its arguments. Shebang omits env(1) and the -S
+// of env.
 func Shebang(path string) []string {
 	f, err := os.Open(path)
 	if err != nil {

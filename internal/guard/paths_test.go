@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestFollow checks that every link on the way is found, links to directories too, and that a missing part of a path stays
-// as it is.
+// TestFollow checks that Follow returns every link of a path, also links to directories, and keeps a missing part of the
+// path.
 func TestFollow(t *testing.T) {
 	top, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -36,7 +36,7 @@ func TestFollow(t *testing.T) {
 		}
 	}
 	if at, _ := Follow(filepath.Join(top, "loop")); at == "" {
-		t.Error("the result for a link to itself is empty")
+		t.Error("a link to itself: got an empty path")
 	}
 }
 
@@ -54,6 +54,6 @@ func TestShebang(t *testing.T) {
 		}
 	}
 	if Shebang(filepath.Join(w.dir, "nothing")) != nil || Shebang(w.dir) != nil {
-		t.Error("a missing file or a directory has an interpreter")
+		t.Error("a missing file or a directory: got an interpreter")
 	}
 }

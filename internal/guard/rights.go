@@ -15,19 +15,19 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// right is a key of an app whose change can give the workers, or one of their files, more rights.
+// right is a key that can give the workers of an app more rights.
 type right struct {
 	key string
-	// more returns the rights that b has and a does not have, in words such as "web -> root".
+	// more returns the rights that app b has and app a does not have, in words such as "web -> root".
 	more func(a, b units.App) []string
 }
 
-// rights returns all keys that can give more rights. A new key that weakens the sandbox needs a line here.
+// rights returns all keys that can give more rights. A new key must be added if it can weaken the sandbox.
 func rights() []right {
 	return []right{
 		{"run-as", moreRunAs},
-		{"sandbox", func(a, b units.App) []string { return moreRank(a.Sandbox, b.Sandbox, sandboxRank) }},
-		{"own-ptrace", func(a, b units.App) []string { return moreFlag(a.Shim.OwnPtrace, b.Shim.OwnPtrace) }},
+		{"sandbox", moreSandbox},
+		{"own-ptrace", moreOwnPtrace},
 		{"writable", func(a, b units.App) []string { return morePaths(a.Writable, b.Writable) }},
 		{"read", func(a, b units.App) []string { return outsideHome(b.RunAs, morePaths(a.Reads, b.Reads)) }},
 		{"allow", func(a, b units.App) []string { return moreWords(allowances(a), allowances(b)) }},
@@ -39,7 +39,7 @@ func rights() []right {
 	}
 }
 
-// MoreRights returns the rights that b has and a does not have, such as "run-as: web -> root".
+// MoreRights returns the rights that app b has and app a does not have, such as "run-as: web -> root".
 func MoreRights(a, b units.App) []string {
 	var list []string
 	for _, r := range rights() {
@@ -50,58 +50,43 @@ func MoreRights(a, b units.App) []string {
 	return list
 }
 
-// moreRunAs counts every change of the user as more rights, except a change from root or to a dynamic user.
+// moreRunAs returns the change of the user, because another user has other rights. moreRunAs returns nil for a change from
+// root and for a change to a dynamic user.
 func moreRunAs(a, b units.App) []string {
-	if a.RunAs == b.RunAs || b.RunAs.Dynamic() || runsAsRoot(a) {
+	old, err := Identify(a.RunAs)
+	if a.RunAs == b.RunAs || b.RunAs.Dynamic() || err == nil && old.UID == 0 {
 		return nil
 	}
 	return []string{a.RunAs.String() + " -> " + b.RunAs.String()}
 }
 
-func runsAsRoot(a units.App) bool {
-	if a.RunAs.Dynamic() {
-		return false
-	}
-	u, err := LookupUser(a.RunAs.User)
-	if err != nil {
-		return false
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	return err == nil && uid == 0
-}
-
-// sandboxRank returns a larger number for a weaker sandbox.
-func sandboxRank(s units.Sandbox) int {
-	return slices.Index([]units.Sandbox{units.SandboxStrict, units.SandboxDefault, units.SandboxOff}, s)
-}
-
-func moreRank[T fmt.Stringer](a, b T, rank func(T) int) []string {
-	if rank(b) <= rank(a) {
+func moreSandbox(a, b units.App) []string {
+	strongestFirst := []units.Sandbox{units.SandboxStrict, units.SandboxDefault, units.SandboxOff}
+	if slices.Index(strongestFirst, b.Sandbox) <= slices.Index(strongestFirst, a.Sandbox) {
 		return nil
 	}
-	return []string{a.String() + " -> " + b.String()}
+	return []string{a.Sandbox.String() + " -> " + b.Sandbox.String()}
 }
 
-func moreFlag(a, b bool) []string {
-	if a || !b {
+func moreOwnPtrace(a, b units.App) []string {
+	if a.Shim.OwnPtrace || !b.Shim.OwnPtrace {
 		return nil
 	}
 	return []string{"false -> true"}
 }
 
-// morePaths returns the paths of b that are not in a tree of a.
+// morePaths returns the paths in b that are neither in a nor below a path in a.
 func morePaths(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(b), func(p string) bool {
 		return slices.ContainsFunc(a, func(tree string) bool {
-			tree, p := path.Clean(tree), path.Clean(p)
-			return p == tree || strings.HasPrefix(p, strings.TrimSuffix(tree, "/")+"/")
+			return path.Clean(p) == path.Clean(tree) || Inside(path.Clean(p), path.Clean(tree))
 		})
 	})
 }
 
-// outsideHome returns the paths that are not in the home directory of the workers' user, who may read that directory
-// anyway. So an update may add paths there that the program needs, without consent. Both the path and the target of its
-// links must be in the home directory.
+// outsideHome returns the paths that are outside the home directory of the workers' user. An update may add paths inside
+// this directory without asking, because the user may read them anyway. A path is inside if both the path and the target of
+// its links are below the home directory.
 func outsideHome(r units.RunAs, paths []string) []string {
 	if r.Dynamic() {
 		return paths
@@ -129,7 +114,7 @@ func allowances(a units.App) []string {
 	return list
 }
 
-// trustedOptions returns the socket options that PID 1 may set and workers may not.
+// trustedOptions returns the socket options that only a privileged process such as PID 1 may set.
 func trustedOptions(a units.App) []string {
 	var list []string
 	for _, o := range a.SocketOptions {
@@ -151,31 +136,82 @@ func rootEnvFiles(a units.App) []string {
 	return list
 }
 
-// untrustedError is the error of a description that users other than root and the caller may change, and that asks for more
-// rights than it may get.
+// firstOrdinaryPort is the first port that every user may bind (net.ipv4.ip_unprivileged_port_start).
+const firstOrdinaryPort = 1024
+
+// moreListeners returns the new listeners of app b for which the user must be asked: Unix sockets outside of /run and of the
+// app's directory, ports that only root may bind, and ports that app a opens only on the loopback interface.
+func moreListeners(a, b units.App) []string {
+	list := moreWords(unixSockets(a), unixSockets(b))
+	for _, l := range b.Listen {
+		if l.Network == units.Unix {
+			continue
+		}
+		old := slices.DeleteFunc(slices.Clone(a.Listen), func(m units.Listener) bool { return m.Network != l.Network || m.Port != l.Port })
+		isPublic := func(m units.Listener) bool { return !m.Host.IsLoopback() }
+		switch {
+		case len(old) == 0 && l.Port < firstOrdinaryPort:
+			list = append(list, portAddress(l))
+		case len(old) > 0 && isPublic(l) && !slices.ContainsFunc(old, isPublic):
+			list = append(list, portAddress(old[len(old)-1])+" -> "+portAddress(l))
+		}
+	}
+	return list
+}
+
+// portAddress returns the network, the address and the port of a listener.
+func portAddress(l units.Listener) string {
+	return units.Listener{Network: l.Network, Host: l.Host, Port: l.Port}.String()
+}
+
+// unixSockets returns the Unix sockets that PID 1 creates outside of the app's directory and of /run.
+func unixSockets(a units.App) []string {
+	var list []string
+	for _, l := range a.Listen {
+		dir := path.Dir(l.Path)
+		ours := dir == path.Clean(a.Directory) || dir == "/run" || strings.HasPrefix(dir, "/run/")
+		if l.Network == units.Unix && path.IsAbs(l.Path) && !ours {
+			list = append(list, l.Path)
+		}
+	}
+	return list
+}
+
+// moreLines returns "off" if app b may write to the journal of the machine without a rate limit, and app a may not. A
+// private journal needs no rate limit, because its size is limited.
+func moreLines(a, b units.App) []string {
+	if b.Logs.Namespace || !b.LogRate().Off || a.LogRate().Off && !a.Logs.Namespace {
+		return nil
+	}
+	return []string{"off"}
+}
+
+// untrustedError is the error for a description that users other than root and the caller may change, and that contains
+// rights which these users must not give.
 type untrustedError struct {
 	app    units.Name
 	file   string
-	asks   []string
+	rights []string
 	writer Writer
 }
 
 func (e *untrustedError) Error() string {
-	return fmt.Sprintf("%q must not decide this for %s (%s): %s", e.file, e.app, strings.Join(e.asks, "; "), e.writer)
+	return fmt.Sprintf("%q must not change %s (%s): %s", e.file, e.app, strings.Join(e.rights, "; "), e.writer)
 }
 
-// Hint returns commands that copy the file to /etc, because the directory of the app may have to stay with its user.
+// Hint returns commands that copy the description to /etc, because the user of the app may have to own the original
+// directory.
 func (e *untrustedError) Hint() string {
 	return fmt.Sprintf("sudo install -m 644 %s /etc/%s.yaml && sudo clusterctl apply -f /etc/%[2]s.yaml", text.Shell(e.file), e.app)
 }
 
-// Unwrap returns [fs.ErrPermission], so that the error counts as a missing permission.
+// Unwrap returns [fs.ErrPermission], which determines the exit status.
 func (e *untrustedError) Unwrap() error { return fs.ErrPermission }
 
-// MayDecide checks what a description may change if users other than root and the caller may change its file. An installed
-// app, old, gets no more rights from the description. A new app, for which old is nil, gets no more rights than the users
-// who may change the file have. MayDecide refuses every change by which others would decide what runs as root or as a user
-// other than themselves.
+// MayDecide returns an error if users other than root and the caller may change the file of a description, and app a in the
+// description has rights that these users must not give. old is the installed app, or nil. If old is nil, a must not have
+// more rights than these users. Otherwise a must not have more rights than old, and a must be equal to old if old runs as
+// root or as a user who may not change the file.
 func (g Guard) MayDecide(file string, old *units.App, a units.App) error {
 	runs := a
 	if old != nil {
@@ -197,23 +233,23 @@ func (g Guard) MayDecide(file string, old *units.App, a units.App) error {
 		return fmt.Errorf("checking who may change %q: %w", file, fault.Cause(err))
 	}
 	ownUser := len(others) == 0 && !c.root()
-	var asks []string
+	var more []string
 	if old == nil {
-		asks = MoreRights(leastRights(a, ownUser), a)
+		more = MoreRights(leastRights(a, ownUser), a)
 	} else {
-		asks = MoreRights(*old, a)
-		if len(asks) == 0 && !ownUser {
-			asks = config.Changed(*old, a)
+		more = MoreRights(*old, a)
+		if len(more) == 0 && !ownUser {
+			more = config.Changed(*old, a)
 		}
 	}
-	if len(asks) > 0 {
-		return &untrustedError{app: a.Name, file: file, asks: asks, writer: c.named(writers)[0]}
+	if len(more) > 0 {
+		return &untrustedError{app: a.Name, file: file, rights: more, writer: c.withNames(writers)[0]}
 	}
 	return nil
 }
 
-// leastRights returns an app with the rights that a new app may have if others may change its description. It runs as a
-// dynamic user or, if ownUser is true, as the user who may change the file.
+// leastRights returns an app with the rights that a new app may have if other users may change its description. The app runs
+// as a dynamic user or, if ownUser is true, as the user who may change the description.
 func leastRights(a units.App, ownUser bool) units.App {
 	least := units.App{Name: a.Name}
 	if ownUser {
@@ -228,7 +264,7 @@ func leastRights(a units.App, ownUser bool) units.App {
 	return least
 }
 
-// inGroup reports whether the user is a member of the group without the app.
+// inGroup reports whether the user is a member of the group according to the accounts of the machine.
 func inGroup(r units.RunAs) bool {
 	if r.Group == "" {
 		return true

@@ -105,13 +105,13 @@ func TestRightsAreComplete(t *testing.T) {
 	}
 	for _, key := range config.Keys() {
 		if slices.Contains(none, key) == slices.Contains(given, key) {
-			t.Errorf("%s must be in rights() or in the list of keys that give no rights", key)
+			t.Errorf("the key %s must be either in rights() or in the list none", key)
 		}
 	}
 }
 
-// TestMayDecide checks what a description may decide if others may change its file. In most cases, the user nobody owns the
-// file and its directory.
+// TestMayDecide checks which descriptions MayDecide accepts if other users may change the file. In most cases, the user
+// nobody owns the file and its directory.
 func TestMayDecide(t *testing.T) {
 	w := newWorld(t)
 	const nobody = 65534
@@ -153,30 +153,31 @@ func TestMayDecide(t *testing.T) {
 		err := w.MayDecide(file, nil, tt.app)
 		if tt.want == "" {
 			if err != nil {
-				t.Errorf("%s: got error %v", name, err)
+				t.Errorf("%s: got error %v, want none", name, err)
 			}
 			continue
 		}
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, fs.ErrPermission) ||
 			fault.Hint(err) != "sudo install -m 644 "+file+" /etc/web.yaml && sudo clusterctl apply -f /etc/web.yaml" {
-			t.Errorf("%s: got error %v, hint %q", name, err, fault.Hint(err))
+			t.Errorf("%s: got error %v, hint %q, want %q", name, err, fault.Hint(err), tt.want)
 		}
 	}
 	chown(nobody)
 	w.Caller = nobody
 	if err := w.MayDecide(file, nil, root); err != nil {
-		t.Errorf("a file of the caller: %v", err)
+		t.Errorf("a file of the caller: got error %v, want none", err)
 	}
 	w.Caller = 0
 
-	// The installed app runs as another user than the owner of the file, so every change would decide what that user runs.
+	// The owner of the file must not change an app that runs as another user, because this owner would decide what the other
+	// user runs.
 	old := units.App{Name: "old", Command: []string{"/bin/true"}}
 	if err := w.MayDecide(file, &old, old); err != nil {
-		t.Errorf("no change: %v", err)
+		t.Errorf("without a change: got error %v, want none", err)
 	}
 	other = old
 	other.Command = []string{"/bin/false"}
 	if err := w.MayDecide(file, &old, other); err == nil || !strings.Contains(err.Error(), "old (command)") {
-		t.Errorf("another command: %v", err)
+		t.Errorf("with another command: got error %v", err)
 	}
 }

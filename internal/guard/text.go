@@ -6,24 +6,29 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/internal/trust"
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// unsafeError is the error of a path that users other than root, the caller and, where allowed, the workers can change.
-type unsafeError struct {
-	path UnsafePath
-	// rights is what the path decides, such as "is read as root".
-	rights string
-	hint   string
+// UnsafePath is a path that the app depends on and that other users may change, as "show --json" prints it.
+type UnsafePath struct {
+	What    string   `json:"what"`
+	Path    string   `json:"path"`
+	Writers []Writer `json:"writers"`
+	// tolerated is set if the install prints a note for the path instead of an error.
+	tolerated bool
 }
 
-func (e *unsafeError) Error() string {
-	return fmt.Sprintf("the %s %q %s, and %s", e.path.Noun(), e.path.Path, e.rights, e.path.Who())
+// Writer is a user or group that may write Path. Path is the unsafe path, or a directory or link on the way to it.
+type Writer struct {
+	Path   string       `json:"path"`
+	Reason trust.Reason `json:"reason"`
+	// Name is the name of the user or group. Users are the members if Name is a group.
+	Name  string   `json:"name,omitempty"`
+	Users []string `json:"users,omitempty"`
 }
-
-func (e *unsafeError) Hint() string { return e.hint }
 
 // Noun returns the kind of the path, in words.
 func (p UnsafePath) Noun() string {
@@ -38,7 +43,7 @@ func (p UnsafePath) Noun() string {
 	return p.What
 }
 
-// Who returns in words who may write and where: "everybody may write /tmp/x".
+// Who returns a text with the writers and the paths that they may write: "everybody may write /tmp/x".
 func (p UnsafePath) Who() string {
 	var words []string
 	for i, w := range p.Writers {
@@ -71,7 +76,7 @@ func (w Writer) String() string {
 	return text
 }
 
-// command returns the command that removes the right to write.
+// command returns a shell command that removes the writer's right, or says which directories are safe.
 func (w Writer) command() string {
 	path := text.Shell(w.Path)
 	switch w.Reason {
@@ -85,37 +90,33 @@ func (w Writer) command() string {
 		return "setfacl -x g:" + w.Name + " " + path
 	}
 	if info, err := os.Lstat(w.Path); err == nil && info.Mode()&os.ModeSticky != 0 {
-		return "put it into a directory below /etc, /opt or /srv instead of " + path
+		return "use a directory below /etc, /opt or /srv instead of " + path
 	}
 	return "chmod o-w " + path
 }
 
-// refuse returns the error of an unsafe path.
 func (c *check) refuse(p UnsafePath) error {
-	err := &unsafeError{path: p, hint: p.Writers[0].command()}
+	rights, hint := "is what the app runs", p.Writers[0].command()
 	switch {
 	case p.What == whatEnvFile:
-		err.rights = "is read as root"
-		err.hint = fmt.Sprintf("install -m 600 %s /etc/%s.env, and --env-file /etc/%[2]s.env", text.Shell(p.Path), c.app.Name)
+		rights = "is read as root"
+		hint = fmt.Sprintf("install -m 600 %s /etc/%s.env, and --env-file /etc/%[2]s.env", text.Shell(p.Path), c.app.Name)
 	case p.What == whatSocket:
-		err.rights = "is where root makes the socket"
-		err.hint = fmt.Sprintf("--listen /run/%s/%s", c.app.Name, filepath.Base(c.socketIn(p.Path)))
+		rights = "is where root makes the socket"
+		hint = fmt.Sprintf("--listen /run/%s/%s", c.app.Name, filepath.Base(c.socketIn(p.Path)))
 	case p.What == whatWritable:
-		err.rights = "is writable in the sandbox"
+		rights = "is writable in the sandbox"
 	case c.root():
-		err.rights = "decides what root runs"
+		rights = "decides what root runs"
 	case p.What == whatDirectory:
-		err.rights = "is where the app runs"
-	default:
-		err.rights = "is what the app runs"
+		rights = "is where the app runs"
 	}
 	if w := p.Writers[0]; w.Reason == trust.Owner && p.What != whatEnvFile && p.What != whatSocket {
-		err.hint += fmt.Sprintf(", or --trust %s if %[1]s may decide that", w.Name)
+		hint += fmt.Sprintf(", or --trust %s if you trust this user", w.Name)
 	}
-	return err
+	return fault.WithHint(fmt.Errorf("the %s %q %s, and %s", p.Noun(), p.Path, rights, p.Who()), "%s", hint)
 }
 
-// socketIn returns the path of the app's socket in a directory.
 func (c *check) socketIn(dir string) string {
 	for _, l := range c.app.Listen {
 		if l.Network == units.Unix && filepath.Dir(l.Path) == dir {

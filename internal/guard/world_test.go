@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// world is a guard of root with a temporary directory and with the notes that the guard has written.
+// world is a Guard with a temporary directory. notes has the notes of the Guard.
 type world struct {
 	Guard
 	notes bytes.Buffer
@@ -19,7 +19,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	// The tests check the rights of other users, and the parent of a TempDir is closed to them.
+	// Other users must be able to enter the directory, but the parent of a TempDir is closed to them.
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/clusterctl/clusterctl/activation/shim/socketfile"
 	"github.com/clusterctl/clusterctl/internal/fault"
 	"github.com/clusterctl/clusterctl/internal/guard"
@@ -21,10 +19,10 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// lostAccess returns a note for each socket file to which every local user could connect before a change, with the users who
-// can connect after it. It returns no note for a socket that only root can reach: the install command prints a note for such
-// a socket.
-func lostAccess(a units.App, files []install.Change) []string {
+// accessNotes returns a note for each socket file to which every local user could connect before an update, if fewer users
+// can connect afterwards. The note names these users. If only root can connect, accessNotes returns no note, because the
+// install command prints its own note.
+func accessNotes(a units.App, files []install.Change) []string {
 	access := a.SocketAccess()
 	who := []string{"root"}
 	if access.User != "" && access.User != "root" {
@@ -57,35 +55,28 @@ func lostAccess(a units.App, files []install.Change) []string {
 	return notes
 }
 
-// socketOwner returns the IDs of the owner of an app's socket files.
+// socketOwner returns the user ID and the group ID that the socket files of an app must have.
 func socketOwner(s units.SocketAccess) (uid, gid int, err error) {
 	if s.User != "" {
 		u, err := guard.LookupUser(s.User)
 		if err != nil {
 			return 0, 0, fmt.Errorf("no such user: %q", s.User)
 		}
-		uid, err = strconv.Atoi(u.Uid)
-		if err == nil {
-			gid, err = strconv.Atoi(u.Gid)
-		}
-		if err != nil {
-			return 0, 0, err
-		}
+		uid, _ = strconv.Atoi(u.Uid)
+		gid, _ = strconv.Atoi(u.Gid)
 	}
 	if s.Group != "" {
 		g, err := guard.LookupGroup(s.Group)
 		if err != nil {
 			return 0, 0, fmt.Errorf("no such group: %q", s.Group)
 		}
-		if gid, err = strconv.Atoi(g.Gid); err != nil {
-			return 0, 0, fmt.Errorf("the group %q has no id: %w", s.Group, err)
-		}
+		gid, _ = strconv.Atoi(g.Gid)
 	}
 	return uid, gid, nil
 }
 
-// setSocketAccess sets the owner and mode of the socket files of a running app. PID 1 sets both only when it creates a
-// socket, and creating a socket again would refuse clients.
+// setSocketAccess sets the owner and mode of the socket files of a running app. PID 1 sets the owner and mode only when it
+// creates a socket file, and connections would be refused while PID 1 creates the file again.
 func (s *Session) setSocketAccess(a units.App) error {
 	access := a.SocketAccess()
 	uid, gid, err := socketOwner(access)
@@ -99,7 +90,7 @@ func (s *Session) setSocketAccess(a units.App) error {
 		}
 		switch err := set(path, uid, gid, fs.FileMode(access.Mode)); {
 		case errors.Is(err, fs.ErrNotExist):
-		case errors.Is(err, errNotOurs), errors.Is(err, socketfile.ErrNotSocket):
+		case errors.Is(err, errReplaceable), errors.Is(err, socketfile.ErrNotSocket):
 			s.Note("%s: the new owner and mode apply when the socket is next opened: sudo clusterctl restart %s", path, a.Name)
 		case err != nil:
 			return fmt.Errorf("changing the owner and mode of %s: %w", path, fault.Cause(err))
@@ -108,11 +99,11 @@ func (s *Session) setSocketAccess(a units.App) error {
 	return nil
 }
 
-// errNotOurs is the error of a path that is not a socket, or that users other than root can replace.
-var errNotOurs = errors.New("users other than root can change the path")
+var errReplaceable = errors.New("users other than root can change the path")
 
-// setAccess changes the owner and mode of a socket file. It refuses a path if any of its directories is writable for users
-// other than root, because they could have put a link to another file there.
+// setAccess changes the owner and mode of a socket file. setAccess returns errReplaceable if users other than root may write
+// to a directory of the path, because these users could have replaced the directory by a link to the directory of another
+// socket.
 func setAccess(path string, uid, gid int, mode fs.FileMode) error {
 	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err != nil {
@@ -125,20 +116,11 @@ func setAccess(path string, uid, gid int, mode fs.FileMode) error {
 		}
 		st, ok := info.Sys().(*syscall.Stat_t)
 		if !ok || st.Uid != 0 || !info.IsDir() || info.Mode().Perm()&0o022 != 0 || guard.HasACL(parent) {
-			return errNotOurs
+			return errReplaceable
 		}
 		if parent == "/" {
 			break
 		}
 	}
-	path = filepath.Join(dir, filepath.Base(path))
-	if info, err := os.Lstat(path); err != nil {
-		return err
-	} else if info.Mode().Type() != fs.ModeSocket {
-		return errNotOurs
-	}
-	if err := unix.Lchown(path, uid, gid); err != nil {
-		return err
-	}
-	return os.Chmod(path, mode)
+	return socketfile.Set(filepath.Join(dir, filepath.Base(path)), uid, gid, mode)
 }

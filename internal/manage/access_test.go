@@ -8,9 +8,9 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// TestLostAccess checks that there is a note for each socket file to which all users could connect before, and no other
-// note.
-func TestLostAccess(t *testing.T) {
+// TestAccessNotes checks that there is a note for each socket file to which all users could connect before the update, and
+// no other note.
+func TestAccessNotes(t *testing.T) {
 	const path, web = "/run/shop.sock", "; for a web server: --socket-group www-data"
 	old := func(mode string) []install.Change {
 		f := install.Change{Op: install.Update, Path: "/etc/systemd/system/shop.socket"}
@@ -42,7 +42,7 @@ func TestLostAccess(t *testing.T) {
 			"a dynamic user and a group", units.RunAs{}, units.SocketAccess{Group: "www-data"}, old(""),
 			[]string{path + ": only root and the group www-data can connect"},
 		},
-		{"only root, which has another note", units.RunAs{}, units.SocketAccess{}, old(""), nil},
+		{"only root can connect", units.RunAs{}, units.SocketAccess{}, old(""), nil},
 		{"all users before and after", user, units.SocketAccess{Mode: 0o666}, old("SocketMode=0777\n"), nil},
 		{"restricted before", user, units.SocketAccess{}, old("SocketMode=0600\n"), nil},
 		{
@@ -52,8 +52,8 @@ func TestLostAccess(t *testing.T) {
 	} {
 		a := newApp(t, "listen="+path)
 		a.RunAs, a.Socket = c.runAs, c.socket
-		if got := lostAccess(a, c.files); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		if got := accessNotes(a, c.files); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got the notes %q, want %q", c.name, got, c.want)
 		}
 	}
 }

@@ -1,25 +1,29 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/fault"
+	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
 const (
-	// LogLines is how many log lines of an instance are added to its error.
+	// LogLines is the number of log lines that are added to the error of an instance.
 	LogLines   = 20
 	logTimeout = 30 * time.Second
 )
 
-// Explain adds the last log lines of the unit that caused the error. The logs of instances are in the journal of the
-// namespace.
+// Explain returns err with the last log lines of the unit that caused it. namespace is the name of the journal with the logs
+// of the instances.
 func (m *Manager) Explain(ctx context.Context, err error, namespace string, since time.Time) error {
-	// The caller's context may ignore interrupts, so a journal that hangs must not block the command.
+	// The caller's context may ignore interrupts. The timeout ends the command even if the journal does not respond.
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
 	var instance *control.InstanceError
@@ -51,7 +55,8 @@ func hasType[E error](err error) bool {
 	return ok
 }
 
-// notReached returns the error of a job as a [fault.NotReached]: the command is done, and the app does not run as it should.
+// notReached wraps the error of a job in a [fault.NotReached], because the command has done its work and the app does not
+// run as requested. notReached returns other errors unchanged.
 func notReached(err error) error {
 	isJob := hasType[*control.RefusedError](err) || hasType[*control.JobError](err)
 	if isJob && !hasType[*fault.NotReached](err) && !errors.Is(err, control.ErrPermission) {
@@ -60,16 +65,99 @@ func notReached(err error) error {
 	return err
 }
 
-// WasKilled reports whether err has no other cause than an instance that had to be killed when it was stopped.
+// WasKilled reports whether err is the error of an instance that was killed at its stop. WasKilled returns false if an
+// instance has also failed to start.
 func WasKilled(err error) bool {
 	return hasType[*control.KilledError](err) && !hasType[*control.InstanceError](err)
 }
 
-// canRetry reports whether a failed undo may succeed later, for example after a lost connection, so that its intent must be
-// kept. An error of a unit that does not run as it should would happen again.
+// canRetry reports whether a failed undo may succeed when the next command repeats it, for example after a lost connection.
+// The intent must then stay on disk. If all errors are about units that do not start or stop, a second undo would fail in
+// the same way.
 func canRetry(err error) bool {
 	return err != nil && slices.ContainsFunc(fault.Flatten(err), func(e error) bool {
 		return !hasType[*control.InstanceError](e) && !hasType[*control.SocketError](e) && !hasType[*control.KilledError](e) &&
 			!hasType[*control.StuckError](e) && !hasType[*control.JobError](e) && !hasType[*control.RefusedError](e)
 	})
+}
+
+// Kills records the instances that systemd killed during a command because their stop or start took too long.
+type Kills struct {
+	mu  sync.Mutex
+	all []kill
+}
+
+type kill struct {
+	control.Killed
+	reported bool // an error of the command names the instance
+}
+
+// Add records a killed instance, and returns false if the instance was already recorded. Several goroutines may call Add at
+// the same time.
+func (k *Kills) Add(killed control.Killed) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if slices.ContainsFunc(k.all, func(e kill) bool { return e.Unit == killed.Unit && e.Op == killed.Op }) {
+		return false
+	}
+	k.all = append(k.all, kill{Killed: killed})
+	return true
+}
+
+// mark sets Killed and Reason in the results of killed instances.
+func (k *Kills) mark(list []InstanceResult) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range list {
+		for _, e := range k.all {
+			if e.Unit == list[i].Unit {
+				list[i].Killed, list[i].Reason = true, cmp.Or(list[i].Reason, e.Reason())
+			}
+		}
+	}
+}
+
+// unreported returns the instances of an app that were killed at their stop and that no error names, and marks them as
+// reported. If n is empty, unreported returns the killed instances of all apps.
+func (k *Kills) unreported(n units.Name) []control.Killed {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var list []control.Killed
+	for i, e := range k.all {
+		if app, _, _ := units.ParseInstance(e.Unit); e.Op == control.Stop && !e.reported && (n == "" || n == app) {
+			list = append(list, e.Killed)
+			k.all[i].reported = true
+		}
+	}
+	return list
+}
+
+func (k *Kills) setReported(err error) {
+	killed, ok := errors.AsType[*control.KilledError](err)
+	if !ok {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range k.all {
+		k.all[i].reported = k.all[i].reported || k.all[i].Unit == killed.Killed.Unit
+	}
+}
+
+// WithKilled adds to err an error for each unreported instance of the app that was killed at its stop. A killed program may
+// have lost data, so the command must fail.
+func (m *Manager) WithKilled(ctx context.Context, a units.App, err error, since time.Time) error {
+	errs := []error{err}
+	for _, k := range m.Kills.unreported(a.Name) {
+		errs = append(errs, m.explainKilled(ctx, &control.KilledError{Killed: k}, a, since, ""))
+	}
+	return errors.Join(errs...)
+}
+
+// explainKilled returns the error of a killed instance with its last log lines and a hint how to set a longer timeout. The
+// text in addition is added to this hint.
+func (m *Manager) explainKilled(ctx context.Context, err error, a units.App, since time.Time, addition string) error {
+	err = fault.WithHint(err, "to allow more than %s: --stop-timeout of \"clusterctl install\", or stop-timeout in clusterctl.yaml%s",
+		cmp.Or(a.Timeouts.Stop, contract.StopTimeout), addition)
+	return m.Explain(context.WithoutCancel(ctx), err, a.LogNamespace(), since)
 }

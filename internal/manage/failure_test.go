@@ -23,7 +23,7 @@ func TestNotReached(t *testing.T) {
 	} {
 		err := notReached(c.err)
 		if hasType[*fault.NotReached](err) != c.want || !errors.Is(err, c.err) {
-			t.Errorf("%v: %#v", c.err, err)
+			t.Errorf("%v: got %#v, want a NotReached: %v", c.err, err, c.want)
 		}
 	}
 }

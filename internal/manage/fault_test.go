@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// tempDir returns a new directory, in memory if possible, because fsync is fast there.
+// tempDir returns a new directory. If possible, the directory is in memory, where fsync is fast.
 func tempDir(t testing.TB) string {
 	parent := ""
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
@@ -32,7 +32,8 @@ func tempDir(t testing.TB) string {
 	return dir
 }
 
-// snapshot returns the files of an app and the units that are up, each with a hash of its file when the unit started.
+// snapshot returns the files in the directory of the lab and the units that are up. Each unit has a hash of the unit file
+// with which it was started.
 func (l *lab) snapshot() []string {
 	var list []string
 	_ = filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
@@ -52,10 +53,10 @@ func (l *lab) snapshot() []string {
 
 var errFault = errors.New("injected fault")
 
-// killed is the value of the panic in a step at which the process is killed.
+// killed is the value of a panic that simulates a kill of the process.
 type killed struct{}
 
-// faults are the ways in which steps fail.
+// faults has a function for each kind of fault. faults returns the Fault of a systemd that begins to fail at step at.
 var faults = map[string]func(at int) func(int, string) error{
 	"once": func(at int) func(int, string) error {
 		return func(n int, _ string) error {
@@ -83,7 +84,7 @@ var faults = map[string]func(at int) func(int, string) error{
 	},
 }
 
-// try runs a command with a fault, and returns its error. died is set if the process was killed.
+// try runs a command with a fault, and returns the error of the command. died is set if the fault simulated a kill.
 func (l *lab) try(command func(*lab) error, fault func(int, string) error) (err error, died bool) {
 	defer func() {
 		l.systemd.Fault = nil
@@ -99,18 +100,18 @@ func (l *lab) try(command func(*lab) error, fault func(int, string) error) (err 
 	return command(l), false
 }
 
-// scenario is a command on an app. Any step of the command may fail.
+// scenario is a command that the tests run with faults.
 type scenario struct {
-	// dir is the directory of the store. It is the same in all runs, because files contain its path.
+	// dir is the directory of the store. All runs use the same directory, because files contain its path.
 	dir string
-	// before creates the app.
+	// before creates the app, and command is the tested command.
 	before, command func(*lab) error
-	// filesOnly is set if only the files must be as before after a failure. An uninstall that cannot restore the units keeps
-	// no intent, because the next command would complete the uninstall.
+	// filesOnly is set if a failed command must restore only the files. A failed uninstall may leave units stopped: it keeps
+	// no intent to restore them later, because with an intent the next command would complete the uninstall.
 	filesOnly bool
 }
 
-// restored reports whether the app is as before the command.
+// restored reports whether the snapshots now and before are equal, or only their files if filesOnly is set.
 func (c scenario) restored(now, before []string) bool {
 	if !c.filesOnly {
 		return cmp.Equal(now, before)
@@ -129,7 +130,7 @@ type tester interface {
 	Fatalf(string, ...any)
 }
 
-// prepared returns a lab with the app as it is before the command.
+// prepared returns a lab in which the app is in the state before the command.
 func (c scenario) prepared(t tester) *lab {
 	if err := os.RemoveAll(c.dir); err != nil {
 		t.Fatal(err)
@@ -141,21 +142,22 @@ func (c scenario) prepared(t tester) *lab {
 	return l
 }
 
-// changed returns the app after the command without a fault, and the steps of the command.
+// changed runs the command without a fault, and returns a snapshot and the steps of the command.
 func (c scenario) changed(t tester) (after, steps []string) {
 	l := c.prepared(t)
 	before := len(l.systemd.Steps)
 	if err := c.command(l); err != nil {
-		t.Fatalf("without a fault: %v", err)
+		t.Fatalf("without a fault: got error %v", err)
 	}
 	if list := l.systemd.Outdated(); len(list) > 0 {
-		t.Fatalf("units of another configuration are up: %q", list)
+		t.Fatalf("units with another configuration are up: %q", list)
 	}
 	return l.snapshot(), l.systemd.Steps[before:]
 }
 
-// checkFault runs the command with a fault at a step. Afterwards the app must be as before, or an intent must be kept with
-// which the next command restores it. If one of the last steps fails, the app may also be as after the command.
+// checkFault runs the command with a fault at a step. Afterwards the app must be as before the command, or an intent must
+// exist with which the next command restores the app. If one of the last steps fails, the state after a successful command
+// is also correct.
 func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 	l := c.prepared(t)
 	before := l.snapshot()
@@ -164,31 +166,32 @@ func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 	now := l.snapshot()
 	_, pending, pendingErr := l.Store.Pending("shop")
 	if extra, err := l.Store.Extra("shop"); err == nil && len(extra) > 0 {
-		pending = true // the next command stops these
+		pending = true // the next command stops the extra instances
 	}
 	switch {
 	case pendingErr != nil:
-		t.Fatalf("%s: %v", about, pendingErr)
+		t.Fatalf("%s: reading the intent: %v", about, pendingErr)
 	case !died && err == nil && !cmp.Equal(now, after):
-		t.Fatalf("%s: no error, and (-want +got):\n%s", about, cmp.Diff(after, now))
+		t.Fatalf("%s: got no error, but the app is not as after the command (-want +got):\n%s", about, cmp.Diff(after, now))
 	case !died && err != nil && !errors.Is(err, errFault):
-		t.Fatalf("%s: another error: %v", about, err)
+		t.Fatalf("%s: got error %v, want the injected fault", about, err)
 	case !pending && !c.restored(now, before) && !cmp.Equal(now, after):
-		t.Fatalf("%s: no intent is kept, and (-before +now):\n%s", about, cmp.Diff(before, now))
+		t.Fatalf("%s: no intent is kept, but the app is not as before (-before +now):\n%s", about, cmp.Diff(before, now))
 	}
 	s, err := l.Open(context.Background(), "shop")
 	if err == nil {
 		err = s.Close()
 	}
 	if err != nil {
-		t.Fatalf("%s: the next command: %v", about, err)
+		t.Fatalf("%s: the next command: got error %v", about, err)
 	}
 	now = l.snapshot()
 	if _, pending, _ := l.Store.Pending("shop"); pending || !c.restored(now, before) && !cmp.Equal(now, after) {
-		t.Fatalf("%s: after the next command, intent %v (-before +now):\n%s", about, pending, cmp.Diff(before, now))
+		t.Fatalf("%s: the next command has not restored the app (-before +now), an intent is left: %v\n%s",
+			about, pending, cmp.Diff(before, now))
 	}
 	if list := l.systemd.Outdated(); len(list) > 0 {
-		t.Fatalf("%s: units of another configuration are up: %q", about, list)
+		t.Fatalf("%s: units with another configuration are up: %q", about, list)
 	}
 }
 
@@ -197,7 +200,7 @@ func isRead(step string) bool {
 	return slices.Contains([]string{"version", "cpus", "unit paths", "states", "loaded"}, step)
 }
 
-// shop returns an app with two instances, with the changes applied.
+// shop returns an app with two instances, to which the functions in change are applied.
 func shop(change ...func(*units.App)) units.App {
 	a := units.App{
 		Name: "shop", Command: []string{"/bin/true"}, Instances: units.Count{N: 2}, Activation: units.Native,
@@ -289,7 +292,7 @@ func TestFaults(t *testing.T) {
 			after, steps := c.changed(t)
 			for i, step := range steps {
 				c.checkFault(t, "once", i+1, after)
-				if !isRead(step) { // a kill before a read is the same as a kill before the next change
+				if !isRead(step) { // a read changes nothing, so a kill before it is tested with the next change
 					c.checkFault(t, "all from here", i+1, after)
 					c.checkFault(t, "killed", i+1, after)
 				}
@@ -320,7 +323,7 @@ func anyShop(t *rapid.T, label string) units.App {
 	return a
 }
 
-// TestFaultsProperty is TestFaults for an update of a random app to another one.
+// TestFaultsProperty runs an update from one random app to another with a random fault.
 func TestFaultsProperty(t *testing.T) {
 	dir := tempDir(t)
 	rapid.Check(t, func(t *rapid.T) {

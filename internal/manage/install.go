@@ -14,24 +14,23 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// DefaultSettle is how long the instances of an app have to stay up before a command counts as done.
+// DefaultSettle is how long instances must stay up after their start before a command reports success.
 const DefaultSettle = time.Second
 
 // InstallOptions are the options of [Session.Install].
 type InstallOptions struct {
 	Settle time.Duration
-	// Watch is set if the user gave no --settle. The instances of a new app must then stay up longer than Settle, until they
-	// seem to work.
+	// Watch is set if the user gave no --settle. The instances of a new app must then stay up for the time that
+	// [installation.settling] returns, instead of Settle.
 	Watch bool
-	// Seen is nil without a probe.
-	Seen *Seen
+	// Seen has what the probe found. Seen is nil if the program was not probed.
+	Seen *ProbeFindings
 	// Force overwrites files that were edited by hand.
 	Force bool
 	// Start starts an app that is stopped.
 	Start bool
 }
 
-// installation is an install or an update in progress.
 type installation struct {
 	*Session
 	Files
@@ -39,8 +38,8 @@ type installation struct {
 	out Outcome
 }
 
-// Install writes, enables and starts an app that is not installed. After an error nothing of the app is left. If the app is
-// installed, Install updates it. After an error the app is then as it was before.
+// Install updates the app if it is installed. Otherwise, Install writes, enables and starts the app. After an error the app
+// is as it was before Install.
 func (s *Session) Install(ctx context.Context, f Files, o InstallOptions) (Outcome, error) {
 	in := &installation{Session: s, Files: f, o: o, out: Outcome{Name: s.Name}}
 	err := in.run(ctx)
@@ -56,7 +55,8 @@ func (in *installation) run(ctx context.Context) error {
 		return in.create(ctx)
 	}
 	if _, err := in.Current(); err != nil {
-		// The description cannot be read, for example after an edit by hand. create would replace the running instances.
+		// The app is installed, but its description cannot be read, for example after an edit by hand. create is only for
+		// new apps.
 		return err
 	}
 	if err := in.update(ctx); err != nil || in.out.Stopped || len(in.out.Instances) > 0 {
@@ -65,13 +65,12 @@ func (in *installation) run(ctx context.Context) error {
 	return in.checkUnchanged(ctx)
 }
 
-// create installs an app that is not installed.
 func (in *installation) create(ctx context.Context) error {
 	plan, err := in.check(ctx)
 	if err != nil {
 		return err
 	}
-	keepLogs := len(journal.Existing(in.Name.LogNamespace())) > 0 // an uninstall with --keep-logs has left them
+	keepLogs := len(journal.Existing(in.Name.LogNamespace())) > 0 // an uninstall with --keep-logs has kept old logs
 	tx, err := in.Store.Begin(plan)
 	if err != nil {
 		return err
@@ -94,7 +93,7 @@ func (in *installation) create(ctx context.Context) error {
 	return tx.Commit()
 }
 
-// check plans the first install. It returns an error if the install is not possible.
+// check returns the plan of a first install, or an error if the install is not possible.
 func (in *installation) check(ctx context.Context) (install.Plan, error) {
 	paths, err := in.Conn.UnitPaths(ctx)
 	if err != nil {
@@ -110,10 +109,9 @@ func (in *installation) check(ctx context.Context) (install.Plan, error) {
 	return plan, err
 }
 
-// startNew enables and starts a new app.
 func (in *installation) startNew(ctx context.Context) error {
-	// Enable only changes files, so it needs no reload before it. Since about systemd 253, it makes a reload necessary:
-	// without one, NeedDaemonReload= is set and each systemctl command prints a warning.
+	// systemd needs no reload before Enable, which only creates links. The reload comes after Enable: without it, systemd
+	// 253 and newer set NeedDaemonReload=, and each systemctl command prints a warning.
 	if err := in.Conn.Enable(ctx, in.Name.Service()); err != nil {
 		return err
 	}
@@ -123,8 +121,8 @@ func (in *installation) startNew(ctx context.Context) error {
 	return in.startApp(ctx, in.Target.Sizing.Want, in.Target.Sizing.Listed, in.settling(), nil)
 }
 
-// rollBack stops a new app and removes its files. It ignores an interrupt of the command. The timeouts of the units limit
-// how long it takes.
+// rollBack stops a new app and removes its files. An interrupt of the command does not stop rollBack, but the timeouts of
+// the units limit its time.
 func (in *installation) rollBack(ctx context.Context, tx *install.Tx, keepLogs bool) error {
 	ctx = context.WithoutCancel(ctx)
 	in.Note("rolling everything back")
@@ -142,16 +140,17 @@ func (in *installation) rollBack(ctx context.Context, tx *install.Tx, keepLogs b
 	return nil
 }
 
-// stopAll stops an app and its slice, resets their failures, and removes the state of the instances in /run. It does all of
-// this even after an error, and returns the first error.
+// stopAll stops an app and its slice, resets their failures, and removes the state of the instances in /run. An error does
+// not end stopAll early. stopAll returns the first error.
 func (s *Session) stopAll(ctx context.Context, a units.App, listed int) error {
 	err := s.Conn.StopApp(ctx, s.Name)
-	// A slice that was never started cannot be stopped. Its outcome, which is ignored here, has that error.
+	// The outcome is ignored, because a stop fails for a slice that was never started.
 	_, sliceErr := s.Conn.Do(ctx, control.Stop, control.Replace, s.Name.Slice())
 	return cmp.Or(err, sliceErr, s.Store.RemoveRuntimeState(s.Name), s.Conn.ResetFailed(ctx, status.Units(a, listed)...))
 }
 
-// startApp starts the app, and waits until every instance is ready and has stayed up. observe may be nil.
+// startApp starts the app, and waits until every instance is ready and has stayed up for the settle time. observe may be
+// nil.
 func (s *Session) startApp(
 	ctx context.Context, want, listed int, settle control.Settling, observe func(control.Progress),
 ) error {

@@ -15,40 +15,42 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// SkippedError is the error of an instance that a condition keeps down because the machine has fewer CPUs.
+// SkippedError is the error for an instance that systemd does not start, because ConditionCPUs= requires more CPUs than the
+// machine has.
 type SkippedError struct {
 	App      units.Name
 	Instance int
 }
 
-// Error names the instance.
 func (e *SkippedError) Error() string {
 	return fmt.Sprintf("%s@%d is above the number of CPUs of this machine", e.App, e.Instance)
 }
 
-// Hint returns the command that shows the instances.
+// Hint returns the command that shows which instances run.
 func (e *SkippedError) Hint() string { return fmt.Sprintf("clusterctl show %s", e.App) }
 
-// Instances returns the numbers of all instances of the app, or only the given one if it is not 0.
-func (s *Session) Instances(only int) ([]int, error) {
+// Instances returns the numbers of all instances of the app. If instance is not 0, Instances returns only this number.
+func (s *Session) Instances(instance int) ([]int, error) {
 	if err := cmp.Or(s.appErr, s.listedErr); err != nil {
 		return nil, err
 	}
-	if only > s.listed {
-		return nil, fault.WithHint(fmt.Errorf("%s has no instance %d", s.Name, only), "it has %s@1 to %[1]s@%d", s.Name, s.listed)
+	if instance > s.listed {
+		return nil, fault.WithHint(fmt.Errorf("%s has no instance %d", s.Name, instance), "it has %s@1 to %[1]s@%d", s.Name, s.listed)
 	}
-	if only > 0 {
-		return []int{only}, nil
+	if instance > 0 {
+		return []int{instance}, nil
 	}
 	return instances(0, s.listed), nil
 }
 
-// Act runs a command on the app, or on one instance if only is not 0, and returns the result for each instance. stops must
-// be set for a command that stops instances.
-func (s *Session) Act(ctx context.Context, only int, stops bool, command func(context.Context) error) (AppResult, error) {
+// RunCommand calls command and returns the result for each instance of the app, or only for one instance if instance is not
+// 0. stops must be set if the command stops instances.
+func (s *Session) RunCommand(
+	ctx context.Context, instance int, stops bool, command func(context.Context) error,
+) (AppResult, error) {
 	started := s.Now()
 	fail := func(err error) (AppResult, error) { return NewAppResult(s.Name, nil, s.Now().Sub(started), err), err }
-	list, err := s.Instances(only)
+	list, err := s.Instances(instance)
 	if err != nil {
 		return fail(err)
 	}
@@ -71,8 +73,8 @@ func (s *Session) Act(ctx context.Context, only int, stops bool, command func(co
 	return r, errors.Join(err, afterErr)
 }
 
-// Start starts the app, and waits until every instance is ready and has stayed up. It opens listeners again that clients do
-// not reach.
+// Start starts the app, and waits until every instance is ready and has stayed up for the settle time. If clients cannot
+// reach a listener, Start opens the listener again.
 func (s *Session) Start(ctx context.Context, settle time.Duration) error {
 	want, replaced, err := s.prepareStart(ctx)
 	if err != nil {
@@ -97,7 +99,7 @@ func (s *Session) prepareStart(ctx context.Context) (want int, replaced bool, er
 	return want, replaced, err
 }
 
-// Stop stops the app, which stays enabled.
+// Stop stops the app. The app still starts at boot.
 func (s *Session) Stop(ctx context.Context) error { return s.Conn.StopApp(ctx, s.Name) }
 
 // Restart restarts all instances at once.
@@ -111,18 +113,20 @@ func (s *Session) Restart(ctx context.Context, settle time.Duration) error {
 	return s.Conn.RestartInstances(ctx, s.Name, instances(0, s.listed), settle, p.Observe)
 }
 
-// StartInstance starts one instance. It returns a [*SkippedError] if a condition keeps the instance down.
+// StartInstance starts one instance. StartInstance returns a [*SkippedError] if a condition of the unit is not met.
 func (s *Session) StartInstance(ctx context.Context, i int) error {
 	return s.runOne(ctx, i, func() error {
-		// StartInstances follows the instance, because the job may be canceled while the start continues.
+		// StartInstances watches the state of the instance. The result of the job is not enough, because another command can
+		// cancel the job while the instance starts.
 		return s.Conn.StartInstances(ctx, s.Name, []int{i}, 0, 0, nil)
 	})
 }
 
-// RestartInstance restarts one instance, and returns the same error as StartInstance.
+// RestartInstance restarts one instance. RestartInstance returns a [*SkippedError] if a condition of the unit is not met.
 func (s *Session) RestartInstance(ctx context.Context, i int) error {
 	return s.runOne(ctx, i, func() error {
-		// RestartInstances follows the instance, because systemd forgets how the old run ended when the new one starts.
+		// RestartInstances watches the state of the instance: systemd forgets how the old process ended when it starts the
+		// new one.
 		return s.Conn.RestartInstances(ctx, s.Name, []int{i}, 0, nil)
 	})
 }
@@ -146,13 +150,11 @@ func (s *Session) runOne(ctx context.Context, i int, run func() error) error {
 func (s *Session) StopInstance(ctx context.Context, i int) error {
 	unit := s.Name.Instance(i)
 	outcomes, err := s.Conn.Do(ctx, control.Stop, control.Replace, unit)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = jobError(outcomes[0], control.Stop)
+	}
+	if !hasType[*control.JobError](err) {
 		return err
-	case outcomes[0].Err != nil:
-		return &control.RefusedError{Unit: unit, Op: control.Stop, Err: outcomes[0].Err}
-	case outcomes[0].Result == control.Done:
-		return nil
 	}
 	states, err := s.Conn.States(ctx, []string{unit})
 	if err != nil {
@@ -161,13 +163,13 @@ func (s *Session) StopInstance(ctx context.Context, i int) error {
 	return &control.InstanceError{Unit: unit, Instance: i, Reason: control.Explain(states[0]), State: states[0]}
 }
 
-// ResetFailed resets the failures of the app, or of one instance if only is not 0. complete is false if the caller has no
-// permission to remove the records of short runs, which delay the next restart.
-func (s *Session) ResetFailed(ctx context.Context, only int) (complete bool, err error) {
+// ResetFailed resets the failed units of the app, or only one instance if instance is not 0. ResetFailed also removes the
+// records of short runs, which delay the next restart. complete is false if the caller may not remove these records.
+func (s *Session) ResetFailed(ctx context.Context, instance int) (complete bool, err error) {
 	names := status.Units(s.app, s.listed)
 	var list []int
-	if only > 0 {
-		names, list = []string{s.Name.Instance(only)}, []int{only}
+	if instance > 0 {
+		names, list = []string{s.Name.Instance(instance)}, []int{instance}
 	}
 	if err := s.Conn.ResetFailed(ctx, names...); err != nil {
 		return false, err
@@ -179,10 +181,11 @@ func (s *Session) ResetFailed(ctx context.Context, only int) (complete bool, err
 	return err == nil, err
 }
 
-// Signal sends a signal to the main process of each running instance, or to all of its processes. It returns how many
-// instances got the signal, and how many exist.
-func (s *Session) Signal(ctx context.Context, only int, sig syscall.Signal, everyProcess bool) (sent, total int, err error) {
-	list, err := s.Instances(only)
+// Signal sends a signal to the main process of each running instance, or to all processes of the instance if everyProcess is
+// set. sent is the number of instances that got the signal, and total is the number of instances. If instance is not 0,
+// Signal acts on one instance only.
+func (s *Session) Signal(ctx context.Context, instance int, sig syscall.Signal, everyProcess bool) (sent, total int, err error) {
+	list, err := s.Instances(instance)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// effects returns the steps that changed something since the last call.
+// effects returns the steps since the last call that have changed something.
 func (l *lab) effects() []string {
 	var list []string
 	for _, step := range l.systemd.Steps {
@@ -37,7 +37,7 @@ func (l *lab) mustInstall(t *testing.T, a units.App) Outcome {
 	return out
 }
 
-// TestEffects checks the changes in systemd and the text of the outcome for each kind of update.
+// TestEffects checks which steps each kind of update makes in systemd, and the text of its outcome.
 func TestEffects(t *testing.T) {
 	admin := units.Listener{Name: "admin", Port: 8081}
 	for _, c := range []struct {
@@ -77,15 +77,15 @@ func TestEffects(t *testing.T) {
 	} {
 		l := newLab(t)
 		if out := l.mustInstall(t, c.before); out.Action != Created || len(out.Instances) != 2 {
-			t.Errorf("%s: %+v", c.what, out)
+			t.Errorf("%s: the first install: got %+v, want a created app with 2 instances", c.what, out)
 		}
 		l.effects()
 		out := l.mustInstall(t, c.after)
 		if got := strings.ReplaceAll(strings.Join(l.effects(), ", "), ".service", ""); got != c.effects {
-			t.Errorf("%s: %s, want %s", c.what, got, c.effects)
+			t.Errorf("%s: got the steps %s, want %s", c.what, got, c.effects)
 		}
 		if got := out.String(); got != c.outcome {
-			t.Errorf("%s: %s, want %s", c.what, got, c.outcome)
+			t.Errorf("%s: got the outcome %s, want %s", c.what, got, c.outcome)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func TestBrokenProgram(t *testing.T) {
 	three := shop(withInstances(units.Count{N: 3}))
 	wantNotReached(t, l, func() error { _, err := l.install(three, InstallOptions{Start: true}); return err }, empty)
 	if got := l.takeNotes(); got != "rolling everything back" {
-		t.Errorf("%q", got)
+		t.Errorf("got the notes %q, want only the note about the rollback", got)
 	}
 	l.mustInstall(t, shop())
 	before := l.snapshot()
@@ -106,28 +106,29 @@ func TestBrokenProgram(t *testing.T) {
 	wantNotReached(t, l, func() error {
 		r, err := l.Scale(t.Context(), "shop", Scaling{By: 1}, ScaleOptions{})
 		if r.OK || r.From != 2 || r.To != 2 || r.Changed || len(r.Log) != 1 || r.Instances[0].Outcome != "failed" {
-			t.Errorf("%+v", r)
+			t.Errorf("got the result %+v, want a failed instance and 2 instances as before", r)
 		}
 		return err
 	}, before)
 }
 
-// wantNotReached checks that instance 3 makes the command fail, and that the app is as before.
+// wantNotReached checks that the command fails because of instance 3, and that the snapshot after the command is equal to
+// want.
 func wantNotReached(t *testing.T, l *lab, command func() error, want []string) {
 	t.Helper()
 	err := command()
 	notReached, _ := errors.AsType[*fault.NotReached](err)
 	instance, _ := errors.AsType[*control.InstanceError](err)
 	if notReached == nil || len(notReached.Log) != 1 || instance == nil || instance.Instance != 3 {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v, want a NotReached with a log line and the error of instance 3", err)
 	}
 	if d := cmp.Diff(want, l.snapshot()); d != "" {
-		t.Errorf("(-before +now):\n%s", d)
+		t.Errorf("the app is not as before (-before +now):\n%s", d)
 	}
 }
 
-// TestWanted checks that start and scale count the same instances. A percentage is of the CPUs at the time of the install,
-// and "max" is the current number of CPUs.
+// TestWanted checks that start and scale use the same number of instances. A percentage uses the number of CPUs at the time
+// of the install, and "max" uses the current number.
 func TestWanted(t *testing.T) {
 	for _, c := range []struct {
 		count units.Count
@@ -149,13 +150,13 @@ func TestWanted(t *testing.T) {
 		}
 		r, err := l.Scale(t.Context(), "shop", Scaling{By: 1}, ScaleOptions{})
 		if err != nil || r.From != c.want || !cmp.Equal(totals[:1], []int{c.want}) {
-			t.Errorf("%v: scale counts %d, start %v, want %d (%v)", c.count, r.From, totals, c.want, err)
+			t.Errorf("%v: scale counts %d instances, start counts %v, want %d, error %v", c.count, r.From, totals, c.want, err)
 		}
 	}
 }
 
-// TestSession checks that a session of an app which is not installed leaves no file, and that another one keeps the lock
-// file.
+// TestSession checks that Close removes the lock file if the app is not installed, and keeps the lock file of an installed
+// app.
 func TestSession(t *testing.T) {
 	l := newLab(t)
 	lock := filepath.Join(l.Store.Run, "shop.lock")
@@ -165,31 +166,31 @@ func TestSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.Current(); s.Installed() || !hasType[*install.NotInstalledError](err) || !locked() {
-		t.Errorf("installed %v, %v, lock %v", s.Installed(), err, locked())
+		t.Errorf("not installed: got installed %v, error %v, a lock file: %v", s.Installed(), err, locked())
 	}
 	if err := errors.Join(s.Close(), s.Close()); err != nil || locked() {
-		t.Errorf("%v, lock %v", err, locked())
+		t.Errorf("after Close: got error %v, a lock file: %v", err, locked())
 	}
 	l.mustInstall(t, shop())
 	if s, err = l.Open(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
 	if a, err := s.Current(); err != nil || a.Name != "shop" || !s.Installed() {
-		t.Errorf("%+v, %v", a, err)
+		t.Errorf("installed: got %+v, error %v", a, err)
 	}
 	if err := s.Close(); err != nil || !locked() {
-		t.Errorf("%v, lock %v", err, locked())
+		t.Errorf("after Close of an installed app: got error %v, a lock file: %v", err, locked())
 	}
 	r, err := l.Uninstall(t.Context(), "shop", false)
 	if err != nil || len(r.Instances) != 2 || r.Instances[1].Outcome != "stopped" || locked() {
-		t.Errorf("%+v, %v, lock %v", r, err, locked())
+		t.Errorf("uninstall: got %+v, error %v, a lock file: %v", r, err, locked())
 	}
 	if r, err := l.Uninstall(t.Context(), "shop", false); err != nil || len(r.Instances) != 0 {
-		t.Errorf("uninstall of an app that is not installed: %+v, %v", r, err)
+		t.Errorf("uninstall of an app that is not installed: got %+v, error %v", r, err)
 	}
 }
 
-// TestLifecycle checks the results of stop, start and restart for one instance and for all.
+// TestLifecycle checks the results of stop, start and restart, each for one instance and for all instances.
 func TestLifecycle(t *testing.T) {
 	l := newLab(t)
 	l.mustInstall(t, shop(withInstances(units.Count{N: 3})))
@@ -216,7 +217,7 @@ func TestLifecycle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := s.Act(t.Context(), c.only, c.stops, func(ctx context.Context) error { return c.command(s, ctx) })
+		r, err := s.RunCommand(t.Context(), c.only, c.stops, func(ctx context.Context) error { return c.command(s, ctx) })
 		var words []string
 		for _, i := range r.Instances {
 			words = append(words, strings.TrimSuffix(strings.TrimPrefix(i.Unit, "shop@"), ".service")+" "+i.Outcome)
@@ -225,7 +226,7 @@ func TestLifecycle(t *testing.T) {
 			words = append(words, err.Error())
 		}
 		if got := strings.Join(words, ", "); got != c.want {
-			t.Errorf("%s: %s, want %s", c.what, got, c.want)
+			t.Errorf("%s: got %s, want %s", c.what, got, c.want)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -233,7 +234,7 @@ func TestLifecycle(t *testing.T) {
 	}
 }
 
-// TestKilledAtStop checks that the result of a stop contains a killed instance with the reason.
+// TestKilledAtStop checks that the result of a stop marks the killed instance and contains the reason.
 func TestKilledAtStop(t *testing.T) {
 	l := newLab(t)
 	l.mustInstall(t, shop())
@@ -243,12 +244,12 @@ func TestKilledAtStop(t *testing.T) {
 	}
 	defer s.Close()
 	killed := control.Killed{Unit: "shop@1.service", Op: control.Stop}
-	r, err := s.Act(t.Context(), 0, true, func(ctx context.Context) error {
+	r, err := s.RunCommand(t.Context(), 0, true, func(ctx context.Context) error {
 		l.Kills.Add(killed)
 		return s.Stop(ctx)
 	})
 	if !hasType[*control.KilledError](err) || r.OK || len(r.Instances) != 2 {
-		t.Fatalf("%v, %+v", err, r)
+		t.Fatalf("got error %v, result %+v, want a KilledError and 2 instances", err, r)
 	}
 	for i, reason := range []string{killed.Reason(), ""} {
 		if got := r.Instances[i]; got.Outcome != "stopped" || got.Killed != (i == 0) || got.Reason != reason {

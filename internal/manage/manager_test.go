@@ -70,7 +70,7 @@ func (l *lab) install(a units.App, o InstallOptions) (Outcome, error) {
 	return s.Install(ctx, f, o)
 }
 
-// takeNotes returns the notes since the last call as one text.
+// takeNotes returns the notes since its last call, joined to one text.
 func (l *lab) takeNotes() string {
 	text := strings.Join(l.notes, "\n")
 	l.notes = nil

@@ -20,33 +20,31 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// ProbeTimes are the time limits of a probe. Idle is how long a program that does not listen may be idle; 0 means Limit.
-type ProbeTimes struct{ Limit, Idle time.Duration }
-
 // ProbeResult is the result of a probe.
 type ProbeResult struct {
 	Report contract.Report
-	// Unit is the unit of the probe. Its log since Started has the output of the program.
+	// Unit is the unit of the probe. The log of this unit since Started has the output of the program.
 	Unit    string
 	Started time.Time
 }
 
-// Probe runs the program of an app once, with the user and the sandbox of the instances. It kills the program as soon as it
-// listens. The program binds decoy addresses, so that clients do not reach it. The app need not be installed.
-func (s *Session) Probe(ctx context.Context, a units.App, times ProbeTimes) (r ProbeResult, err error) {
+// Probe runs the program of an app once, with the user and the sandbox of the instances. The shim gives the program decoy
+// sockets, which clients cannot reach, and kills the program as soon as it listens. If the program does not listen, the shim
+// kills it after limit or, if idle is not 0, as soon as the program was idle for this time. The app need not be installed.
+func (s *Session) Probe(ctx context.Context, a units.App, limit, idle time.Duration) (r ProbeResult, err error) {
 	target, err := s.Store.Target(s.Name, s.Shim)
 	if err != nil {
 		return r, err
 	}
 	target.Values = s.Store.ProbeValues(s.Name)
 	target.Sockets = s.app.SocketFiles()
-	p, err := units.RenderProbe(a, target, times.Limit, times.Idle)
+	p, err := units.RenderProbe(a, target, limit, idle)
 	if err != nil {
 		return r, err
 	}
 	defer func() {
 		err = errors.Join(err, s.Store.RemoveProbeValues(s.Name))
-		if !s.Installed() { // after a probe, the app is not always installed
+		if !s.Installed() { // an install may not follow the probe
 			err = errors.Join(err, s.Store.RemoveRuntimeState(s.Name))
 		}
 	}()
@@ -73,11 +71,11 @@ func (s *Session) Probe(ctx context.Context, a units.App, times ProbeTimes) (r P
 
 // Running returns how many instances of the app are up.
 func (s *Session) Running(ctx context.Context) (int, error) {
-	up, err := s.unitsUp(ctx, s.app)
+	up, err := s.findUpUnits(ctx, s.app)
 	return len(up.instances), err
 }
 
-// runProbe starts the unit of the probe and returns its report. Then it removes the unit and its file.
+// runProbe runs the unit of the probe, removes the unit, and returns the report of the shim.
 func (s *Session) runProbe(ctx context.Context, unit units.File) (data []byte, err error) {
 	report, removeReport, err := s.Store.NewReport(s.Name)
 	if err != nil {
@@ -113,11 +111,11 @@ func (s *Session) runProbe(ctx context.Context, unit units.File) (data []byte, e
 	return readReport(report)
 }
 
-// maxReport is much larger than any report of the shim.
+// maxReport is the limit for the size of a report. A report of the shim is much smaller.
 const maxReport = 1 << 20
 
-// readReport reads the report of a probe. The user of the program can write to this file, so it may have any type and
-// length.
+// readReport reads the report of a probe. The program runs as a user who can replace the report, so the path may lead to a
+// file of any type and size.
 func readReport(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -134,13 +132,14 @@ func readReport(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxReport))
 }
 
-// makeSocketDirs creates the directories in /run that PID 1 will create for the sockets, because the program may need them
-// during the probe. The returned function removes the created directories.
+// makeSocketDirs creates the missing directories in /run for the socket files at these paths. PID 1 creates these
+// directories when it opens the sockets, but the program may need them during the probe. The returned function removes the
+// created directories.
 func makeSocketDirs(paths []string) (remove func(), err error) {
 	var made []string
 	remove = func() {
 		for _, dir := range slices.Backward(made) {
-			_ = os.Remove(dir) // fails if another process uses it now
+			_ = os.Remove(dir) // Remove fails if another process has put a file into the directory
 		}
 	}
 	for _, path := range paths {
@@ -152,7 +151,7 @@ func makeSocketDirs(paths []string) (remove func(), err error) {
 			err := os.Mkdir(dir, 0o755)
 			if err == nil {
 				made = append(made, dir)
-				err = os.Chmod(dir, 0o755) // regardless of our umask
+				err = os.Chmod(dir, 0o755) // Mkdir applies the umask
 			}
 			if err != nil && !errors.Is(err, fs.ErrExist) {
 				remove()

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestReadReport checks that readReport refuses files that the shim cannot have written, and does not block on a FIFO.
+// TestReadReport checks that readReport returns an error for files that the shim cannot have written, and does not block on
+// a FIFO.
 func TestReadReport(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
@@ -15,7 +16,7 @@ func TestReadReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if data, err := readReport(path("good")); err != nil || string(data) != "{}" {
-		t.Errorf("%q, %v", data, err)
+		t.Errorf("got %q, error %v, want {}", data, err)
 	}
 	if err := os.WriteFile(path("large"), make([]byte, maxReport+1), 0o600); err != nil {
 		t.Fatal(err)
@@ -28,7 +29,7 @@ func TestReadReport(t *testing.T) {
 	}
 	for _, name := range []string{"large", "link", "fifo", "gone", "."} {
 		if data, err := readReport(path(name)); err == nil {
-			t.Errorf("%s: %d bytes", name, len(data))
+			t.Errorf("%s: got %d bytes, want an error", name, len(data))
 		}
 	}
 }

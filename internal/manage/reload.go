@@ -14,11 +14,12 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// Surge returns how many extra instances the configuration of the app requests for a rolling reload.
+// Surge returns how many extra instances a reload of the app runs, according to the key surge. listed is the number of
+// listed instances.
 func Surge(a units.App, listed int) int { return max(min(a.Surge, units.MaxInstances-listed), 0) }
 
-// Reload replaces the instances in list one after the other, or all instances if list is nil. It also replaces all of them
-// if it had to open a listener again.
+// Reload replaces the instances in list one after the other. Reload replaces all instances if list is nil, or if a listener
+// got a new socket.
 func (s *Session) Reload(ctx context.Context, list []int, o control.RollOptions) ([]control.Rolled, error) {
 	if err := cmp.Or(s.appErr, s.listedErr); err != nil {
 		return nil, err
@@ -35,12 +36,12 @@ func (s *Session) Reload(ctx context.Context, list []int, o control.RollOptions)
 	return s.roll(ctx, s.app, list, o)
 }
 
-// ReloadInJob is a reload that runs in a job of systemd. list has the instances with which systemd started the app. The app
-// need not be installed: "clusterctl generate" may have written its units.
+// ReloadInJob reloads the app from a job of systemd. list has the instances that the aggregate lists. The app need not be
+// installed: "clusterctl generate" may have written its units.
 func (s *Session) ReloadInJob(ctx context.Context, list []int, o control.RollOptions) ([]control.Rolled, error) {
 	a, err := s.Current()
 	if err != nil {
-		a = units.App{Name: s.Name} // a reload does not need the description
+		a = units.App{Name: s.Name} // a reload is possible without the description
 	}
 	if err := s.ensureListening(ctx, a); err != nil {
 		return nil, err
@@ -48,7 +49,8 @@ func (s *Session) ReloadInJob(ctx context.Context, list []int, o control.RollOpt
 	return s.roll(ctx, a, list, o)
 }
 
-// roll replaces instances. It adds the known cause to an error.
+// roll replaces the instances in list. roll adds log lines and a hint to an error, and prints which instances were not
+// replaced.
 func (s *Session) roll(ctx context.Context, a units.App, list []int, o control.RollOptions) ([]control.Rolled, error) {
 	if err := s.CheckSecrets(a); err != nil {
 		return nil, err
@@ -56,7 +58,8 @@ func (s *Session) roll(ctx context.Context, a units.App, list []int, o control.R
 	started := s.Now()
 	rolled, err := s.rollSteps(ctx, list, o)
 	if slices.ContainsFunc(rolled, func(r control.Rolled) bool { return r.State.NeedDaemonReload }) {
-		s.Note("%s: its units have changed on disk, but systemd has not read them: sudo systemctl daemon-reload, then reload again", s.Name)
+		s.Note("%s: its units have changed on disk, but systemd has not read them: sudo systemctl daemon-reload, then reload again",
+			s.Name)
 	}
 	if err == nil {
 		return rolled, nil
@@ -69,19 +72,19 @@ func (s *Session) roll(ctx context.Context, a units.App, list []int, o control.R
 		s.Kills.setReported(err)
 		more := ""
 		if remaining > 0 {
-			more = fmt.Sprintf("\nto reload the others anyway: sudo clusterctl reload %s --force", s.Name)
+			more = fmt.Sprintf("\nto reload the remaining instances anyway: sudo clusterctl reload %s --force", s.Name)
 		}
 		return rolled, s.explainKilled(ctx, err, a, started, more)
 	}
 	return rolled, notReached(s.Explain(context.WithoutCancel(ctx), explainOutage(a, rolled, o, err), a.LogNamespace(), started))
 }
 
-// rollSteps replaces the instances. It runs o.Surge extra instances until all are replaced.
+// rollSteps replaces the instances in list. rollSteps runs o.Surge extra instances until all instances are replaced.
 func (s *Session) rollSteps(ctx context.Context, list []int, o control.RollOptions) (rolled []control.Rolled, err error) {
 	last := list[len(list)-1]
 	extra := instances(last, last+o.Surge)
 	if s.Root {
-		// Without records of short runs, the shim starts the program without a delay.
+		// After short runs, the shim would delay the start of the program.
 		if err := s.Store.ForgetRuns(s.Name); err != nil {
 			return nil, err
 		}
@@ -97,7 +100,7 @@ func (s *Session) rollSteps(ctx context.Context, list []int, o control.RollOptio
 	return s.Conn.RollApp(ctx, s.Name, list, o, p.Observe)
 }
 
-// explainOutage adds a hint to the error of a roll after which no worker runs. It returns other errors unchanged.
+// explainOutage returns err with a hint if no worker runs after a roll. Otherwise, explainOutage returns err unchanged.
 func explainOutage(a units.App, rolled []control.Rolled, o control.RollOptions, err error) error {
 	isUp := func(r control.Rolled) bool { return r.State.Up() && r.Outcome != control.RollFailed }
 	if !hasType[*control.InstanceError](err) || slices.ContainsFunc(rolled, isUp) {
@@ -107,7 +110,7 @@ func explainOutage(a units.App, rolled []control.Rolled, o control.RollOptions, 
 	if len(a.Listen) > 0 {
 		what = "no worker serves " + a.Listen[0].String() + " now"
 	}
-	hint := fmt.Sprintf("put the last release that worked back, then sudo clusterctl reload %s\n"+
+	hint := fmt.Sprintf("restore the last release that worked, then sudo clusterctl reload %s\n"+
 		"sudo clusterctl rollback %[1]s, if the configuration was changed", a.Name)
 	if o.Surge == 0 {
 		hint += fmt.Sprintf("\nsudo clusterctl reload %s --surge 1 (key surge) starts the new worker first, if two may run at once", a.Name)
@@ -115,19 +118,15 @@ func explainOutage(a units.App, rolled []control.Rolled, o control.RollOptions, 
 	return fault.WithHint(fmt.Errorf("%s: %s: %w", a.Name, what, err), "%s", hint)
 }
 
-// countRemaining returns how many running instances a roll that stopped early has not replaced.
+// countRemaining returns the number of running instances that a roll has not replaced, because it stopped early.
 func countRemaining(rolled []control.Rolled) int {
-	n := 0
-	for _, r := range rolled {
-		if r.Outcome == control.RollUntouched && r.State.Up() {
-			n++
-		}
-	}
-	return n
+	return len(slices.DeleteFunc(slices.Clone(rolled), func(r control.Rolled) bool {
+		return r.Outcome != control.RollUntouched || !r.State.Up()
+	}))
 }
 
-// ReloadByJob reloads the app in a job of systemd, for an operator who is not root but whom polkit allows to reload. The job
-// has the privileges for the reload, and locks the app. If the app is stopped, ReloadByJob does nothing.
+// ReloadByJob starts a reload job of systemd for the app and waits for it. The job runs as root, so an operator without root
+// can reload the app if polkit allows the job. If the app is stopped, ReloadByJob does nothing.
 func (s *Session) ReloadByJob(ctx context.Context) ([]control.Rolled, error) {
 	service := s.Name.Service()
 	names := append([]string{service}, unitNames(s.Name, instances(0, s.listed))...)
@@ -152,14 +151,15 @@ func (s *Session) ReloadByJob(ctx context.Context) ([]control.Rolled, error) {
 	return compareStates(before[1:], after[1:], started), notReached(err)
 }
 
-// RollResult returns the result of a command that replaced instances, with the killed instances and the cut connections.
+// RollResult returns the result of a command that replaced instances. RollResult marks killed instances and adds the cut
+// connections.
 func (m *Manager) RollResult(n units.Name, rolled []control.Rolled, started time.Time, err error) AppResult {
 	r := NewAppResult(n, rolled, m.Now().Sub(started), err)
 	m.complete(&r, started)
 	return r
 }
 
-// complete adds the killed instances and the cut connections since the command began to a result.
+// complete marks the killed instances in a result, and adds the connections that were cut since the command started.
 func (m *Manager) complete(r *AppResult, started time.Time) {
 	m.Kills.mark(r.Instances)
 	m.noteCuts(r.Name, started, r.Instances)

@@ -13,17 +13,15 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// --json prints the results (schema 1).
-
-// Outcome is the result of an install, apply or rollback for one app.
+// Outcome is the result of an install, apply or rollback for one app, as --json prints it (schema 1).
 type Outcome struct {
 	Name   units.Name `json:"name"`
 	Action Action     `json:"action"`
 	// Changed are the files that were written or removed.
 	Changed []string `json:"changed"`
-	// Instances are the instances that were started, replaced or stopped.
+	// Instances has a result for each instance that was started, replaced or stopped.
 	Instances []InstanceResult `json:"instances"`
-	// Stopped is set if the app was stopped and stays stopped.
+	// Stopped is set if the app was stopped before the command and is still stopped.
 	Stopped bool `json:"stopped,omitempty"`
 	// RunState is nil if instances were started, replaced or stopped.
 	*RunState
@@ -46,14 +44,14 @@ type RunState struct {
 	State  string `json:"state"`
 	Ready  int    `json:"ready"`
 	Wanted int    `json:"wanted"`
-	// NewerFiles are files that an instance reads when it starts, and that have changed since then.
+	// NewerFiles are files that instances read only at their start, and that have changed since an instance started.
 	NewerFiles []string `json:"newerFiles,omitempty"`
 }
 
-// FailedOutcome returns the outcome of an app that was not changed because of an error.
+// FailedOutcome returns the outcome of an app that err has kept from being changed.
 func FailedOutcome(n units.Name, err error) Outcome { return Outcome{Name: n}.finished(err) }
 
-// finished returns the outcome with all fields set.
+// finished returns the outcome with defaults for empty fields and with the text of err.
 func (o Outcome) finished(err error) Outcome {
 	if o.Action == "" {
 		o.Action = Failed
@@ -70,7 +68,7 @@ func (o Outcome) finished(err error) Outcome {
 	return o
 }
 
-// Newer returns the changed files that the instances have not read yet, or nil if this was not checked.
+// Newer returns NewerFiles, or nil if there is no RunState.
 func (o Outcome) Newer() []string {
 	if o.RunState == nil {
 		return nil
@@ -108,7 +106,7 @@ func (o Outcome) String() string {
 	return text
 }
 
-// AppResult is the result of a reload, start, stop, restart or uninstall for one app.
+// AppResult is the result of a reload, start, stop, restart or uninstall for one app, as --json prints it (schema 1).
 type AppResult struct {
 	Name   units.Name `json:"name"`
 	OK     bool       `json:"ok"`
@@ -125,12 +123,12 @@ type InstanceResult struct {
 	Instance int    `json:"instance"`
 	Outcome  string `json:"outcome"`
 	Reason   string `json:"reason,omitempty"`
-	// TookMs is the time from the start of the drain until the new run was ready.
+	// TookMs is the time from the start of the drain until the new process was ready.
 	TookMs int64 `json:"tookMs"`
 	PID    int   `json:"pid,omitempty"`
-	// Killed is set if the instance was killed because it did not stop or start in time.
+	// Killed is set if systemd killed the instance because its stop or start took too long.
 	Killed bool `json:"killed,omitempty"`
-	// Cut has the connections that the stop may have cut.
+	// Cut has the connections that were in use at the stop of the instance, or is nil.
 	Cut *status.Cut `json:"cut,omitempty"`
 }
 
@@ -152,7 +150,7 @@ func instanceResults(rolled []control.Rolled) []InstanceResult {
 	return list
 }
 
-// errorText returns the text and the log lines of an error.
+// errorText returns the text and the log lines of an error, or nothing if err is nil.
 func errorText(err error) (message string, log []string) {
 	if err == nil {
 		return "", nil
@@ -163,7 +161,7 @@ func errorText(err error) (message string, log []string) {
 	return err.Error(), log
 }
 
-// observe updates the result of an instance that is starting.
+// observe updates the result of a starting instance after a change of its state.
 func (r *InstanceResult) observe(ev control.Progress, took time.Duration) {
 	switch ev.Phase {
 	case control.Ready, control.Finished:
@@ -175,11 +173,12 @@ func (r *InstanceResult) observe(ev control.Progress, took time.Duration) {
 	}
 }
 
-// compareStates returns what a command that started at that time did to instances, from their states before and after it.
+// compareStates returns what a command did to instances. before and after are the states of the instances before and after
+// the command, and started is the time when the command started.
 func compareStates(before, after []control.State, started time.Time) []control.Rolled {
-	var rolled []control.Rolled
+	rolled := make([]control.Rolled, len(after))
 	for i := range after {
-		rolled = append(rolled, compareState(before[i], after[i], started))
+		rolled[i] = compareState(before[i], after[i], started)
 	}
 	return rolled
 }
@@ -206,7 +205,8 @@ func compareState(before, after control.State, started time.Time) control.Rolled
 	return r
 }
 
-// noteCuts adds to the results the connections that the command may have cut, and prints a note for them.
+// noteCuts adds to each result the connections that were in use when the command stopped the instance, and prints a note for
+// them.
 func (m *Manager) noteCuts(n units.Name, since time.Time, list []InstanceResult) {
 	for i, r := range list {
 		if r.Outcome == "untouched" || r.Outcome == "skipped" {

@@ -14,7 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Scaling is a new number of instances: By relative to the present number, or To if By is 0.
+// Scaling describes a new number of instances. If By is 0, To is the new number. Otherwise By is added to the current
+// number.
 type Scaling struct {
 	By int
 	To units.Count
@@ -35,7 +36,7 @@ func (c Scaling) Count(n units.Name, now int) (units.Count, error) {
 	}
 }
 
-// ScaleOptions are the options of [Manager.Scale]. New instances must be ready within Timeout, unless it is 0.
+// ScaleOptions are the options of [Manager.Scale]. New instances must be ready within Timeout. A Timeout of 0 is no limit.
 type ScaleOptions struct {
 	Settle, Timeout time.Duration
 }
@@ -44,7 +45,7 @@ type ScaleOptions struct {
 type ScaleResult struct {
 	Name units.Name `json:"name"`
 	OK   bool       `json:"ok"`
-	// From and To are numbers of instances. Count is the new setting: a number, max, or a percentage.
+	// From and To are the old and the new number of instances. Count is the new setting: a number, max, or a percentage.
 	From  int    `json:"from"`
 	To    int    `json:"to"`
 	Count string `json:"count"`
@@ -59,14 +60,14 @@ type ScaleResult struct {
 
 // scale changes the number of instances of one app.
 //
-// It starts or stops instances before it changes a file, so that a scale with a failed instance needs no daemon-reload. The
-// intent is on disk before both.
+// A scale writes the intent, then starts or stops instances, and changes files last. If an instance fails, no file has
+// changed yet, so systemd need not reload its files.
 type scale struct {
 	*Session
 	o       ScaleOptions
 	started time.Time
 	result  *ScaleResult
-	// up are the instances to start, and down the instances to stop, in this order.
+	// up has the instances to start, and down has the instances to stop, both in order.
 	up, down  []int
 	newListed int
 }
@@ -117,10 +118,10 @@ func (c *scale) run(ctx context.Context, how Scaling) error {
 	if err := c.startSkipped(ctx, c.result.To, c.newListed); err != nil {
 		return err
 	}
-	return errors.Join(c.forgetInstances(ctx, c.down), c.Store.UnmarkExtra(c.Name, c.up...))
+	return errors.Join(c.removeInstanceState(ctx, c.down), c.Store.UnmarkExtra(c.Name, c.up...))
 }
 
-// startAndStop starts or stops the instances by which the numbers differ.
+// startAndStop starts the instances in up, or stops the instances in down.
 func (c *scale) startAndStop(ctx context.Context) error {
 	if len(c.up) > 0 {
 		return c.startAdded(ctx)
@@ -164,8 +165,8 @@ func (c *scale) startAdded(ctx context.Context) error {
 	})
 }
 
-// startSkipped starts the listed instances above the number that this machine runs. Their condition keeps them down. After
-// this start, systemd reports them as skipped instead of stopped.
+// startSkipped starts the listed instances from want+1 to listed. systemd skips the start, because ConditionCPUs= requires
+// more CPUs than this machine has, and then reports these instances as skipped instead of stopped.
 func (s *Session) startSkipped(ctx context.Context, want, listed int) error {
 	states, err := s.Conn.States(ctx, []string{s.Name.Service()})
 	if err != nil || listed <= want || !states[0].Up() {
@@ -174,11 +175,11 @@ func (s *Session) startSkipped(ctx context.Context, want, listed int) error {
 	return s.Conn.StartInstances(ctx, s.Name, instances(want, listed), 0, 0, nil)
 }
 
-// scaleBack undoes startAndStop, and rolls the files back. It ignores an interrupt of the command.
+// scaleBack undoes startAndStop, and rolls the files back. An interrupt of the command does not stop scaleBack.
 func (c *scale) scaleBack(ctx context.Context, tx *install.Tx) error {
 	ctx = context.WithoutCancel(ctx)
 	c.Note("%s: scaling back to %s", c.Name, text.Count(c.result.From, "instance"))
-	err := c.dropInstances(ctx, c.up)
+	err := c.removeInstances(ctx, c.up)
 	stopped := slices.DeleteFunc(slices.Clone(c.down), func(i int) bool { return i > c.result.From })
 	if len(stopped) > 0 && c.result.Running {
 		err = errors.Join(err, c.Conn.StartInstances(ctx, c.Name, stopped, 0, 0, nil))
@@ -193,27 +194,27 @@ func (c *scale) scaleBack(ctx context.Context, tx *install.Tx) error {
 	return nil
 }
 
-// dropInstances stops unwanted instances and removes their state.
-func (s *Session) dropInstances(ctx context.Context, list []int) error {
+// removeInstances stops the instances in list, and removes their state and their marks as extra instances.
+func (s *Session) removeInstances(ctx context.Context, list []int) error {
 	if len(list) == 0 {
 		return nil
 	}
 	if err := s.Conn.StopInstances(ctx, s.Name, list); err != nil {
 		return err
 	}
-	return errors.Join(s.forgetInstances(ctx, list), s.Store.UnmarkExtra(s.Name, list...))
+	return errors.Join(s.removeInstanceState(ctx, list), s.Store.UnmarkExtra(s.Name, list...))
 }
 
-// forgetInstances resets the failures of stopped instances and removes their state in /run.
-func (s *Session) forgetInstances(ctx context.Context, list []int) error {
+// removeInstanceState resets the failures of stopped instances and removes their state in /run.
+func (s *Session) removeInstanceState(ctx context.Context, list []int) error {
 	if len(list) == 0 {
 		return nil
 	}
 	return errors.Join(s.Conn.ResetFailed(ctx, unitNames(s.Name, list)...), s.Store.RemoveInstanceState(s.Name, list...))
 }
 
-// finishScale rolls back a killed scale to more instances, and completes a killed scale to fewer. Both only have to stop
-// instances, which cannot fail.
+// finishScale handles a scale that was killed. finishScale rolls back a scale to more instances, and completes a scale to
+// fewer instances. In both cases finishScale only stops instances, which fails less often than a start.
 func (s *Session) finishScale(ctx context.Context, p *install.Pending) error {
 	cpus, err := s.Conn.CPUs(ctx, s.Name.Slice())
 	if err != nil {
@@ -225,7 +226,7 @@ func (s *Session) finishScale(ctx context.Context, p *install.Pending) error {
 	up, down := scaleSteps(from, to, fromListed)
 	if len(up) > 0 || from == to && toListed >= fromListed {
 		s.Note("%s: %q (pid %d) was killed half-way; scaling back to %s", s.Name, p.Command, p.PID, text.Count(from, "instance"))
-		if err := s.dropInstances(ctx, up); err != nil {
+		if err := s.removeInstances(ctx, up); err != nil {
 			return err
 		}
 		if err := p.Rollback(); err != nil {
@@ -234,7 +235,7 @@ func (s *Session) finishScale(ctx context.Context, p *install.Pending) error {
 		return s.Conn.Reload(ctx)
 	}
 	s.Note("%s: %q (pid %d) was killed half-way; finishing it", s.Name, p.Command, p.PID)
-	if err := s.dropInstances(ctx, down); err != nil {
+	if err := s.removeInstances(ctx, down); err != nil {
 		return err
 	}
 	tx, err := p.RollForward()
@@ -247,7 +248,8 @@ func (s *Session) finishScale(ctx context.Context, p *install.Pending) error {
 	return errors.Join(tx.Commit(), s.startSkipped(ctx, to, toListed))
 }
 
-// size returns how many instances run with these files, and how many are listed.
+// size returns how many instances the machine runs with this source and this instance list, and how many instances are
+// listed.
 func (s *Session) size(source, list []byte, cpus units.CPUs) (want, listed int) {
 	a, _ := s.decodeSource(source)
 	listed = units.ListedInstances(list)

@@ -15,7 +15,7 @@ func TestScaleSteps(t *testing.T) {
 	}{
 		{2, 4, 2, []int{3, 4}, nil},
 		{4, 1, 4, nil, []int{4, 3, 2}},
-		{2, 4, 4, []int{3, 4}, nil}, // from max: the list is longer
+		{2, 4, 4, []int{3, 4}, nil}, // from max, with more listed instances than CPUs
 		{2, 2, 4, nil, []int{4, 3}}, // from max to the same number
 		{4, 2, 4, nil, []int{4, 3}}, // to max, on fewer CPUs
 		{3, 3, 3, nil, nil},         // no change
@@ -26,12 +26,12 @@ func TestScaleSteps(t *testing.T) {
 			c.up = []int{3, 4, 5, 6}
 		}
 		if d := cmp.Diff([][]int{c.up, c.down}, [][]int{up, down}); d != "" {
-			t.Errorf("%+v (-want +got):\n%s", c, d)
+			t.Errorf("%+v: the instances differ (-want +got):\n%s", c, d)
 		}
 	}
 }
 
-// TestToday checks that "max" follows the current CPUs, and that a percentage or -1 keeps the number of the install.
+// TestToday checks that "max" depends on the current CPUs, and that a percentage or -1 means the number of listed instances.
 func TestToday(t *testing.T) {
 	two := units.CPUs{Affinity: 2}
 	for _, c := range []struct {
@@ -48,7 +48,7 @@ func TestToday(t *testing.T) {
 		{units.Count{N: -1}, two, 3, 3},
 	} {
 		if got := c.count.Today(c.cpus, c.listed); got != c.want {
-			t.Errorf("%v of %d with %+v: %d, want %d", c.count, c.listed, c.cpus, got, c.want)
+			t.Errorf("%v with %d listed instances and %+v: got %d, want %d", c.count, c.listed, c.cpus, got, c.want)
 		}
 	}
 }

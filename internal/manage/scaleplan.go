@@ -11,21 +11,21 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// plan returns the file changes, and sets the instances to start and stop.
+// plan returns the changes of files. plan also sets up, down, newListed and the result.
 func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
 	a, listed := c.app, c.listed
 	if err := cmp.Or(c.appErr, c.listedErr); err != nil {
 		return install.Plan{}, err
 	}
-	here, err := c.machine(ctx, c.Name)
+	cpus, err := c.Conn.CPUs(ctx, c.Name.Slice())
 	if err != nil {
 		return install.Plan{}, err
 	}
-	from := a.Instances.Today(here.CPUs, listed)
+	from := a.Instances.Today(cpus, listed)
 	if a.Instances, err = how.Count(c.Name, from); err != nil {
 		return install.Plan{}, err
 	}
-	f, err := c.render(a, here)
+	f, err := c.Render(ctx, a)
 	if err != nil {
 		return install.Plan{}, err
 	}
@@ -42,7 +42,7 @@ func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
 	}
 	r.Running = states[0].Up() || states[0].Active == control.Activating
 	if c.up, c.down = scaleSteps(from, r.To, listed); !r.Running {
-		c.up = nil // keep c.down: stopped instances may have state in /run
+		c.up = nil // c.down stays, because stopped instances may have state in /run
 	}
 	return plan, nil
 }
@@ -54,9 +54,9 @@ func scaleSteps(from, to, listed int) (up, down []int) {
 	return instances(from, to), down
 }
 
-// planScale changes the instance list and the source. In the template it changes only the conditions on the number of CPUs.
-// A scale does not restart instances, so it keeps the rest of a template that an older clusterctl has written. Otherwise a
-// new sandbox would take effect at a later restart, and no command would report this.
+// planScale returns a plan that changes the instance list, the source, and the conditions on CPUs in the template. The plan
+// does not change the rest of the template: a scale does not restart instances, so another sandbox, for example, would take
+// effect at a later restart without a message.
 func (s *Session) planScale(f Files) (install.Plan, error) {
 	full, err := s.Plan(f)
 	if err != nil {
@@ -86,13 +86,13 @@ func (s *Session) planScale(f Files) (install.Plan, error) {
 	return plan, err
 }
 
-// hasPublicValues reports whether the template and the source contain the values of variables, as an older clusterctl has
-// written them. Only an install or apply moves the values to the values file.
+// hasPublicValues reports whether the values of variables are in the template and the source, where older versions of
+// clusterctl wrote them. A scale must leave the values there: only an install or apply moves them to the values file.
 func (s *Session) hasPublicValues(p install.Plan) bool {
 	template := install.FileOf(p.Changes, units.KindTemplate).Old
 	a, _ := s.decodeSource(install.FileOf(p.Changes, units.KindSource).Old)
 	return template != nil && len(a.Env) > 0 &&
 		!slices.Contains(units.ReadInstance(template).EnvFiles, units.EnvFile{Path: s.Store.ValuesPath(s.Name)}) &&
-		// All users can read the source, so it must not get a hidden value.
+		// The caller may not read a hidden value, so config.Encode could not write it.
 		!slices.ContainsFunc(a.Env, func(v units.EnvVar) bool { return v.Hidden })
 }

@@ -13,19 +13,21 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// storedSecrets returns the secrets of the app, which need not be installed. It returns an error if they cannot be changed.
+// storedSecrets returns the stored secrets of the app, or an error if clusterctl cannot change them. The app need not be
+// installed.
 func (s *Session) storedSecrets() ([]units.Secret, error) {
 	switch {
 	case s.Installed() && s.appErr != nil:
 		return nil, s.appErr
 	case s.Store.Packaged(s.Name):
 		return nil, fault.WithHint(&install.PackagedError{App: s.Name},
-			"put it into an env-file of the app, or: sudo systemctl edit %s, LoadCredential=", s.Name.Template())
+			"put the secret into an env-file of the app, or: sudo systemctl edit %s, LoadCredential=", s.Name.Template())
 	}
 	return s.Store.LoadedSecrets(s.Name)
 }
 
-// RemoveSecret removes a secret. It removes it from the units first, so that a worker that restarts does not need it.
+// RemoveSecret removes a secret first from the units and then from the store. In the other order, a worker that restarts in
+// between would fail.
 func (s *Session) RemoveSecret(ctx context.Context, secret string) error {
 	stored, err := s.storedSecrets()
 	if err != nil {
@@ -35,14 +37,14 @@ func (s *Session) RemoveSecret(ctx context.Context, secret string) error {
 	isStored := slices.ContainsFunc(stored, hasName)
 	switch {
 	case !isStored && slices.ContainsFunc(s.secretsOfUnits(), hasName):
-		// The file was removed by hand, and the units still need it.
+		// The file of the secret was removed by hand, but the units still load it.
 	case !isStored && !s.Installed() && len(stored) == 0:
 		return s.appErr
 	case !isStored:
 		return fault.WithHint(fmt.Errorf("%s has no secret %s", s.Name, secret), "sudo clusterctl secret ls %s", s.Name)
 	case slices.Contains(s.app.SecretEnv, secret):
 		return fault.WithHint(fmt.Errorf("%s needs the secret %s for a variable", s.Name, secret),
-			"describe the app without --secret-env %s first", secret)
+			"first install or apply the app without --secret-env %s", secret)
 	}
 	if s.Installed() {
 		if err := s.writeSecrets(ctx, slices.DeleteFunc(stored, hasName)); err != nil {
@@ -57,7 +59,7 @@ func (s *Session) RemoveSecret(ctx context.Context, secret string) error {
 	return nil
 }
 
-// SetSecret stores a secret, encrypted if possible, and adds it to the units.
+// SetSecret stores a secret and adds it to the units. SetSecret encrypts the secret if systemd can do this.
 func (s *Session) SetSecret(ctx context.Context, secret string, value []byte) error {
 	stored, err := s.storedSecrets()
 	if err != nil {
@@ -94,7 +96,7 @@ func (s *Session) SetSecret(ctx context.Context, secret string, value []byte) er
 	return nil
 }
 
-// noteSecretUse prints when the workers get the change of a secret.
+// noteSecretUse prints which command gives the changed secrets to the workers.
 func (s *Session) noteSecretUse() {
 	if s.Installed() {
 		s.Note("the workers get the change after: sudo clusterctl reload %s", s.Name)
@@ -103,7 +105,7 @@ func (s *Session) noteSecretUse() {
 	}
 }
 
-// writeSecrets writes the list of secrets into the units of the app. It changes nothing else.
+// writeSecrets writes the list of secrets into a drop-in of the app and reloads systemd.
 func (s *Session) writeSecrets(ctx context.Context, secrets []units.Secret) error {
 	f, err := s.Render(ctx, s.app)
 	if err != nil {
@@ -134,13 +136,13 @@ func (s *Session) writeSecrets(ctx context.Context, secrets []units.Secret) erro
 	return tx.Commit()
 }
 
-// encrypt returns the value encrypted for this machine, or the reason why this is not possible.
+// encrypt returns the encrypted value, which only this machine can decrypt, or the reason why the value cannot be encrypted.
 func (m *Manager) encrypt(ctx context.Context, name string, value []byte) (data []byte, reason string) {
 	version, err := m.Conn.Version(ctx)
 	if err != nil || version < units.EncryptedSecrets {
 		return nil, fmt.Sprintf("systemd %d does not support encrypted credentials", version)
 	}
-	// --with-key=host uses a key file of this machine. A firmware update can lose a key in the TPM.
+	// --with-key=host uses a key file of this machine. A key in the TPM could be lost in a firmware update.
 	data, err = m.Filter(ctx, value, "systemd-creds", "encrypt", "--with-key=host", "--name="+name, "-", "-")
 	if err != nil {
 		return nil, err.Error()
@@ -155,8 +157,9 @@ func (m *Manager) encrypt(ctx context.Context, name string, value []byte) (data 
 	return data, ""
 }
 
-// CheckSecrets returns an error for each missing secret or value that the app needs to start. Commands call it before they
-// stop instances. It checks nothing if the caller is not root, because only root can read the values.
+// CheckSecrets returns an error for each missing secret, and for each variable without a value. Without these, instances
+// cannot start, so commands call CheckSecrets before they stop instances. CheckSecrets returns nil if the caller is not
+// root, because only root can read the values.
 func (s *Session) CheckSecrets(a units.App) error {
 	if !s.Root || s.Store.Packaged(s.Name) {
 		return nil
@@ -187,7 +190,6 @@ func (s *Session) CheckSecrets(a units.App) error {
 	return errors.Join(errs...)
 }
 
-// secretsOfUnits returns the secrets that the units on disk load.
 func (s *Session) secretsOfUnits() []units.Secret {
 	data, err := os.ReadFile(s.Store.SetPath(s.Name, s.Name.SecretsDropIn()))
 	if err != nil {

@@ -17,7 +17,7 @@ func TestCheckSecrets(t *testing.T) {
 	s := &Session{Manager: l.Manager, Name: "web"}
 	l.Root = false
 	if err := s.CheckSecrets(a); err != nil {
-		t.Errorf("without root: %v", err)
+		t.Errorf("without root: got error %v, want none", err)
 	}
 	l.Root = true
 	if err := l.Store.SetSecret("web", "B", []byte("x"), true); err != nil {
@@ -38,6 +38,6 @@ func TestCheckSecrets(t *testing.T) {
 		"web: the secret A is not set; sudo clusterctl secret set web A", "web: the secret C is not set; sudo clusterctl secret set web C",
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("%q", got)
+		t.Errorf("got the errors %q, want %q", got, want)
 	}
 }

@@ -1,3 +1,13 @@
+// Package manage installs, updates, scales, reloads and removes apps. Package manage uses package units/install to write the
+// files of an app, and package units/control to start and stop its units. After an error, a command rolls the files and the
+// units back.
+//
+// Each command has one [Manager], which opens a [Session] for each app. These rules apply to all commands:
+//
+//   - A change is all or nothing. After an error the app is as it was before, on disk and in systemd.
+//   - A command writes its intent to the disk before the first change, and removes the intent after the last change. If the
+//     command is killed, the next [Manager.Open] finds the intent and repairs the app.
+//   - New sockets and instances start before old ones stop, so that clients are served during an update, see [change.steps].
 package manage
 
 import (
@@ -8,6 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/inspect"
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
 )
@@ -43,19 +54,19 @@ type Conn interface {
 	) ([]control.Rolled, error)
 }
 
-// Progress shows how many instances of an app have reached the requested state.
+// Progress shows the user how many instances of an app have reached the requested state.
 type Progress interface {
 	Observe(p control.Progress)
 	// End is called once, after the last Observe.
 	End()
 }
 
-// Manager changes apps. It serves one command.
+// Manager changes apps. Each command has its own Manager.
 type Manager struct {
 	Store *install.Store
 	Conn  Conn
 	Host  inspect.Host
-	// Sockets returns the sockets of the machine.
+	// Sockets returns the open sockets of the machine.
 	Sockets func() (*inspect.Sockets, error)
 	Now     func() time.Time
 	// Shim is the path of clusterctl-shim.
@@ -65,11 +76,12 @@ type Manager struct {
 	Root bool
 	// Note prints a line for the user.
 	Note func(format string, args ...any)
-	// Progress starts to show an operation on total instances.
+	// Progress starts a progress display for an operation on total instances.
 	Progress func(app units.Name, total int) Progress
 	// CheckPorts returns an error for each listener of the app whose address is in use.
 	CheckPorts func(context.Context, units.App) error
-	// Filter runs a program with input as its standard input, and returns its standard output.
+	// Filter runs the program argv[0] with its arguments, writes input to its standard input, and returns its standard
+	// output.
 	Filter func(ctx context.Context, input []byte, argv ...string) ([]byte, error)
 	// Tail returns the last n log lines of a unit since a time, from the journal of a namespace.
 	Tail func(ctx context.Context, unit, namespace string, n int, since time.Time) ([]string, error)
@@ -77,7 +89,7 @@ type Manager struct {
 	Kills *Kills
 }
 
-// Session is the work of a command on one app. It holds the lock of the app.
+// Session changes one app for a command. The app is locked until [Session.Close].
 type Session struct {
 	*Manager
 	Name units.Name
@@ -89,13 +101,13 @@ type Session struct {
 	listedErr error
 }
 
-// Open locks, repairs and loads an app, which need not be installed. Without root it only loads the app.
+// Open locks, repairs and loads an app. The app need not be installed. If the caller is not root, Open only loads the app.
 func (m *Manager) Open(ctx context.Context, n units.Name) (*Session, error) {
 	return m.open(ctx, n, (*Session).repair)
 }
 
-// OpenInJob is [Manager.Open] for a job of systemd. Instead of a repair it only stops extra instances, because a repair may
-// stop the app and this process with it. The next command repairs the app.
+// OpenInJob opens an app from a job of systemd. Unlike [Manager.Open], it only stops extra instances: a repair may stop the
+// app, and systemd would then kill this job. The next command repairs the app.
 func (m *Manager) OpenInJob(ctx context.Context, n units.Name) (*Session, error) {
 	return m.open(ctx, n, (*Session).stopExtra)
 }
@@ -117,7 +129,7 @@ func (m *Manager) open(ctx context.Context, n units.Name, repair func(*Session, 
 	return s, nil
 }
 
-// acquireLock locks an app. It prints a note if it has to wait for another command.
+// acquireLock locks an app. If another command has locked the app, acquireLock prints a note and waits.
 func (m *Manager) acquireLock(ctx context.Context, n units.Name) (*install.Lock, error) {
 	return m.Store.Lock(ctx, n, func(o install.Owner) {
 		if o.PID == 0 {
@@ -128,7 +140,7 @@ func (m *Manager) acquireLock(ctx context.Context, n units.Name) (*install.Lock,
 	})
 }
 
-// Close releases the lock. It also removes the lock file if the app is not installed. A second call does nothing.
+// Close unlocks the app, and removes the lock file if the app is not installed. A second call does nothing.
 func (s *Session) Close() error {
 	lock := s.lock
 	s.lock = nil
@@ -141,31 +153,77 @@ func (s *Session) Close() error {
 	return lock.Unlock()
 }
 
-// Tidy removes the lock file of an app that is not installed, for example after an uninstall that was killed at its end. It
-// needs no connection.
-func (m *Manager) Tidy(ctx context.Context, n units.Name) {
+// RemoveUnusedLock removes the lock file if the app is not installed. An uninstall that was killed may have left the file.
+// RemoveUnusedLock does not use the connection to systemd.
+func (m *Manager) RemoveUnusedLock(ctx context.Context, n units.Name) {
 	if lock, err := m.acquireLock(ctx, n); err == nil {
 		s := &Session{Manager: m, Name: n, lock: lock}
 		_ = s.Close()
 	}
 }
 
-// Installed reports whether the app was installed when the session was opened. An app with damaged files is installed.
+// Installed reports whether the app was installed when the session was opened. An app with damaged files counts as
+// installed.
 func (s *Session) Installed() bool { return !hasType[*install.NotInstalledError](s.appErr) }
 
-// Current returns the app as it was installed when the session was opened, or a [*install.NotInstalledError].
+// Current returns the installed app as Open has loaded it, or a [*install.NotInstalledError].
 func (s *Session) Current() (units.App, error) { return s.app, s.appErr }
 
-// Listed returns the number of instances in the list of the app when the session was opened.
+// Listed returns how many instances the drop-in of the aggregate lists. The number is from the time when the session was
+// opened.
 func (s *Session) Listed() (int, error) { return s.listed, s.listedErr }
 
-// Wanted returns how many of the listed instances this machine runs.
+// Wanted returns how many of the listed instances this machine can run. The number depends on its CPUs.
 func (s *Session) Wanted(ctx context.Context) (int, error) {
 	cpus, err := s.Conn.CPUs(ctx, s.Name.Slice())
 	if err != nil {
 		return 0, err
 	}
 	return s.app.Instances.Today(cpus, s.listed), nil
+}
+
+// Files are the files of an app on one machine.
+type Files struct {
+	App units.App
+	// CPUs are the CPUs that the app may use.
+	CPUs   units.CPUs
+	Target units.Target
+	Set    units.Set
+	// Source is the description of the app in the format of clusterctl.yaml, without the values of variables.
+	Source []byte
+}
+
+// Render returns the files of an app for this machine. Render does not write files.
+func (m *Manager) Render(ctx context.Context, a units.App) (f Files, err error) {
+	f = Files{App: a, Source: config.EncodeNames(a)}
+	if f.Target, f.CPUs, err = m.target(ctx, a); err != nil {
+		return f, err
+	}
+	f.Set, err = units.Render(a, f.Target)
+	return f, err
+}
+
+// Target returns the properties of this machine on which the units of an app depend.
+func (m *Manager) Target(ctx context.Context, a units.App) (units.Target, error) {
+	t, _, err := m.target(ctx, a)
+	return t, err
+}
+
+func (m *Manager) target(ctx context.Context, a units.App) (t units.Target, cpus units.CPUs, err error) {
+	if t, err = m.Store.Target(a.Name, m.Shim); err != nil {
+		return t, cpus, err
+	}
+	if t.Systemd, err = m.Conn.Version(ctx); err != nil {
+		return t, cpus, err
+	}
+	cpus, err = m.Conn.CPUs(ctx, a.Name.Slice())
+	t.Sizing = a.Instances.Resolve(cpus)
+	return t, cpus, err
+}
+
+// Plan returns the differences between f and the files on disk.
+func (m *Manager) Plan(f Files) (install.Plan, error) {
+	return m.Store.Plan(f.App.Name, f.Set, f.Source)
 }
 
 // instances returns the numbers from start+1 to end.
@@ -177,7 +235,6 @@ func instances(start, end int) []int {
 	return list
 }
 
-// unitNames returns the units of the instances in list.
 func unitNames(n units.Name, list []int) []string {
 	names := make([]string, 0, len(list))
 	for _, i := range list {

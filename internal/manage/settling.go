@@ -4,8 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/internal/fault"
@@ -17,62 +22,62 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// sampleInterval is the interval at which the CPU use of new instances is measured.
 const sampleInterval = 500 * time.Millisecond
 
-// Seen has the findings of a probe: Bound is set if the program bound an address, and Died if it failed.
-type Seen struct{ Bound, Died bool }
+// ProbeFindings has what the probe of a program found. Bound is set if the program bound an address. Failed is set if the
+// program exited with an error.
+type ProbeFindings struct{ Bound, Failed bool }
 
-// settling returns how long the instances of a new app must stay up. This is --settle if it was given. Otherwise:
-//   - If nothing shows that the program works, or if it failed in the probe, they must stay up for --min-uptime.
-//   - Otherwise they must stay up for as long as they took to start, and until they use little CPU, but at most for
-//     --min-uptime. A program that fails late, for example because it cannot write its cache, uses CPU until then.
-//
-// A --min-uptime above its default counts as the default.
+// settling returns how long the instances of a new app must stay up. If the user gave --settle, its value is used. If the
+// app is unproven, the time is --min-uptime, but at most the default of --min-uptime. In all other cases, the instances must
+// stay up for as long as they took to start, and until they use little CPU. The limit is the same as for an unproven app.
 func (in *installation) settling() control.Settling {
 	if !in.o.Watch {
 		return control.Settling{Time: in.o.Settle}
 	}
 	limit := min(contract.MinUptime, cmp.Or(in.App.Shim.MinUptime, contract.MinUptime))
 	if in.isUnproven() {
-		in.Note("watching it for %s, because nothing else shows that it works; to change the time: --settle TIME", text.Duration(limit))
+		in.Note("watching the app for %s, because nothing else shows that it works; to change the time: --settle TIME",
+			text.Duration(limit))
 		return control.Settling{Time: limit}
 	}
 	w := &settleWatch{host: in.Host, now: in.Now, slice: in.Name.Slice(), began: in.Now(), least: in.o.Settle, limit: limit}
 	return control.Settling{Time: sampleInterval, Longer: w.longer}
 }
 
-// isUnproven reports whether nothing has shown yet that the program works.
+// isUnproven reports whether the program failed in the probe, or whether neither the probe nor a readiness check shows that
+// the program works.
 func (in *installation) isUnproven() bool {
 	switch seen := in.o.Seen; {
-	case seen != nil && seen.Died:
+	case seen != nil && seen.Failed:
 		return true
 	case len(in.App.Listen) > 0 || in.App.Ready == units.ReadyNotify:
 		return false
 	default:
-		// A probe in which the program bound nothing was a normal run. In any other probe the program got a decoy address.
+		// If the program bound nothing in the probe, that run was like a run of an instance. If the program bound an
+		// address, the decoy socket may have hidden an error.
 		return seen == nil || seen.Bound
 	}
 }
 
-// settleWatch watches new instances while they settle.
 type settleWatch struct {
 	host         inspect.Host
 	now          func() time.Time
 	slice        string
-	began        time.Time // the instances were started
-	up           time.Time // all instances were up
+	began        time.Time // when the instances were started
+	up           time.Time // when all instances were up
 	least, limit time.Duration
 	used         time.Duration // CPU time at the last sample
 }
 
-// longer takes a sample, and returns how much longer the instances must stay up.
+// longer measures the CPU use, and returns for how much longer the instances must stay up.
 func (w *settleWatch) longer(states []control.State) time.Duration {
 	now := w.now()
 	var used time.Duration
 	busy := false
 	for _, st := range states {
-		// A state that was updated by signals has no cgroup. Our units put the instance into this one.
+		// A state that a D-Bus signal has updated has no cgroup. This path is the cgroup in which our units put the
+		// instance.
 		group := cmp.Or(st.ControlGroup, "/clusterctl.slice/"+w.slice+"/"+st.Unit)
 		cpu, _ := w.host.CPU(group)
 		used += cpu
@@ -80,7 +85,7 @@ func (w *settleWatch) longer(states []control.State) time.Duration {
 	}
 	busy = busy || used-w.used > sampleInterval/5
 	if w.up.IsZero() {
-		// The CPU use is the difference to an earlier sample, and this is the first.
+		// This is the first sample. The CPU use is the difference between two samples, so it is not known yet.
 		busy, w.up = true, now.Add(-sampleInterval)
 		w.least = max(w.least, w.up.Sub(w.began))
 	}
@@ -92,19 +97,19 @@ func (w *settleWatch) longer(states []control.State) time.Duration {
 	return 0
 }
 
-// withCause adds a hint about the cause to the error of a new app.
+// withCause returns the error of a new app with a hint, if the cause is known.
 func (in *installation) withCause(ctx context.Context, err error) error {
 	instance, ok := errors.AsType[*control.InstanceError](err)
 	if !ok {
 		return err
 	}
 	if own := in.OwnListeners(ctx, in.App, in.Target.Sizing.Listed); len(own) > 0 && len(in.App.Listen) == 0 {
-		return fault.WithHint(err, "another instance listens on %s for itself; to share it: --listen %[1]s, or run one: -i 1",
+		return fault.WithHint(err, "another instance has bound %s; to share this address: --listen %[1]s; to run only one instance: -i 1",
 			strings.Join(own, " "))
 	}
 	if st := instance.State; st.ExecMainCode == cldExited && st.ExecMainStatus == 0 && in.App.Restart == units.RestartAlways {
 		hint := foreground.Hint(in.App.Command, nil)
-		return fault.WithHint(err, "if it goes into the background: %s; if its work is done: --restart on-failure", hint)
+		return fault.WithHint(err, "if the program goes into the background: %s; if its work is done: --restart on-failure", hint)
 	}
 	return err
 }
@@ -112,19 +117,127 @@ func (in *installation) withCause(ctx context.Context, err error) error {
 // cldExited is CLD_EXITED of waitid(2): the process has called exit.
 const cldExited = 1
 
-// OwnListeners returns the addresses that the instances of an app have opened themselves, in the format of --listen.
+// OwnListeners returns the addresses that the instances of an app have bound themselves, in the format of --listen.
 func (m *Manager) OwnListeners(ctx context.Context, a units.App, listed int) []string {
 	_, facts, _ := m.status(context.WithoutCancel(ctx), a, listed)
 	return facts.OwnListen
 }
 
-// status returns the state of an app.
+// status returns the state of an app, and the facts from which it was computed.
 func (m *Manager) status(ctx context.Context, a units.App, listed int) (status.App, status.Facts, error) {
 	states, err := m.Conn.States(ctx, status.Units(a, listed))
 	if err != nil {
 		return status.App{}, status.Facts{}, err
 	}
-	sockets, _ := m.Sockets() // after an error only the facts about sockets are missing
+	sockets, _ := m.Sockets() // if this fails, only the facts about sockets are missing
 	facts := status.FactsOf(m.Host, a, states, sockets)
 	return status.Summarise(a, states, facts), facts, nil
+}
+
+// maxWatch is the longest time for which an instance is watched because its previous runs were short.
+const maxWatch = 30 * time.Second
+
+// checkUnchanged sets the state of the app in the outcome, if the command has changed no instance. checkUnchanged returns an
+// error if the app has a problem, or if an instance fails while checkUnchanged watches it.
+func (in *installation) checkUnchanged(ctx context.Context) error {
+	now, facts, err := in.status(ctx, in.App, in.Target.Sizing.Listed)
+	if err != nil {
+		return err
+	}
+	if err = stateError(now, in.App, in.o.Start); err != nil {
+		lines, _ := in.Tail(ctx, failedUnit(now), in.App.LogNamespace(), LogLines, time.Time{})
+		err = &fault.NotReached{Err: err, Log: lines}
+	} else if list, wait := instancesToWatch(now, in.App, facts, in.o.Settle, in.Now()); len(list) > 0 {
+		p := in.Progress(in.Name, len(list))
+		err = in.Conn.StartInstances(ctx, in.Name, list, wait, 0, p.Observe)
+		p.End()
+		err = in.Explain(context.WithoutCancel(ctx), err, in.App.LogNamespace(), time.Time{})
+		var statusErr error
+		if now, _, statusErr = in.status(context.WithoutCancel(ctx), in.App, in.Target.Sizing.Listed); statusErr != nil {
+			return errors.Join(err, statusErr)
+		}
+	}
+	in.out.RunState = &RunState{State: now.State, Ready: now.Ready, Wanted: now.Wanted, NewerFiles: in.newerFiles(now)}
+	if !hasType[*fault.NotReached](err) || fault.Hint(err) != "" {
+		return err
+	}
+	return fault.WithHint(err, "clusterctl logs %s; when the program is repaired: sudo clusterctl reload %[1]s", in.Name)
+}
+
+// failedUnit returns the unit of the first instance with a problem, or the aggregate of the app.
+func failedUnit(s status.App) string {
+	for _, i := range s.Instances {
+		if i.Problem != "" {
+			return i.Unit
+		}
+	}
+	return s.Name.Service()
+}
+
+// stateError returns an error if the app has a problem, or if an instance is stopped. If starts is set, a stopped instance
+// is not an error, because the command will start it.
+func stateError(s status.App, a units.App, starts bool) error {
+	if s.Problem != "" {
+		return fmt.Errorf("%s: %d/%d ready: %s", s.Name, s.Ready, s.Wanted, s.Problem)
+	}
+	for _, i := range s.Instances {
+		if i.State == "stopped" && a.Restart == units.RestartAlways && !starts {
+			err := fmt.Errorf("%s: %d/%d ready: %s is stopped", s.Name, s.Ready, s.Wanted, i.Unit)
+			return fault.WithHint(err, "sudo clusterctl start %s", s.Name)
+		}
+	}
+	return nil
+}
+
+// instancesToWatch returns the instances that may fail soon, and how long to watch all of them. A starting instance is
+// watched for the settle time. An instance whose previous runs were short is watched until its current run is longer than
+// --min-uptime.
+func instancesToWatch(s status.App, a units.App, f status.Facts, settle time.Duration, now time.Time) (list []int, wait time.Duration) {
+	for k, i := range s.Instances {
+		switch {
+		case i.State == "skipped" || i.State == "stopped" && a.Restart != units.RestartAlways:
+		case i.State != "running":
+			list, wait = append(list, i.Instance), max(wait, settle)
+		case k < len(f.Instances) && f.Instances[k].Runs != nil && f.Instances[k].Runs.Failures > 0 && i.Since != nil:
+			if remaining := cmp.Or(a.Shim.MinUptime, contract.MinUptime) - now.Sub(*i.Since); remaining > 0 {
+				list, wait = append(list, i.Instance), max(wait, min(remaining, maxWatch))
+			}
+		}
+	}
+	return list, wait
+}
+
+// newerFiles returns the files that instances read only at their start, and that have changed since the first instance
+// started: environment files, secrets, and the program and files in the command.
+func (in *installation) newerFiles(s status.App) []string {
+	if s.Since == nil {
+		return nil
+	}
+	var paths, newer []string
+	for _, f := range in.App.EnvFiles {
+		paths = append(paths, f.Path)
+	}
+	for _, secret := range in.Target.Secrets {
+		paths = append(paths, secret.Path)
+	}
+	for _, word := range in.App.Command {
+		if !strings.HasPrefix(word, "-") && strings.ContainsAny(word, "/.") {
+			path := word
+			if !filepath.IsAbs(path) {
+				path = filepath.Join("/", in.App.Directory, path)
+			}
+			paths = append(paths, path)
+		}
+	}
+	for _, path := range paths {
+		var st unix.Stat_t
+		if slices.Contains(newer, path) || unix.Stat(path, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+			continue
+		}
+		// A copy can keep the old modification time. The change time of the inode is always the time of the copy.
+		if time.Unix(st.Ctim.Unix()).After(*s.Since) {
+			newer = append(newer, path)
+		}
+	}
+	return newer
 }

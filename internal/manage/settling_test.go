@@ -17,18 +17,18 @@ func TestSettling(t *testing.T) {
 	for _, c := range []struct {
 		about string
 		app   units.App
-		seen  *Seen // nil without a probe
+		seen  *ProbeFindings // nil without a probe
 		given bool
-		want  time.Duration // 0: it depends on the instances
+		want  time.Duration // 0 if the time depends on the instances
 	}{
 		{"--settle", units.App{}, nil, true, 3 * time.Second},
 		{"a background app without a probe", units.App{}, nil, false, 10 * time.Second},
 		{"a shorter --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: 2 * time.Second}}, nil, false, 2 * time.Second},
 		{"a longer --min-uptime", units.App{Shim: units.ShimOptions{MinUptime: time.Hour}}, nil, false, 10 * time.Second},
-		{"a background app that ran in the probe", units.App{}, &Seen{}, false, 0},
-		{"a background app that bound something in the probe", units.App{}, &Seen{Bound: true}, false, 10 * time.Second},
+		{"a background app that ran in the probe", units.App{}, &ProbeFindings{}, false, 0},
+		{"a background app that bound something in the probe", units.App{}, &ProbeFindings{Bound: true}, false, 10 * time.Second},
 		{"a listener", units.App{Listen: port}, nil, false, 0},
-		{"a program that failed in the probe", units.App{Listen: port}, &Seen{Died: true}, false, 10 * time.Second},
+		{"a program that failed in the probe", units.App{Listen: port}, &ProbeFindings{Failed: true}, false, 10 * time.Second},
 		{"a background app that notifies systemd when it is ready", units.App{Ready: units.ReadyNotify}, nil, false, 0},
 	} {
 		l := newLab(t)
@@ -38,17 +38,17 @@ func TestSettling(t *testing.T) {
 		}
 		got := in.settling()
 		if (got.Longer != nil) != (c.want == 0) || c.want > 0 && got.Time != c.want {
-			t.Errorf("%s: %v, longer %v", c.about, got.Time, got.Longer != nil)
+			t.Errorf("%s: got %v, want %v (0: the time depends on the instances)", c.about, got.Time, c.want)
 		}
 	}
 }
 
-// TestSettleWatch checks that instances are watched while they use CPU, and for as long as they took to start.
+// TestSettleWatch checks that instances must stay up while they use CPU, and for as long as they took to start.
 func TestSettleWatch(t *testing.T) {
 	for _, c := range []struct {
 		about string
-		start time.Duration // time until all instances are up
-		busy  int           // samples with CPU use
+		start time.Duration // the time until all instances are up
+		busy  int           // the number of samples with CPU use
 		want  time.Duration
 	}{
 		{"quiet", 100 * time.Millisecond, 0, time.Second},
@@ -84,7 +84,7 @@ func TestSettleWatch(t *testing.T) {
 			more = s.Longer([]control.State{{Unit: "web@1.service"}})
 		}
 		if got := now.Sub(up); got != c.want {
-			t.Errorf("%s: %v, want %v", c.about, got, c.want)
+			t.Errorf("%s: got %v, want %v", c.about, got, c.want)
 		}
 	}
 }

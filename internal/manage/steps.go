@@ -9,46 +9,43 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// stepKind is one kind of step of an update.
 type stepKind int
 
 const (
-	stepWrite      stepKind = iota // write the new files
-	stepReload                     // reload systemd
-	stepOpen                       // start new sockets
-	stepGrow                       // start new instances
-	stepRoll                       // replace instances one after the other
-	stepShrink                     // stop unlisted instances
-	stepClose                      // stop unused sockets
-	stepStopAll                    // stop the app with its sockets
-	stepStartAll                   // start the app with its sockets
-	stepJournal                    // restart the private journald of the app, which then reads its limits
-	stepEndJournal                 // stop an unused private journald
-	stepAccess                     // change the owner or mode of open Unix sockets
+	stepWrite        stepKind = iota // write the new files
+	stepReload                       // reload systemd
+	stepOpen                         // start new sockets
+	stepStartNew                     // start new instances
+	stepReplace                      // replace instances one after the other
+	stepStopUnlisted                 // stop unlisted instances
+	stepClose                        // stop unused sockets
+	stepStopAll                      // stop the app with its sockets
+	stepStartAll                     // start the app with its sockets
+	stepJournal                      // restart the private journald of the app, which then reads its limits
+	stepEndJournal                   // stop an unused private journald
+	stepAccess                       // change the owner or mode of open Unix sockets
 )
 
-// step is a step with the units on which it acts.
 type step struct {
 	kind      stepKind
 	sockets   []string
 	instances []int
 }
 
-// change has everything on which the steps of an update depend.
+// change describes an update. The steps depend only on these fields.
 type change struct {
 	files []install.Change
 	// from and to are the numbers of listed instances before and after the change.
 	from, to int
-	// running is set if the app runs, and start if a stopped app is to be started.
+	// running is set if the app runs. start is set if a stopped app must be started.
 	running, start bool
 }
 
-// steps returns the steps of an update in order. They do not act on unchanged units, and no connection is refused where this
-// can be avoided. reason is why the app must be stopped, so that connections are refused, or "".
+// steps returns the steps of an update in order. Unchanged units have no step. If the app must be stopped for the update, so
+// that connections are refused for a moment, reason is a text with the cause. Otherwise reason is "".
 //
-// New units start before old ones stop: new sockets start before the first instance that needs them, and new instances
-// before the first instance is replaced. Removed sockets close after the last instance that used them. An update stops at
-// the first step that fails.
+// New sockets start before new instances, and new instances start before old instances are replaced or stopped. Removed
+// sockets are closed last. If a step fails, the steps after it must not run.
 func (c change) steps() (all []step, reason string) {
 	all, reason = c.unitSteps()
 	if slices.ContainsFunc(c.files, func(f install.Change) bool { return f.Is(units.KindJournal, install.Update) }) {
@@ -58,13 +55,13 @@ func (c change) steps() (all []step, reason string) {
 		all = append(all, step{kind: stepEndJournal})
 	}
 	if c.running && reason == "" && slices.ContainsFunc(c.files, changesAccess) {
-		// This must be the last step: an undo does not change the owner and mode back.
+		// This step must be the last one, because an undo does not restore the owner and mode.
 		all = append(all, step{kind: stepAccess})
 	}
 	return all, reason
 }
 
-// unitSteps returns the steps of units and instances.
+// unitSteps returns the steps that write files and start, stop or replace units. reason is the same as in [change.steps].
 func (c change) unitSteps() (all []step, reason string) {
 	plan := install.Plan{Changes: c.files}
 	if !plan.Changed() {
@@ -86,8 +83,8 @@ func (c change) unitSteps() (all []step, reason string) {
 		}
 		return all, ""
 	case reason != "":
-		// The stop must come before the reload: if the addresses of a socket change, a reload drops its descriptor, but the
-		// socket unit stays active.
+		// The stop must come before the reload. If the addresses of an active socket unit have changed, a reload closes the
+		// socket, but the unit stays active.
 		return append(all, step{kind: stepStopAll}, step{kind: stepReload}, step{kind: stepStartAll, instances: instances(0, c.to)}), reason
 	case reload:
 		all = append(all, step{kind: stepReload})
@@ -96,13 +93,13 @@ func (c change) unitSteps() (all []step, reason string) {
 		all = append(all, step{kind: stepOpen, sockets: opened})
 	}
 	if c.to > c.from {
-		all = append(all, step{kind: stepGrow, instances: instances(c.from, c.to)})
+		all = append(all, step{kind: stepStartNew, instances: instances(c.from, c.to)})
 	}
 	if c.changesWorkers() {
-		all = append(all, step{kind: stepRoll, instances: instances(0, min(c.from, c.to))})
+		all = append(all, step{kind: stepReplace, instances: instances(0, min(c.from, c.to))})
 	}
 	if c.from > c.to {
-		all = append(all, step{kind: stepShrink, instances: instances(c.to, c.from)})
+		all = append(all, step{kind: stepStopUnlisted, instances: instances(c.to, c.from)})
 	}
 	if closed := c.sockets(install.Remove); len(closed) > 0 {
 		all = append(all, step{kind: stepClose, sockets: closed})
@@ -110,13 +107,14 @@ func (c change) unitSteps() (all []step, reason string) {
 	return all, ""
 }
 
-// endsJournal reports whether the app no longer has a private journal.
+// endsJournal reports whether the update removes the private journal of the app.
 func (c change) endsJournal() bool {
 	f := install.FileOf(c.files, units.KindTemplate)
 	return f.Op == install.Update && units.ReadInstance(f.Old).LogNamespace != "" && units.ReadInstance(f.New).LogNamespace == ""
 }
 
-// changesWorkers reports whether the change affects workers: their unit, a secret, a variable, or the name of a listener.
+// changesWorkers reports whether workers must be replaced: their template, a secret, a variable or the name of a listener
+// has changed.
 func (c change) changesWorkers() bool {
 	return slices.ContainsFunc(c.files, func(f install.Change) bool {
 		if f.Op == install.Keep {
@@ -136,13 +134,14 @@ func (c change) changesWorkers() bool {
 	})
 }
 
-// changesAccess reports whether a change sets another owner or mode for the files of an existing socket unit.
+// changesAccess reports whether f updates a socket unit and changes the owner or mode of its socket files.
 func changesAccess(f install.Change) bool {
 	before, after := units.ReadSocket(f.Old), units.ReadSocket(f.New)
 	return f.Is(units.KindSocket, install.Update) && (before.Access != after.Access || before.Own != after.Own)
 }
 
-// sockets returns the socket units that op applies to.
+// sockets returns the names of the socket units that the change creates, updates or removes. op selects one of these
+// operations.
 func (c change) sockets(op install.Op) []string {
 	var names []string
 	for _, f := range c.files {
@@ -153,8 +152,9 @@ func (c change) sockets(op install.Op) []string {
 	return names
 }
 
-// stopReason returns why the app must be stopped to change its sockets, or "". This is necessary if a socket unit gets other
-// addresses, or if a new unit binds an address of a removed one, which is in use as long as a worker has the socket.
+// stopReason returns why the app must be stopped to change its sockets, or "". A stop is necessary if a socket unit gets
+// other addresses, or if a new socket unit has an address of a removed unit: the address is in use as long as a worker has
+// the old socket.
 func (c change) stopReason() string {
 	var freed []units.Listener
 	for _, f := range c.files {

@@ -39,7 +39,7 @@ func newApp(t *testing.T, args ...string) units.App {
 	return a
 }
 
-// changes returns the changes between the files of two apps, as install.Store.Plan would.
+// changes returns the changes from the files of app before to the files of app after, like install.Store.Plan.
 func changes(t *testing.T, before, after units.App) []install.Change {
 	t.Helper()
 	files := func(a units.App) map[string][]byte {
@@ -80,7 +80,7 @@ func changes(t *testing.T, before, after units.App) []install.Change {
 
 func (s step) String() string {
 	word := [...]string{
-		"write", "reload", "open", "grow", "roll", "shrink", "close", "stop-all", "start-all", "journal", "end-journal", "access",
+		"write", "reload", "open", "start", "replace", "stop", "close", "stop-all", "start-all", "journal", "end-journal", "access",
 	}[s.kind]
 	for _, u := range s.sockets {
 		word += " " + strings.TrimSuffix(u, ".socket")
@@ -91,7 +91,7 @@ func (s step) String() string {
 	return word
 }
 
-// TestSteps checks the steps for each kind of change, and the reason if the app must be stopped.
+// TestSteps checks the steps for each kind of change, and the reason for changes that need a stop.
 func TestSteps(t *testing.T) {
 	tests := []struct {
 		what          string
@@ -102,25 +102,25 @@ func TestSteps(t *testing.T) {
 		reason        string
 	}{
 		{what: "nothing", before: []string{"listen=80"}, after: []string{"listen=80"}},
-		{what: "a variable", before: []string{"listen=80"}, after: []string{"listen=80", "env=1"}, want: "write, reload, roll 1 2"},
-		{what: "a variable of a background app", after: []string{"env=1"}, want: "write, reload, roll 1 2"},
-		{what: "more instances", before: []string{"i=2"}, after: []string{"i=4"}, want: "write, reload, grow 3 4"},
-		{what: "fewer instances", before: []string{"i=4"}, after: []string{"i=1"}, want: "write, reload, shrink 2 3 4"},
+		{what: "a variable", before: []string{"listen=80"}, after: []string{"listen=80", "env=1"}, want: "write, reload, replace 1 2"},
+		{what: "a variable of a background app", after: []string{"env=1"}, want: "write, reload, replace 1 2"},
+		{what: "more instances", before: []string{"i=2"}, after: []string{"i=4"}, want: "write, reload, start 3 4"},
+		{what: "fewer instances", before: []string{"i=4"}, after: []string{"i=1"}, want: "write, reload, stop 2 3 4"},
 		{
 			what: "more instances and a variable", before: []string{"i=1"}, after: []string{"i=2", "env=1"},
-			want: "write, reload, grow 2, roll 1",
+			want: "write, reload, start 2, replace 1",
 		},
 		{
 			what: "fewer instances and a variable", before: []string{"i=3"}, after: []string{"i=2", "env=1"},
-			want: "write, reload, roll 1 2, shrink 3",
+			want: "write, reload, replace 1 2, stop 3",
 		},
 		{
 			what: "one more listener", before: []string{"listen=80"}, after: []string{"listen=80", "listen=admin=81"},
-			want: "write, reload, open shop-admin, roll 1 2",
+			want: "write, reload, open shop-admin, replace 1 2",
 		},
 		{
 			what: "one listener less", before: []string{"listen=80", "listen=admin=81"}, after: []string{"listen=80"},
-			want: "write, reload, roll 1 2, close shop-admin",
+			want: "write, reload, replace 1 2, close shop-admin",
 		},
 		{
 			what: "one listener replaced by others", before: []string{"listen=80", "listen=admin=81"},
@@ -130,7 +130,7 @@ func TestSteps(t *testing.T) {
 		{
 			what: "the second listener replaced by another", before: []string{"listen=80", "listen=admin=81"},
 			after: []string{"listen=80", "listen=log=udp:81"},
-			want:  "write, reload, open shop-log, roll 1 2, close shop-admin",
+			want:  "write, reload, open shop-log, replace 1 2, close shop-admin",
 		},
 		{
 			what: "another group of a Unix socket", before: []string{"listen=/run/x.sock"},
@@ -141,8 +141,8 @@ func TestSteps(t *testing.T) {
 			what: "another group of a Unix socket, stopped", stopped: true, before: []string{"listen=/run/x.sock"},
 			after: []string{"listen=/run/x.sock", "socket-group=www-data"}, want: "write, reload",
 		},
-		{what: "a listener for a background app", after: []string{"listen=80"}, want: "write, reload, open shop, roll 1 2"},
-		{what: "a listening app to a background app", before: []string{"listen=80"}, want: "write, reload, roll 1 2, close shop"},
+		{what: "a listener for a background app", after: []string{"listen=80"}, want: "write, reload, open shop, replace 1 2"},
+		{what: "a listening app to a background app", before: []string{"listen=80"}, want: "write, reload, replace 1 2, close shop"},
 		{
 			what: "another port", before: []string{"listen=80"}, after: []string{"listen=81", "i=3"},
 			want: "write, stop-all, reload, start-all 1 2 3", reason: "shop.socket changes its address from 80 to 81",
@@ -160,18 +160,18 @@ func TestSteps(t *testing.T) {
 		},
 		{
 			what: "another name of the first listener", before: []string{"listen=80"}, after: []string{"listen=web=80"},
-			want: "write, reload, roll 1 2",
+			want: "write, reload, replace 1 2",
 		},
 		{what: "a variable, stopped", stopped: true, after: []string{"env=1"}, want: "write, reload"},
 		{what: "another port, stopped", stopped: true, before: []string{"listen=80"}, after: []string{"listen=81"}, want: "write, reload"},
 		{what: "a variable, to be started", stopped: true, start: true, after: []string{"env=1"}, want: "write, reload, start-all 1 2"},
-		{what: "a private journal", after: []string{"log=8000000"}, want: "write, reload, roll 1 2"},
+		{what: "a private journal", after: []string{"log=8000000"}, want: "write, reload, replace 1 2"},
 		{what: "another limit of the journal", before: []string{"log=8000000"}, after: []string{"log=9000000"}, want: "write, journal"},
 		{
 			what: "another limit of the journal, stopped", stopped: true, before: []string{"log=8000000"}, after: []string{"log=9000000"},
 			want: "write, journal",
 		},
-		{what: "the private journal removed", before: []string{"log=8000000"}, want: "write, reload, roll 1 2, end-journal"},
+		{what: "the private journal removed", before: []string{"log=8000000"}, want: "write, reload, replace 1 2, end-journal"},
 		{what: "nothing, to be started", stopped: true, start: true, want: "start-all 1 2"},
 		{what: "nothing, stopped", stopped: true},
 	}
@@ -186,22 +186,22 @@ func TestSteps(t *testing.T) {
 			words = append(words, s.String())
 		}
 		if got := strings.Join(words, ", "); got != tt.want {
-			t.Errorf("%s: %s, want %s", tt.what, got, tt.want)
+			t.Errorf("%s: got the steps %s, want %s", tt.what, got, tt.want)
 		}
 		if reason != tt.reason {
-			t.Errorf("%s: the reason is %q, want %q", tt.what, reason, tt.reason)
+			t.Errorf("%s: got the reason %q, want %q", tt.what, reason, tt.reason)
 		}
 	}
 }
 
-// TestStepsOfSourceOnly checks that a change of the source without a change of a unit needs no reload.
+// TestStepsOfSourceOnly checks that an update needs no reload if only the source changes.
 func TestStepsOfSourceOnly(t *testing.T) {
 	c := change{files: []install.Change{
 		{Op: install.Update, Path: "/etc/clusterctl/shop.yaml", Old: []byte("a"), New: []byte("b")},
 		{Op: install.Keep, Path: "/etc/systemd/system/shop@.service", Old: []byte("a"), New: []byte("a")},
 	}, from: 1, to: 1, running: true}
 	if steps, reason := c.steps(); len(steps) != 1 || steps[0].kind != stepWrite || reason != "" {
-		t.Errorf("%v, %q", steps, reason)
+		t.Errorf("got the steps %v, reason %q, want only a write", steps, reason)
 	}
 }
 
@@ -217,12 +217,12 @@ func TestFindChanged(t *testing.T) {
 		state(1, control.ActiveRunning, after),
 		state(2, control.ActiveRunning, before),
 		state(3, control.Activating, after),
-		state(4, control.Inactive, time.Time{}), // stopped because the new list omits it, and forgotten by PID 1
+		state(4, control.Inactive, time.Time{}), // the new list omits it, and PID 1 has forgotten the time of the stop
 		state(5, control.ActiveRunning, after),
 		state(6, control.Inactive, after),
 	}, 4)
 	if fmt.Sprint(changed, unlisted) != "[1 3 4] [5]" {
-		t.Errorf("changed %v, unlisted %v", changed, unlisted)
+		t.Errorf("got changed instances %v and unlisted instances %v, want [1 3 4] and [5]", changed, unlisted)
 	}
 }
 
@@ -243,7 +243,7 @@ func TestOutcomeText(t *testing.T) {
 		},
 	} {
 		if got := tt.out.String(); got != tt.want {
-			t.Errorf("%q, want %q", got, tt.want)
+			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
 }

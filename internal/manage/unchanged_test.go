@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestUnchanged checks the error of an unchanged app, and the instances to watch.
+// TestUnchanged checks for an unchanged app which error stateError returns, and which instances must be watched.
 func TestUnchanged(t *testing.T) {
 	now := time.Unix(1000, 0)
 	ago := func(d time.Duration) *time.Time { t := now.Add(-d); return &t }
@@ -22,7 +22,7 @@ func TestUnchanged(t *testing.T) {
 	for _, c := range []struct {
 		what      string
 		instances []status.Instance
-		runs      *inspect.Runs // of the first
+		runs      *inspect.Runs // the records of the first instance
 		problem   string
 		once      bool // --restart no
 		starts    bool
@@ -78,9 +78,10 @@ func TestUnchanged(t *testing.T) {
 		if err := stateError(s, a, c.starts); err != nil {
 			got = err.Error()
 		}
-		watch, wait := toWatch(s, a, f, time.Second, now)
+		watch, wait := instancesToWatch(s, a, f, time.Second, now)
 		if got != c.err || cmp.Diff(watch, c.watch) != "" || wait != c.wait {
-			t.Errorf("%s: %q, watch %v for %v", c.what, got, watch, wait)
+			t.Errorf("%s: got error %q, watched instances %v for %v, want %q, %v for %v",
+				c.what, got, watch, wait, c.err, c.watch, c.wait)
 		}
 	}
 }

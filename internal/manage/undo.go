@@ -9,31 +9,33 @@ import (
 	"time"
 
 	"github.com/clusterctl/clusterctl/units"
+	"github.com/clusterctl/clusterctl/units/config"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// undo rolls back a change of an app: in the command that made it, or in the next command if that one was killed.
+// undo rolls back a change of an app. The command that made the change runs the undo after an error. If that command was
+// killed, the next command runs the undo.
 type undo struct {
 	*Session
-	// files are the changes, was is the state of the app before them, and since is the time when they began.
+	// files has the changed files. was is the state of the app before the change, and since is the time when the change
+	// began.
 	files  []install.Change
 	was    install.Was
 	since  time.Time
 	settle time.Duration
-	// tx restores the files, and rolls back the intent at the end.
+	// tx restores the files, and removes the intent at the end.
 	tx interface {
 		Restore() error
 		Rollback() error
 	}
 }
 
-// run restores the old configuration of an app: the files, then the sockets, then each instance that may have the new
-// configuration. Unchanged units stay as they are.
+// run restores the old configuration of an app: first the files, then the sockets, and then each instance that may run with
+// the new configuration. Unchanged units keep running.
 //
-// run reads the current states, and does not depend on how far the change has come. So it also works after a killed command
-// or a killed undo. It removes the intent last, even if an instance does not run with the old configuration, because a
-// second undo would fail in the same way.
+// run reads the current states of the units, so it also works after a killed command or a killed undo. run removes the
+// intent last, even if an instance fails with the old configuration, because a second undo would fail in the same way.
 func (r undo) run(ctx context.Context) error {
 	if err := r.undoFiles(ctx); err != nil {
 		return err
@@ -45,10 +47,9 @@ func (r undo) run(ctx context.Context) error {
 	return errors.Join(err, r.tx.Rollback())
 }
 
-// undoFiles puts the files back and reloads systemd.
 func (r undo) undoFiles(ctx context.Context) error {
 	if (change{files: r.files}).stopReason() != "" {
-		// PID 1 may have the old or the new addresses open. StopApp stops the loaded units, whichever they are.
+		// PID 1 may have loaded the old or the new socket units. StopApp stops all loaded units.
 		if err := r.Conn.StopApp(ctx, r.Name); err != nil {
 			return err
 		}
@@ -56,7 +57,7 @@ func (r undo) undoFiles(ctx context.Context) error {
 	if err := r.tx.Restore(); err != nil {
 		return err
 	}
-	if err := errors.Join(r.dropRuntime(r.files), r.Conn.Reload(ctx)); err != nil {
+	if err := errors.Join(r.removeRuntimeCopies(r.files), r.Conn.Reload(ctx)); err != nil {
 		return err
 	}
 	if (install.Plan{Changes: r.files}).NeedsJournal() {
@@ -67,7 +68,7 @@ func (r undo) undoFiles(ctx context.Context) error {
 	return r.closeAdded(ctx)
 }
 
-// undoUnits restores the state of the units.
+// undoUnits starts, stops or restarts units until the app is in the state before the change.
 func (r undo) undoUnits(ctx context.Context) error {
 	listed := units.ListedInstances(install.FileOf(r.files, units.KindList).Old)
 	if r.was == install.WasStopped {
@@ -82,7 +83,7 @@ func (r undo) undoUnits(ctx context.Context) error {
 	return r.undoInstances(ctx, listed)
 }
 
-// closeAdded stops the sockets that the change has added. Their files are removed, and no loaded unit requires them.
+// closeAdded stops the sockets that the change has added. Their unit files must already be removed.
 func (r undo) closeAdded(ctx context.Context) error {
 	added := change{files: r.files}.sockets(install.Create)
 	if len(added) == 0 {
@@ -100,7 +101,6 @@ func (r undo) closeAdded(ctx context.Context) error {
 	return r.Conn.ResetFailed(ctx, added...)
 }
 
-// stopStarted stops an app that was stopped before the change.
 func (r undo) stopStarted(ctx context.Context) error {
 	if err := r.Conn.StopApp(ctx, r.Name); err != nil {
 		return err
@@ -112,7 +112,8 @@ func (r undo) stopStarted(ctx context.Context) error {
 	return r.Conn.ResetFailed(ctx, append(loaded, r.Name.Service())...)
 }
 
-// undoInstances starts the sockets and the aggregate if they are down, and restores the instances.
+// undoInstances starts the sockets and the aggregate if they are down. Then undoInstances restarts the changed instances,
+// and removes the unlisted instances.
 func (r undo) undoInstances(ctx context.Context, listed int) error {
 	var sockets []string
 	for _, f := range r.files {
@@ -130,7 +131,7 @@ func (r undo) undoInstances(ctx context.Context, listed int) error {
 		return err
 	}
 	if r.was == install.WasUnknown && !slices.ContainsFunc(states, control.State.Up) {
-		return nil // the app is stopped, and probably was before
+		return nil // all units are down, so the app was probably stopped before the change
 	}
 	var down []string
 	for _, s := range states[1 : 1+len(sockets)] {
@@ -148,13 +149,14 @@ func (r undo) undoInstances(ctx context.Context, listed int) error {
 		return err
 	}
 	changed, unlisted := r.findChanged(states[1+len(sockets):], listed)
-	if err := r.dropInstances(ctx, unlisted); err != nil {
+	if err := r.removeInstances(ctx, unlisted); err != nil {
 		return err
 	}
 	return r.restartEach(ctx, changed)
 }
 
-// findChanged returns the listed instances that were started or stopped since the change began, and all unlisted instances.
+// findChanged returns the listed instances that were started or stopped since the change began, and the running instances
+// that are not listed.
 func (r undo) findChanged(states []control.State, listed int) (changed, unlisted []int) {
 	after := units.ListedInstances(install.FileOf(r.files, units.KindList).New)
 	for _, s := range states {
@@ -167,7 +169,8 @@ func (r undo) findChanged(states []control.State, listed int) (changed, unlisted
 			}
 		case s.Skipped():
 		case s.StateSince.After(r.since), s.ActiveSince.After(r.since), i > after && after > 0 && s.Active == control.Inactive:
-			// If an instance was stopped because the new list omits it, PID 1 may have forgotten when.
+			// The new list omits this instance, so the change may have stopped it. PID 1 may have forgotten the time of the
+			// stop.
 			changed = append(changed, i)
 		}
 	}
@@ -175,7 +178,8 @@ func (r undo) findChanged(states []control.State, listed int) (changed, unlisted
 	return changed, unlisted
 }
 
-// restartEach restarts instances with the old configuration, one after the other. It continues after an instance that fails.
+// restartEach restarts instances with the old configuration, one after the other. restartEach continues after an instance
+// that fails.
 func (r undo) restartEach(ctx context.Context, list []int) error {
 	if len(list) == 0 {
 		return nil
@@ -192,4 +196,83 @@ func (r undo) restartEach(ctx context.Context, list []int) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// repair completes or rolls back the last command on the app if that command was killed. repair completes an uninstall and a
+// scale to fewer instances, and rolls back any other command. The rollback of a first install removes the app.
+func (s *Session) repair(ctx context.Context) error {
+	pending, found, err := s.Store.Pending(s.Name)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return s.stopExtra(ctx)
+	}
+	switch {
+	case pending.Uninstall:
+		return s.finishUninstall(ctx, pending)
+	case pending.Scale:
+		return errors.Join(s.finishScale(ctx, pending), s.stopExtra(ctx))
+	}
+	s.Note("%s: %q (pid %d) was killed half-way; putting everything back as it was", s.Name, pending.Command, pending.PID)
+	isNew := !slices.ContainsFunc(pending.Changes, func(c install.Change) bool { return c.Old != nil })
+	// If the app was stopped, the command may have started units even if it has changed no file.
+	if !isNew && (!pending.Untouched || pending.Was == install.WasStopped) {
+		r := undo{Session: s, files: pending.Changes, tx: pending, was: pending.Was, since: pending.Since, settle: DefaultSettle}
+		return errors.Join(r.run(ctx), s.stopExtra(ctx))
+	}
+	if err := s.removeRuntimeCopies(pending.Changes); err != nil {
+		return err
+	}
+	if isNew {
+		if err := s.stopPending(ctx, pending); err != nil {
+			return err
+		}
+	}
+	if err := pending.Rollback(); err != nil {
+		return err
+	}
+	return s.Conn.Reload(ctx)
+}
+
+func (s *Session) stopPending(ctx context.Context, p *install.Pending) error {
+	a, ok := s.decodeSource(install.FileOf(p.Changes, units.KindSource).New)
+	if !ok {
+		return nil
+	}
+	if err := s.stopAll(ctx, a, units.MaxInstances); err != nil {
+		return err
+	}
+	if err := s.Conn.Disable(ctx, s.Name.Service()); err != nil {
+		return err
+	}
+	s.removeSockets(a.Listen)
+	return nil
+}
+
+// decodeSource returns the app that a source describes. If the source is missing or damaged, decodeSource returns an app
+// that has only a name, and false.
+func (s *Session) decodeSource(source []byte) (a units.App, ok bool) {
+	if apps, err := config.Decode("", source); err == nil && len(apps) == 1 {
+		return apps[0], true
+	}
+	return units.App{Name: s.Name}, false
+}
+
+// stopExtra stops the extra instances of a reload or scale, and removes their state and marks. If an extra instance is
+// listed now, stopExtra only removes its mark. stopExtra also works after the reload or scale was killed.
+func (s *Session) stopExtra(ctx context.Context) error {
+	extra, err := s.Store.Extra(s.Name)
+	if err != nil || len(extra) == 0 {
+		return err
+	}
+	listed, err := s.Store.Listed(s.Name)
+	if err != nil {
+		listed = 0 // "clusterctl generate" has written the units, or they are missing
+	}
+	unlisted := slices.DeleteFunc(slices.Clone(extra), func(i int) bool { return i <= listed })
+	if err := s.removeInstances(ctx, unlisted); err != nil {
+		return err
+	}
+	return s.Store.UnmarkExtra(s.Name, extra...)
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Uninstall stops an app and removes all its files. After an error its files are as before.
+// Uninstall stops an app and removes all its files. After an error, Uninstall restores the files, and starts the units that
+// were up.
 func (m *Manager) Uninstall(ctx context.Context, n units.Name, keepLogs bool) (AppResult, error) {
 	started := m.Now()
 	stopped, err := m.uninstall(ctx, n, keepLogs)
@@ -32,7 +33,7 @@ func (m *Manager) uninstall(ctx context.Context, n units.Name, keepLogs bool) (s
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if !s.Installed() {
-		return nil, nil // Open has repaired an unfinished install
+		return nil, nil // Open has rolled back a first install that was killed
 	}
 	if _, err := s.Current(); err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func (m *Manager) uninstall(ctx context.Context, n units.Name, keepLogs bool) (s
 func (s *Session) uninstall(ctx context.Context, keepLogs bool) (stopped []control.Rolled, err error) {
 	listed, err := s.Listed()
 	if err != nil {
-		// The list was damaged or removed by hand. The hint of this error is to uninstall.
+		// The list was damaged or removed by hand. The hint of this error tells the user to uninstall the app, so continue.
 		listed = units.MaxInstances
 	}
 	plan, err := s.Store.Plan(s.Name, nil, nil)
@@ -51,17 +52,18 @@ func (s *Session) uninstall(ctx context.Context, keepLogs bool) (stopped []contr
 		return nil, err
 	}
 	plan.KeepLogs = keepLogs
-	// The intent must be on disk before the stop, so that the next command completes the uninstall if this one is killed.
+	// Begin writes the intent. If this command is killed after the stop, the next command finds the intent and completes the
+	// uninstall.
 	tx, err := s.Store.Begin(plan)
 	if err != nil {
 		return nil, err
 	}
-	// Stage fails on a full or read-only disk. It comes before the stop, so that the app keeps running then.
+	// Stage fails on a full or read-only disk. The app has not been stopped yet, so it keeps running.
 	if err := tx.Stage(); err != nil {
 		return nil, errors.Join(err, tx.Rollback())
 	}
 	started := s.Now()
-	was, err := s.unitsUp(ctx, s.app)
+	was, err := s.findUpUnits(ctx, s.app)
 	if err != nil {
 		return nil, errors.Join(err, tx.Rollback())
 	}
@@ -72,11 +74,11 @@ func (s *Session) uninstall(ctx context.Context, keepLogs bool) (stopped []contr
 		_, i, _ := units.ParseInstance(unit)
 		stopped = append(stopped, control.Rolled{Unit: unit, Instance: i})
 	}
-	killed := s.WithKilled(ctx, s.app, nil, started) // before the journal is removed
+	killed := s.WithKilled(ctx, s.app, nil, started) // this reads log lines, so it must precede the removal of the journal
 	if err := s.cleanUp(ctx, s.app, listed, keepLogs, tx); err != nil {
 		return stopped, errors.Join(err, killed)
 	}
-	s.Note("%s is gone", s.Name)
+	s.Note("%s is uninstalled", s.Name)
 	return stopped, killed
 }
 
@@ -92,12 +94,13 @@ func (s *Session) remove(ctx context.Context, listed int, tx *install.Tx) error 
 	if err := tx.Write(); err != nil {
 		return err
 	}
-	// Links that users have made, for example with "systemctl add-wants multi-user.target app@2", would be dangling.
+	// Users may have made links to the units, for example with "systemctl add-wants multi-user.target app@2".
 	_, err := s.Store.RemoveLinks(s.Name)
 	return err
 }
 
-// cleanUp removes everything else of an app whose units are removed.
+// cleanUp removes what remains of an app after its units are removed: settings of systemctl set-property, failed states,
+// socket files, the journal, secrets and the intent.
 func (s *Session) cleanUp(ctx context.Context, a units.App, listed int, keepLogs bool, tx *install.Tx) error {
 	limits, err := s.Store.RemoveLimits(a)
 	if err != nil {
@@ -107,7 +110,7 @@ func (s *Session) cleanUp(ctx context.Context, a units.App, listed int, keepLogs
 		s.Note("%s: removed the settings of systemctl set-property: %s", s.Name, strings.Join(limits, ", "))
 	}
 	if err := s.Conn.Reload(ctx); errors.Is(err, control.ErrNoSpace) {
-		// All units are stopped and removed. It does not matter that systemd still has them in memory.
+		// All units are stopped and removed, so the uninstall can continue although systemd still has them in memory.
 		s.Note("%s: %v; make space in /run, then sudo systemctl daemon-reload", s.Name, err)
 	} else if err != nil {
 		return err
@@ -147,14 +150,15 @@ func (s *Session) finishUninstall(ctx context.Context, p *install.Pending) error
 	return s.cleanUp(ctx, a, units.MaxInstances, p.KeepLogs, tx)
 }
 
-// upUnits are the units of an app that are up. enabled is set if the app starts at boot.
+// upUnits has the units of an app that are up or starting. aggregate is set if the aggregate is up or starting, and enabled
+// is set if the app starts at boot.
 type upUnits struct {
 	enabled, aggregate bool
 	sockets, instances []string
 }
 
-// unitsUp returns the units of the app that are up or starting.
-func (s *Session) unitsUp(ctx context.Context, a units.App) (u upUnits, err error) {
+// findUpUnits returns the units of the app that are up or starting.
+func (s *Session) findUpUnits(ctx context.Context, a units.App) (u upUnits, err error) {
 	instances, err := s.Conn.Loaded(ctx, string(s.Name)+"@*.service")
 	if err != nil {
 		return u, err
@@ -178,8 +182,8 @@ func (s *Session) unitsUp(ctx context.Context, a units.App) (u upUnits, err erro
 	return u, nil
 }
 
-// restore undoes a failed uninstall. It restores the files and the link for the boot, and starts exactly the units that were
-// up. It ignores an interrupt of the command.
+// restore undoes a failed uninstall. restore restores the files, enables the app again if it was enabled, and starts the
+// units that were up. An interrupt of the command does not stop restore.
 func (s *Session) restore(ctx context.Context, was upUnits, tx *install.Tx) error {
 	ctx = context.WithoutCancel(ctx)
 	s.Note("%s: putting everything back", s.Name)
@@ -191,7 +195,7 @@ func (s *Session) restore(ctx context.Context, was upUnits, tx *install.Tx) erro
 		errs = append(errs, s.Conn.Enable(ctx, s.Name.Service()))
 	}
 	errs = append(errs, s.Conn.Reload(ctx))
-	// The aggregate is started without its dependencies, because they include instances that were stopped by hand.
+	// The aggregate must start without its dependencies: instances that the user had stopped before must stay stopped.
 	switch {
 	case was.aggregate && len(was.sockets) > 0:
 		errs = append(errs, s.openSockets(ctx, was.sockets))
@@ -207,7 +211,7 @@ func (s *Session) restore(ctx context.Context, was upUnits, tx *install.Tx) erro
 			errs = append(errs, jobError(o, control.Start))
 		}
 	}
-	// The intent must not stay, because otherwise the next command would complete the uninstall.
+	// Rollback removes the intent. With the intent, the next command would complete the uninstall.
 	if err := errors.Join(append(errs, tx.Rollback())...); err != nil {
 		return fault.WithHint(fmt.Errorf("putting %s back: %w", s.Name, err), "sudo systemctl enable --now %s", s.Name.Service())
 	}

@@ -8,21 +8,21 @@ import (
 	"slices"
 
 	"github.com/clusterctl/clusterctl/internal/text"
+	"github.com/clusterctl/clusterctl/journal"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// update is an update in progress.
 type update struct {
 	*installation
 	plan install.Plan
-	// from is the number of instances that were listed before. closing are the sockets that the update closes.
+	// from is the number of listed instances before the update. closing has the names of the sockets that the update closes.
 	from    int
 	closing []string
 }
 
-// update changes an installed app. Unchanged units stay as they are. After an error the app is as it was before.
+// update updates an installed app. update does not stop or restart unchanged units. After an error, update restores the app.
 func (in *installation) update(ctx context.Context) error {
 	u := &update{installation: in}
 	began := u.Now()
@@ -61,16 +61,18 @@ func (u *update) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return u.carryOut(ctx, steps, tx)
+	return u.execute(ctx, steps, tx)
 }
 
-// carryOut executes the steps, and undoes them after an error.
-func (u *update) carryOut(ctx context.Context, steps []step, tx *install.Tx) error {
+// execute runs the steps. After an error, execute undoes the steps.
+func (u *update) execute(ctx context.Context, steps []step, tx *install.Tx) error {
 	began := u.Now()
-	changed := steps[0].kind != stepWrite // a write that fails undoes itself; a start that fails may have started units
+	// An undo is necessary if the app may have changed. A failed stepWrite has changed nothing, because it removes the files
+	// that it has written. A failed stepStartAll may have started units.
+	changed := steps[0].kind != stepWrite
 	var err error
 	for _, s := range steps {
-		if err = u.step(ctx, s, tx); err != nil {
+		if err = u.executeStep(ctx, s, tx); err != nil {
 			break
 		}
 		changed = true
@@ -78,7 +80,7 @@ func (u *update) carryOut(ctx context.Context, steps []step, tx *install.Tx) err
 	switch {
 	case err == nil:
 		u.out.Action = Updated
-		for _, note := range lostAccess(u.App, u.plan.Changes) {
+		for _, note := range accessNotes(u.App, u.plan.Changes) {
 			u.Note("%s", note)
 		}
 		return tx.Commit()
@@ -98,8 +100,7 @@ func (u *update) carryOut(ctx context.Context, steps []step, tx *install.Tx) err
 	return err
 }
 
-// step executes one step.
-func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
+func (u *update) executeStep(ctx context.Context, s step, tx *install.Tx) error {
 	switch s.kind {
 	case stepWrite:
 		return u.write(tx)
@@ -107,7 +108,7 @@ func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
 		return u.Conn.Reload(ctx)
 	case stepOpen:
 		return u.openSockets(ctx, s.sockets)
-	case stepGrow:
+	case stepStartNew:
 		isSkipped := func(i int) bool { return i > u.Target.Sizing.Want }
 		p := u.Progress(u.Name, len(slices.DeleteFunc(slices.Clone(s.instances), isSkipped)))
 		defer p.End()
@@ -115,10 +116,10 @@ func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
 			u.record(ev)
 			p.Observe(ev)
 		})
-	case stepRoll:
+	case stepReplace:
 		return u.roll(ctx, s.instances)
-	case stepShrink:
-		return u.shrink(ctx, s.instances)
+	case stepStopUnlisted:
+		return u.stopUnlisted(ctx, s.instances)
 	case stepClose:
 		return u.closeSockets(ctx, u.plan.Changes, s.sockets)
 	case stepStopAll:
@@ -132,7 +133,7 @@ func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
 	case stepJournal:
 		return u.restartJournal(ctx)
 	case stepEndJournal:
-		return u.endJournal(ctx, true) // only an uninstall removes log lines
+		return u.endJournal(ctx, true) // keep the log lines: only an uninstall removes them
 	default: // stepStartAll
 		if err := u.Store.ForgetRuns(u.Name); err != nil {
 			return err
@@ -141,8 +142,8 @@ func (u *update) step(ctx context.Context, s step, tx *install.Tx) error {
 	}
 }
 
-// shrink stops the instances in list, which the new configuration does not have.
-func (u *update) shrink(ctx context.Context, list []int) error {
+// stopUnlisted stops the instances in list, which the new configuration no longer lists.
+func (u *update) stopUnlisted(ctx context.Context, list []int) error {
 	u.Note("%s: stopping %s", u.Name, text.Count(len(list), "instance"))
 	if err := u.Conn.StopInstances(ctx, u.Name, list); err != nil {
 		return err
@@ -150,12 +151,11 @@ func (u *update) shrink(ctx context.Context, list []int) error {
 	for _, i := range list {
 		u.out.Instances = append(u.out.Instances, InstanceResult{Instance: i, Unit: u.Name.Instance(i), Outcome: "stopped"})
 	}
-	return u.forgetInstances(ctx, list)
+	return u.removeInstanceState(ctx, list)
 }
 
-// write writes the files. It copies a socket unit that is removed to /run until the last instance that uses the socket has
-// been replaced. Without this file PID 1 would close the socket when it reloads, and the old configuration could not be
-// restored.
+// write writes the new files. write first copies each socket unit that the update removes to /run. PID 1 would close the
+// socket at the next reload if the unit had no file, but instances still use the socket, and an undo needs the socket, too.
 func (u *update) write(tx *install.Tx) error {
 	for _, c := range u.plan.Changes {
 		unit := filepath.Base(c.Path)
@@ -163,16 +163,16 @@ func (u *update) write(tx *install.Tx) error {
 			continue
 		}
 		if _, err := u.Store.WriteRuntime(units.File{Path: unit, Data: c.Old}); err != nil {
-			return errors.Join(err, u.dropRuntime(u.plan.Changes))
+			return errors.Join(err, u.removeRuntimeCopies(u.plan.Changes))
 		}
 	}
 	if err := tx.Write(); err != nil {
-		return errors.Join(err, u.dropRuntime(u.plan.Changes))
+		return errors.Join(err, u.removeRuntimeCopies(u.plan.Changes))
 	}
 	return nil
 }
 
-// roll replaces the instances.
+// roll replaces the instances in list, and adds their results to the outcome.
 func (u *update) roll(ctx context.Context, list []int) error {
 	o := control.RollOptions{Settle: u.o.Settle, Force: u.o.Force}
 	if u.from == u.Target.Sizing.Listed {
@@ -184,16 +184,49 @@ func (u *update) roll(ctx context.Context, list []int) error {
 	u.noteCuts(u.Name, began, results)
 	u.out.Instances = append(u.out.Instances, results...)
 	if WasKilled(err) && countRemaining(rolled) == 0 {
-		return nil // all instances are replaced, and an undo could kill again; WithKilled adds the error
+		// All instances run with the new configuration. An undo would restart them, and might kill an instance again.
+		// WithKilled adds the error of the killed instance.
+		return nil
 	}
 	return err
 }
 
-// record adds an instance that was started to the results.
+// record adds the result of an instance that has started, or that has failed to start, to the outcome.
 func (u *update) record(p control.Progress) {
 	r := InstanceResult{Unit: p.Unit, Instance: p.Instance}
 	if r.observe(p, 0); r.Outcome != "" && r.Instance > 0 {
 		r.PID = p.State.MainPID
 		u.out.Instances = append(u.out.Instances, r)
 	}
+}
+
+// restartJournal restarts the private journald of the app if it runs, because journald reads its limits only at its start.
+// No line is lost: systemd keeps the connections of the clients open during the restart.
+func (s *Session) restartJournal(ctx context.Context) error {
+	outcomes, err := s.Conn.Do(ctx, control.TryRestart, control.Replace, s.Name.JournalUnits()[0])
+	if err != nil {
+		return err
+	}
+	if o := outcomes[0]; o.Err != nil && !errors.Is(o.Err, control.ErrNotFound) {
+		return fmt.Errorf("restarting the journal of %s: %w", s.Name, o.Err)
+	}
+	return nil
+}
+
+// endJournal stops the private journald of the app, and removes its journal unless keep is set.
+func (s *Session) endJournal(ctx context.Context, keep bool) error {
+	// The outcome is ignored, because a stop fails for a unit that does not exist.
+	if _, err := s.Conn.Do(ctx, control.Stop, control.Replace, s.Name.JournalUnits()...); err != nil {
+		return err
+	}
+	if err := s.Conn.ResetFailed(ctx, s.Name.JournalUnits()...); err != nil {
+		return err
+	}
+	if !keep {
+		return journal.Remove(s.Name.LogNamespace())
+	}
+	for _, dir := range journal.Existing(s.Name.LogNamespace()) {
+		s.Note("the journal is kept: journalctl --namespace=%s, sudo rm -r %s", s.Name.LogNamespace(), text.Shell(dir))
+	}
+	return journal.RemoveRuntime(s.Name.LogNamespace())
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/config"
-	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// prepare plans the update and reports whether the app runs. It returns an error if the update is not possible.
+// prepare sets the plan of the update and reports whether the app runs. prepare returns an error if the update is not
+// possible.
 func (u *update) prepare(ctx context.Context) (running bool, err error) {
 	paths, err := u.Conn.UnitPaths(ctx)
 	if err != nil {
@@ -30,7 +30,7 @@ func (u *update) prepare(ctx context.Context) (running bool, err error) {
 		}
 	}
 	if u.from = units.ListedInstances(install.FileOf(u.plan.Changes, units.KindList).Old); u.from == 0 {
-		// The list was removed by hand. RollApp finds the instances that run.
+		// The list was removed by hand, so the old number is unknown. RollApp skips instances that do not run.
 		u.from = u.Target.Sizing.Listed
 	}
 	if err := u.checkEdits(); err != nil {
@@ -39,10 +39,11 @@ func (u *update) prepare(ctx context.Context) (running bool, err error) {
 	if err := u.Store.Conflicts(paths, u.Set); err != nil {
 		return false, err
 	}
-	if running, err = u.running(ctx); err != nil {
+	up, err := u.findUpUnits(ctx, u.app)
+	if err != nil {
 		return false, err
 	}
-	return running, u.checkNewListeners(ctx)
+	return up.aggregate || len(up.instances) > 0, u.checkNewListeners(ctx)
 }
 
 // checkEdits returns an error if the update would overwrite a unit that was edited by hand.
@@ -51,7 +52,8 @@ func (u *update) checkEdits() error {
 		switch {
 		case c.Op == install.Keep || c.Old == nil:
 		case !c.Unit():
-			// The revision keeps the old source. An edit of the values file cannot be detected.
+			// An edited source is overwritten, because the revision keeps the old one. An edit of the values file cannot be
+			// detected.
 			if c.Kind() == units.KindValues {
 				continue
 			}
@@ -70,30 +72,16 @@ func (u *update) checkEdits() error {
 	return nil
 }
 
-// isGenerated reports whether clusterctl has written a source. Older versions wrote values into it, and omitted "max".
+// isGenerated reports whether clusterctl has written this source of app a, and no user has edited the source. Older versions
+// of clusterctl wrote the values of variables into the source, and omitted the line "instances: max".
 func isGenerated(a units.App, source []byte) bool {
 	return slices.ContainsFunc([][]byte{config.EncodeNames(a), config.Encode(a)}, func(now []byte) bool {
 		return bytes.Equal(now, source) || bytes.Equal(bytes.Replace(now, []byte("\ninstances: max\n"), []byte("\n"), 1), source)
 	})
 }
 
-// running reports whether the aggregate or an instance of the app is up or starting.
-func (u *update) running(ctx context.Context) (bool, error) {
-	loaded, err := u.Conn.Loaded(ctx, string(u.Name)+"@*.service")
-	if err != nil {
-		return false, err
-	}
-	states, err := u.Conn.States(ctx, append([]string{u.Name.Service()}, loaded...))
-	if err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(states, func(s control.State) bool {
-		return s.Up() || s.Active == control.Activating || s.WaitsForRestart()
-	}), nil
-}
-
-// checkNewListeners returns an error for each new listener whose address is in use. It skips addresses that the app itself
-// uses already.
+// checkNewListeners returns an error for each new listener whose address is in use. checkNewListeners does not check
+// addresses that an open socket of the app has.
 func (u *update) checkNewListeners(ctx context.Context) error {
 	var held []units.Listener
 	for _, c := range u.plan.Changes {

@@ -11,7 +11,36 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Change returns both versions of a file for a diff, with secret values masked.
+var secretName = regexp.MustCompile(`(?i)(^|_)(pass(word|wd|phrase)?|secrets?|tokens?|` +
+	`(api|access|private|secret|signing|encryption|license)?_?keys?|credentials?|auth|cookie|salt|dsn)(_|$)|` +
+	`_pwd(_|$)|password|passwd|secret|apikey`)
+
+// looksSecret reports whether a variable with this name probably has a secret value. CREDENTIALS_DIRECTORY and SSH_AUTH_SOCK
+// are exceptions, because their values are paths.
+func looksSecret(name string) bool {
+	return secretName.MatchString(name) && !strings.HasSuffix(name, "_DIRECTORY") && !strings.HasSuffix(name, "_SOCK")
+}
+
+// urlPassword matches the password in a URL, such as postgres://user:password@host/.
+var urlPassword = regexp.MustCompile(`(://[^/?#@\s:]*:)([^/?#@\s]+)(@)`)
+
+// Stars replaces a secret value.
+const Stars = "********"
+
+// Value returns the value of a variable with secrets replaced by stars: the whole value if the name looks secret, and
+// otherwise the password in a URL. masked is set if Value has replaced anything.
+func Value(name, value string) (shown string, masked bool) {
+	switch {
+	case value == "":
+	case looksSecret(name):
+		return Stars, true
+	case urlPassword.MatchString(value):
+		return urlPassword.ReplaceAllString(value, "${1}"+Stars+"${3}"), true
+	}
+	return value, false
+}
+
+// Change returns the old and the new version of a file for a diff, with secret values masked.
 func Change(c install.Change) (before, after []byte) {
 	if c.Kind() == units.KindValues {
 		return Values(c.Old, nil), Values(c.New, c.Old)
@@ -27,10 +56,11 @@ func File(path string, data []byte) []byte {
 	return lines(data)
 }
 
-// changedStars replaces a secret value that differs from the old value.
+// changedStars replaces a secret value that is not equal to the old value of the variable.
 const changedStars = Stars + " (changed)"
 
-// Values returns a values file with secret values masked. A mask tells whether the value has changed since before.
+// Values returns a values file with secret values masked. before is the old version of the file, or nil. If a secret value
+// has changed since before, Values prints changedStars.
 func Values(data, before []byte) []byte {
 	vars, _ := units.ParseValues(data)
 	old, _ := units.ParseValues(before)
@@ -61,10 +91,11 @@ func Values(data, before []byte) []byte {
 	return b.Bytes()
 }
 
-// assignedLine matches a variable in a unit, or in the source of an app that an older clusterctl wrote with values.
+// assignedLine matches the line of a variable in a unit, or in the description of an app. Only older versions of clusterctl
+// wrote values into units and descriptions.
 var assignedLine = regexp.MustCompile(`^(Environment="([A-Za-z_][A-Za-z0-9_]*)=)(.*)"$|^(  "?([A-Za-z_][A-Za-z0-9_]*)"?: )(.*)$`)
 
-// lines returns a unit, or the source of an app, with secret values masked.
+// lines returns a unit or the description of an app with secret values masked.
 func lines(data []byte) []byte {
 	if data == nil {
 		return nil
@@ -92,7 +123,8 @@ func lines(data []byte) []byte {
 	return b.Bytes()
 }
 
-// CommandLine returns a command line without the values of --env. Locks and revisions store it, and other users can read it.
+// CommandLine returns a command line with stars instead of the values of --env, because other users can read the locks and
+// revisions that contain command lines.
 func CommandLine(args []string) []string {
 	out := slices.Clone(args)
 	hide := func(s string) string {

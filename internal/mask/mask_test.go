@@ -7,7 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// TestCommandLine: a stored command line does not contain the values of variables.
+// TestCommandLine checks that CommandLine masks the values of variables, and no other arguments.
 func TestCommandLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"install x --env A=1 -l 80":          "install x --env A=******** -l 80",
@@ -23,10 +23,10 @@ func TestCommandLine(t *testing.T) {
 	} {
 		args := strings.Fields(line)
 		if got := strings.Join(CommandLine(args), " "); got != want {
-			t.Errorf("%s: %s", line, got)
+			t.Errorf("%s: got %s, want %s", line, got, want)
 		}
 		if strings.Join(args, " ") != line {
-			t.Errorf("%s: the arguments have changed", line)
+			t.Errorf("%s: CommandLine has changed its arguments", line)
 		}
 	}
 }
@@ -41,16 +41,16 @@ func TestFile(t *testing.T) {
 		{"x.env", "A=1\n", "A=1\n"},
 	} {
 		if got := string(File(c.path, []byte(c.text))); got != c.want {
-			t.Errorf("%s: %q", c.path, got)
+			t.Errorf("%s: got %q, want %q", c.path, got, c.want)
 		}
 	}
 	now := string(Values([]byte("A=1\nKEY=new\nTOKEN=t\nPASSWORD=p\n"), []byte("A=1\nKEY=old\nTOKEN=t\n")))
 	if want := "A=\"1\"\nKEY=\"******** (changed)\"\nTOKEN=\"********\"\nPASSWORD=\"********\"\n"; now != want {
-		t.Errorf("%q", now)
+		t.Errorf("got %q, want %q", now, want)
 	}
 	before, after := Change(install.Change{Path: "x.yaml"})
 	if before != nil || after != nil {
-		t.Errorf("%q, %q", before, after)
+		t.Errorf("for a missing file: got %q and %q, want nil", before, after)
 	}
 }
 
@@ -67,7 +67,7 @@ func TestValue(t *testing.T) {
 		name, value, _ := strings.Cut(in, "=")
 		got, masked := Value(name, value)
 		if got != want || masked != (want != value) {
-			t.Errorf("%s: %q, %v", in, got, masked)
+			t.Errorf("%s: got %q, masked %v, want %q", in, got, masked, want)
 		}
 	}
 }

@@ -18,8 +18,8 @@ import (
 // DefaultFile is the name of the file that describes apps.
 const DefaultFile = "clusterctl.yaml"
 
-// Apps returns the apps of a file, whose paths are relative to its directory. The source of an installed app does not
-// contain the values of variables, so Apps reads them from the values file.
+// Apps returns the apps that a file describes. Paths in the file are relative to the directory of the file. If the file is
+// the source of an installed app, Apps reads the values of variables from the values file, because the source has no values.
 func (r *Resolver) Apps(path string) ([]units.App, error) {
 	full, err := r.Absolute(path)
 	if err != nil {
@@ -43,7 +43,7 @@ func (r *Resolver) Apps(path string) ([]units.App, error) {
 	})
 }
 
-// sourceOf returns the installed app whose source is the path.
+// sourceOf returns the name of the installed app whose source has this path.
 func (r *Resolver) sourceOf(path string) (units.Name, bool) {
 	name, err := units.ParseName(strings.TrimSuffix(filepath.Base(path), ".yaml"))
 	if err != nil || path != r.Store.ConfigPath(name) {
@@ -53,7 +53,8 @@ func (r *Resolver) sourceOf(path string) (units.Name, bool) {
 	return name, err == nil
 }
 
-// fromDirectory makes the paths of a file absolute, and finds the program like a shell. It does not check that files exist.
+// fromDirectory makes the paths of an app absolute, relative to dir, and finds the program in $PATH. fromDirectory does not
+// check that files exist.
 func (r *Resolver) fromDirectory(a *units.App, dir string) error {
 	absolute := func(p *string) {
 		if *p != "" && !filepath.IsAbs(*p) {
@@ -92,7 +93,8 @@ func (r *Resolver) fromDirectory(a *units.App, dir string) error {
 	return nil
 }
 
-// Choose returns the apps with the names, in the order of the file. Without names it returns all apps.
+// Choose returns the apps with the given names, in the order of apps. If names is empty, Choose returns all apps. path is
+// the path of the file, for the error.
 func Choose(apps []units.App, names []string, path string) ([]units.App, error) {
 	if len(names) == 0 {
 		return apps, nil
@@ -113,7 +115,7 @@ func Choose(apps []units.App, names []string, path string) ([]units.App, error) 
 	return slices.DeleteFunc(slices.Clone(apps), func(a units.App) bool { return !slices.Contains(names, string(a.Name)) }), nil
 }
 
-// Described returns the app with the name in the clusterctl.yaml of the working directory.
+// Described returns the app with this name from the clusterctl.yaml in the working directory.
 func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 	if _, err := units.ParseName(name); err != nil {
 		return a, false, nil
@@ -128,7 +130,7 @@ func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 	apps, err := r.Apps(DefaultFile)
 	if err != nil {
 		if _, statErr := os.Stat(name); statErr == nil {
-			return a, false, nil // install the file or directory, even with an invalid clusterctl.yaml
+			return a, false, nil // name is a file or directory, so an invalid clusterctl.yaml does not matter
 		}
 		return a, false, err
 	}
@@ -137,4 +139,12 @@ func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 		return a, false, nil
 	}
 	return apps[i], true, nil
+}
+
+// keepCount sets the number of instances to the number of the installed app, if the user gave no number, so that a deploy
+// does not undo a scale.
+func (r *Resolver) keepCount(a *units.App) {
+	if now, err := r.Store.Load(a.Name); err == nil && !a.Instances.Given() {
+		a.Instances = now.Instances
+	}
 }

@@ -30,7 +30,7 @@ func TestApps(t *testing.T) {
 	w.file(t, "wd/sub/clusterctl.yaml", twoApps, 0o644)
 	apps, err := w.Apps("sub/clusterctl.yaml")
 	if err != nil || len(apps) != 2 {
-		t.Fatalf("%d apps, %v", len(apps), err)
+		t.Fatalf("got %d apps, error %v, want 2 apps", len(apps), err)
 	}
 	dir := filepath.Join(w.dir, "wd/sub")
 	shop, mailer := apps[0], apps[1]
@@ -44,24 +44,25 @@ func TestApps(t *testing.T) {
 		"a program beside the directory": {mailer.Command[0], dir + "/mail/bin/mailer"},
 	} {
 		if pair[0] != pair[1] {
-			t.Errorf("%s is %q, want %q", what, pair[0], pair[1])
+			t.Errorf("%s: got %q, want %q", what, pair[0], pair[1])
 		}
 	}
 	w.file(t, "wd/bad.yaml", "apps:\n  shop:\n    command: [nod]\n    liste: 80\n", 0o644)
 	if _, err := w.Apps("bad.yaml"); err == nil || !strings.Contains(err.Error(),
 		`bad.yaml:3: apps.shop.command: the program "nod" is not in $PATH`) || !strings.Contains(err.Error(), "bad.yaml:4") {
-		t.Errorf("the error is %v", err)
+		t.Errorf("got error %v, want errors for lines 3 and 4", err)
 	}
 	chosen, err := Choose(apps, []string{"mailer"}, "x.yaml")
 	if err != nil || len(chosen) != 1 || chosen[0].Name != "mailer" || len(apps) != 2 || apps[0].Name != "shop" {
-		t.Errorf("chosen: %v, %v", chosen, err)
+		t.Errorf("with a name: got %v, error %v, want only mailer", chosen, err)
 	}
 	if all, err := Choose(apps, nil, "x.yaml"); err != nil || len(all) != 2 {
-		t.Errorf("all: %v, %v", all, err)
+		t.Errorf("without names: got %v, error %v, want 2 apps", all, err)
 	}
 }
 
-// TestAppsOfSource: the source of an installed app has no values of variables. They are in the values file.
+// TestAppsOfSource checks that Apps reads the values of variables from the values file if the file is the source of an
+// installed app.
 func TestAppsOfSource(t *testing.T) {
 	w := newWorld(t)
 	a := units.App{Name: "shop", Command: []string{"/bin/true"}, Instances: units.Count{N: 1}, Activation: units.Native}
@@ -75,13 +76,13 @@ func TestAppsOfSource(t *testing.T) {
 	}
 	apps, err := w.Apps(source)
 	if err != nil || len(apps) != 1 || !slices.Equal(apps[0].Env, a.Env) {
-		t.Errorf("%+v, %v", apps, err)
+		t.Errorf("got %+v, error %v, want the values %v", apps, err, a.Env)
 	}
 	if _, err := w.Apps(w.Store.ConfigPath("gone")); err == nil || !strings.Contains(err.Error(), "there is no file") {
-		t.Errorf("a source that is missing: %v", err)
+		t.Errorf("a missing source: got error %v", err)
 	}
 	w.file(t, "wd/shop.yaml", string(config.EncodeNames(a)), 0o644)
 	if _, err := w.Apps("shop.yaml"); err == nil || !strings.Contains(err.Error(), "env.FOO: has no value") {
-		t.Errorf("a copy elsewhere: %v", err)
+		t.Errorf("a copy of the source in another directory: got error %v", err)
 	}
 }

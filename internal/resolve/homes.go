@@ -10,17 +10,17 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// homes adds to a.Reads the paths in homes that the workers need. Other files in homes are hidden in the sandbox. homes
-// follows links: the real place of a file decides.
-func (r *Resolver) homes(a *units.App) {
+// addHomePaths adds to a.Reads the paths that the workers need in home directories, because the sandbox hides all other
+// files there. A link to a path in a home directory counts, too.
+func (r *Resolver) addHomePaths(a *units.App) {
 	if a.Sandbox == units.SandboxOff || slices.Contains(a.Allow, units.AllowHome) {
 		return
 	}
 	h := homePaths{app: a}
 	h.directory(a.Directory)
-	if real, _ := guard.Follow(a.Command[0]); guard.Inside(a.Command[0], "/run/user") && !guard.Inside(real, "/run/user") {
-		r.Note("program: %s (%s exists only during a login)", real, a.Command[0])
-		a.Command[0] = real
+	if target, _ := guard.Follow(a.Command[0]); guard.Inside(a.Command[0], "/run/user") && !guard.Inside(target, "/run/user") {
+		r.Note("program: %s (%s exists only during a login)", target, a.Command[0])
+		a.Command[0] = target
 	}
 	h.program(a.Command[0])
 	for _, arg := range a.Command[1:] {
@@ -35,102 +35,104 @@ func (r *Resolver) homes(a *units.App) {
 		}
 	}
 	for _, p := range slices.Concat(a.Writable, a.Reads) {
-		h.place(p)
+		h.addPath(p)
 	}
 	a.Reads = append(a.Reads, h.found...)
-	r.noteHomes(h.seen(), h.loose)
+	r.noteHomes(h.visible(), h.unboundLinks)
 }
 
-// noteHomes notes which paths in homes the workers see.
-func (r *Resolver) noteHomes(seen, loose []string) {
-	if len(seen) == 0 {
+// noteHomes prints which paths in home directories the workers see, and a note for each link in unboundLinks.
+func (r *Resolver) noteHomes(visible, unboundLinks []string) {
+	if len(visible) == 0 {
 		return
 	}
-	r.Note("home: the workers see %s, but nothing else in /home, /root and /run/user (--ro PATH adds a path)", strings.Join(seen, ", "))
-	for _, p := range loose {
+	r.Note("home: the workers see %s, but nothing else in /home, /root and /run/user (--ro PATH adds a path)", strings.Join(visible, ", "))
+	for _, p := range unboundLinks {
 		r.Note("home: %s is a link in a home: systemd follows it at each start, and relative links out of its target do not work", p)
 	}
-	for _, p := range seen {
+	for _, p := range visible {
 		if guard.IsHome(p) {
 			r.Note("home: %s is a whole home: common places of keys and passwords are hidden, but a subdirectory is safer", p)
 		}
 	}
 }
 
-// homePaths collects the paths that an app needs in homes.
+// homePaths collects the paths that an app needs in home directories.
 type homePaths struct {
 	app *units.App
-	// found are the paths to bind. loose are links whose old and new target cannot both be bound.
-	found, loose []string
+	// found are the paths that must be visible in the sandbox. unboundLinks are links in a home whose target can change to a
+	// path that is not visible.
+	found, unboundLinks []string
 }
 
-// add adds a path in a home, unless it is already visible.
+// add appends a path in a home to found, unless the path is already visible.
 func (h *homePaths) add(p string) {
 	at, _ := guard.Follow(p)
-	for _, s := range h.seen() {
-		real, _ := guard.Follow(s)
-		if p == s || guard.Inside(p, s) || p == at && (p == real || guard.Inside(p, real)) {
+	for _, s := range h.visible() {
+		target, _ := guard.Follow(s)
+		if p == s || guard.Inside(p, s) || p == at && (p == target || guard.Inside(p, target)) {
 			return
 		}
 	}
 	h.found = append(h.found, p)
 }
 
-// seen returns the visible paths: the found paths, the directory and the writable paths.
-func (h *homePaths) seen() []string {
-	seen := slices.Concat(h.app.Reads, h.found)
+// visible returns the paths in homes that are visible in the sandbox: the readable and found paths, the directory and the
+// writable paths.
+func (h *homePaths) visible() []string {
+	visible := slices.Concat(h.app.Reads, h.found)
 	for _, p := range append([]string{h.app.Directory}, h.app.Writable...) {
-		if guard.InHome(p) && !slices.Contains(seen, p) {
-			seen = append(seen, p)
+		if guard.InHome(p) && !slices.Contains(visible, p) {
+			visible = append(visible, p)
 		}
 	}
-	return seen
+	return visible
 }
 
-// place adds a path if it is in a home or is a link into a home. For a link in a home, it adds the directory that contains
-// the link and its target.
-func (h *homePaths) place(p string) {
+// addPath adds a path to found if the path is in a home or leads into a home. For each link in a home on the way, addPath
+// adds the deepest directory that contains both the link and its target.
+func (h *homePaths) addPath(p string) {
 	at, links := guard.Follow(p)
 	for _, l := range links {
 		if !guard.InHome(l.At) {
 			continue
 		}
-		// A deploy changes this link, so the old and the new target must be visible.
-		if both := common(filepath.Dir(l.At), l.To); guard.InHome(both) && !guard.IsHome(both) {
+		// A deploy may change this link to another target in the same directory, so the directory must be visible.
+		if both := commonParent(filepath.Dir(l.At), l.To); guard.InHome(both) && !guard.IsHome(both) {
 			h.add(both)
-		} else if !slices.Contains(h.loose, l.At) {
-			h.loose = append(h.loose, l.At)
+		} else if !slices.Contains(h.unboundLinks, l.At) {
+			h.unboundLinks = append(h.unboundLinks, l.At)
 		}
 	}
 	switch {
 	case guard.InHome(p):
 		h.add(p)
-	case guard.InHome(at) && !slices.Contains(h.seen(), p):
-		// PID 1 follows the link at each start, and binds its target.
+	case guard.InHome(at) && !slices.Contains(h.visible(), p):
+		// p is outside of all homes, and links lead from p into a home. PID 1 follows the links at each start.
 		h.found = append(h.found, p)
 	}
 }
 
-// directory adds the directory of the app, and the project that contains it: programs look for modules in parent
-// directories.
+// directory adds the directory of the app, and the directory of the project that contains it, because programs look for
+// modules in parent directories.
 func (h *homePaths) directory(d string) {
 	at, _ := guard.Follow(d)
 	if guard.IsHome(at) {
-		h.app.Directory = at // units.Render hides paths in a home by the name of the home
+		h.app.Directory = at // units.Render needs the path without links to hide keys and passwords in a home
 		return
 	}
-	h.place(d)
+	h.addPath(d)
 	if root := project(at); root != at && guard.InHome(root) {
 		h.add(root)
 	}
 }
 
-// program adds a program, the libraries that are installed with it, and the interpreter in its first line.
+// program adds the path of a program, the libraries that are installed with it, and the interpreter in its "#!" line.
 func (h *homePaths) program(p string) {
 	at, links := guard.Follow(p)
 	for _, l := range append(links, guard.Link{At: at}) {
 		if guard.InHome(l.At) {
-			for _, need := range installation(l.At) {
+			for _, need := range programPaths(l.At) {
 				h.add(need)
 			}
 		}
@@ -140,7 +142,8 @@ func (h *homePaths) program(p string) {
 	}
 }
 
-// argument adds a file or directory with an absolute path. For a file, it adds the project that contains it.
+// argument adds an argument that is the absolute path of a file or directory in a home. For a file, argument also adds the
+// directory of the project that contains the file.
 func (h *homePaths) argument(arg string) {
 	if !filepath.IsAbs(arg) {
 		return
@@ -153,35 +156,38 @@ func (h *homePaths) argument(arg string) {
 	if root := project(filepath.Dir(at)); !info.IsDir() && guard.InHome(root) && !guard.IsHome(root) {
 		h.add(root)
 	}
-	h.place(arg)
+	h.addPath(arg)
 }
 
-// installation returns the paths that must be visible to run a program in a home. If libraries are installed next to "bin",
-// this is the parent of "bin", otherwise only the program: ~/.local and ~/.cargo contain other files, too.
-func installation(program string) []string {
+// programPaths returns the paths that must be visible to run a program in a home. If libraries are installed next to the
+// "bin" of the program, programPaths returns the parent of "bin". Otherwise, programPaths returns only the program, because
+// directories such as ~/.local and ~/.cargo also contain other files.
+func programPaths(program string) []string {
 	bin := filepath.Dir(program)
 	root := filepath.Dir(bin)
 	switch {
 	case filepath.Base(bin) == "shims", filepath.Base(root) == ".volta":
-		// asdf, pyenv, rbenv and volta: a small program that finds and runs the right version.
+		// asdf, pyenv, rbenv and volta install a small program that finds and runs the chosen version.
 		return []string{root}
 	case filepath.Base(bin) != "bin" || guard.IsHome(root) || !guard.InHome(root):
 		return []string{program}
 	case filepath.Base(root) == ".local" || filepath.Base(root) == ".cargo":
-		if lib := filepath.Join(root, "lib"); isDirectory(lib) {
+		lib := filepath.Join(root, "lib")
+		if info, err := os.Stat(lib); err == nil && info.IsDir() {
 			return []string{program, lib}
 		}
 		return []string{program}
 	}
-	for _, beside := range []string{"lib", "include", "pyvenv.cfg"} {
-		if _, err := os.Stat(filepath.Join(root, beside)); err == nil {
+	for _, name := range []string{"lib", "include", "pyvenv.cfg"} {
+		if _, err := os.Stat(filepath.Join(root, name)); err == nil {
 			return []string{root}
 		}
 	}
 	return []string{program}
 }
 
-// project returns the topmost directory below the home that looks like the root of a project, or dir if there is none.
+// project returns the topmost parent directory of dir, below the home, that contains a file such as package.json or .git.
+// project returns dir if there is no such directory.
 func project(dir string) string {
 	marks := []string{
 		"package.json", "node_modules", "pnpm-workspace.yaml", "pyproject.toml", "Gemfile", "composer.json", "go.mod", ".git",
@@ -197,15 +203,10 @@ func project(dir string) string {
 	return root
 }
 
-// common returns the deepest directory that holds both paths.
-func common(a, b string) string {
+// commonParent returns the deepest directory that contains both paths.
+func commonParent(a, b string) string {
 	for a != "/" && a != b && !guard.Inside(b, a) {
 		a = filepath.Dir(a)
 	}
 	return a
-}
-
-func isDirectory(p string) bool {
-	info, err := os.Stat(p)
-	return err == nil && info.IsDir()
 }

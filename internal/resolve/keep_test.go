@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/clusterctl/clusterctl/units"
@@ -37,10 +38,17 @@ func TestSameListeners(t *testing.T) {
 			a.Env = append([]units.EnvVar{{Name: "RELEASE", Value: "2"}}, a.Env...)
 		}, true},
 		{"another port in a variable", func(a *units.App) { a.Listen = nil; a.Env = []units.EnvVar{{Name: "PORT", Value: "9090"}} }, false},
-		{"the variable with the port is gone", func(a *units.App) { a.Listen, a.Env = nil, nil }, false},
-		{"a new variable with a port", func(a *units.App) {
+		{"the variable with the port is removed", func(a *units.App) { a.Listen, a.Env = nil, nil }, false},
+		{"a new variable with PORT in its name", func(a *units.App) {
 			a.Listen = nil
 			a.Env = append([]units.EnvVar{{Name: "ADMIN_PORT", Value: "1"}}, a.Env...)
+		}, false},
+		{"a new variable with a port of the app in its value", func(a *units.App) {
+			a.Listen = nil
+			a.Env = append([]units.EnvVar{{Name: "ADDRESS", Value: "127.0.0.1:8080"}}, a.Env...)
+		}, false},
+		{"another increment", func(a *units.App) {
+			a.Listen, a.Shim.Increment = nil, []units.EnvVar{{Name: "ID", Value: "1"}}
 		}, false},
 		{"other arguments without --listen", func(a *units.App) { a.Listen = nil; a.Command = []string{"/usr/bin/node", "other.js"} },
 			false},
@@ -56,19 +64,35 @@ func TestSameListeners(t *testing.T) {
 		asked := now
 		tt.edit(&asked)
 		if got := sameListeners(now, asked); got != tt.same {
-			t.Errorf("%s: same is %v", tt.what, got)
+			t.Errorf("%s: got %v, want %v", tt.what, got, tt.same)
 		}
 	}
 }
 
-// TestPortsDiffer checks which changed variables can move the app to another port.
+// TestPortsDiffer checks which removed, changed or new variables can carry a port.
 func TestPortsDiffer(t *testing.T) {
-	for value, want := range map[string]bool{
-		"80": true, "0.0.0.0:80": true, "http://shop:80/": true, "--port=80": true, "8080": false, "180": false, "x": false, "": false,
+	for variable, want := range map[string]bool{
+		"A=80": true, "A=0.0.0.0:80": true, "A=http://shop:80/": true, "A=--port=80": true, "A=8080": false, "A=180": false,
+		"A=x": false, "A=": false, "A=0": false, "PORT=": true, "admin_port=1": true, "Report=1": true, "A=PORT": false,
 	} {
-		now := units.App{Listen: []units.Listener{{Port: 8080, Bind: 80}}, Env: []units.EnvVar{{Name: "A", Value: value}}}
-		if got := portsDiffer(now, units.App{Env: []units.EnvVar{{Name: "A", Value: "other"}}}); got != want {
-			t.Errorf("%q: %v", value, got)
+		name, value, _ := strings.Cut(variable, "=")
+		with := units.App{Env: []units.EnvVar{{Name: name, Value: value}}}
+		for _, listen := range [][]units.Listener{
+			{{Port: 8080, Bind: 80}}, {{Network: units.Unix, Path: "/run/a.sock"}, {Network: units.Unix, Path: "/run/b.sock", Bind: 80}},
+		} {
+			now := units.App{Listen: listen, Env: with.Env}
+			if got := portsDiffer(now, units.App{}); got != want {
+				t.Errorf("%s is removed: got %v, want %v", variable, got, want)
+			}
+			if got := portsDiffer(now, units.App{Env: []units.EnvVar{{Name: name, Value: "other"}}}); got != want {
+				t.Errorf("%s is changed: got %v, want %v", variable, got, want)
+			}
+			if got := portsDiffer(units.App{Listen: listen}, with); got != want {
+				t.Errorf("%s is new: got %v, want %v", variable, got, want)
+			}
+			if portsDiffer(now, with) {
+				t.Errorf("%s is unchanged: got true, want false", variable)
+			}
 		}
 	}
 }

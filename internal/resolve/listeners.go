@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
@@ -16,28 +18,29 @@ import (
 // program binds.
 type Probe func(context.Context, units.App, Times) (contract.Report, error)
 
-// Times limit a probe. The probe of a program that does not listen ends after the program is idle for Idle, or after Limit
-// if Idle is 0.
+// Times are the time limits of a probe. If a program does not listen, the probe ends after Limit, or as soon as the program
+// was idle for Idle. An Idle of 0 means Limit.
 type Times struct{ Limit, Idle time.Duration }
 
-// ListenOptions control how the listeners of an app are found.
+// ListenOptions are the options of [Resolver.Listeners].
 type ListenOptions struct {
-	// None: the app has no listeners.
+	// None is set for an app without listeners.
 	None bool
-	// NoProbe: the program must not run. DryRun: the program must not run, because the command changes nothing.
+	// NoProbe is set if the user forbids the probe. DryRun is set if the command must not run the program or change
+	// anything.
 	NoProbe, DryRun bool
 	Times           Times
-	// Longer: the probe may take longer than the last one.
+	// Longer is set if this probe may take longer than the probe of the installed app.
 	Longer bool
-	// GivenDrain: HoldAccept of the app stays as it is.
+	// GivenDrain is set if the user has set Shim.HoldAccept, so that it must not change.
 	GivenDrain bool
 }
 
-// Listeners returns the app with its listeners: from the installed app, from --listen, or from a probe. The report is nil
-// without a probe.
+// Listeners returns the app with its listeners, which it takes from the installed app, from --listen or from a probe. The
+// report is nil if Listeners did not call probe.
 func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, probe Probe) (units.App, *contract.Report, error) {
 	var report *contract.Report
-	asked := a.Shim.HoldAccept
+	requested := a.Shim.HoldAccept
 	switch {
 	case o.None:
 		return a, nil, nil
@@ -51,7 +54,7 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 	default:
 		found, err := probe(ctx, a, o.Times)
 		if err == nil {
-			a, err = r.adopt(a, found)
+			a, err = r.applyReport(a, found)
 		}
 		if err != nil {
 			return a, nil, err
@@ -59,9 +62,53 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 		report = &found
 	}
 	if o.GivenDrain {
-		a.Shim.HoldAccept = asked
+		a.Shim.HoldAccept = requested
 	}
 	return a, report, nil
+}
+
+// keepListeners gives app a the listeners of the installed app and returns true, if a probe would find the same listeners.
+// Some programs fail in a probe while the app runs, for example programs with Node's cluster module. If longer is set, this
+// probe may take longer than the probe of the installed app, and may find a listener that the earlier probe has not found.
+func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
+	installed, err := r.Store.Load(a.Name)
+	if err != nil || !sameListeners(installed, *a) || longer && len(installed.Listen) == 0 {
+		return false
+	}
+	a.Listen, a.SocketOptions = slices.Clone(installed.Listen), slices.Clone(installed.SocketOptions)
+	a.Shim.HoldAccept, a.Shim.Blocking = installed.Shim.HoldAccept, installed.Shim.Blocking
+	return true
+}
+
+// sameListeners reports whether the requested app has the same listeners as the installed app.
+//
+// Without --listen, the command, the directory, --increment and all variables that can carry a port must be equal in both
+// apps. These are variables with PORT in their name, and variables with a port of the installed app in their value. With
+// --listen, only the program and the addresses must be equal. If the program binds another port for another reason, its
+// workers do not become ready, and the update fails.
+func sameListeners(installed, requested units.App) bool {
+	if installed.Activation != requested.Activation || installed.Command[0] != requested.Command[0] {
+		return false
+	}
+	if len(requested.Listen) > 0 {
+		return slices.Equal(installed.Listen, requested.Listen)
+	}
+	return slices.Equal(installed.Command, requested.Command) && installed.Directory == requested.Directory &&
+		slices.Equal(installed.Shim.Increment, requested.Shim.Increment) && !portsDiffer(installed, requested)
+}
+
+// portsDiffer reports whether a variable that can carry a port is in only one of the apps, or has different values.
+func portsDiffer(installed, requested units.App) bool {
+	carriesPort := func(v units.EnvVar) bool {
+		numbers := strings.FieldsFunc(v.Value, func(c rune) bool { return c < '0' || c > '9' })
+		return strings.Contains(strings.ToUpper(v.Name), "PORT") || slices.ContainsFunc(installed.Listen, func(l units.Listener) bool {
+			return l.ProgramPort() != 0 && slices.Contains(numbers, strconv.Itoa(int(l.ProgramPort())))
+		})
+	}
+	hasOther := func(a, b []units.EnvVar) bool {
+		return slices.ContainsFunc(a, func(v units.EnvVar) bool { return carriesPort(v) && !slices.Contains(b, v) })
+	}
+	return hasOther(installed.Env, requested.Env) || hasOther(requested.Env, installed.Env)
 }
 
 const listenHint = "use --listen 8080, or --no-listen for a background app"
@@ -74,21 +121,21 @@ func RequireListener(a units.App) error {
 	return fault.WithHint(fault.Usagef("listen: missing address"), listenHint)
 }
 
-// adopt returns the app with the listeners of the report. It returns an error if the program does not bind an address of
-// --listen.
-func (r *Resolver) adopt(a units.App, found contract.Report) (units.App, error) {
-	if err := r.leaveMulticast(a, found); err != nil {
+// applyReport returns the app with listeners and socket options from the report. applyReport returns an error if the program
+// does not bind an address of --listen.
+func (r *Resolver) applyReport(a units.App, found contract.Report) (units.App, error) {
+	if err := r.checkMulticast(a, found); err != nil {
 		return a, err
 	}
-	if err := r.takeListeners(&a, found); err != nil {
+	if err := r.setListeners(&a, found); err != nil {
 		return a, err
 	}
-	r.keepOptions(&a, found)
+	r.setOptions(&a, found)
 	r.noteProgramMode(a, found)
 	return a, nil
 }
 
-func (r *Resolver) takeListeners(a *units.App, report contract.Report) error {
+func (r *Resolver) setListeners(a *units.App, report contract.Report) error {
 	found := listeners(report)
 	if len(found) == 0 {
 		found = sockets(report)
@@ -102,13 +149,13 @@ func (r *Resolver) takeListeners(a *units.App, report contract.Report) error {
 	case len(found) == 0 && listensOnPathOf(report, *a):
 		return nil
 	case len(found) == 0:
-		r.Note("probe: %s; using --listen unchanged", silence(report))
+		r.Note("probe: %s; using --listen unchanged", noListenerReason(report))
 		a.Shim.HoldAccept, a.Shim.Blocking = false, false
 		return nil
 	case len(a.Listen) == 0:
 		for i := range found {
 			if found[i].Network == units.TCP && found[i].Port != found[0].Port {
-				// Each name is a socket unit. The first has the default name.
+				// Each listener name has its own socket unit. The first listener has the default name.
 				found[i].Name = fmt.Sprintf("%s-%d", units.DefaultStreamName, found[i].Port)
 			}
 			r.Note("probe: the program listens on %s", found[i].Description())
@@ -119,15 +166,15 @@ func (r *Resolver) takeListeners(a *units.App, report contract.Report) error {
 	return r.matchProbe(a, found)
 }
 
-// matchProbe gives the listeners of --listen the addresses that the program binds. A port without an address is not opened
-// more widely than the program asks for: a program that binds only the loopback interface stays there. The port also gets
-// the address family of the program, because some IPv4 servers fail on an IPv6 socket (nginx and Bun, for example). A
-// listener that the program does not bind is an error, because the worker would never become ready.
+// matchProbe compares the listeners of --listen with the listeners in found, which the program binds. If --listen has only a
+// port, and the program binds only the loopback interface or only IPv4, the app gets listeners with the addresses from
+// found. Servers such as nginx and Bun fail if they bind IPv4 and get an IPv6 socket. matchProbe returns an error for a
+// listener that the program does not bind, because the workers would never become ready.
 func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	var listen []units.Listener
 	for _, l := range a.Listen {
 		if l.Network == units.Unix && l.Bind == 0 {
-			if err := wrongPath(l, found); err != nil {
+			if err := checkPath(l, found); err != nil {
 				return err
 			}
 			listen = append(listen, l)
@@ -143,14 +190,14 @@ func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 			return notBound(l, found)
 		case l.Network == units.Unix || l.Host.IsValid():
 			listen = append(listen, l)
-		case l.Bind == 0 && !slices.ContainsFunc(binds, everywhere):
+		case l.Bind == 0 && !slices.ContainsFunc(binds, onAllAddresses):
 			listen = append(listen, r.byAddress(l, binds)...)
 		case !four:
 			listen = append(listen, l)
 		default:
 			listen = append(listen, r.byFamily(l, six)...)
 		}
-		if l.Bind != 0 && l.Network != units.Unix && !l.Host.IsValid() && !slices.ContainsFunc(binds, everywhere) {
+		if l.Bind != 0 && l.Network != units.Unix && !l.Host.IsValid() && !slices.ContainsFunc(binds, onAllAddresses) {
 			r.Note("probe: the program binds only %s; --listen %s opens port %d to other machines", describeAll(binds), l, l.Port)
 		}
 	}
@@ -158,17 +205,19 @@ func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	return nil
 }
 
-// notBound returns the error for a listener that the program does not bind.
 func notBound(l units.Listener, found []units.Listener) error {
 	err := fmt.Errorf("the program does not bind port %d, for --listen %s; it binds %s", l.ProgramPort(), l, describeAll(found))
 	other := found[0]
-	if other.Network != units.Unix {
-		other = mapped(l, other)
+	if port := other.Port; other.Network != units.Unix {
+		if other = l; port == l.Port {
+			port = 0
+		}
+		other.Bind = port
 	}
 	return fault.WithHint(err, "use --listen %s, or configure the port in the program", other)
 }
 
-// byFamily returns listeners for IPv4, and for IPv6 if the program binds both, instead of a port without an address.
+// byFamily returns a copy of listener l, which has no address, for IPv4. If both is set, it also returns a copy for IPv6.
 func (r *Resolver) byFamily(l units.Listener, both bool) []units.Listener {
 	four, six := l, l
 	four.Host, six.Host = netip.IPv4Unspecified(), netip.IPv6Unspecified()
@@ -180,8 +229,9 @@ func (r *Resolver) byFamily(l units.Listener, both bool) []units.Listener {
 	return []units.Listener{four}
 }
 
-// covers reports whether the kernel would refuse the second of two TCP binds (EADDRINUSE). The probe accepts both, because
-// it does not bind the real address. An IPv4 address and an IPv6 socket can both be bound if the socket is only for IPv6.
+// covers reports whether the kernel would refuse to bind l (EADDRINUSE), because wide is already bound to the same TCP port
+// on all addresses. In the probe both binds succeed, because the shim binds decoy addresses. Separate sockets for IPv4 and
+// for only IPv6 do not cover each other.
 func covers(wide, l units.Listener) bool {
 	if wide.Network != units.TCP || l.Network != units.TCP || wide.Port != l.Port || !l.Host.IsValid() || l.Host.IsUnspecified() {
 		return false
@@ -192,7 +242,8 @@ func covers(wide, l units.Listener) bool {
 	return !wide.Host.IsValid() || wide.Host == netip.IPv6Unspecified()
 }
 
-// listeners returns the bound ports that instances can share, in the order of the binds, without duplicates.
+// listeners returns the bound ports in a report that instances can share, in the order of the binds. listeners omits
+// duplicates.
 func listeners(found contract.Report) []units.Listener {
 	var list []units.Listener
 	for _, b := range found.Binds {
@@ -210,7 +261,7 @@ func listeners(found contract.Report) []units.Listener {
 			continue
 		}
 		if l.Host = addr.Unmap(); addr.Is6() && addr.IsUnspecified() && !b.V6Only {
-			// The socket is for IPv6 and IPv4, like a port without an address.
+			// The socket accepts IPv6 and IPv4, like a port without an address.
 			l.Host = netip.Addr{}
 		}
 		if !slices.ContainsFunc(list, func(m units.Listener) bool { return l == m || covers(l, m) || covers(m, l) }) {
@@ -220,8 +271,8 @@ func listeners(found contract.Report) []units.Listener {
 	for i, l := range list {
 		four := l
 		four.Host = netip.IPv4Unspecified()
-		// If the program also has an IPv4 socket, the other socket is only for IPv6. The probe cannot always find this out,
-		// because the sandbox does not allow pidfd_getfd.
+		// If the program also has an IPv4 socket for this port, its IPv6 socket accepts only IPv6. The report does not
+		// always contain v6only, because the sandbox may forbid pidfd_getfd.
 		if !l.Host.IsValid() && slices.Contains(list, four) {
 			list[i].Host = netip.IPv6Unspecified()
 		}

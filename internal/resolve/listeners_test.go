@@ -25,9 +25,9 @@ func reportOf(t *testing.T, text string) contract.Report {
 	return r
 }
 
-// bind is one entry of a report.
-func bind(family, kind, address, port, more string) string {
-	return `{"family":"` + family + `","type":"` + kind + `","address":"` + address + `","port":` + port + more + `}`
+// bind returns the JSON of one entry in the binds of a report. fields are more fields of the entry.
+func bind(family, kind, address, port, fields string) string {
+	return `{"family":"` + family + `","type":"` + kind + `","address":"` + address + `","port":` + port + fields + `}`
 }
 
 const listening = `,"listening":true`
@@ -63,12 +63,12 @@ func TestListenersOf(t *testing.T) {
 			got = append(got, l.String())
 		}
 		if strings.Join(got, " ") != want {
-			t.Errorf("%s: %q, want %q", text, got, want)
+			t.Errorf("%s: got %q, want %q", text, got, want)
 		}
 	}
 }
 
-func TestFailure(t *testing.T) {
+func TestProgramError(t *testing.T) {
 	one := bind("inet", "stream", "0.0.0.0", "80", listening)
 	for text, want := range map[string]string{
 		`{}`: "", `{"timed_out":true}`: "", `{"exited":true,"status":"exited/0"}`: "",
@@ -76,32 +76,33 @@ func TestFailure(t *testing.T) {
 		`{"exited":true,"status":"exited/1"}`:                       "before it listened: exited 1",
 		`{"exited":true,"status":"killed/SEGV"}`:                    "before it listened: killed SEGV",
 	} {
-		err := Failure(reportOf(t, text), units.App{}, "x.service")
+		err := ProgramError(reportOf(t, text), units.App{}, "x.service")
 		if (err == nil) != (want == "") || err != nil && !strings.HasSuffix(err.Error(), want) {
-			t.Errorf("%s: %v", text, err)
+			t.Errorf("%s: got error %v, want %q", text, err, want)
 		}
 	}
 }
 
-// TestBackgrounded: the error for a program that goes into the background has a hint how to keep it in the foreground.
+// TestBackgrounded checks that the error for a program that goes into the background has a hint how to run this program in
+// the foreground.
 func TestBackgrounded(t *testing.T) {
 	r := reportOf(t, `{"exited":true,"status":"exited/0","left":["nginx","nginx","sh","a","b"]}`)
-	err := Failure(r, units.App{Command: []string{"/usr/sbin/nginx"}}, "x.service")
+	err := ProgramError(r, units.App{Command: []string{"/usr/sbin/nginx"}}, "x.service")
 	if err == nil || err.Error() != "x.service: it went into the background: it exited 0, and left nginx, sh, 2 more running" {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v, want 3 entries for the processes", err)
 	}
 	if got := fault.Hint(&fault.NotReached{Err: err}); got != "nginx: run it with -g 'daemon off;'" {
-		t.Errorf("%q", got)
+		t.Errorf("got the hint %q", got)
 	}
 	for _, text := range []string{`{"exited":true,"status":"exited/0","left":[]}`, `{"left":[]}`} {
-		if err := Failure(reportOf(t, text), units.App{}, "x"); err != nil {
-			t.Errorf("%s: %v", text, err)
+		if err := ProgramError(reportOf(t, text), units.App{}, "x"); err != nil {
+			t.Errorf("%s: got error %v, want none", text, err)
 		}
 	}
 }
 
-// TestAdopt checks which listeners an app gets from --listen and a report.
-func TestAdopt(t *testing.T) {
+// TestApplyReport checks which listeners an app gets from --listen and a report.
+func TestApplyReport(t *testing.T) {
 	any8080, v4, v6 := bind("inet6", "stream", "::", "8080", listening), bind("inet", "stream", "0.0.0.0", "8080", listening),
 		bind("inet6", "stream", "::", "8080", listening+`,"v6only":true`)
 	local := bind("inet", "stream", "127.0.0.1", "3000", listening)
@@ -111,17 +112,17 @@ func TestAdopt(t *testing.T) {
 	}{
 		{"no --listen, nothing bound", "", binds(), "", "background app", ""},
 		{"no --listen, idle", "", `{"idle":true,"took_ms":10500}`, "",
-			"it did not listen within 10s, and is idle; if it listens later: --listen PORT", ""},
+			"the program did not listen within 10s, and is idle; if it listens later: --listen PORT", ""},
 		{"no --listen, busy", "", `{"timed_out":true,"took_ms":60000}`, "",
 			"was still busy; if it is slow to listen: --listen PORT, or --probe-timeout 5m", ""},
 		{"no --listen, ended", "", `{"exited":true,"status":"exited/0","took_ms":1000}`, "",
-			"it ended after 1.0s without listening (exited 0)", ""},
+			"the program ended after 1.0s without listening (exited 0)", ""},
 		{"nothing bound in time", "8080", `{"timed_out":true,"took_ms":500}`, "8080",
-			"it did not listen within 500ms; using --listen unchanged", ""},
+			"the program did not listen within 500ms; using --listen unchanged", ""},
 		{"ended without listening", "8080", `{"exited":true,"status":"exited/0","took_ms":1000}`, "8080",
-			"it ended after 1.0s without listening (exited 0); using --listen unchanged", ""},
+			"the program ended after 1.0s without listening (exited 0); using --listen unchanged", ""},
 		{"the port of the program", "", binds(any8080), "8080", "the program listens on tcp port 8080", ""},
-		{"two ports have a name each", "", binds(any8080, local), "8080 http-3000=127.0.0.1:3000", "tcp address 127.0.0.1:3000", ""},
+		{"two ports get different names", "", binds(any8080, local), "8080 http-3000=127.0.0.1:3000", "tcp address 127.0.0.1:3000", ""},
 		{"both families", "", binds(v4, v6), "0.0.0.0:8080 [::]:8080", "", ""},
 		{"a stream and a datagram", "", binds(any8080, udp), "8080 udp:0.0.0.0:5353", "", ""},
 		{"the same port", "8080", binds(any8080), "8080", "", ""},
@@ -149,15 +150,15 @@ func TestAdopt(t *testing.T) {
 			"the program listens on socket /tmp/x.sock, which each instance opens separately, so it becomes a background app", ""},
 		{"an abstract name", "", binds(bind("unix", "stream", "@x", "0", listening)), "",
 			"the program listens on socket @x, which each instance opens separately", ""},
-		{"another path than it binds", "/run/y.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
+		{"not the path of the program", "/run/y.sock", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
 			"does not bind socket /run/y.sock; it binds socket /run/x.sock|use --listen /run/x.sock, or configure the path in the program"},
 		{"a path instead of a port", "80", binds(bind("unix", "stream", "/run/x.sock", "0", listening)), "", "",
 			"bind port 80, for --listen 80; it binds socket /run/x.sock|use --listen /run/x.sock, or configure the port in the program"},
 		{"the name stays", "web=8080", binds(v4), "web=0.0.0.0:8080", "", ""},
 		{"datagrams", "udp:5353", binds(udp), "udp:0.0.0.0:5353", "", ""},
-		{"another port than it binds", "9000", binds(any8080), "", "",
+		{"not the port of the program", "9000", binds(any8080), "", "",
 			"bind port 9000, for --listen 9000; it binds tcp port 8080|use --listen 9000:8080, or configure the port in the program"},
-		{"mapped to another port than it binds", "8080:9000", binds(any8080), "", "",
+		{"mapped to a port that the program does not bind", "8080:9000", binds(any8080), "", "",
 			"does not bind port 9000, for --listen 8080:9000; it binds tcp port 8080|use --listen 8080, or"},
 		{"a datagram is not a stream", "5353", binds(udp), "", "", "does not bind port 5353"},
 	} {
@@ -170,7 +171,7 @@ func TestAdopt(t *testing.T) {
 			}
 			a.Listen = append(a.Listen, l)
 		}
-		a, err := w.adopt(a, reportOf(t, c.report))
+		a, err := w.applyReport(a, reportOf(t, c.report))
 		var got []string
 		for _, l := range a.Listen {
 			got = append(got, l.String())
@@ -178,16 +179,17 @@ func TestAdopt(t *testing.T) {
 		switch {
 		case c.err != "":
 			if err == nil || !strings.Contains(err.Error()+"|"+fault.Hint(err), c.err) {
-				t.Errorf("%s: %q, %v, hint %q", c.about, got, err, fault.Hint(err))
+				t.Errorf("%s: got %q, error %v, hint %q, want %q", c.about, got, err, fault.Hint(err), c.err)
 			}
 		case err != nil || strings.Join(got, " ") != c.want || !strings.Contains(w.notes.String(), c.told):
-			t.Errorf("%s: %q, %v, %q", c.about, got, err, w.notes.String())
+			t.Errorf("%s: got %q, error %v, notes %q, want %q and the note %q",
+				c.about, got, err, w.notes.String(), c.want, c.told)
 		}
 	}
 }
 
-// TestAdoptIsValid: whatever a program binds, the app can be rendered, or there is an error.
-func TestAdoptIsValid(t *testing.T) {
+// TestApplyReportIsValid checks that applyReport returns a valid app or an error for each report.
+func TestApplyReportIsValid(t *testing.T) {
 	one := rapid.Custom(func(t *rapid.T) string {
 		return bind(rapid.SampledFrom([]string{"inet", "inet6", "unix"}).Draw(t, "family"),
 			rapid.SampledFrom([]string{"stream", "dgram"}).Draw(t, "type"),
@@ -198,17 +200,17 @@ func TestAdoptIsValid(t *testing.T) {
 	w := newWorld(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		a := units.App{Name: "x", Command: []string{"/bin/true"}}
-		a, err := w.adopt(a, reportOf(t, binds(rapid.SliceOfN(one, 0, 4).Draw(rt, "binds")...)))
+		a, err := w.applyReport(a, reportOf(t, binds(rapid.SliceOfN(one, 0, 4).Draw(rt, "binds")...)))
 		if err != nil {
 			return
 		}
-		// A program can bind a datagram socket twice (SO_REUSEADDR), and an IPv6 socket and an IPv4 address with the same
-		// port. One socket unit cannot have both, so this is an error.
+		// A program can bind a datagram socket twice (SO_REUSEADDR), and can bind an IPv6 socket and an IPv4 address with
+		// the same port. One socket unit cannot have both listeners, so Validate returns an error.
 		odd := slices.ContainsFunc(a.Listen, func(l units.Listener) bool {
 			return l.Network == units.UDP || !l.Host.IsValid() || l.Host.Is6()
 		})
 		if err := a.Validate(); err != nil && !(odd && strings.Contains(err.Error(), "cannot both be bound")) {
-			rt.Fatalf("%+v: %v", a.Listen, err)
+			rt.Fatalf("%+v: got error %v, want none", a.Listen, err)
 		}
 	})
 }
@@ -275,11 +277,11 @@ func TestListeners(t *testing.T) {
 		switch {
 		case c.err != "":
 			if !isUsage(err) || !strings.Contains(err.Error(), c.err) {
-				t.Errorf("%s: %v", c.about, err)
+				t.Errorf("%s: got error %v, want %q", c.about, err, c.err)
 			}
 		case err != nil || probed != c.probed || (report != nil) != c.probed || strings.Join(listen, " ") != c.listen ||
 			a.Shim.HoldAccept != c.hold:
-			t.Errorf("%s: probed %v, %q, hold %v, %v", c.about, probed, listen, a.Shim.HoldAccept, err)
+			t.Errorf("%s: got probed %v, listeners %q, hold %v, error %v", c.about, probed, listen, a.Shim.HoldAccept, err)
 		}
 	}
 	failure := errors.New("it cannot be started")
@@ -288,6 +290,6 @@ func TestListeners(t *testing.T) {
 			return contract.Report{}, failure
 		})
 	if !errors.Is(err, failure) {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v, want %v", err, failure)
 	}
 }

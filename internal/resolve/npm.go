@@ -14,14 +14,13 @@ import (
 	"github.com/clusterctl/clusterctl/internal/text"
 )
 
-// packageJSON has the keys of package.json that clusterctl uses.
 type packageJSON struct {
 	Main    string            `json:"main"`
 	Scripts map[string]string `json:"scripts"`
 }
 
-// directoryInvocation returns the command of a directory with a package.json: its start script, its main, or the default
-// file of npm.
+// directoryInvocation returns the command of a directory with a package.json: its start script, its main file, index.js or
+// server.js.
 func (r *Resolver) directoryInvocation(target string, f Interpreter) (Invocation, error) {
 	dir, err := r.Absolute(target)
 	if err != nil {
@@ -59,15 +58,16 @@ func (r *Resolver) directoryInvocation(target string, f Interpreter) (Invocation
 		"use a file: clusterctl install %s/app.js", text.Shell(target))
 }
 
-// shellSyntax are the characters with a meaning in a shell. shellControl are those that can separate commands.
+// shellSyntax are the characters with a special meaning in a shell. shellControl are the characters that can separate
+// commands.
 const (
 	shellSyntax  = "|&;<>()$`\\\"'*?[]#~={}!\n"
 	shellControl = "|&;()`\n#!"
 )
 
-// script returns the command of the start script, without npm as a process between systemd and the program. A simple command
-// such as "node FILE ARGS" also runs without a shell. Another script runs in a shell, with the programs of the package in
-// $PATH.
+// script returns the command of a start script. The command does not contain npm, so that no npm process is between systemd
+// and the program. A simple script such as "node FILE ARGS" also runs without a shell. All other scripts run in a shell,
+// with the programs of the package in $PATH.
 func (r *Resolver) script(dir, script string, f Interpreter) ([]string, error) {
 	if f.Program != "" || f.Args != "" {
 		return nil, fault.WithHint(fault.Usagef("--interpreter cannot be combined with the start script %q", script),
@@ -89,8 +89,8 @@ func (r *Resolver) script(dir, script string, f Interpreter) ([]string, error) {
 	return slices.Concat([]string{program}, strings.Fields(f.NodeArgs), words[1:]), nil
 }
 
-// execLast adds exec to a script of one command, so that the program becomes the main process and gets the SIGTERM of
-// systemd. For a script of several commands, the shell stays the main process, and execLast prints a note.
+// execLast adds exec to a script with one command, so that the program replaces the shell and gets the SIGTERM of systemd.
+// execLast returns a script with several commands unchanged, and prints a note, because the shell then gets the SIGTERM.
 func (r *Resolver) execLast(script string) string {
 	if strings.ContainsAny(script, shellControl) {
 		r.Note("the start script runs in a shell, which does not forward SIGTERM: %s", script)
@@ -107,8 +107,8 @@ func (r *Resolver) execLast(script string) string {
 	return script[:len(script)-len(rest)] + " exec " + strings.TrimLeft(rest, " \t")
 }
 
-// assignment returns the length of the NAME=value at the beginning of a command, or 0. The value ends at a blank outside of
-// quotes.
+// assignment returns the length of the NAME=value at the beginning of a command, or 0 if there is none. The value ends at a
+// blank outside of quotes.
 func assignment(s string) int {
 	name, _, ok := strings.Cut(s, "=")
 	if !ok || name == "" || strings.ContainsAny(name, shellSyntax+" \t") {

@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestKeepOptions checks which socket options of the program the units get.
-func TestKeepOptions(t *testing.T) {
+// TestSetOptions checks which socket options in a report become options of the app.
+func TestSetOptions(t *testing.T) {
 	option := func(name, value string) string { return `{"name":"` + name + `",` + value + `}` }
 	options := func(list ...string) string { return listening + `,"options":[` + strings.Join(list, ",") + `]` }
 	keep := option("SO_KEEPALIVE", `"number":1`)
@@ -38,33 +38,34 @@ func TestKeepOptions(t *testing.T) {
 			}
 			a.Listen = append(a.Listen, l)
 		}
-		w.keepOptions(&a, reportOf(t, c.report))
+		w.setOptions(&a, reportOf(t, c.report))
 		var got []string
 		for _, o := range a.SocketOptions {
 			got = append(got, o.String())
 		}
 		if strings.Join(got, " ") != c.want {
-			t.Errorf("%s, %s: %q, want %q", c.listen, c.report, got, c.want)
+			t.Errorf("%s, %s: got %q, want %q", c.listen, c.report, got, c.want)
 		}
 		if err := a.Validate(); err != nil {
-			t.Errorf("%s: %v", c.want, err)
+			t.Errorf("%s: the app is invalid: %v", c.want, err)
 		}
 	}
 }
 
-// TestLeaveMulticast: a socket in a multicast group does not become a listener, and --listen with its port is an error.
-func TestLeaveMulticast(t *testing.T) {
+// TestCheckMulticast checks that a socket in a multicast group does not become a listener, and that --listen with the port
+// of this socket is an error.
+func TestCheckMulticast(t *testing.T) {
 	r := reportOf(t, binds(bind("inet", "dgram", "0.0.0.0", "5353", `,"multicast":true`),
 		bind("inet6", "dgram", "::", "5353", `,"multicast":true`), bind("inet", "stream", "0.0.0.0", "80", listening)))
 	w := newWorld(t)
 	a := units.App{Name: "web", Command: []string{"/bin/true"}}
-	if a, err := w.adopt(a, r); err != nil || len(a.Listen) != 1 || a.Listen[0].Port != 80 ||
+	if a, err := w.applyReport(a, r); err != nil || len(a.Listen) != 1 || a.Listen[0].Port != 80 ||
 		strings.Count(w.notes.String(), "joins a multicast group on UDP port 5353, so each instance opens this socket itself\n") != 1 {
-		t.Errorf("%v %v\n%s", a.Listen, err, w.notes.String())
+		t.Errorf("got the listeners %v, error %v, notes:\n%s", a.Listen, err, w.notes.String())
 	}
 	a.Listen = []units.Listener{{Network: units.UDP, Port: 5353}}
-	_, err := w.adopt(a, r)
+	_, err := w.applyReport(a, r)
 	if err == nil || isUsage(err) || fault.Hint(err) != "omit --listen udp:5353, so that each instance has its own socket" {
-		t.Errorf("%v, hint %q", err, fault.Hint(err))
+		t.Errorf("got error %v, hint %q", err, fault.Hint(err))
 	}
 }

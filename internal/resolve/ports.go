@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"syscall"
@@ -12,8 +13,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// CheckPorts tries to bind each listener of an app before an install writes files. The error for an address in use names the
-// app or the process that has it. The start of the socket unit can still fail later.
+// CheckPorts returns an error for each listener of an app whose address is in use or cannot be bound. If possible, the error
+// names the app or process that has the address. CheckPorts only binds for a moment, so the socket unit can still fail
+// later.
 func (r *Resolver) CheckPorts(ctx context.Context, a units.App) error {
 	var errs []error
 	for _, l := range a.Listen {
@@ -41,38 +43,35 @@ func (r *Resolver) checkListener(ctx context.Context, l units.Listener) error {
 	return fmt.Errorf("%s cannot be bound: %w", l.Description(), fault.Cause(err))
 }
 
-// tryBind binds the address and closes the socket. It connects to a Unix socket instead, because a bind would leave a file.
+// tryBind binds the address of a listener and closes the socket. For a Unix socket, tryBind only tries to connect, because a
+// bind would create a file.
 func tryBind(ctx context.Context, l units.Listener) error {
-	var lc net.ListenConfig
-	host := ""
-	if l.Host.IsValid() {
-		host = l.Host.String()
-	}
-	addr := net.JoinHostPort(host, strconv.Itoa(int(l.Port)))
-	switch l.Network {
-	case units.Unix:
-		var d net.Dialer
-		c, err := d.DialContext(ctx, "unix", l.Path)
+	if l.Network == units.Unix {
+		c, err := new(net.Dialer).DialContext(ctx, "unix", l.Path)
 		if err != nil {
 			return nil
 		}
 		_ = c.Close()
 		return syscall.EADDRINUSE
-	case units.UDP:
-		c, err := lc.ListenPacket(ctx, "udp", addr)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err
 	}
-	c, err := lc.Listen(ctx, "tcp", addr)
+	host := ""
+	if l.Host.IsValid() {
+		host = l.Host.String()
+	}
+	var socket io.Closer
+	var err error
+	if addr := net.JoinHostPort(host, strconv.Itoa(int(l.Port))); l.Network == units.UDP {
+		socket, err = new(net.ListenConfig).ListenPacket(ctx, "udp", addr)
+	} else {
+		socket, err = new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	}
 	if err == nil {
-		_ = c.Close()
+		_ = socket.Close()
 	}
 	return err
 }
 
-// otherPort returns the same listener with the next port.
+// otherPort returns listener l with the next port or another path, in the form of --listen.
 func otherPort(l units.Listener) string {
 	if l.Network == units.Unix {
 		l.Path += "2"
@@ -82,7 +81,7 @@ func otherPort(l units.Listener) string {
 	return l.String()
 }
 
-// holder returns the user of an address in words: another app, or a process with the socket.
+// holder returns a text with the app or process that has the address of l, or "".
 func (r *Resolver) holder(l units.Listener) string {
 	names, _ := r.Store.Apps()
 	for _, n := range names {

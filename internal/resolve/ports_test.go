@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestCheckListener binds real sockets first. The error for an address in use names its user.
+// TestCheckListener binds sockets, and checks that the error for an address in use names the app or process that has it.
 func TestCheckListener(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
@@ -65,20 +65,20 @@ func TestCheckListener(t *testing.T) {
 		}
 		err = w.checkListener(ctx, l)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
-			t.Errorf("%s: %v", listen, err)
+			t.Errorf("%s: got error %v, want %q", listen, err, want)
 		}
 		if strings.HasSuffix(want, "by ") && !strings.HasSuffix(err.Error(), me) {
-			t.Errorf("%s: %v, and not%s", listen, err, me)
+			t.Errorf("%s: got error %v, want one that ends in%s", listen, err, me)
 		}
 		if want != "" && !strings.HasPrefix(fault.Hint(err), "use another: --listen ") {
-			t.Errorf("%s: hint %q", listen, fault.Hint(err))
+			t.Errorf("%s: got the hint %q, want another address", listen, fault.Hint(err))
 		}
 	}
 	if !strings.Contains(w.notes.String(), "192.0.2.1:"+port+": the address is not on this machine (yet)") {
-		t.Errorf("%q", w.notes.String())
+		t.Errorf("got the notes %q, want a note about 192.0.2.1", w.notes.String())
 	}
 
-	// The error names another app, not its process.
+	// If another app has the address, the error names the app instead of the process.
 	p, _ := strconv.Atoi(port)
 	w.install(t, units.App{
 		Name: "other", Command: []string{"/bin/true"}, Instances: units.Count{N: 1}, Activation: units.Native,
@@ -86,12 +86,12 @@ func TestCheckListener(t *testing.T) {
 	})
 	err = w.CheckPorts(ctx, units.App{Listen: []units.Listener{{Port: uint16(p)}, {Network: units.Unix, Path: path}}})
 	if err == nil || !strings.Contains(err.Error(), `is in use by the app "other"`) || len(fault.Flatten(err)) != 2 {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v, want two errors, one with the name of the other app", err)
 	}
 	canceled, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := w.checkListener(canceled, units.Listener{Port: uint16(p)}); err == nil || errors.Is(err, net.ErrClosed) {
-		t.Errorf("%v", err)
+		t.Errorf("with a canceled context: got error %v", err)
 	}
 }
 
@@ -103,10 +103,10 @@ func TestOtherPort(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := otherPort(l); got != want {
-			t.Errorf("%s: %s", listen, got)
+			t.Errorf("%s: got %s, want %s", listen, got, want)
 		}
 		if _, err := units.ParseListener(otherPort(l)); err != nil {
-			t.Errorf("%s: %v", listen, err)
+			t.Errorf("the result for %s is invalid: %v", listen, err)
 		}
 	}
 }

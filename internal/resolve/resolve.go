@@ -1,11 +1,15 @@
-// Package resolve turns a command line or a file into a complete [units.App], with full paths, a user and listeners. It
-// reads the machine, but does not change it. It prints a note for each value that it chooses.
+// Package resolve turns a command line or a file into a complete [units.App], with full paths, a user and listeners. Package
+// resolve reads the machine, but does not change it. Package resolve prints a note for each value that it chooses.
 package resolve
 
 import (
+	"bytes"
+	"debug/buildinfo"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -25,7 +29,7 @@ type Resolver struct {
 	Getenv   func(string) string
 	Getwd    func() (string, error)
 	LookPath func(string) (string, error)
-	// Note prints a line about a choice.
+	// Note prints a line for the user.
 	Note func(format string, args ...any)
 }
 
@@ -35,16 +39,18 @@ type Request struct {
 	Given Given
 }
 
-// Given are the fields that the user has given. The Resolver chooses the other fields. If Directory is set, an app without a
-// directory runs in "/".
+// Given marks the fields that the user has given. The Resolver chooses the other fields. If Directory is set and the app has
+// no directory, the app runs in "/".
 type Given struct{ Instances, Directory, RunAs, Activation, Ready, Drain bool }
 
-// Everything returns Given for the apps of a file.
-func Everything() Given { return Given{true, true, true, true, true, true} }
+// AllGiven returns a Given with all fields set. Apps from a file need this Given, because the Resolver must not choose their
+// fields.
+func AllGiven() Given { return Given{true, true, true, true, true, true} }
 
-// App returns the app with the fields that were not given: the number of instances, the directory, the full path of the
-// program, the user, the paths in homes, the activation and the readiness. It checks that the workers can read the files
-// that they need, and that other users cannot change these files. [Resolver.Listeners] completes the listeners.
+// App returns the requested app with full paths and with values for the fields that were not given: the number of instances,
+// the directory, the user, the paths in homes, the activation and the readiness. App returns an error if the workers cannot
+// read the files that they need, or if other users can change these files. App does not set the listeners, see
+// [Resolver.Listeners].
 func (r *Resolver) App(q Request) (units.App, error) {
 	a := q.App
 	if !q.Given.Instances {
@@ -74,7 +80,7 @@ func (r *Resolver) App(q Request) (units.App, error) {
 	if err := r.paths(&a); err != nil {
 		return a, err
 	}
-	r.homes(&a)
+	r.addHomePaths(&a)
 	if a, err = r.Guard.Resolve(a); err != nil {
 		return a, err
 	}
@@ -84,7 +90,8 @@ func (r *Resolver) App(q Request) (units.App, error) {
 		r.Note("activation: native (%s is built with the activation package)", a.Command[0])
 	}
 	if !q.Given.Drain {
-		// activation.Serve drains on SIGTERM. It knows the requests; the shim knows only the connections.
+		// activation.Serve drains when it gets SIGTERM. This drain is better than the drain of the shim, because
+		// activation.Serve knows which connections have a request.
 		a.Shim.NoDrain = a.Activation == units.Native && withActivation
 	}
 	if !q.Given.Ready {
@@ -93,7 +100,7 @@ func (r *Resolver) App(q Request) (units.App, error) {
 	return a, nil
 }
 
-// Absolute returns the absolute path of p.
+// Absolute returns p as an absolute path. A relative path starts in the working directory.
 func (r *Resolver) Absolute(p string) (string, error) {
 	if filepath.IsAbs(p) {
 		return filepath.Clean(p), nil
@@ -105,7 +112,8 @@ func (r *Resolver) Absolute(p string) (string, error) {
 	return filepath.Join(wd, p), nil
 }
 
-// directory makes the directory of the app absolute, and returns its owner. The default is the working directory.
+// directory makes the directory of the app absolute, and returns the user ID of the directory's owner. If the app has no
+// directory and the user has not asked for this, directory sets the working directory.
 func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error) {
 	if a.Directory == "" && given.Directory {
 		return 0, nil
@@ -126,7 +134,8 @@ func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error
 	return owner, nil
 }
 
-// paths makes the paths of the app absolute, and checks that they exist.
+// paths makes the environment files, writable paths and readable paths of the app absolute. paths returns an error if one of
+// these paths does not exist.
 func (r *Resolver) paths(a *units.App) (err error) {
 	for i, p := range a.EnvFiles {
 		if a.EnvFiles[i].Path, err = r.Absolute(p.Path); err != nil {
@@ -156,7 +165,8 @@ func (r *Resolver) paths(a *units.App) (err error) {
 	return nil
 }
 
-// program finds the program like a shell in the directory of the app.
+// program replaces the program of the app by its full path. A name without "/" is found in $PATH, and another relative path
+// starts in the directory of the app.
 func (r *Resolver) program(a *units.App) error {
 	program := a.Command[0]
 	if !strings.Contains(program, "/") {
@@ -182,4 +192,34 @@ func (r *Resolver) program(a *units.App) error {
 	}
 	a.Command = append([]string{program}, a.Command[1:]...)
 	return nil
+}
+
+// readiness returns ReadyNotify if the workers send READY=1. Workers of a native app send READY=1 if their program is
+// gunicorn, puma, or built with the activation package. For other apps, readiness returns ReadyExec.
+func readiness(a units.App, withActivation bool) units.Ready {
+	if a.Activation != units.Native {
+		return units.ReadyExec
+	}
+	notifies := func(arg string) bool { return filepath.Base(arg) == "gunicorn" || filepath.Base(arg) == "puma" }
+	if withActivation || slices.ContainsFunc(a.Command[:min(len(a.Command), 3)], notifies) {
+		return units.ReadyNotify
+	}
+	return units.ReadyExec
+}
+
+// builtWithActivation reports whether a Go program is built with our activation package. The program must contain names of
+// functions of this package. A stripped program still contains these names. A dependency on our module is not enough: a
+// program that uses only activation/journald does not send READY=1.
+func builtWithActivation(program string) bool {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		return false
+	}
+	const ours = "github.com/clusterctl/clusterctl"
+	built := info.Main.Path == ours || slices.ContainsFunc(info.Deps, func(m *debug.Module) bool { return m.Path == ours })
+	if !built {
+		return false
+	}
+	data, err := os.ReadFile(program)
+	return err == nil && bytes.Contains(data, []byte(ours+"/activation."))
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// dynamic returns a request for an app with a dynamic user, so that the user of the test does not matter.
+// dynamic returns a request for an app with a dynamic user. With another user, the result would depend on the user who runs
+// the test.
 func dynamic(a units.App) Request {
 	return Request{App: a, Given: Given{RunAs: true, Directory: a.Directory != ""}}
 }
@@ -36,10 +37,10 @@ func TestProgram(t *testing.T) {
 		given := slices.Clone(a.Command)
 		before := a.Command
 		if err := w.program(&a); err != nil || strings.Join(a.Command, " ") != want {
-			t.Errorf("%s: %q, %v", command, a.Command, err)
+			t.Errorf("%s: got %q, error %v, want %q", command, a.Command, err, want)
 		}
 		if !slices.Equal(before, given) {
-			t.Errorf("%s: the caller's words were changed", command)
+			t.Errorf("%s: program has changed the words of its caller", command)
 		}
 	}
 	for command, want := range map[string]string{
@@ -51,7 +52,7 @@ func TestProgram(t *testing.T) {
 		a := units.App{Command: []string{command}, Directory: wd}
 		err := w.program(&a)
 		if err == nil || !strings.Contains(err.Error()+"\nhint: "+fault.Hint(err), want) || isUsage(err) {
-			t.Errorf("%s: %v, hint %q", command, err, fault.Hint(err))
+			t.Errorf("%s: got error %v, hint %q, want %q", command, err, fault.Hint(err), want)
 		}
 	}
 }
@@ -76,7 +77,7 @@ func TestApp(t *testing.T) {
 	if a.Directory != wd || a.Command[0] != worker || a.EnvFiles[0].Path != wd+"/env" || a.EnvFiles[1].Path != wd+"/gone" ||
 		a.Writable[0] != wd ||
 		!a.RunAs.Dynamic() || a.Activation != units.Adopt || a.Ready != units.ReadyExec || a.Shim.NoDrain {
-		t.Errorf("%+v", a)
+		t.Errorf("got %+v", a)
 	}
 
 	closed := w.mkdir(t, "closed", 0o700)
@@ -97,24 +98,25 @@ func TestApp(t *testing.T) {
 	} {
 		_, err := w.App(dynamic(c.app))
 		if err == nil || !strings.Contains(err.Error()+"\nhint: "+fault.Hint(err), c.want) {
-			t.Errorf("%+v: %v, hint %q", c.app, err, fault.Hint(err))
+			t.Errorf("%+v: got error %v, hint %q, want %q", c.app, err, fault.Hint(err), c.want)
 		}
 	}
 
-	// A default directory that the user cannot enter becomes "/", unless an argument is relative to it.
+	// If the user cannot enter the default directory, the directory becomes "/", unless an argument is relative to the
+	// directory.
 	w.Getwd = func() (string, error) { return closed, nil }
 	a = units.App{Command: []string{worker, "-x", "/etc", "other"}}
 	if a, err = w.App(dynamic(a)); err != nil || a.Directory != "/" ||
 		!strings.Contains(w.notes.String(), "directory: / (a dynamic user cannot enter "+closed+")") {
-		t.Errorf("%+v, %v, %q", a, err, w.notes.String())
+		t.Errorf("an argument that is no path: got %+v, error %v, notes %q, want the directory /", a, err, w.notes.String())
 	}
 	a = units.App{Command: []string{worker, "data"}}
 	if a, err = w.App(dynamic(a)); err == nil || !strings.Contains(err.Error(), "cannot enter the directory") {
-		t.Errorf("%+v, %v", a, err)
+		t.Errorf("a relative argument: got %+v, error %v", a, err)
 	}
 	w.Getwd = func() (string, error) { return "", os.ErrNotExist }
 	if _, err := w.App(dynamic(units.App{Command: []string{worker}})); err == nil || fault.Hint(err) != "cd /" {
-		t.Errorf("%v", err)
+		t.Errorf("without a working directory: got error %v", err)
 	}
 }
 
@@ -130,9 +132,9 @@ func TestUser(t *testing.T) {
 	}
 	var a units.App
 	w.chooseUser(&a, dir.Sys().(*syscall.Stat_t).Uid)
-	// The user is the owner of the directory, unless the owner is root.
+	// The user must be the owner of the directory, unless the owner is root.
 	if self.Uid == "0" && !a.RunAs.Dynamic() || self.Uid != "0" && a.RunAs.User != self.Username {
-		t.Errorf("%+v for a directory of %s", a.RunAs, self.Username)
+		t.Errorf("got the user %+v for a directory of %s", a.RunAs, self.Username)
 	}
 	const noUser, noGroup = "no-such-user-here", "no-such-here"
 	for as, want := range map[units.RunAs]string{
@@ -143,7 +145,7 @@ func TestUser(t *testing.T) {
 	} {
 		err := checkAccounts("run-as", as.User, "run-as", as.Group, ", or --run-as dynamic")
 		if want == "" && err != nil || want != "" && (err == nil || err.Error()+"\nhint: "+fault.Hint(err) != want) {
-			t.Errorf("%s: %v", as, err)
+			t.Errorf("%s: got error %v, want %q", as, err, want)
 		}
 	}
 }
@@ -174,7 +176,7 @@ func TestReadiness(t *testing.T) {
 	script := filepath.Join(dir, "script")
 	for path, want := range map[string]bool{ours: true, logs: false, other: false, script: false, dir: false, dir + "/gone": false} {
 		if got := builtWithActivation(path); got != want {
-			t.Errorf("%s: %v", path, got)
+			t.Errorf("%s: got %v, want %v", path, got, want)
 		}
 	}
 	for _, c := range []struct {
@@ -190,11 +192,12 @@ func TestReadiness(t *testing.T) {
 	} {
 		a := units.App{Activation: c.activation, Command: strings.Fields(c.command)}
 		if got := readiness(a, builtWithActivation(a.Command[0])); got != c.want {
-			t.Errorf("%v %s: %v", c.activation, c.command, got)
+			t.Errorf("%v %s: got %v, want %v", c.activation, c.command, got, c.want)
 		}
 	}
 
-	// In an install, auto becomes native with ready notify and without a drain. Flags can change each of these.
+	// Without flags, a program with the activation package becomes native, with ReadyNotify and without a drain of the shim.
+	// The user can choose each of these values.
 	w := newWorld(t)
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -213,14 +216,14 @@ func TestReadiness(t *testing.T) {
 		{"the drain", Given{Directory: true, RunAs: true, Drain: true}, true, false, units.ReadyNotify},
 		{"ready", Given{Directory: true, RunAs: true, Ready: true}, true, true, units.ReadyExec},
 		{"the activation", Given{Directory: true, RunAs: true, Activation: true}, false, false, units.ReadyExec},
-		{"everything", Everything(), false, false, units.ReadyExec},
+		{"everything", AllGiven(), false, false, units.ReadyExec},
 	} {
 		a, err := w.App(Request{App: units.App{Name: "x", Command: []string{ours}, Ready: units.ReadyExec}, Given: c.given})
 		if err != nil || (a.Activation == units.Native) != c.native || a.Shim.NoDrain != c.noDrain || a.Ready != c.want {
-			t.Errorf("%s: %+v, %v", c.about, a, err)
+			t.Errorf("%s: got %+v, error %v", c.about, a, err)
 		}
 		if a.Directory != "" {
-			t.Errorf("%s: the directory is %s", c.about, a.Directory)
+			t.Errorf("%s: got the directory %s, want none", c.about, a.Directory)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,14 +23,15 @@ type Interpreter struct {
 	Program, Args, NodeArgs string
 }
 
-// Invocation is the name, the command line and the directory for a target of "install".
+// Invocation has the app name, the command line and the directory that "install" uses for a target.
 type Invocation struct {
 	Name      string
 	Command   []string
 	Directory string
 }
 
-// Interpreters returns the interpreters for an extension, as in PM2, or nil. The first that is installed is used.
+// Interpreters returns the interpreters for the extension of a file, as in PM2, or nil. The caller uses the first
+// interpreter that is installed.
 func Interpreters(ext string) []string {
 	return map[string][]string{
 		".js": {"node"}, ".cjs": {"node"}, ".mjs": {"node"}, ".ts": {"bun"}, ".tsx": {"bun"}, ".py": {"python3", "python"},
@@ -37,8 +39,8 @@ func Interpreters(ext string) []string {
 	}[ext]
 }
 
-// Invocation returns the invocation for a target and the words after "--". If the target is a file, the words are its
-// arguments. Otherwise they are the command, and the target is the name of the app.
+// Invocation returns the name, the command and the directory for a target of "install". rest are the words after "--". If
+// the target is a file, these words are its arguments. If the target is a name, these words are the command.
 func (r *Resolver) Invocation(target string, rest []string, f Interpreter) (Invocation, error) {
 	info, err := os.Stat(target)
 	isPath := err == nil && (info.IsDir() || strings.ContainsAny(target, "/.") || len(rest) == 0)
@@ -60,7 +62,8 @@ func (r *Resolver) Invocation(target string, rest []string, f Interpreter) (Invo
 		"clusterctl install app.js, or clusterctl install %s -- /full/path/program", text.Shell(AppName(target)))
 }
 
-// AppName returns the name of an app for a path: its last element without the extension, with invalid characters replaced.
+// AppName returns an app name for a path: the last element of the path without the extension, with invalid characters
+// replaced.
 func AppName(path string) string {
 	base := filepath.Base(path)
 	if ext := filepath.Ext(base); Interpreters(ext) != nil {
@@ -72,15 +75,16 @@ func AppName(path string) string {
 	return base
 }
 
-// nameFor returns the name of an app for the path of a program. For a common file name, such as server.js, it returns the
-// name of the project, unless an app of this project already has the name of the file.
+// nameFor returns an app name for the path of a program. For a common file name such as server.js, nameFor returns the name
+// of the project. If an app with the name of the file is already installed from this project, nameFor returns the name of
+// the file instead.
 func (r *Resolver) nameFor(path string) string {
 	name := AppName(path)
 	if !origin.Common(strings.TrimSuffix(name, filepath.Ext(name))) {
 		return name
 	}
 	asked := units.App{Directory: filepath.Dir(path), Command: []string{path}}
-	if now, found := r.installed(units.Name(name)); found && origin.Same(now, asked) {
+	if now, err := r.Store.Load(units.Name(name)); err == nil && origin.Same(now, asked) {
 		return name
 	}
 	if project, err := units.ParseName(AppName(origin.Name(path))); err == nil {
@@ -100,7 +104,9 @@ func (r *Resolver) fileInvocation(target string, args []string, f Interpreter) (
 	return inv, err
 }
 
-// interpreter returns the words before a script: from --interpreter, from the extension, or from the first line.
+// interpreter returns the words before a script in its command: the interpreter and its arguments. The interpreter is from
+// --interpreter, from the extension of the script, or from its "#!" line. The result is nil if the script needs no
+// interpreter.
 func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 	words := append(strings.Fields(f.Args), strings.Fields(f.NodeArgs)...)
 	candidates := Interpreters(filepath.Ext(path))
@@ -116,7 +122,8 @@ func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 		}
 		line := guard.Shebang(path)
 		if info.Mode().Perm()&0o111 != 0 || len(line) == 0 {
-			// The kernel can run the file, or [Resolver.program] refuses it.
+			// The kernel can run an executable file without an interpreter. For other files, [Resolver.program] returns an
+			// error.
 			if len(words) > 0 {
 				return nil, fault.WithHint(fault.Usagef("%s runs without an interpreter, so interpreter arguments cannot be used", path),
 					"add --interpreter NAME")
@@ -132,8 +139,9 @@ func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 	return append([]string{found}, words...), nil
 }
 
-// findInterpreter returns the path of the first program that it finds in $PATH, or in the directories of version managers:
-// sudo replaces $PATH, so the node of nvm is not in $PATH.
+// findInterpreter returns the path of the first program in names that is in $PATH. If no program is in $PATH,
+// findInterpreter searches the directories of version managers such as nvm, because sudo removes these directories from
+// $PATH.
 func (r *Resolver) findInterpreter(names []string) (string, error) {
 	for _, n := range names {
 		if p, err := r.LookPath(n); err == nil {
@@ -150,7 +158,7 @@ func (r *Resolver) findInterpreter(names []string) (string, error) {
 		"install it, or use its full path: --interpreter /full/path/%s", names[0])
 }
 
-// inVersionManagers returns the path of a program that a version manager has installed for the user, or "".
+// inVersionManagers returns the path of a program that a version manager has installed in the home of the user, or "".
 func (r *Resolver) inVersionManagers(name string) string {
 	home := r.Getenv("HOME")
 	if who := r.Getenv("SUDO_USER"); who != "" {
@@ -168,57 +176,39 @@ func (r *Resolver) inVersionManagers(name string) string {
 		".nvm/versions/node/*/bin", ".volta/bin", ".asdf/shims", ".local/share/fnm/aliases/default/bin",
 		".local/share/fnm/node-versions/*/installation/bin", ".bun/bin", ".deno/bin", ".pyenv/shims", ".rbenv/shims",
 	} {
-		found, _ := filepath.Glob(filepath.Join(home, pattern, name))
-		if len(found) > 0 {
-			slices.SortFunc(found, compareVersions)
-			return found[len(found)-1]
+		if p := newest(filepath.Join(home, pattern, name)); p != "" {
+			return p
 		}
 	}
 	return ""
 }
 
-// nvmDefault returns the path of a program in the default version of nvm, or "".
+// nvmDefault returns the path of a program in the version that is the default of nvm, or "".
 func nvmDefault(home, name string) string {
 	data, err := os.ReadFile(filepath.Join(home, ".nvm/alias/default"))
 	if err != nil {
 		return ""
 	}
 	version := strings.TrimPrefix(strings.TrimSpace(string(data)), "v")
-	found, _ := filepath.Glob(filepath.Join(home, ".nvm/versions/node", "v"+version+"*", "bin", name))
+	return newest(filepath.Join(home, ".nvm/versions/node", "v"+version+"*", "bin", name))
+}
+
+// newest returns the path with the highest version among all paths that match a pattern. newest returns "" if no path
+// matches.
+func newest(pattern string) string {
+	found, _ := filepath.Glob(pattern)
 	if len(found) == 0 {
 		return ""
 	}
-	slices.SortFunc(found, compareVersions)
-	return found[len(found)-1]
+	return slices.MaxFunc(found, compareVersions)
 }
 
-// compareVersions compares paths, and digits in them as numbers: v9 is less than v10.
+var digits = regexp.MustCompile(`[0-9]+`)
+
+// compareVersions compares two paths. compareVersions compares digits as numbers, so v9 is less than v10.
 func compareVersions(a, b string) int {
-	for a != "" && b != "" {
-		na, ra := leadingNumber(a)
-		nb, rb := leadingNumber(b)
-		if na >= 0 && nb >= 0 {
-			if na != nb {
-				return na - nb
-			}
-			a, b = ra, rb
-			continue
-		}
-		if a[0] != b[0] {
-			return int(a[0]) - int(b[0])
-		}
-		a, b = a[1:], b[1:]
+	padded := func(path string) string {
+		return digits.ReplaceAllStringFunc(path, func(n string) string { return strings.Repeat("0", max(0, 20-len(n))) + n })
 	}
-	return len(a) - len(b)
-}
-
-func leadingNumber(s string) (int, string) {
-	n, i := 0, 0
-	for i < len(s) && i < 9 && s[i] >= '0' && s[i] <= '9' {
-		n, i = n*10+int(s[i]-'0'), i+1
-	}
-	if i == 0 {
-		return -1, s
-	}
-	return n, s[i:]
+	return strings.Compare(padded(a), padded(b))
 }

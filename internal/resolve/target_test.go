@@ -19,7 +19,7 @@ func TestAppName(t *testing.T) {
 		"été.rb": "t", ".hidden.js": "hidden", "app.tar": "app.tar", "v1.2": "v1.2", "all": "all", "日本.js": "日本",
 	} {
 		if got := AppName(path); got != want {
-			t.Errorf("%q: %q, want %q", path, got, want)
+			t.Errorf("%q: got %q, want %q", path, got, want)
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestInvocation(t *testing.T) {
 		{"odd", nil, Interpreter{}, "odd", words("/opt/bin/weird", "-x", odd), "wd"},
 		{"exe", nil, Interpreter{}, "exe", words(exe), "wd"},
 		{"plain.txt", nil, Interpreter{}, "plain.txt", words(plain), "wd"},
-		// A name, although a file of that name is there: the command is after --.
+		// With a command after --, the target is a name, even if a file with this name exists.
 		{"worker", words("node", "x.js"), Interpreter{}, "worker", words("node", "x.js"), ""},
 		{"web", words("./worker", "-v"), Interpreter{}, "web", words("./worker", "-v"), ""},
 	} {
@@ -69,7 +69,8 @@ func TestInvocation(t *testing.T) {
 			dir = filepath.Join(w.dir, dir)
 		}
 		if err != nil || inv.Name != c.name || !slices.Equal(inv.Command, c.command) || inv.Directory != dir {
-			t.Errorf("%s %q: %q %q in %q, %v", c.target, c.rest, inv.Name, inv.Command, inv.Directory, err)
+			t.Errorf("%s %q: got %q %q in %q, error %v, want %q %q in %q",
+				c.target, c.rest, inv.Name, inv.Command, inv.Directory, err, c.name, c.command, dir)
 		}
 	}
 	for _, c := range []struct {
@@ -88,7 +89,7 @@ func TestInvocation(t *testing.T) {
 	} {
 		if _, err := w.Invocation(c.target, c.rest, c.flags); err == nil || !strings.Contains(err.Error(), c.want) ||
 			isUsage(err) != c.usage {
-			t.Errorf("%s %q: %v", c.target, c.rest, err)
+			t.Errorf("%s %q: got error %v, want %q", c.target, c.rest, err, c.want)
 		}
 	}
 }
@@ -109,34 +110,34 @@ func TestVersionManagers(t *testing.T) {
 		return strings.TrimPrefix(p, home)
 	}
 	if got := find("node"); got != "/.nvm/versions/node/v20.1.0/bin/node" {
-		t.Errorf("without an alias: %s", got)
+		t.Errorf("without an alias: got %s, want v20.1.0", got)
 	}
 	if !strings.Contains(w.notes.String(), "version manager") {
-		t.Errorf("the note about the choice is missing: %q", w.notes.String())
+		t.Errorf("got the notes %q, want a note about the version manager", w.notes.String())
 	}
 	for alias, want := range map[string]string{"18\n": "v18.20.3", "v18.3.0": "v18.3.0", "8.9": "v8.9.1", "lts/iron": "v20.1.0",
 		"99": "v20.1.0"} {
 		w.file(t, "home/.nvm/alias/default", alias, 0o644)
 		if got := find("node"); got != "/.nvm/versions/node/"+want+"/bin/node" {
-			t.Errorf("alias %q: %s", alias, got)
+			t.Errorf("alias %q: got %s, want %s", alias, got, want)
 		}
 	}
 	if got := find("bun"); got != strings.TrimPrefix(bun, home) {
-		t.Errorf("bun: %s", got)
+		t.Errorf("got %s, want %s", got, bun)
 	}
-	// A program in $PATH is used first, and a name is not a pattern.
+	// A program in $PATH is preferred. Special characters of patterns in a name have no meaning.
 	w.path["node"] = "/usr/bin/node"
 	if got := find("node"); got != "/usr/bin/node" {
-		t.Errorf("%s", got)
+		t.Errorf("got %s, want the program in $PATH", got)
 	}
 	for _, name := range []string{"n*de", "../../node", "no[d]e"} {
 		if p := w.inVersionManagers(name); p != "" {
-			t.Errorf("%s: %s", name, p)
+			t.Errorf("%s: got %s, want none", name, p)
 		}
 	}
 	delete(w.vars, "HOME")
 	if got := find("bun"); !strings.Contains(got, "bun is not in $PATH") {
-		t.Errorf("without a home: %s", got)
+		t.Errorf("without a home: got %s", got)
 	}
 }
 
@@ -145,7 +146,7 @@ func TestCompareVersions(t *testing.T) {
 	for i := range sorted {
 		for j := range sorted {
 			if got := compareVersions(sorted[i], sorted[j]); (got < 0) != (i < j) || (got == 0) != (i == j) {
-				t.Errorf("%s, %s: %d", sorted[i], sorted[j], got)
+				t.Errorf("%s, %s: got %d", sorted[i], sorted[j], got)
 			}
 		}
 	}
@@ -154,7 +155,7 @@ func TestCompareVersions(t *testing.T) {
 		a, b, c := gen.Draw(t, "a"), gen.Draw(t, "b"), gen.Draw(t, "c")
 		ab, bc, ac := compareVersions(a, b), compareVersions(b, c), compareVersions(a, c)
 		if sign(ab) != -sign(compareVersions(b, a)) || compareVersions(a, a) != 0 || ab <= 0 && bc <= 0 && ac > 0 {
-			t.Fatalf("%q, %q, %q: %d %d %d", a, b, c, ab, bc, ac)
+			t.Fatalf("%q, %q, %q: got the comparisons %d, %d and %d, which are inconsistent", a, b, c, ab, bc, ac)
 		}
 	})
 }
@@ -167,7 +168,7 @@ func TestDirectoryInvocation(t *testing.T) {
 		files       []string
 		flags       Interpreter
 		name        string
-		// command with "DIR" for the directory, or a part of the error.
+		// command has "DIR" for the directory. err is a part of the error.
 		command, err string
 		note         string
 	}{
@@ -216,23 +217,23 @@ func TestDirectoryInvocation(t *testing.T) {
 			inv, err := w.Invocation(dir, nil, c.flags)
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
-					t.Fatalf("%+v, %v", inv, err)
+					t.Fatalf("got %+v, error %v, want %q", inv, err, c.err)
 				}
 				return
 			}
 			got := strings.ReplaceAll(strings.Join(inv.Command, "|"), dir, "DIR")
 			if err != nil || inv.Name != c.name || got != c.command || inv.Directory != dir {
-				t.Errorf("%q %s in %q, %v", inv.Name, got, inv.Directory, err)
+				t.Errorf("got %q %s in %q, error %v, want %q %s", inv.Name, got, inv.Directory, err, c.name, c.command)
 			}
 			if !strings.Contains(w.notes.String(), c.note) || c.note == "" && w.notes.Len() > 0 {
-				t.Errorf("told: %q", w.notes.String())
+				t.Errorf("got the notes %q, want %q", w.notes.String(), c.note)
 			}
 		})
 	}
 }
 
-// TestStartScript runs the commands that are made from start scripts: the shell becomes the program, with its variables and
-// arguments.
+// TestStartScript runs the commands that [Resolver.script] returns for start scripts, and checks that the program gets its
+// variables and arguments.
 func TestStartScript(t *testing.T) {
 	for script, want := range map[string]string{
 		"A=1 B='x y' show \"p q\" $A":   "1|x y|p q",
@@ -248,17 +249,17 @@ func TestStartScript(t *testing.T) {
 		w.file(t, "a dir/node_modules/.bin/show", "#!/bin/sh\nprintf '%s' \"$A|$B|$1\"\n[ -z \"$2\" ] || printf '|%s' \"$2\"\n", 0o755)
 		command, err := w.script(dir, strings.TrimSpace(script), Interpreter{})
 		if err != nil {
-			t.Errorf("%s: %v", script, err)
+			t.Errorf("%s: got error %v", script, err)
 			continue
 		}
 		cmd := exec.Command(command[0], command[1:]...)
 		cmd.Dir, cmd.Env = dir, []string{"HOME=/nowhere", "PATH=/usr/bin:/bin"}
 		out, err := cmd.CombinedOutput()
 		if got := string(out); err != nil || got != want {
-			t.Errorf("%s: %q, want %q, %v, by %q", script, got, want, err, command)
+			t.Errorf("%s: got %q, want %q, error %v, from the command %q", script, got, want, err, command)
 		}
 	}
-	// The program must be the started process, so that it gets the SIGTERM.
+	// The program must replace the shell and keep its PID, so that it gets the SIGTERM of systemd.
 	w := newWorld(t)
 	w.file(t, "d/node_modules/.bin/pid", "#!/bin/sh\necho $$\n", 0o755)
 	command, err := w.script(filepath.Join(w.dir, "d"), "X='1' pid", Interpreter{})
@@ -269,11 +270,11 @@ func TestStartScript(t *testing.T) {
 	var out strings.Builder
 	cmd.Stdout = &out
 	if err := cmd.Run(); err != nil || strings.TrimSpace(out.String()) != fmt.Sprint(cmd.Process.Pid) {
-		t.Errorf("the PID is %d, the program printed %s: %v", cmd.Process.Pid, out.String(), err)
+		t.Errorf("the shell has the PID %d, and the program has the PID %s, error %v", cmd.Process.Pid, out.String(), err)
 	}
 }
 
-// TestInvocationFails: a directory that cannot be read is not a missing file.
+// TestInvocationFails checks that a path that cannot be read is not reported as a missing file.
 func TestInvocationFails(t *testing.T) {
 	w := newWorld(t)
 	link := filepath.Join(w.dir, "loop.js")
@@ -281,6 +282,6 @@ func TestInvocationFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := w.Invocation(link, nil, Interpreter{}); err == nil || isUsage(err) {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v, want an error that is not about usage", err)
 	}
 }

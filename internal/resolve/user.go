@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// chooseUser makes the owner of the directory the user of the workers, unless the owner is root.
+// chooseUser sets the user of the workers to the owner of the directory, unless the owner is root.
 func (r *Resolver) chooseUser(a *units.App, owner uint32) {
 	if owner == 0 {
 		return
@@ -29,14 +29,14 @@ func (r *Resolver) chooseUser(a *units.App, owner uint32) {
 	r.offerDynamic(*a, u)
 }
 
-// checkAccounts returns an error for a user and a group that do not exist. userKey and groupKey name the settings, and
-// instead is an alternative to creating the user.
-func checkAccounts(userKey, user, groupKey, group, instead string) error {
+// checkAccounts returns an error if the user or the group does not exist. userKey and groupKey are the names of the
+// settings, for the error. The text in alternative is added to the hint for a missing user.
+func checkAccounts(userKey, user, groupKey, group, alternative string) error {
 	var errs []error
 	if user != "" {
 		if _, err := guard.LookupUser(user); err != nil {
 			err = fmt.Errorf("%s: there is no user %q", userKey, user)
-			errs = append(errs, fault.WithHint(err, "adduser --system --group %s%s", text.Shell(user), instead))
+			errs = append(errs, fault.WithHint(err, "adduser --system --group %s%s", text.Shell(user), alternative))
 		}
 	}
 	if group != "" {
@@ -48,7 +48,8 @@ func checkAccounts(userKey, user, groupKey, group, instead string) error {
 	return errors.Join(errs...)
 }
 
-// offerDynamic suggests --run-as dynamic if the owner of the directory is a person, and the app has no writable paths.
+// offerDynamic prints a note about --run-as dynamic if the owner of the directory is a person, and a dynamic user could read
+// the app.
 func (r *Resolver) offerDynamic(a units.App, owner *user.User) {
 	if uid, err := strconv.Atoi(owner.Uid); err != nil || uid < firstLogin || len(a.Writable) > 0 {
 		return
@@ -59,11 +60,11 @@ func (r *Resolver) offerDynamic(a units.App, owner *user.User) {
 	}
 }
 
-// firstLogin is the first user id that adduser(8) and useradd(8) give to people.
+// firstLogin is the first user ID that adduser(8) and useradd(8) give to people.
 const firstLogin = 1000
 
-// access checks that the user of the workers can reach the program and the directory. A directory that the caller did not
-// choose, and that the user cannot enter (often /root), becomes "/".
+// access returns an error if the user of the workers cannot reach the program or the directory. If the user cannot enter the
+// default directory and no argument is a path relative to it, access sets the directory to "/" instead.
 func (r *Resolver) access(a *units.App, given Given) error {
 	who, err := guard.Identify(a.RunAs)
 	if err != nil {
@@ -71,7 +72,7 @@ func (r *Resolver) access(a *units.App, given Given) error {
 	}
 	if block := who.BlockedBy(a.Command[0]); block != "" {
 		return fault.WithHint(fmt.Errorf("%s cannot reach the program %s: no permission on %s", who.Name, a.Command[0], block),
-			"move it to /opt or /srv, or choose the user: --run-as USER")
+			"move the program to /opt or /srv, or choose the user: --run-as USER")
 	}
 	block := who.BlockedBy(filepath.Join("/", a.Directory))
 	if block == "" {

@@ -18,12 +18,12 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// world is a resolver with an empty store and a temporary working directory. notes has its notes.
+// world is a Resolver with an empty store and a temporary working directory. notes has the notes of the Resolver.
 type world struct {
 	*Resolver
 	notes bytes.Buffer
 	dir   string
-	// path has the programs that LookPath finds, by name.
+	// path has the paths that LookPath returns for the names of programs. vars has the environment variables.
 	path map[string]string
 	vars map[string]string
 }
@@ -31,7 +31,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	// The parent of a TempDir is closed to other users, and the tests check what other users may do.
+	// Other users must be able to enter the directory, but the parent of a TempDir is closed to them.
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// file creates a file in the directory of the world and returns its path. The umask does not change the mode.
+// file creates a file with this mode in the directory of the world, regardless of the umask. file returns the path.
 func (w *world) file(t *testing.T, name, data string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(w.dir, name)

@@ -1,3 +1,7 @@
+// Package status collects the state of apps and their instances from systemd, the kernel and the shim. --json prints the
+// types of this package (schema 1).
+//
+// A [Collector] reads the machine. [Summarise] and [Describe] are pure functions.
 package status
 
 import (
@@ -12,15 +16,15 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// App is the state of one app. It omits values that are unknown, such as the connections of an instance without root.
+// App is the state of one app. Unknown values are nil, for example Connections if the caller is not root.
 type App struct {
 	Name   units.Name `json:"name"`
 	State  string     `json:"state"`
 	Ready  int        `json:"ready"`
 	Wanted int        `json:"wanted"`
-	// Listen are the addresses in the form of --listen. It is empty for a background app.
+	// Listen has the addresses in the form of --listen. A background app has none.
 	Listen []string `json:"listen"`
-	// OwnListen are the addresses of listeners that the instances opened themselves, instead of sharing one.
+	// OwnListen has the addresses that instances have bound themselves, so that they do not share a listener.
 	OwnListen []string `json:"ownListen,omitempty"`
 	// Queue is the sum of the accept queues of all listeners.
 	Queue *Queue `json:"queue,omitempty"`
@@ -29,7 +33,7 @@ type App struct {
 	Usage
 	Restarts int        `json:"restarts"`
 	Since    *time.Time `json:"since,omitempty"`
-	// NextRestart is the earliest NextRestart of the instances.
+	// NextRestart is the time of the next restart of any instance, or nil.
 	NextRestart *time.Time `json:"nextRestart,omitempty"`
 	Problem     string     `json:"problem,omitempty"`
 	Instances   []Instance `json:"instances"`
@@ -37,14 +41,14 @@ type App struct {
 
 // Usage is the CPU time and the memory that processes use.
 type Usage struct {
-	// CPU is in percent of one CPU, averaged over the time between two measurements.
+	// CPU is the average CPU use between two measurements, in percent of one CPU.
 	CPU *float64 `json:"cpuPercent,omitempty"`
-	// Memory is the memory of the whole cgroup. Source is how it was measured: "cgroup", "pss" or "rss".
+	// Memory is the memory of all processes in the cgroup. Source is how Memory was measured: "cgroup", "pss" or "rss".
 	Memory *int64 `json:"memoryBytes,omitempty"`
 	Source string `json:"memorySource,omitempty"`
 }
 
-// Queue is an accept queue: Depth connections wait in it, and it takes at most Limit connections.
+// Queue is the state of an accept queue: Depth connections wait, and at most Limit connections can wait.
 type Queue struct {
 	Depth int `json:"depth"`
 	Limit int `json:"limit"`
@@ -63,30 +67,31 @@ type Instance struct {
 	NextRestart *time.Time `json:"nextRestart,omitempty"`
 	// Problem explains why the instance does not run.
 	Problem string `json:"problem,omitempty"`
-	// LastExit explains how the last run ended, even if the instance runs again.
+	// LastExit explains how the last process of the instance ended. LastExit stays set while the instance runs again.
 	LastExit string `json:"lastExit,omitempty"`
 	// Status is the last STATUS= of the worker (sd_notify(3)).
 	Status string `json:"status,omitempty"`
 }
 
-// Facts are what the kernel and the shim know about an app. The zero value contains no facts.
+// Facts has what the kernel and the shim report about an app. In the zero value, everything is unknown.
 type Facts struct {
 	Queue       *Queue
-	Listeners   []*Queue // one for each listener
+	Listeners   []*Queue // the accept queue of each listener, or nil
 	Unreachable Unreachable
 	Connections *int
 	OwnListen   []string
-	Instances   []InstanceFacts // in the order of the instances, or none
+	Instances   []InstanceFacts // in the order of the instances, or empty
 }
 
-// InstanceFacts are what the kernel and the shim know about one instance.
+// InstanceFacts has what the kernel and the shim report about one instance.
 type InstanceFacts struct {
 	Usage
 	Connections *int
 	Runs        *inspect.Runs
 }
 
-// Units returns the names of the units that determine the state of an app: the aggregate, its sockets, then its instances.
+// Units returns the names of the units that determine the state of an app: the aggregate, then the sockets, then the
+// instances.
 func Units(a units.App, listed int) []string {
 	names := append([]string{a.Name.Service()}, a.Sockets()...)
 	for i := 1; i <= listed; i++ {
@@ -126,8 +131,8 @@ func Summarise(a units.App, states []control.State, f Facts) App {
 		}
 	}
 	if len(a.Listen) == 0 && len(s.OwnListen) > 0 && s.Wanted > 1 && (s.Ready < s.Wanted || s.Restarts > 0) {
-		// One instance has the address, so the others fail. Their exit status does not show that cause. Between two
-		// restarts, even Ready does not show the failure.
+		// One instance has bound the address, so the other instances fail. Their exit status does not show this cause. An
+		// instance that has just restarted counts as ready until it fails again, so Restarts is checked, too.
 		s.Problem = fmt.Sprintf("listens on %s, each instance for itself; install it with --listen %s",
 			strings.Join(s.OwnListen, " "), s.OwnListen[0])
 	}
@@ -137,12 +142,11 @@ func Summarise(a units.App, states []control.State, f Facts) App {
 	}
 	s.State = appState(states[0], s, broken)
 	if (problem != "" || unheard) && s.State == "running" {
-		s.State = "degraded" // all workers are ready, but clients cannot reach them
+		s.State = "degraded" // all workers are ready, but clients cannot reach a listener
 	}
 	return s
 }
 
-// count adds an instance to the totals of the app.
 func (s *App) count(i Instance) {
 	if i.State == "skipped" {
 		return
@@ -160,24 +164,23 @@ func (s *App) count(i Instance) {
 	s.Usage.add(i.Usage)
 }
 
-// add adds the usage of one instance, except for unknown values. The source of the sum is the least exact one.
+// add adds the usage of one instance to u. add ignores unknown values. If the sources differ, Source becomes the less exact
+// one.
 func (u *Usage) add(more Usage) {
-	if more.CPU != nil {
-		sum := *more.CPU
-		if u.CPU != nil {
-			sum += *u.CPU
-		}
-		u.CPU = &sum
-	}
+	u.CPU = sumOf(u.CPU, more.CPU)
 	if more.Memory != nil {
-		sum := *more.Memory
-		if u.Memory != nil {
-			sum += *u.Memory
-		}
-		u.Memory = &sum
+		u.Memory = sumOf(u.Memory, more.Memory)
 		order := []string{"", inspect.FromCgroup, inspect.FromPSS, inspect.FromRSS}
 		u.Source = order[max(slices.Index(order, u.Source), slices.Index(order, more.Source))]
 	}
+}
+
+// sumOf returns the sum of the known values, or nil if neither is known.
+func sumOf[T int64 | float64](a, b *T) *T {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	return new(*a + *b)
 }
 
 func earlier(a, b *time.Time) *time.Time {
@@ -193,15 +196,14 @@ func instanceOf(number int, st control.State, f InstanceFacts) Instance {
 		Connections: f.Connections, Usage: f.Usage,
 	}
 	if st.Active != control.Inactive && st.Active != control.ActiveFailed {
-		// systemd keeps the last status of a worker that has ended, so this status is only for other states.
+		// In the other states, the status is from a worker that has ended.
 		i.Status = st.StatusText
 	}
 	if i.Status == "" && f.Runs != nil && i.State == "restarting" {
 		i.Status = fmt.Sprintf("waiting after %d short runs, the last with %s", f.Runs.Failures, f.Runs.Status)
 	}
 	if !st.ActiveSince.IsZero() && st.Up() {
-		t := st.ActiveSince
-		i.Since = &t
+		i.Since = new(st.ActiveSince)
 	}
 	i.LastExit = control.Explain(st)
 	if i.State == "skipped" || i.State == "masked" {
@@ -210,7 +212,8 @@ func instanceOf(number int, st control.State, f InstanceFacts) Instance {
 	switch {
 	case f.Runs == nil:
 	case i.State == "gave up":
-		// systemd knows the exit status of the shim that gave up. The shim knows how the program ended before.
+		// The exit status in systemd is from the shim, which has given up. The records of the shim contain how the program
+		// ended.
 		i.LastExit = cmp.Or(lastRun(*f.Runs), i.LastExit)
 	case i.LastExit == "" && st.Active != control.Inactive:
 		i.LastExit = lastRun(*f.Runs)

@@ -16,33 +16,36 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Audit has the findings that need more than the states of the units.
+// Audit has the details of an app that are from files, slices and the journal.
 type Audit struct {
 	// DropIns are the drop-ins that clusterctl has not written.
 	DropIns []string `json:"dropIns"`
-	// Drift are the files that differ from what clusterctl would write now. It is empty if that is unknown.
+	// Drift has the unit files that are not equal to the files that clusterctl would write now. Drift is empty if
+	// DriftUnknown is set.
 	Drift []Drift `json:"drift"`
-	// DriftUnknown is why Drift is unknown.
+	// DriftUnknown is the error that has prevented the comparison of the files.
 	DriftUnknown string `json:"driftUnknown,omitempty"`
-	// Unsafe are the paths that the app depends on and that other users may change, as far as the caller can check them.
+	// Unsafe has the paths that the app depends on and that other users may change. Paths that the caller cannot check are
+	// absent.
 	Unsafe []guard.UnsafePath `json:"unsafePaths,omitempty"`
-	// NeedReload are the units whose files have changed since systemd read them.
+	// NeedReload has the units whose files have changed since systemd has read the files.
 	NeedReload []string `json:"needReload"`
-	// Suppressed is the number of log lines that the journal has dropped since boot. It is absent if it cannot be read.
+	// Suppressed is the number of log lines that the journal has dropped since boot, or nil if this number is unknown.
 	Suppressed *int64 `json:"suppressedLogLines,omitempty"`
 }
 
-// Drift is a file that differs. What is "changed", "missing", "left over", "foreign" or "masked".
+// Drift is a unit file that is not as clusterctl would write it. What is "changed", "missing", "left over", "foreign" or
+// "masked".
 type Drift struct {
 	Path string `json:"path"`
 	What string `json:"what"`
 }
 
-// auditAge is how long a watch uses an audit before it makes the next one, because an audit is expensive.
+// auditAge is how long a watch uses the result of an audit, because an audit is expensive.
 const auditAge = 10 * time.Second
 
-// audit reads the states of the units again, because no event reports that a file has changed. It also reads the slices,
-// the files and the journal.
+// audit sets the audit and the slice of each app. audit reads the states of the units again, because systemd sends no signal
+// when a unit file changes. audit also reads the unit files and the journal.
 func (c *Collector) audit(ctx context.Context, l *List) error {
 	var names []string
 	for _, a := range l.Known {
@@ -73,7 +76,7 @@ func (c *Collector) audit(ctx context.Context, l *List) error {
 	return ctx.Err()
 }
 
-// dropIns returns the drop-ins of the units that clusterctl has not written.
+// dropIns returns the drop-ins in the states of units, except the drop-ins that clusterctl has written.
 func dropIns(app units.Name, states []control.State) []string {
 	all := []string{}
 	for _, st := range states {
@@ -87,8 +90,8 @@ func dropIns(app units.Name, states []control.State) []string {
 	return slices.Compact(all)
 }
 
-// drift compares the unit files with the files that this version would write for the description of the app. The number of
-// instances is the one on disk, because "scale" changes it there.
+// drift returns the unit files that are not equal to the files that this version of clusterctl would write for the app.
+// drift uses the number of instances from the instance list on disk.
 func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	if c.Store.Packaged(a.App.Name) {
 		return []Drift{}, nil // dpkg --verify compares the files of packages
@@ -104,7 +107,7 @@ func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	}
 	plan, err := c.Store.Plan(a.App.Name, set, config.EncodeNames(a.App))
 	if err != nil {
-		return foreignDrift(err)
+		return driftOfError(err)
 	}
 	list := []Drift{}
 	for _, change := range plan.Changes {
@@ -123,13 +126,13 @@ func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	return list, nil
 }
 
-// foreignDrift returns the files that no longer have the mark of clusterctl, or that have been replaced by a link, as by a
-// mask.
-func foreignDrift(err error) ([]Drift, error) {
+// driftOfError returns the files for which a plan returned a [install.ForeignError]: files without the mark of clusterctl,
+// and links that mask a unit. driftOfError returns every other error unchanged.
+func driftOfError(err error) ([]Drift, error) {
 	list := []Drift{}
 	for _, one := range fault.Flatten(err) {
-		var foreign *install.ForeignError
-		if !errors.As(one, &foreign) {
+		foreign, ok := errors.AsType[*install.ForeignError](one)
+		if !ok {
 			return nil, err
 		}
 		what := "foreign"
@@ -141,8 +144,8 @@ func foreignDrift(err error) ([]Drift, error) {
 	return list, nil
 }
 
-// suppressed returns how many log lines the journal has dropped, or nil if that is unknown: without root, the journals of
-// other users look empty.
+// suppressed returns how many log lines of an app the journal has dropped. suppressed returns nil if the number is unknown.
+// Only root gets 0, because the journal looks empty to other users.
 func (c *Collector) suppressed(ctx context.Context, app units.App) *int64 {
 	n, err := journal.Suppressed(ctx, app.LogNamespace(), func(unit string) bool {
 		name, _, err := units.ParseInstance(unit)

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// fakeConn has the states of units by their names. Other units are not loaded.
+// fakeConn has the states of units by unit name. Units without a state do not exist.
 type fakeConn struct {
 	states map[string]control.State
 	err    error
@@ -39,8 +39,8 @@ func (f *fakeConn) Watch(context.Context, []string) (*control.Watch, error) {
 	return nil, errors.New("not here")
 }
 
-// TestCollector checks that the states of two apps are in their details, and that an audit is used until auditAge has
-// passed.
+// TestCollector checks the state and the details of two apps, and that a second call of Details uses the last audit until
+// auditAge has passed.
 func TestCollector(t *testing.T) {
 	edited := in(control.ActiveRunning)
 	edited.NeedDaemonReload = true
@@ -85,7 +85,7 @@ func TestCollector(t *testing.T) {
 	asked := conn.asked
 	now = now.Add(auditAge)
 	if _, err := c.Details(t.Context(), &l); err != nil || conn.asked != asked {
-		t.Errorf("got error %v, asked systemd again: %v", err, conn.asked != asked)
+		t.Errorf("before auditAge has passed: got error %v, asked systemd again: %v", err, conn.asked != asked)
 	}
 	now = now.Add(time.Second)
 	if _, err := c.Details(t.Context(), &l); err != nil || conn.asked != asked+1 {

@@ -12,11 +12,11 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// SchemaVersion is the version of everything that --json prints, which packaging/schema describes. Within a version, fields
-// are only added. They are neither removed nor changed in meaning.
+// SchemaVersion is the version of everything that --json prints, which packaging/schema describes. A field that is removed
+// or gets another meaning needs a new version. A new field does not.
 const SchemaVersion = 1
 
-// Details is everything that is known about one app, as "show --json" prints it.
+// Details has all information about one app, as "show --json" prints it.
 type Details struct {
 	Schema int `json:"schema"`
 	App
@@ -24,24 +24,24 @@ type Details struct {
 	Directory string   `json:"directory"`
 	RunAs     string   `json:"runAs"`
 	Count     string   `json:"count"`
-	// PerCPU is how many instances "-i max" would run. Only an install without a number sets it.
+	// PerCPU is how many instances "-i max" would run. Only an install without --instances sets PerCPU.
 	PerCPU int `json:"perCPU,omitempty"`
-	// NewerFiles are files that the app reads at its start and that have changed since. Only an install that changed
-	// nothing sets it.
+	// NewerFiles has files that instances read only at their start, and that have changed since. Only an install that
+	// changed nothing sets NewerFiles.
 	NewerFiles []string `json:"newerFiles,omitempty"`
 	Ready      string   `json:"readiness"`
 	Restart    string   `json:"restart"`
 	Sandbox    string   `json:"sandbox"`
 	Config     string   `json:"config"`
 	Slice      string   `json:"slice"`
-	// LogRate is how many lines of an instance the journal accepts, in the form of --log-rate.
+	// LogRate limits how many lines of an instance the journal accepts, in the form of --log-rate.
 	LogRate string `json:"logRate"`
 	// Boot reports whether the app starts at boot.
 	Boot      bool       `json:"startsAtBoot"`
 	Listeners []Listener `json:"listeners"`
 	// Balance is how the connections are distributed over the running instances.
 	Balance *Balance `json:"balance,omitempty"`
-	// Limits are the limits of the slice. They apply to the app as a whole.
+	// Limits are the limits of the slice, which apply to all processes of the app together.
 	Limits *Limits `json:"limits,omitempty"`
 	Audit
 }
@@ -50,7 +50,7 @@ type Details struct {
 type Listener struct {
 	Listen string `json:"listen"`
 	Unit   string `json:"unit"`
-	// State is "lost" if systemd listens on a Unix socket, but the file is gone or belongs to another socket.
+	// State is "lost" if systemd listens on a Unix socket whose file was removed or belongs to another socket.
 	State string `json:"state"`
 	// Mode, Owner and Group describe the file of a Unix socket. An empty Group means the primary group of Owner.
 	Mode  string `json:"mode,omitempty"`
@@ -59,7 +59,8 @@ type Listener struct {
 	Queue *Queue `json:"queue,omitempty"`
 }
 
-// Balance is how connections are distributed over instances. A MaxMean of 1 means that all have the same number.
+// Balance is how connections are distributed over instances. MaxMean is Max divided by Mean, so 1 means that all instances
+// have the same number.
 type Balance struct {
 	Max     int     `json:"max"`
 	Mean    float64 `json:"mean"`
@@ -89,7 +90,7 @@ func (c *Collector) Details(ctx context.Context, l *List) ([]Details, error) {
 	return all, nil
 }
 
-// readyWords returns what a start waits for.
+// readyWords returns a text with the condition for which a start of an instance waits.
 func readyWords(a units.App) string {
 	switch {
 	case a.Adopted():
@@ -109,7 +110,7 @@ func Describe(a units.App, s App, states []control.State, f Facts, slice control
 		Config: source, Slice: a.Name.Slice(), LogRate: a.LogRate().String(),
 		Listeners: []Listener{}, Balance: balanceOf(s.Instances), Limits: limitsOf(slice.Limits), Audit: b,
 	}
-	// For an app that starts on demand, the sockets are enabled and not the aggregate.
+	// If an app starts on demand, only its sockets are enabled.
 	for _, st := range states[:1+len(a.Sockets())] {
 		d.Boot = d.Boot || strings.HasPrefix(st.FileState, "enabled")
 	}
@@ -125,9 +126,9 @@ func Describe(a units.App, s App, states []control.State, f Facts, slice control
 		}
 		k := slices.Index(a.Sockets(), unit)
 		switch st := states[1+k]; {
-		case slices.Contains(f.Unreachable.Silent, l):
+		case slices.Contains(f.Unreachable.ShutDown, l):
 			one.State = "not listening"
-		case slices.Contains(f.Unreachable.Lost, l):
+		case slices.Contains(f.Unreachable.FileGone, l):
 			one.State = "lost"
 		case st.Up():
 			one.State = "listening"
@@ -141,7 +142,8 @@ func Describe(a units.App, s App, states []control.State, f Facts, slice control
 	return d
 }
 
-// balanceOf returns nil if the connections of a running instance are unknown, or if no instance runs.
+// balanceOf returns the balance of the running instances. balanceOf returns nil if no instance runs, or if the number of
+// connections of an instance is unknown.
 func balanceOf(instances []Instance) *Balance {
 	total, n, b := 0, 0, Balance{}
 	for _, i := range instances {

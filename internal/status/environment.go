@@ -20,11 +20,12 @@ import (
 type Environment struct {
 	Unit     string `json:"unit"`
 	Instance int    `json:"instance"`
-	// Running reports whether the variables are from the process, and not from the unit.
+	// Running is set if the variables are from the process of the instance. If Running is not set, the variables are from
+	// the unit.
 	Running   bool       `json:"running"`
 	Variables []Variable `json:"variables"`
-	// Files are read at each start by systemd or by the shim. Variables does not contain their variables if Running is
-	// false.
+	// Files are the environment files that systemd or the shim reads at each start. If Running is false, Variables does not
+	// contain the variables in these files.
 	Files []EnvironmentFile `json:"files"`
 }
 
@@ -32,25 +33,26 @@ type Environment struct {
 type Variable struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
-	// Masked reports whether the value, or the password in it, is replaced by stars.
+	// Masked is set if stars replace the value or a password in the value.
 	Masked bool `json:"masked,omitempty"`
-	// NeedsRoot reports whether only root may read the value. Value is "" then.
+	// NeedsRoot is set if only root may read the value. Value is then "".
 	NeedsRoot bool `json:"needs_root,omitempty"`
 }
 
-// EnvironmentFile is a file of variables.
+// EnvironmentFile is a file with variables.
 type EnvironmentFile struct {
 	Path     string `json:"path"`
 	Optional bool   `json:"optional"`
-	// ByWorker reports whether the shim reads the file as the workers' user.
+	// ByWorker is set if the shim reads the file as the workers' user.
 	ByWorker bool `json:"byWorker,omitempty"`
 }
 
 // EnvironmentOptions select an environment.
 type EnvironmentOptions struct {
-	// Instance is the number of the instance; 0 selects the first suitable instance.
+	// Instance is the number of the instance. 0 selects the first instance or, if Running is set, the first running
+	// instance.
 	Instance int
-	// Running selects the environment of the process, and not of the unit.
+	// Running selects the environment of the process instead of the environment of the unit.
 	Running bool
 	// Secrets shows values that look secret, instead of masking them.
 	Secrets bool
@@ -66,28 +68,36 @@ func (c *Collector) Environment(ctx context.Context, of Listed, o EnvironmentOpt
 	one := Environment{Unit: st.Unit, Instance: number, Running: o.Running, Variables: []Variable{}, Files: []EnvironmentFile{}}
 	var vars []string
 	if o.Running {
-		if vars, err = c.Host.Environ(st.MainPID); err != nil {
-			return Environment{}, environError(st.Unit, err)
+		vars, err = c.Host.Environ(st.MainPID)
+		if errors.Is(err, fs.ErrNotExist) {
+			return Environment{}, fmt.Errorf("%s has just ended: %w", st.Unit, err)
+		}
+		if err != nil {
+			return Environment{}, fmt.Errorf("reading the environment of %s: %w", st.Unit, err)
 		}
 	} else {
-		vars = one.ofUnit(a, st, c.Store.ValuesPath(a.Name))
+		vars = one.unitVariables(a, st, c.Store.ValuesPath(a.Name))
 		if a.NeedsShim() {
-			vars = launched(a, vars, number)
+			vars = withShimVariables(a, vars, number)
 		}
 	}
-	for _, v := range vars {
-		shown := variable(v, o.Secrets)
-		if slices.Contains(a.SecretEnv, shown.Name) && !o.Secrets {
-			shown.Value, shown.Masked = mask.Stars, true
+	for _, assignment := range vars {
+		name, value, _ := strings.Cut(assignment, "=")
+		v := Variable{Name: name, Value: value}
+		switch {
+		case o.Secrets:
+		case slices.Contains(a.SecretEnv, name):
+			v.Value, v.Masked = mask.Stars, true
+		default:
+			v.Value, v.Masked = mask.Value(name, value)
 		}
-		one.Variables = append(one.Variables, shown)
+		one.Variables = append(one.Variables, v)
 	}
 	slices.SortStableFunc(one.Variables, func(a, b Variable) int { return strings.Compare(a.Name, b.Name) })
 	return one, nil
 }
 
-// instanceFor returns the state and the number of the selected instance. By default this is the first instance or, for the
-// environment of a process, the first running one.
+// instanceFor returns the state and the number of the instance that the options select.
 func (c *Collector) instanceFor(ctx context.Context, a Listed, o EnvironmentOptions) (control.State, int, error) {
 	first, last, name := 1, a.Count, string(a.App.Name)
 	if o.Instance > 0 {
@@ -118,13 +128,13 @@ func (c *Collector) instanceFor(ctx context.Context, a Listed, o EnvironmentOpti
 	return states[i], first + i, nil
 }
 
-// ofUnit returns the variables of a unit. It adds the files of the unit, and the variables with hidden values, to the
-// result.
-func (one *Environment) ofUnit(a units.App, st control.State, values string) []string {
+// unitVariables returns the variables of a unit and of the values file, each as NAME=VALUE. values is the path of the values
+// file. unitVariables adds the other environment files to one.Files, and variables without a visible value to one.Variables.
+func (one *Environment) unitVariables(a units.App, st control.State, values string) []string {
 	vars := st.Environment
 	for _, f := range st.EnvFiles {
 		if f.Path == values {
-			vars = one.described(a, vars)
+			vars = one.withValuesFile(a, vars)
 			continue
 		}
 		one.Files = append(one.Files, EnvironmentFile{Path: f.Path, Optional: f.Optional})
@@ -140,9 +150,9 @@ func (one *Environment) ofUnit(a units.App, st control.State, values string) []s
 	return vars
 }
 
-// described replaces variables of the unit by the variables of the values file, which override them. It adds variables with
-// a hidden value to the result.
-func (one *Environment) described(a units.App, vars []string) []string {
+// withValuesFile returns vars with the variables of the values file, which override variables with the same name.
+// withValuesFile adds variables with hidden values to one.Variables instead.
+func (one *Environment) withValuesFile(a units.App, vars []string) []string {
 	for _, v := range a.Env {
 		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, v.Name+"=") })
 		if v.Hidden {
@@ -154,8 +164,8 @@ func (one *Environment) described(a units.App, vars []string) []string {
 	return vars
 }
 
-// launched returns the variables with the changes that the shim makes before it starts the program of an instance.
-func launched(a units.App, vars []string, instance int) []string {
+// withShimVariables returns vars with the variables that the shim sets before it starts the program of an instance.
+func withShimVariables(a units.App, vars []string, instance int) []string {
 	set := func(name string, n int) {
 		vars = slices.DeleteFunc(slices.Clone(vars), func(s string) bool { return strings.HasPrefix(s, name+"=") })
 		vars = append(vars, fmt.Sprintf("%s=%d", name, n))
@@ -172,21 +182,4 @@ func launched(a units.App, vars []string, instance int) []string {
 		}
 	}
 	return vars
-}
-
-func environError(unit string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s has just ended: %w", unit, err)
-	}
-	return fmt.Errorf("reading the environment of %s: %w", unit, err)
-}
-
-// variable returns the variable in NAME=VALUE. It masks a value that looks secret, unless secrets is true.
-func variable(assignment string, secrets bool) Variable {
-	name, value, _ := strings.Cut(assignment, "=")
-	v := Variable{Name: name, Value: value}
-	if !secrets {
-		v.Value, v.Masked = mask.Value(name, value)
-	}
-	return v
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// TestEnvironment checks the variables of a unit with the changes by the values file, the secrets and the shim.
+// TestEnvironment checks that the values file, the secrets and the shim add or replace variables of a unit.
 func TestEnvironment(t *testing.T) {
 	store := &install.Store{Config: "/etc/clusterctl"}
 	st := control.State{
@@ -48,11 +48,11 @@ func TestEnvironment(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", one.Unit, got, test.wanted)
 		}
 		if want := []EnvironmentFile{{"/etc/web.env", true, false}, {"/srv/.env", false, true}}; !slices.Equal(one.Files, want) {
-			t.Errorf("got the files %v", one.Files)
+			t.Errorf("got the files %v, want %v", one.Files, want)
 		}
 	}
 	if st.Environment[0] != "A=unit" {
-		t.Errorf("the state has changed: %q", st.Environment)
+		t.Errorf("Environment has changed the state: %q", st.Environment)
 	}
 	if _, err := c.Environment(t.Context(), Listed{App: a}, EnvironmentOptions{}); err == nil || err.Error() != "web has no instance" {
 		t.Errorf("got error %v", err)
@@ -63,13 +63,13 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestLaunched checks that the variables of the shim replace the app's own values.
-func TestLaunched(t *testing.T) {
+// TestShimVariables checks that the variables of the shim replace variables of the app with the same name.
+func TestShimVariables(t *testing.T) {
 	a := units.App{Shim: units.ShimOptions{Increment: []units.EnvVar{{Name: "PORT", Value: "3000"}, {Name: "GONE", Value: "1"},
 		{Name: "WORD", Value: "1"}}}}
-	got := launched(a, []string{"PORT=3000", "INSTANCE=7", "A=b", "NODE_APP_INSTANCE=9", "WORD=x"}, 3)
+	got := withShimVariables(a, []string{"PORT=3000", "INSTANCE=7", "A=b", "NODE_APP_INSTANCE=9", "WORD=x"}, 3)
 	slices.Sort(got)
 	if s := strings.Join(got, " "); s != "A=b INSTANCE=3 NODE_APP_INSTANCE=2 PORT=3002 WORD=x" {
-		t.Error(s)
+		t.Errorf("got %s, want PORT, INSTANCE and NODE_APP_INSTANCE of instance 3", s)
 	}
 }

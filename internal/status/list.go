@@ -1,49 +1,54 @@
 package status
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/clusterctl/clusterctl/units"
 	"github.com/clusterctl/clusterctl/units/control"
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Listed is an app of a list with the number of instances that its aggregate starts.
+// Listed is an app with the number of its listed instances.
 type Listed struct {
 	App   units.App
 	Count int
-	// only are the requested instances; empty means all.
+	// only has the numbers of the requested instances, or is nil for all instances.
 	only []int
 }
 
-// List is a list of requested apps. After a collection it contains their state.
+// List has the requested apps. [Collector.Collect] adds the state of these apps.
 type List struct {
 	Known []Listed
 	// States, Facts and Apps are in the order of Known.
 	States [][]control.State
 	Facts  []Facts
 	Apps   []App
-	// Broken are the apps whose files are damaged. Problems are the errors of these files.
+	// Broken has the apps whose files are damaged, and Problems has the errors.
 	Broken   []App
 	Problems []error
 }
 
-// All returns the list of all apps of a store. An app whose files are damaged must not hide the other apps, so it is in
-// Broken.
+// All returns the list of all installed apps. An app with damaged files is in Broken, so that the other apps are still
+// listed.
 func All(store *install.Store) (l List, err error) {
 	names, err := store.Apps()
 	if err != nil {
 		return l, err
 	}
 	for _, n := range names {
-		a, err := load(store, n)
-		var gone *install.NotInstalledError
+		var a Listed
+		if a.App, err = store.Load(n); err == nil {
+			a.Count, err = store.Listed(n)
+		}
+		_, isGone := errors.AsType[*install.NotInstalledError](err)
 		switch {
 		case err == nil:
 			l.Known = append(l.Known, a)
-		case errors.As(err, &gone): // uninstalled since the call of Apps
-		default:
+		case !isGone: // isGone is true if the app was uninstalled after the call of Apps
 			l.Broken = append(l.Broken, App{Name: n, State: "unknown", Problem: err.Error(), Listen: []string{}, Instances: []Instance{}})
 			l.Problems = append(l.Problems, err)
 		}
@@ -51,15 +56,8 @@ func All(store *install.Store) (l List, err error) {
 	return l, nil
 }
 
-func load(store *install.Store, n units.Name) (a Listed, err error) {
-	if a.App, err = store.Load(n); err == nil {
-		a.Count, err = store.Listed(n)
-	}
-	return a, err
-}
-
-// Add adds an app with count instances, or only the given instance if instance is not 0. An app that is added twice is
-// listed once.
+// Add adds an app with count instances. If instance is not 0, only this instance of the app is requested. If the app is
+// already in the list, Add adds the instance to the requested instances.
 func (l *List) Add(app units.App, count, instance int) {
 	i := slices.IndexFunc(l.Known, func(a Listed) bool { return a.App.Name == app.Name })
 	switch {
@@ -76,7 +74,6 @@ func (l *List) Add(app units.App, count, instance int) {
 	}
 }
 
-// units returns the unit names of all apps, in order.
 func (l *List) units() []string {
 	var all []string
 	for _, a := range l.Known {
@@ -84,3 +81,75 @@ func (l *List) units() []string {
 	}
 	return all
 }
+
+// SortKeys are the values that [List.Sorted] sorts by.
+var SortKeys = []string{"name", "cpu", "memory", "connections", "restarts", "uptime", "state"}
+
+// Sorted returns all apps, sorted by one of [SortKeys], with their instances sorted in the same way. Apps with equal values
+// are sorted by name, and instances with equal values by number. Unknown values come last.
+func (l *List) Sorted(by string) []App {
+	apps := append(slices.Clone(l.Apps), l.Broken...)
+	slices.SortFunc(apps, func(a, b App) int {
+		return cmp.Or(compare(by, a.sortValues(), b.sortValues()), strings.Compare(string(a.Name), string(b.Name)))
+	})
+	for _, a := range apps {
+		slices.SortFunc(a.Instances, func(a, b Instance) int {
+			return cmp.Or(compare(by, a.sortValues(), b.sortValues()), a.Instance-b.Instance)
+		})
+	}
+	if apps == nil {
+		apps = []App{}
+	}
+	return apps
+}
+
+type sortValues struct {
+	Usage
+	connections *int
+	restarts    int
+	since       *time.Time
+	state       string
+}
+
+func (s App) sortValues() sortValues {
+	return sortValues{s.Usage, s.Connections, s.Restarts, s.Since, s.State}
+}
+
+func (i Instance) sortValues() sortValues {
+	return sortValues{i.Usage, i.Connections, i.Restarts, i.Since, i.State}
+}
+
+// compare returns a negative number if a comes before b. The largest value and the longest uptime come first. States are
+// sorted alphabetically.
+func compare(by string, a, b sortValues) int {
+	switch by {
+	case "cpu":
+		return compareKnown(a.CPU, b.CPU, descending)
+	case "memory":
+		return compareKnown(a.Memory, b.Memory, descending)
+	case "connections":
+		return compareKnown(a.connections, b.connections, descending)
+	case "restarts":
+		return b.restarts - a.restarts
+	case "uptime":
+		return compareKnown(a.since, b.since, time.Time.Compare)
+	case "state":
+		return strings.Compare(a.state, b.state)
+	}
+	return 0
+}
+
+// compareKnown compares two values with the given function. An unknown value is nil, and comes last.
+func compareKnown[T any](a, b *T, compare func(T, T) int) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return 1
+	case b == nil:
+		return -1
+	}
+	return compare(*a, *b)
+}
+
+func descending[T cmp.Ordered](a, b T) int { return cmp.Compare(b, a) }

@@ -11,18 +11,19 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// cpuInterval is the time over which the CPU use is measured if there is no earlier measurement.
+// cpuInterval is the shortest time over which the CPU use is measured.
 const cpuInterval = 200 * time.Millisecond
 
-// meter measures the CPU use of cgroups between two marks.
+// meter measures the CPU use of cgroups. A mark is the CPU time of a cgroup at one time, and the CPU use is the difference
+// of two marks.
 type meter struct {
 	host   inspect.Host
 	now    func() time.Time
-	before map[string]cpuMark
-	// at is the time of the last mark. last is the result of that mark, or nil if it was empty.
+	before map[string]cpuMark // the last marks, by cgroup
+	// at is when mark or begin was last called. last is the last result of mark, or nil if it was empty.
 	at   time.Time
 	last map[string]float64
-	// begun is true from begin until the first mark.
+	// begun is true after begin, until the first measurement ends.
 	begun bool
 }
 
@@ -35,8 +36,8 @@ func newMeter(host inspect.Host, now func() time.Time) *meter {
 	return &meter{host: host, now: now, before: map[string]cpuMark{}}
 }
 
-// begin records the CPU time of the instances, from the cgroups in which our units put them. So the measurement runs while
-// systemd is asked for the states.
+// begin sets the first marks of the instances, before the states of their units are known. begin uses the cgroups in which
+// our units put the instances. The time that a measurement needs passes while the caller reads the states.
 func (m *meter) begin(apps []Listed) {
 	for _, a := range apps {
 		for i := range a.Count {
@@ -49,8 +50,8 @@ func (m *meter) begin(apps []Listed) {
 	m.at, m.begun = m.now(), true
 }
 
-// covers reports whether begin has found the cgroups of all running units. It does not find units whose Slice= a user has
-// changed.
+// covers reports whether begin has set marks for the cgroups of all running units. Units are in other cgroups if a user has
+// changed their Slice=.
 func (m *meter) covers(states []control.State) bool {
 	for _, st := range states {
 		if _, ok := m.before[st.ControlGroup]; !ok && st.ControlGroup != "" {
@@ -60,11 +61,12 @@ func (m *meter) covers(states []control.State) bool {
 	return m.begun
 }
 
-// mark records the CPU time of each running unit, and returns the CPU use since the last mark in percent of one CPU. The
-// result omits a cgroup that is new since the last mark, even if it has the name of an old one.
+// mark sets new marks for the cgroups of running units. mark returns the CPU use of each cgroup since its last mark, in
+// percent of one CPU. The result omits cgroups that were created after the last mark, even if an old cgroup had the same
+// name.
 func (m *meter) mark(states []control.State) map[string]float64 {
 	if m.last != nil && m.now().Sub(m.at) < cpuInterval {
-		return m.last // the time since then is too short for a measurement
+		return m.last // the time since the last mark is too short for a measurement
 	}
 	marks, cpu := map[string]cpuMark{}, map[string]float64{}
 	for _, st := range states {
@@ -79,7 +81,7 @@ func (m *meter) mark(states []control.State) map[string]float64 {
 		marks[st.ControlGroup] = now
 		if was, ok := m.before[st.ControlGroup]; ok && now.used >= was.used && now.at.After(was.at) {
 			share := 100 * float64(now.used-was.used) / float64(now.at.Sub(was.at))
-			cpu[st.ControlGroup] = math.Round(100*share) / 100 // more digits would be noise
+			cpu[st.ControlGroup] = math.Round(100*share) / 100 // two decimals are exact enough
 		}
 	}
 	m.before, m.at, m.last = marks, m.now(), cpu
@@ -89,9 +91,9 @@ func (m *meter) mark(states []control.State) map[string]float64 {
 	return cpu
 }
 
-// measure collects the facts that only the kernel and the shim know. It reads the sockets of the machine once, and a few
-// files for each instance. The states of each app must be in the order of [Units]. Unless the meter is nil, measure waits
-// until cpuInterval has passed since the meter began, or since now if it has not begun.
+// measure returns the facts about each app, with the CPU use if c.meter is not nil. states has the states of the units of
+// each app, in the order of [Units]. For the first measurement of the CPU use, measure waits until cpuInterval has passed
+// since the first marks.
 func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]control.State) ([]Facts, error) {
 	m := c.meter
 	var all []control.State
@@ -107,14 +109,13 @@ func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]contr
 		}
 		m.begun, wait = false, fresh && len(m.before) > 0
 	}
-	// Without the sockets, the other facts are still useful.
-	sockets, _ := inspect.Look()
+	sockets, _ := inspect.Look() // if this fails, only the facts about sockets are missing
 	out := make([]Facts, 0, len(apps))
 	for i, a := range apps {
 		out = append(out, FactsOf(c.Host, a.App, states[i], sockets))
 	}
 	if wait {
-		// This is a timer, because no event reports the use of CPU time.
+		// The kernel has no event for the use of CPU time, so measure waits for a fixed time.
 		t := time.NewTimer(max(cpuInterval-c.Now().Sub(m.at), 0))
 		defer t.Stop()
 		select {
@@ -134,8 +135,8 @@ func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]contr
 	return out, nil
 }
 
-// FactsOf returns what the kernel and the shim know about an app, without the CPU use. The states must be in the order of
-// [Units]. sockets may be nil.
+// FactsOf returns the facts about an app, without the CPU use. The states must be in the order of [Units]. If sockets is
+// nil, the facts about sockets are missing.
 func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspect.Sockets) Facts {
 	f := Facts{Listeners: make([]*Queue, len(a.Listen)), Unreachable: FindUnreachable(h, a, states, sockets)}
 	accepted := map[uint64]bool{}
@@ -154,8 +155,7 @@ func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspe
 		for _, ino := range sockets.Connections(at) {
 			accepted[ino] = true
 		}
-		n := len(accepted)
-		f.Connections = &n
+		f.Connections = new(len(accepted))
 	}
 	for i, st := range states[1+len(a.Sockets()):] {
 		one := InstanceFacts{}
@@ -168,7 +168,15 @@ func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspe
 			}
 			if held, ok := h.SocketsOf(pids); ok && sockets != nil {
 				f.addOwn(a, sockets.ListenersAmong(held))
-				one.Connections = f.connectionsAmong(held, accepted)
+				if f.Connections != nil {
+					n := 0
+					for ino := range held {
+						if accepted[ino] {
+							n++
+						}
+					}
+					one.Connections = &n
+				}
 			}
 		}
 		f.Instances = append(f.Instances, one)
@@ -176,7 +184,7 @@ func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspe
 	return f
 }
 
-// addOwn adds the addresses of listeners that an instance opened itself.
+// addOwn appends to OwnListen the addresses that an instance does not share. list has all addresses of the instance.
 func (f *Facts) addOwn(a units.App, list []inspect.Address) {
 	for _, at := range list {
 		shared := slices.ContainsFunc(a.Listen, func(l units.Listener) bool {
@@ -190,22 +198,8 @@ func (f *Facts) addOwn(a units.App, list []inspect.Address) {
 	}
 }
 
-// connectionsAmong returns the number of accepted connections among the sockets that an instance holds.
-func (f *Facts) connectionsAmong(held, accepted map[uint64]bool) *int {
-	if f.Connections == nil {
-		return nil
-	}
-	n := 0
-	for ino := range held {
-		if accepted[ino] {
-			n++
-		}
-	}
-	return &n
-}
-
-// AddressOf returns the address under which the kernel lists a listener. It returns false for datagrams, which have no
-// accept queue and no connections.
+// AddressOf returns the address of a listener in the form of package inspect. The result is false for a UDP listener, which
+// has no accept queue and no connections.
 func AddressOf(l units.Listener) (inspect.Address, bool) {
 	return inspect.Address{Host: l.Host, Port: l.Port, Path: l.Path}, l.Network != units.UDP
 }

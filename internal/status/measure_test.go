@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// TestMeter checks that a mark returns percent of the time since the last mark. A new cgroup with an old name has no
-// result, and after too short a time the last result is returned again.
+// TestMeter checks that mark returns the CPU use since the last mark in percent. The result omits a new cgroup with the name
+// of an old one. If the time since the last mark is too short, mark returns the last result.
 func TestMeter(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Unix(1, 0)
@@ -28,27 +28,27 @@ func TestMeter(t *testing.T) {
 	states := []control.State{{ControlGroup: "/a"}, {ControlGroup: "/gone"}, {}}
 	use("1000000")
 	if got := m.mark(states); len(got) != 0 {
-		t.Errorf("got %v", got)
+		t.Errorf("the first mark: got %v, want nothing", got)
 	}
 	now = now.Add(2 * time.Second)
 	use("1500000")
 	if got := m.mark(states); len(got) != 1 || got["/a"] != 25 {
-		t.Errorf("got %v", got)
+		t.Errorf("after 2 seconds: got %v, want 25", got)
 	}
 	now = now.Add(time.Millisecond)
 	use("9500000")
 	if got := m.mark(states); got["/a"] != 25 {
-		t.Errorf("a millisecond later: got %v", got)
+		t.Errorf("a millisecond later: got %v, want the last result", got)
 	}
 	now = now.Add(time.Second)
 	use("10")
 	if got := m.mark(states); len(got) != 0 {
-		t.Errorf("after a restart: got %v", got)
+		t.Errorf("after a restart: got %v, want nothing", got)
 	}
 }
 
-// TestMeterBegins checks that begin measures the cgroups in which our units put the instances, and that it does not cover
-// other cgroups.
+// TestMeterBegins checks that begin sets marks for the cgroups in which our units put the instances, and that covers returns
+// false if another cgroup is in use.
 func TestMeterBegins(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Unix(1, 0)
@@ -67,14 +67,14 @@ func TestMeterBegins(t *testing.T) {
 	m.begin([]Listed{{App: units.App{Name: "my-app"}, Count: 2}})
 	states := []control.State{{ControlGroup: one}, {}}
 	if !m.covers(states) {
-		t.Error("a cgroup of our units is not covered")
+		t.Error("covers returns false for the cgroup of our units")
 	}
 	if m.covers(append(states, control.State{ControlGroup: "/elsewhere.slice/my-app@2.service"})) {
-		t.Error("a cgroup in another slice is covered")
+		t.Error("covers returns true for a cgroup in another slice")
 	}
 	now = now.Add(time.Second)
 	use("1500000")
 	if got := m.mark(states); len(got) != 1 || got[one] != 50 {
-		t.Errorf("got %v", got)
+		t.Errorf("got %v, want 50", got)
 	}
 }

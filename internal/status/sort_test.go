@@ -57,9 +57,9 @@ func TestSorted(t *testing.T) {
 		}
 	}
 	if len(SortKeys) != 7 {
-		t.Errorf("the table of this test must have all of %q", SortKeys)
+		t.Errorf("the table of this test must have all keys of %q", SortKeys)
 	}
 	if got := new(List).Sorted("name"); got == nil || len(got) > 0 {
-		t.Errorf("without apps: %v", got)
+		t.Errorf("without apps: got %v, want an empty list", got)
 	}
 }

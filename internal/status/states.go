@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// lastRun returns in words how the last run ended, among the runs that ended by themselves.
+// lastRun returns a text about the end of the last run in the records of the shim.
 func lastRun(r inspect.Runs) string {
 	how := control.ExplainExit(r.Result, r.Status)
 	if how == "" || r.Uptime <= 0 {
@@ -22,21 +22,22 @@ func lastRun(r inspect.Runs) string {
 	return how + " after " + text.Duration(r.Uptime)
 }
 
-// waiting reports whether the shim delays the start of the program of an instance.
-func waiting(st control.State, runs *inspect.Runs) bool {
+// isDelayed reports whether an instance waits because the shim delays the start of its program after short runs.
+func isDelayed(st control.State, runs *inspect.Runs) bool {
 	if st.Active != control.Activating {
 		return false
 	}
 	if runs != nil {
 		return runs.Failures > 0 && !runs.Next.IsZero()
 	}
-	// The delay of the shim is the only command that runs before the program of an app (ExecStartPre=). A shim that starts
-	// the program itself reports the delay in its status.
-	_, says := contract.ParseWaiting(st.StatusText)
-	return st.Restarts > 0 && (st.Sub == "start-pre" || says)
+	// There is no record, so the state of the unit must show the delay. Either ExecStartPre= runs, whose only command is the
+	// delay, or the shim reports the delay in its status.
+	_, isReported := contract.ParseWaiting(st.StatusText)
+	return st.Restarts > 0 && (st.Sub == "start-pre" || isReported)
 }
 
-// nextRestart returns when systemd (RestartSec=) or the shim will start the program again, or nil.
+// nextRestart returns when systemd (RestartSec=) or the shim will start the program again. nextRestart returns nil if no
+// restart is planned.
 func nextRestart(st control.State, runs *inspect.Runs) *time.Time {
 	var next time.Time
 	if runs != nil {
@@ -53,19 +54,19 @@ func nextRestart(st control.State, runs *inspect.Runs) *time.Time {
 	return &next
 }
 
-// stoppedInDelay reports whether a manual stop interrupted the delay before the program, which systemd records as a failure
-// of the delaying command.
+// stoppedInDelay reports whether somebody has stopped the instance during the delay of the shim. systemd then records a
+// failure, because the stop kills the ExecStartPre= command that waits.
 func stoppedInDelay(st control.State) bool {
 	const killed = 2 // CLD_KILLED
 	return st.Result == "signal" && st.ExecMainCode == 0 && st.PreCode == killed && st.PreStatus == int(syscall.SIGTERM)
 }
 
-// instanceState returns the state of an instance in one word or two.
+// instanceState returns the state of an instance, such as "running" or "gave up".
 func instanceState(st control.State, runs *inspect.Runs) string {
 	switch {
 	case st.Up():
 		return "running"
-	case st.WaitsForRestart(), waiting(st, runs):
+	case st.WaitsForRestart(), isDelayed(st, runs):
 		return "restarting"
 	case st.Active == control.Activating:
 		return "starting"
@@ -85,8 +86,8 @@ func instanceState(st control.State, runs *inspect.Runs) string {
 	return "stopped"
 }
 
-// appState returns the state of the app: running, degraded, starting, stopping, restarting, stopped, gave up, failed.
-// broken reports whether a socket of the app has failed.
+// appState returns the state of the app: running, degraded, starting, stopping, restarting, stopped, gave up or failed.
+// broken is set if a socket of the app has failed or is masked.
 func appState(aggregate control.State, s App, broken bool) string {
 	some := func(state string) bool {
 		return slices.ContainsFunc(s.Instances, func(i Instance) bool { return i.State == state })
@@ -107,20 +108,20 @@ func appState(aggregate control.State, s App, broken bool) string {
 	case some("stopping"):
 		return "stopping"
 	case aggregate.Active != control.ActiveFailed && s.Problem == "":
-		// This includes an app whose workers have all finished, with --restart on-failure or no: its aggregate stays
-		// active.
+		// The aggregate may still be active, because with --restart on-failure or no all workers may have ended without an
+		// error.
 		return "stopped"
 	case s.Wanted > 0 && !slices.ContainsFunc(s.Instances, func(i Instance) bool { return i.State != "gave up" && i.State != "skipped" }):
 		return "gave up"
 	case aggregate.Active == control.Inactive && !broken:
-		// The app was stopped while a worker was ending by itself, which systemd records as a failure of that worker. The
-		// aggregate becomes inactive only if somebody stops it, whatever the workers do.
+		// The aggregate is inactive only if somebody has stopped the app. A worker can still be in a failed state, because
+		// it failed before or during the stop.
 		return "stopped"
 	}
 	return "failed"
 }
 
-// Words returns the state for people: "degraded 3/4", "restarting in 2 s".
+// Words returns a text with the state, such as "degraded 3/4" or "restarting in 2 s".
 func (s App) Words(now time.Time) string {
 	if s.State == "degraded" {
 		return fmt.Sprintf("degraded %d/%d", s.Ready, s.Wanted)
@@ -128,7 +129,7 @@ func (s App) Words(now time.Time) string {
 	return inWords(s.State, s.NextRestart, now)
 }
 
-// Words returns the state for people.
+// Words returns a text with the state, such as "running" or "restarting in 2 s".
 func (i Instance) Words(now time.Time) string { return inWords(i.State, i.NextRestart, now) }
 
 func inWords(state string, next *time.Time, now time.Time) string {

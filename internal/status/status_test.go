@@ -138,7 +138,7 @@ func TestSummarise(t *testing.T) {
 				t.Errorf("got %d instances, want %d", len(s.Instances), len(c.instances))
 			}
 			for _, i := range s.Instances {
-				// The last status of a worker that has ended must be omitted.
+				// Status must be empty if the worker has ended.
 				if (i.Status == "ready") != (i.State == "running" && i.PID > 0) && i.State != "starting" &&
 					i.State != "stopping" && i.State != "restarting" {
 					t.Errorf("got %+v", i)
@@ -155,11 +155,11 @@ func TestSummarise(t *testing.T) {
 	}
 	s := Summarise(units.App{Name: "web"}, []control.State{active, up(10, 50, 1), up(11, 40, 2)}, Facts{})
 	if s.Restarts != 3 || s.Since == nil || s.Since.Unix() != 40 || s.Instances[1].PID != 11 || s.Instances[1].Instance != 2 {
-		t.Errorf("got %+v", s)
+		t.Errorf("got %+v, want 3 restarts since 40", s)
 	}
 	if s := Summarise(units.App{Name: "web", Listen: socket}, []control.State{active, active, active},
 		Facts{}); strings.Join(s.Listen, " ") != "8080 admin=9000" {
-		t.Errorf("got %q", s.Listen)
+		t.Errorf("got the listeners %q", s.Listen)
 	}
 }
 
@@ -177,15 +177,15 @@ func TestWords(t *testing.T) {
 		"failed":              {State: "failed", NextRestart: ptr(now.Add(time.Hour))},
 	} {
 		if got := s.Words(now); got != want {
-			t.Errorf("%q, want %q", got, want)
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 	if got := (App{State: "restarting", NextRestart: &now}).Words(now.Add(time.Second)); got != "restarting" {
-		t.Errorf("got %q", got)
+		t.Errorf("after the time of the restart: got %q, want restarting", got)
 	}
 }
 
-// TestInstance checks how the facts of systemd and of the shim are combined.
+// TestInstance checks the state of an instance, which depends on its unit and on the records of the shim.
 func TestInstance(t *testing.T) {
 	now := time.Unix(1000, 0)
 	due := &inspect.Runs{Failures: 3, Next: now.Add(time.Second), Uptime: 2 * time.Second, Result: "exit-code", Status: "exited/1"}
@@ -240,7 +240,8 @@ func TestInstance(t *testing.T) {
 			next = got.NextRestart.Sub(now)
 		}
 		if got.State != c.state || next != c.next || got.LastExit != c.exit || got.Problem != c.problem {
-			t.Errorf("%s: got %+v, next restart in %v", c.about, got, next)
+			t.Errorf("%s: got %+v, next restart in %v, want %s, %v, exit %q, problem %q",
+				c.about, got, next, c.state, c.next, c.exit, c.problem)
 		}
 	}
 }
@@ -263,7 +264,7 @@ func TestBalance(t *testing.T) {
 	}
 }
 
-// TestUsageSum checks that the source of a sum is its least exact source.
+// TestUsageSum checks that Source of a sum is the least exact of the added sources.
 func TestUsageSum(t *testing.T) {
 	var sum Usage
 	for _, source := range []string{inspect.FromCgroup, inspect.FromRSS, inspect.FromPSS} {
@@ -275,7 +276,7 @@ func TestUsageSum(t *testing.T) {
 	}
 }
 
-// TestOwnListeners checks the problem of an app whose instances open their own listeners.
+// TestOwnListeners checks the problem of an app whose instances bind addresses themselves.
 func TestOwnListeners(t *testing.T) {
 	own := Facts{OwnListen: []string{"3000", "127.0.0.1:9229"}}
 	active := in(control.ActiveRunning)
@@ -293,7 +294,7 @@ func TestOwnListeners(t *testing.T) {
 	if s := status(units.App{Name: "web"}, own, up(1, 1, 0), up(2, 1, 3)); s.Problem == "" {
 		t.Errorf("after a restart of one instance: got %+v", s)
 	}
-	// With SO_REUSEPORT or with one instance there is no problem.
+	// There is no problem if all instances run without a restart (SO_REUSEPORT), or if the app has one instance.
 	for _, s := range []App{
 		status(units.App{Name: "web"}, own, up(1, 1, 0), up(2, 1, 0)), status(units.App{Name: "web"}, own, up(1, 1, 0)),
 	} {

@@ -80,7 +80,7 @@ func TestProbeOutcomes(t *testing.T) {
 	})
 	t.Run("the program listens after the end of the probe", func(t *testing.T) {
 		a := install(t, m, "p-late", 2, 8620, portFlags(8620, "--probe-timeout", "500ms", "--listen", "127.0.0.1:8620", "late.js")...)
-		kit.WantOutput(t, a.Output, "it did not listen within ", "; using --listen unchanged")
+		kit.WantOutput(t, a.Output, "the program did not listen within ", "; using --listen unchanged")
 		wantAllAnswer(t, a, "/hello", hello)
 	})
 	t.Run("the probe waits until the program listens", func(t *testing.T) {

@@ -56,7 +56,7 @@ func (s *Systemd) StopApp(_ context.Context, n units.Name) error {
 	return nil
 }
 
-// StartInstances starts instances, and stops at the first instance that fails.
+// StartInstances starts instances one after the other. StartInstances returns after the first instance that fails.
 func (s *Systemd) StartInstances(
 	_ context.Context, n units.Name, instances []int, _, _ time.Duration, progress func(control.Progress),
 ) error {
@@ -115,7 +115,8 @@ func (s *Systemd) RestartInstances(
 	return nil
 }
 
-// RollApp restarts the instances that are up one after the other. It runs extra instances until all are restarted.
+// RollApp restarts, one after the other, the instances that are up. RollApp runs o.Surge extra instances until all instances
+// are restarted.
 func (s *Systemd) RollApp(
 	ctx context.Context, n units.Name, instances []int, o control.RollOptions, progress func(control.Progress),
 ) ([]control.Rolled, error) {

@@ -1,7 +1,7 @@
-// Package managetest has a systemd in memory, for fast tests of package manage.
+// Package managetest simulates systemd in memory, for fast tests of package manage.
 //
-// [Systemd] reads unit files from directories when it reloads, like PID 1, and starts and stops units without processes. It
-// records its steps, and each step can be made to fail.
+// Like PID 1, [Systemd] reads unit files from directories at a reload. It starts and stops units without processes, and
+// records its steps. A test can make each step fail.
 package managetest
 
 import (
@@ -21,30 +21,30 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// Systemd is a systemd in memory. Only one goroutine may use it.
+// Systemd simulates systemd. Only one goroutine may use a Systemd.
 type Systemd struct {
-	// Dirs are the directories with unit files. The first one also has the links for the boot.
+	// Dirs are the directories with unit files. The first directory also has the links of enabled units.
 	Dirs []string
-	// Release is the version of systemd, and CPU has the CPUs of the machine.
+	// Release is the simulated version of systemd, and CPU has the simulated CPUs.
 	Release int
 	CPU     units.CPUs
-	// Fault, if it is not nil, is called before each step, with numbers from 1. If it returns an error, the step has no
-	// effect. A panic simulates a kill of the process.
+	// Fault is called before each step, unless Fault is nil. number is 1 for the first step. If Fault returns an error, the
+	// step has no effect. If Fault panics, the test simulates a kill of the process.
 	Fault func(number int, step string) error
-	// Broken, if it is not nil, reports whether an instance with this template fails to start.
+	// Broken reports whether an instance with this template fails to start. Broken may be nil.
 	Broken func(instance int, template string) bool
-	// Steps are all steps since New.
+	// Steps has all steps since New.
 	Steps []string
 
 	clock time.Time
-	files map[string]string // as of the last reload, by the path below a directory
+	files map[string]string // the contents of unit files at the last reload, by path relative to a directory in Dirs
 	units map[string]*unit
 }
 
 // unit is a unit in the memory of PID 1.
 type unit struct {
 	state control.State
-	// started is the content of the unit file when the unit started; for a socket, the open addresses.
+	// started is the result of content when the unit was started. For a socket, this is the list of open addresses.
 	started string
 }
 
@@ -73,8 +73,9 @@ func (s *Systemd) step(format string, args ...any) error {
 	return s.Fault(len(s.Steps), s.Steps[len(s.Steps)-1])
 }
 
-// Up returns the units that are up, sorted, each with a hash of the file with which it was started, so that an old
-// configuration is visible. It also returns a line for each unit that starts at boot.
+// Up returns a sorted line for each unit that is up, and a line for each unit that starts at boot. The line of a unit that
+// is up has a hash of the file with which the unit was started, so that a test sees whether the unit has an old
+// configuration.
 func (s *Systemd) Up() []string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(s.units)) {
@@ -89,8 +90,8 @@ func (s *Systemd) Up() []string {
 	return list
 }
 
-// Outdated returns the units that were started with another file than PID 1 has read now, and sockets that are active but
-// closed.
+// Outdated returns the units that are up with an old configuration: their unit file has changed since they were started.
+// Outdated also returns the active sockets that PID 1 has closed.
 func (s *Systemd) Outdated() []string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(s.units)) {
@@ -126,8 +127,7 @@ func (s *Systemd) States(_ context.Context, names []string) ([]control.State, er
 	return list, nil
 }
 
-// Loaded returns the units that match a pattern and are in the memory of PID 1: they are not inactive, or another unit wants
-// them.
+// Loaded returns the units that match a pattern, are in memory, and either are not inactive or are wanted by another unit.
 func (s *Systemd) Loaded(_ context.Context, patterns ...string) ([]string, error) {
 	if err := s.step("loaded"); err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func (s *Systemd) Loaded(_ context.Context, patterns ...string) ([]string, error
 	return list, nil
 }
 
-// Do starts or stops units. It ignores the mode and the dependencies of the units.
+// Do starts or stops units. Do ignores mode and the dependencies of the units.
 func (s *Systemd) Do(_ context.Context, op control.Op, mode control.Mode, names ...string) ([]control.Outcome, error) {
 	list := make([]control.Outcome, 0, len(names))
 	for _, name := range names {
@@ -186,7 +186,7 @@ func (s *Systemd) Enable(_ context.Context, names ...string) error {
 	return nil
 }
 
-// Disable removes the links.
+// Disable removes the links that start units at boot.
 func (s *Systemd) Disable(_ context.Context, names ...string) error {
 	for _, name := range names {
 		if err := s.step("disable %s", name); err != nil {
@@ -221,12 +221,12 @@ func (s *Systemd) ResetFailed(_ context.Context, names ...string) error {
 	return nil
 }
 
-// Kill does nothing.
+// Kill only records a step.
 func (s *Systemd) Kill(_ context.Context, name string, sig syscall.Signal) error {
 	return s.step("kill %s %d", name, sig)
 }
 
-// KillMain does nothing.
+// KillMain only records a step.
 func (s *Systemd) KillMain(_ context.Context, name string, sig syscall.Signal) error {
 	return s.step("kill %s %d", name, sig)
 }

@@ -32,15 +32,15 @@ func (s *Systemd) readFiles() {
 			if s.content(name) == "" {
 				u.state.Active = control.Inactive
 			}
-			u.started = "" // PID 1 drops the descriptor, but the unit stays active
+			u.started = "" // PID 1 closes the socket, but the unit stays active
 		}
 	}
 }
 
 func isSocket(name string) bool { return strings.HasSuffix(name, ".socket") }
 
-// content returns the part of the files of a unit that a running unit depends on: the addresses of a socket, or the template
-// and secrets of an instance. It returns "" if PID 1 has read no file of the unit.
+// content returns the configuration of a unit at the last reload: the addresses of a socket, or the template and the secrets
+// of an instance. content returns "" if the unit has no file.
 func (s *Systemd) content(name string) string {
 	n, i, err := units.ParseInstance(strings.TrimSuffix(name, ".service"))
 	switch {
@@ -71,7 +71,7 @@ func withoutConditions(template string) string {
 	return b.String()
 }
 
-// get returns a unit. Its file need not exist.
+// get returns the unit with this name, also if it has no file.
 func (s *Systemd) get(name string) *unit {
 	u := s.units[name]
 	if u == nil {
@@ -94,7 +94,7 @@ func (s *Systemd) set(u *unit, active control.Active) {
 	}
 }
 
-// start starts one unit. If a service fails, it is in a failed state, and start returns no error.
+// start starts one unit. If a service fails, start sets its state to failed and returns nil.
 func (s *Systemd) start(name string) error {
 	u := s.get(name)
 	if u.state.Load == control.NotFound {
@@ -134,7 +134,8 @@ func serviceOf(socket, text string) string {
 	return strings.TrimSuffix(socket, ".socket") + ".service"
 }
 
-// isExtra reports whether the path exists with which an instance starts regardless of the number of CPUs.
+// isExtra reports whether the path in ConditionPathExists= exists, which marks an extra instance. systemd starts such an
+// instance even if the machine has fewer CPUs.
 func (s *Systemd) isExtra(template string, n units.Name, i int) bool {
 	for line := range strings.Lines(template) {
 		if path, ok := strings.CutPrefix(line, "ConditionPathExists=|"); ok {

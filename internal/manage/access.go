@@ -62,15 +62,21 @@ func socketOwner(s units.SocketAccess) (uid, gid int, err error) {
 		if err != nil {
 			return 0, 0, fmt.Errorf("no such user: %q", s.User)
 		}
-		uid, _ = strconv.Atoi(u.Uid)
-		gid, _ = strconv.Atoi(u.Gid)
+		if uid, err = strconv.Atoi(u.Uid); err != nil {
+			return 0, 0, err
+		}
+		if gid, err = strconv.Atoi(u.Gid); err != nil {
+			return 0, 0, err
+		}
 	}
 	if s.Group != "" {
 		g, err := guard.LookupGroup(s.Group)
 		if err != nil {
 			return 0, 0, fmt.Errorf("no such group: %q", s.Group)
 		}
-		gid, _ = strconv.Atoi(g.Gid)
+		if gid, err = strconv.Atoi(g.Gid); err != nil {
+			return 0, 0, err
+		}
 	}
 	return uid, gid, nil
 }

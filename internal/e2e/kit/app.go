@@ -10,17 +10,17 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// App is an app of a test.
+// App is an app that a test installs.
 type App struct {
 	Machine   *Machine
 	Name      string
 	Instances int
-	Port      int        // on 127.0.0.1
-	Output    lab.Result // of the install
+	Port      int        // the TCP port on 127.0.0.1
+	Output    lab.Result // the result of clusterctl install
 }
 
 // Install runs "clusterctl install -i INSTANCES --name NAME ARGS…", and uninstalls the app at the end of the test. args
-// are flags followed by the program, or by a word, "--" and the command.
+// are flags and the program file, or flags, a name, "--" and the command.
 func Install(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
 	t.Helper()
 	a := App{Machine: m, Name: name, Instances: instances, Port: port}
@@ -30,7 +30,7 @@ func Install(t testing.TB, m *Machine, name string, instances, port int, args ..
 	return a
 }
 
-// InstallNative installs an app whose instances inherit a listener on the port from systemd. args are more flags, then
+// InstallNative installs an app whose instances inherit a listener on the port from systemd. args are additional flags,
 // "--" and the command.
 func InstallNative(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
 	t.Helper()
@@ -80,20 +80,20 @@ func (a App) PIDs(t testing.TB) []int {
 	return pids
 }
 
-// WantState fails the test unless each of the units has the ActiveState want.
+// WantState fails the test unless each unit has the ActiveState want.
 func (m *Machine) WantState(t testing.TB, want string, units ...string) {
 	t.Helper()
 	got := Lines(m.Sh(t, "systemctl show -p ActiveState --value -- '"+strings.Join(units, "' '")+"'"))
 	for i, u := range units {
 		if i >= len(got) || got[i] != want {
-			t.Errorf("%s: states are %v, want %s for all", strings.Join(units, " "), got, want)
+			t.Errorf("%s: got the states %v, want %s for every unit", strings.Join(units, " "), got, want)
 			t.Log(m.Try("systemctl --no-pager status -- '" + u + "'"))
 			return
 		}
 	}
 }
 
-// WantActive fails the test unless every unit of the app is active, and no other instance of the app runs.
+// WantActive fails the test unless all units of the app are active, and no instance with a number above a.Instances runs.
 func (a App) WantActive(t testing.TB) {
 	t.Helper()
 	a.Machine.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)
@@ -103,7 +103,7 @@ func (a App) WantActive(t testing.TB) {
 	}
 }
 
-// WantUp fails the test unless WantActive holds and the app answers all requests.
+// WantUp fails the test unless the units are active, as in WantActive, and the app answers all requests.
 func (a App) WantUp(t testing.TB) {
 	t.Helper()
 	a.WantActive(t)
@@ -112,20 +112,21 @@ func (a App) WantUp(t testing.TB) {
 	}
 }
 
-// WantDown waits until the app is stopped, and fails the test unless it remains stopped while clients send requests.
+// WantDown waits until all units of the app are stopped, and fails the test unless they remain stopped while clients send
+// requests.
 //
-// systemctl stop returns when the aggregate is stopped. That is before the instances have drained, because stop jobs run
-// in the reverse order of start jobs, and the start job of the aggregate waits for the instances.
+// WantDown waits because systemctl stop returns before the instances have drained. It returns when a.Service() is
+// stopped, and systemd stops a.Service() before the instances, because it starts a.Service() after them.
 func (a App) WantDown(t testing.TB, b *Bus) {
 	t.Helper()
 	all := append(a.Units(), a.Service(), a.Socket())
 	b.Await(t, "all units are stopped", func(s Status) bool { return s.Active == "inactive" }, all...)
 	r := load.Start(t, a.Machine, load.Options{URL: a.URL("/"), Conns: 4, Requests: 300}).Wait()
 	if r.Refused != r.Requests {
-		t.Errorf("the app is stopped, but not all requests are refused: %v", r)
+		t.Errorf("the app is stopped, but %d of %d requests were not refused: %v", r.Requests-r.Refused, r.Requests, r)
 	}
 	a.Machine.WantState(t, "inactive", all...)
 	if jobs := a.Machine.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, a.Name) {
-		t.Errorf("the app is stopped, but it still has jobs:\n%s", jobs)
+		t.Errorf("the app is stopped, but systemd still has jobs for it:\n%s", jobs)
 	}
 }

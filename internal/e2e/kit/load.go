@@ -6,7 +6,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// Loads are two loads at the same time: one with a new connection for each request, and one with kept connections.
+// Loads are two loads that run at the same time. The first opens a new connection for each request. The second keeps its
+// connections open.
 type Loads [2]*load.Run
 
 // StartLoads starts both loads.
@@ -19,7 +20,8 @@ func StartLoads(t testing.TB, m load.Machine, o load.Options) (l Loads) {
 	return l
 }
 
-// WantNoneLost stops the loads, and fails the test when a request failed or no request was answered.
+// WantNoneLost stops the loads, and fails the test if a request of a load failed or no request of a load was answered.
+// what names the event during which the loads ran.
 func (l Loads) WantNoneLost(t testing.TB, what string) {
 	t.Helper()
 	for i, kind := range []string{"new connections", "kept connections"} {
@@ -27,7 +29,8 @@ func (l Loads) WantNoneLost(t testing.TB, what string) {
 	}
 }
 
-// WantNoneLost fails the test when a request failed or no request was answered.
+// WantNoneLost fails the test if a request failed or no request was answered. what names the event during which the load
+// ran.
 func WantNoneLost(t testing.TB, what string, r load.Report) {
 	t.Helper()
 	t.Logf("%s: %s", what, r.Summary())

@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestGeneratedUnitsNeedNoClusterctl generates units on this machine and copies them into a machine that has never had
-// clusterctl. The units must work without any other file.
+// TestGeneratedUnitsNeedNoClusterctl runs clusterctl generate on the host, and copies the units into a machine on which
+// clusterctl was never installed. The units must work there without any other file of clusterctl.
 func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 	ctl := lab.Build(t, "./cmd/clusterctl")
 	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -31,14 +31,14 @@ func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 		m.Sh(t, "systemctl daemon-reload && systemctl enable --now plain")
 		a := kit.App{Machine: m, Name: "plain", Instances: 3, Port: 8195}
 		a.WantUp(t)
-		wantNonblocking(t, a, "without clusterctl")
+		wantNonblocking(t, a, "on a machine without clusterctl")
 
 		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: rate})
 		m.Sh(t, "systemctl reload plain")
-		kit.WantNoneLost(t, "a reload without clusterctl", run.Stop())
+		kit.WantNoneLost(t, "systemctl reload on a machine without clusterctl", run.Stop())
 		b := kit.DialBus(t, m)
 		k := killRandomly(t, b, m, 3, time.Second, a.Units()...)
-		b.Await(t, "all instances are back", k.runsAgain, a.Units()...)
+		b.Await(t, "all instances run again", k.runsAgain, a.Units()...)
 		a.WantUp(t)
 		t.Logf("%d kills", k.kills)
 		m.Sh(t, "systemctl stop plain")
@@ -48,7 +48,7 @@ func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 	})
 }
 
-// copyUnits copies the files of a directory of the host into /etc/systemd/system.
+// copyUnits copies all files below dir, a directory of the host, into /etc/systemd/system of the machine.
 func copyUnits(t testing.TB, m *kit.Machine, dir string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {

@@ -15,16 +15,16 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// Paths in a machine.
+// These are paths in a machine.
 const (
 	preload = "/usr/lib/clusterctl/clusterctl-node-preload.cjs"
-	srv     = "/srv/matrix" // testdata, and the programs built from it
+	srv     = "/srv/matrix" // contains the files of testdata, and programs that are built from them
 )
 
-// suite returns the suite of this package. Its machines have the programs of testdata.
+// suite returns the suite of this package, which copies the programs into its machines.
 func suite() kit.Suite { return kit.Suite{Dir: srv, Equip: copyPrograms} }
 
-// copyPrograms copies the programs into a machine.
+// copyPrograms copies the programs of this package into a machine.
 func copyPrograms(t testing.TB, m *kit.Machine) {
 	t.Helper()
 	m.CopyIn(t, "../../../activation/shim/nodepreload/clusterctl-node-preload.cjs", preload)
@@ -38,8 +38,8 @@ func copyPrograms(t testing.TB, m *kit.Machine) {
 	}
 }
 
-// buildHTTPD builds the static Go server from a single file, because a program that is built as part of this module counts
-// as a native worker.
+// buildHTTPD builds testdata/httpd.go as a static program, and returns its path. It builds the single file and not a
+// package of this module, because clusterctl treats programs of this module as native workers.
 func buildHTTPD(t testing.TB) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "httpd")
@@ -51,6 +51,7 @@ func buildHTTPD(t testing.TB) string {
 	return out
 }
 
+// copyTree copies the files below from, a directory of the host, into the directory to of the machine.
 func copyTree(t testing.TB, m *kit.Machine, from, to string) {
 	t.Helper()
 	err := filepath.WalkDir(from, func(p string, d os.DirEntry, err error) error {

@@ -15,9 +15,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// failing lists the failing apps of bootWithFailingApps. how is the shell command that a program runs at its start if the
-// file "fail" exists.
-var failing = []struct{ name, how string }{
+// failing lists the names of the failing apps, and the shell commands that their programs run at the start if the file
+// "fail" exists.
+var failing = []struct{ name, command string }{
 	{"at-once", "exit 1"},
 	{"soon", "sleep 0.3; exit 1"},
 	{"never-ready", "exec sleep infinity"},
@@ -49,7 +49,7 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 				flags = append(flags, "--no-probe")
 			}
 			path := "/opt/e2e/" + name
-			m.WriteFile(t, path, "#!/bin/sh\nif [ -e "+fail+" ]; then "+f.how+"; fi\n"+program+"\n", 0o755)
+			m.WriteFile(t, path, "#!/bin/sh\nif [ -e "+fail+" ]; then "+f.command+"; fi\n"+program+"\n", 0o755)
 			m.Must(t, append(flags, "--", path)...)
 			apps = append(apps, name)
 		}
@@ -89,8 +89,8 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// clientsDoNotStartApp connects clients to the open socket of an app in a crash loop. The connections must not start the
-// app, and must not reset the number of failures in the backoff file.
+// clientsDoNotStartApp connects clients to the open socket of an app in a crash loop. These connections must not start
+// the app, and must not reset the number of failures in the backoff file.
 func clientsDoNotStartApp(t *testing.T, m *kit.Machine, app, url string) {
 	t.Helper()
 	failures := func() int {

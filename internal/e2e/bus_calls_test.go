@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestBusCallsGrowLinearly counts the calls that a command sends to systemd. Twice as many instances may need at most
-// twice as many calls, and no command may list all units of the machine.
+// TestBusCallsGrowLinearly counts the calls that commands send to systemd. For twice as many instances, a command may
+// send at most twice as many calls. No command may list all units of the machine.
 func TestBusCallsGrowLinearly(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -45,7 +45,7 @@ func TestBusCallsGrowLinearly(t *testing.T) {
 		}
 		sleeper("many-e", 8323)
 		for i, c := range commands {
-			if two := count(c...); two > 2*one[i]+8 { // 8 calls more, for new connections to the bus
+			if two := count(c...); two > 2*one[i]+8 { // 8 additional calls, for new connections to the bus
 				t.Errorf("%q: %d calls for 30 instances and %d for 60, want at most %d for 60", c, one[i], two, 2*one[i]+8)
 			}
 		}

@@ -19,8 +19,8 @@ var update = flag.Bool("update", false, "write testdata/cli-errors.txt")
 
 const errorsFile = "testdata/cli-errors.txt"
 
-// callerPrefixes returns the command lines that precede clusterctl in the table, by the name of the caller. They run
-// clusterctl as a certain user, or hide files of the machine from clusterctl.
+// callerPrefixes maps each caller to a command line that runs clusterctl as a certain user, or with some files of the
+// machine hidden. The test appends the clusterctl command to this command line.
 func callerPrefixes() map[string][]string {
 	without := func(mounts string) []string {
 		return []string{"unshare", "--mount", "sh", "-c", mounts + ` && exec "$0" "$@"`}
@@ -34,9 +34,9 @@ func callerPrefixes() map[string][]string {
 	}
 }
 
-// errorCases returns command lines that clusterctl must refuse. caller is a key of callerPrefixes. Spaces separate the
-// words of a line, and a pair of single quotes is an empty word. The app err-web has two instances, and the configuration
-// of err-bad is invalid.
+// errorCases returns command lines that clusterctl must refuse. caller is a key of callerPrefixes. A line consists of
+// words that are separated by spaces. A pair of single quotes is an empty word. The app err-web has two instances, and
+// the configuration of err-bad is invalid.
 func errorCases() []struct{ caller, lines string } {
 	return []struct{ caller, lines string }{
 		{"root", `frobnicate
@@ -367,7 +367,7 @@ func wordsOf(line string) []string {
 }
 
 // wantRefused fails the test unless the exit status is an error, stdout is empty, and stderr contains a line that begins
-// with "clusterctl: ". stderr must not contain a help text or a bug of the program.
+// with "clusterctl: ". stderr must not contain a help text, a Go panic or a D-Bus name.
 func wantRefused(t *testing.T, what string, r lab.Result) {
 	t.Helper()
 	if r.Code < failed || r.Code > notAllowed || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "clusterctl: ") &&

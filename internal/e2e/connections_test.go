@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// clients is a program that opens connections, and sends a request on each connection unless speak is false. It prints
-// the number of answered requests per worker, and keeps the connections open until its stdin is closed.
+// clients is a Python program that opens connections, and sends a request on each connection unless speak is false. The
+// program prints the number of answered requests per worker, and keeps the connections open until its stdin is closed.
 const clients = `
 import json, socket, sys
 held, by = [], {}
@@ -37,7 +37,7 @@ sys.stdin.read()
 `
 
 // connect runs the program clients until the test ends. plan is a JSON list of [family, address, number of connections,
-// speak]. connect returns the number of answered requests by the PID of the worker.
+// speak]. connect returns a map from the PID of each worker to the number of requests that the worker has answered.
 func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -74,8 +74,8 @@ func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 }
 
 // TestConnectionsOfEachWorker compares the number of connections that ls and show report for each worker with the number
-// of requests that the worker has answered. Then it stops the workers with SIGSTOP and opens more connections, which must
-// appear in the queues of the sockets.
+// of requests that the worker has answered. Then the test stops the workers with SIGSTOP and opens more connections. ls
+// and show must report these connections in the queues of the sockets.
 func TestConnectionsOfEachWorker(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "conns", 3, 8313, "--listen", "local=/run/conns.sock", "--", worker)
@@ -131,7 +131,7 @@ func TestMemoryIncludesChildren(t *testing.T) {
 		if l := listApps(t, m, "parent")[0]; l.Memory == nil || *l.Memory < 64<<20 || l.MemorySource == "rss" {
 			t.Errorf("ls: want at least the 64 MiB of the child, and a source other than rss: %+v", l)
 		}
-		// An unprivileged user must get the sum, too.
+		// ls must print the sum also for an unprivileged user.
 		if l := parseApps(t, m.MustAsNobody(t, "ls", "parent", "--json").Stdout)[0]; l.Memory == nil || *l.Memory < 64<<20 {
 			t.Errorf("ls as an unprivileged user: want at least the 64 MiB of the child: %+v", l)
 		}

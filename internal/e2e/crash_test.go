@@ -73,8 +73,8 @@ func TestAllInstancesKilledWhenReady(t *testing.T) {
 }
 
 // TestRandomKills kills random running workers at 50 random moments within 20 s. With --min-uptime 100ms, most killed
-// runs do not count as crashes. With the default, the restarts of a worker that is killed 16 times would be delayed for
-// longer than the test lasts.
+// runs do not count as crashes, so restarts are not delayed. With the default --min-uptime, the delay after 16 kills of
+// one worker would be longer than the test.
 func TestRandomKills(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "kills", 3, 8104, "--min-uptime", "100ms", "--", goWorker)

@@ -15,7 +15,7 @@ import (
 )
 
 // TestOneInstanceByDefault checks that a new app has one instance if neither a flag nor a file sets the number. An update
-// without the number must keep the number of the app.
+// that does not set the number must not change the number of instances.
 func TestOneInstanceByDefault(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		var cpus unix.CPUSet

@@ -22,9 +22,9 @@ const (
 )
 
 // traces is a script that lists everything that clusterctl could leave behind: files with their checksums, links, units,
-// failed units and jobs. It omits clusterctl.slice, because systemd creates this slice for its child slices and never
-// removes it, like system.slice. It omits jobs of systemd's own units, because they can start during a test: for example,
-// systemd-tmpfiles-clean.timer elapses 15 minutes after the boot.
+// failed units and jobs. The script omits clusterctl.slice, because systemd creates this slice for its child slices and
+// never removes it. The script omits jobs of systemd's own units, because such a job can start during a test: for
+// example, systemd-tmpfiles-clean.timer elapses 15 minutes after the boot.
 const traces = `
 find /etc/systemd/system /etc/clusterctl /var/lib/clusterctl /run/clusterctl /run/systemd/system /run/systemd/transient /srv /run/*.sock \
 	-printf '%p %y %m %u %l\n' 2>/dev/null | sort
@@ -35,7 +35,7 @@ systemctl list-units --failed --no-legend --plain
 systemctl list-jobs --no-legend --plain | grep -v ' systemd-' || true
 `
 
-// wantUntouched fails the test unless the script traces prints the lines before, in any order.
+// wantUntouched fails the test unless the output of the script traces has the same lines as before, in any order.
 func wantUntouched(t testing.TB, m *kit.Machine, before []string) {
 	t.Helper()
 	kit.WantSameLines(t, before, kit.Lines(m.Sh(t, traces)))
@@ -51,10 +51,10 @@ type refusal struct {
 	want  []string // texts that stderr must contain
 }
 
-// installing returns the command line of an install that must fail, with common flags. Such an install ends when the
-// first instance exits, so it never waits for the 10 s of --settle. The default of --settle is too short on a busy
-// machine with systemd 247: this systemd reports a native worker as running after the fork, but prepares the sandbox for
-// up to a second before it executes the program.
+// installing returns the command line of an install that must fail. --settle is 10 s, but the install does not wait so
+// long, because it ends when the first instance exits. The default of --settle is too short on a busy machine with
+// systemd 247: this systemd reports a native worker as running after the fork, and executes the program up to a second
+// later, after it has prepared the sandbox.
 func installing(name string, more ...string) []string {
 	return slices.Concat([]string{kit.Ctl, "install", name, "-i", "2", "--activation", "native", "--settle", "10s"}, more)
 }
@@ -64,8 +64,8 @@ func onPort(name, port string, command ...string) []string {
 	return installing(name, slices.Concat([]string{"--listen", port, "--"}, command)...)
 }
 
-// checkAll runs the command of each refusal as a subtest, and checks its exit status, its stderr, and that it has not
-// changed the machine.
+// checkAll runs one subtest for each refusal. The subtest runs the command, checks the exit status and stderr, and checks
+// that the command has not changed the machine.
 func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 	t.Helper()
 	for _, r := range refusals {
@@ -219,8 +219,8 @@ func TestProgramsThatCannotRun(t *testing.T) {
 	})
 }
 
-// TestPortsThatAreTaken checks that install refuses a port or a path that is in use, and prints which app or process uses
-// it.
+// TestPortsThatAreTaken checks that install refuses a port or a socket path that is in use. The error must name the app
+// or the process that uses the port or path.
 func TestPortsThatAreTaken(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "holder", 1, 8202, "--listen", "/run/holder.sock", "--listen", "udp:8203", "--", worker)
@@ -256,8 +256,8 @@ a.accept()`)
 	})
 }
 
-// TestNoPermission runs commands as an unprivileged user. A command that would change the machine must fail and print the
-// command line with sudo. A command that only reads must succeed.
+// TestNoPermission runs commands as an unprivileged user. A command that would change the machine must fail, and must
+// print the same command line with sudo. A command that does not change the machine must succeed.
 func TestNoPermission(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "perm", 1, 8206, "--", goWorker)

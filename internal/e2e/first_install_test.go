@@ -12,8 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// tryInstall installs two instances of an app as root without a sandbox, and returns the result also if the install
-// fails.
+// tryInstall installs two instances of an app as root without a sandbox, and returns the result of the command.
 func tryInstall(t *testing.T, m *kit.Machine, name string, args ...string) lab.Result {
 	t.Helper()
 	a := kit.App{Machine: m, Name: name, Instances: 2}
@@ -41,7 +40,7 @@ func TestProbeWaitsForSlowProgram(t *testing.T) {
 		const program = "/opt/e2e/slow.js"
 		m.WriteFile(t, program, "setTimeout(() => require('http').createServer((q, "+
 			"r) => r.end(`${process.pid}`)).listen(8180), 15000);\n", 0o644)
-		// With the sandbox, the probe must still be able to inspect the process.
+		// The app is installed with the default sandbox, and the probe must be able to inspect its process.
 		a := kit.Install(t, m, "slow", 2, 8180, "slow", "--settle", "200ms", "--no-node-preload", "--", "node", program)
 		wantIn(t, a.Output.Stderr, "probe: the program listens on tcp port 8180")
 		a.WantUp(t)
@@ -73,7 +72,7 @@ func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 		wantIn(t, ls.Stderr, "own-port "+words+"; to share the address, install the app again with --listen 8181")
 		wantIn(t, m.Must(t, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
 
-		// Here the second instance exits while install still waits.
+		// In this install, the second instance exits while install still waits for --settle.
 		r := tryInstall(t, m, "own2", "--no-listen", "--", "python3",
 			"-c", "import socket, time; s = socket.create_server(('0.0.0.0', 8182)); time.sleep(600)")
 		if r.Code != 3 {
@@ -140,8 +139,8 @@ func TestDaemonIsRefused(t *testing.T) {
 	})
 }
 
-// TestProbeErrorShowsItsOwnLog checks that the error of a failed probe shows log lines of this probe, and no log lines of
-// earlier probes or of an earlier app with this name.
+// TestProbeErrorShowsItsOwnLog checks the log lines in the error of a failed probe. The error must contain lines of this
+// probe. It must not contain lines of earlier probes, or of an earlier app with the same name.
 func TestProbeErrorShowsItsOwnLog(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		if r := tryInstall(t, m, "again", "--settle", "100ms", "--", "python3",

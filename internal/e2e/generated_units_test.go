@@ -16,7 +16,7 @@ import (
 )
 
 // TestGeneratedUnitsNeedNoClusterctl runs clusterctl generate on the host, and copies the units into a machine on which
-// clusterctl was never installed. The units must work there without any other file of clusterctl.
+// clusterctl was never installed. The units must work on this machine without any other file of clusterctl.
 func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 	ctl := lab.Build(t, "./cmd/clusterctl")
 	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {

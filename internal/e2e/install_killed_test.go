@@ -17,8 +17,8 @@ import (
 
 const neverReady = "/opt/e2e/never-ready"
 
-// startInstall starts an install of a program that never sends READY=1. It returns when both instances are starting and
-// have a main process.
+// startInstall starts an install of a program that never sends READY=1. startInstall returns when both instances are
+// starting and have a main process.
 func startInstall(t testing.TB, m *kit.Machine, name string, port int) *lab.Process {
 	t.Helper()
 	m.WriteFile(t, neverReady, "#!/bin/sh\nexec sleep infinity\n", 0o755)
@@ -29,8 +29,8 @@ func startInstall(t testing.TB, m *kit.Machine, name string, port int) *lab.Proc
 	return p
 }
 
-// TestInterruptedInstall sends SIGINT, and then SIGTERM to another run, while an install waits for READY=1. The install
-// must be rolled back.
+// TestInterruptedInstall sends SIGINT to an install that waits for READY=1, and SIGTERM to another such install. Both
+// installs must be rolled back.
 func TestInterruptedInstall(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
@@ -88,10 +88,10 @@ func TestKilledInstall(t *testing.T) {
 	})
 }
 
-// TestInstallKilledAtEachStep kills an uninstall and an install before a step. A step is a change of a file or a message
-// to systemd. The next command must succeed. In some runs, an uninstall is killed as well before the next command. Each
-// release tests every fourth step of the uninstall, and only every eighth step of the install, because TestKilledInstall
-// kills installs, too.
+// TestInstallKilledAtEachStep kills uninstalls and installs, each before a different step. A step is a change of a file
+// or a message to systemd. The next command must succeed. In some runs, the test kills a further uninstall before the
+// next command. Each release tests every fourth step of the uninstall, and only every eighth step of the install, because
+// TestKilledInstall kills installs, too.
 func TestInstallKilledAtEachStep(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		firstStep := 1 + slices.Index(lab.All(), m.Release())
@@ -155,13 +155,12 @@ func TestConcurrentCommandsWait(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
 		first := startInstall(t, m, "locked", 8193)
-		// The first command has the lock and waits for READY=1. When the second command prints the command line of the
-		// first
-		// command, the second command waits for the lock.
+		// The first command has the lock and waits for READY=1. The second command prints the command line of the first
+		// command when it begins to wait for the lock.
 		second := m.Start(t, "sh", "-c", kit.Ctl+" uninstall --yes locked 2>&1 | systemd-cat -t second; echo done")
 		m.AwaitJournal(t, "clusterctl install locked", "-t", "second")
 		if first.Ended() || second.Ended() {
-			t.Fatalf("a command has ended: first %v, second %v; want that both wait", first.Ended(), second.Ended())
+			t.Fatalf("the first command has ended: %v, the second: %v; want false for both", first.Ended(), second.Ended())
 		}
 		m.Must(t, "ls") // ls must not wait for the lock
 		if err := first.Signal(syscall.SIGINT); err != nil {

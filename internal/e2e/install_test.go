@@ -139,8 +139,8 @@ var specialValues = []string{
 	"--", "@", ":", "!", "+", "é ü 漢 🙂", "\x01\x1b[31m",
 }
 
-// TestValuesArriveUnchanged passes special values to a worker as arguments and as variables. The worker must get the same
-// bytes.
+// TestValuesArriveUnchanged passes special values to a worker as arguments and as variables. The worker must receive
+// exactly these bytes.
 func TestValuesArriveUnchanged(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/srv/hostile env", "FROM_FILE=\"a \\$HOME %h\"\nV1=overridden\n", 0o600)

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestInstallOfUnchangedApp repeats install and apply without a change of the app. They must print the number of ready
-// instances and must not restart an instance. They must fail if the instances are in a crash loop.
+// TestInstallOfUnchangedApp repeats install and apply without a change of the app. Both commands must print the number of
+// ready instances and must not restart an instance. If the instances are in a crash loop, both commands must fail.
 func TestInstallOfUnchangedApp(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const script, broken, vars, file = "/srv/stands/run.sh", "/srv/stands/broken", "/srv/stands/my.env", "/srv/stands/clusterctl.yaml"
@@ -65,7 +65,7 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 			t.Errorf("apply after a reload: want an empty stderr: %v", r)
 		}
 
-		// One instance is stopped. apply must report the stopped instance, and install must start it.
+		// One instance is stopped. apply must report the stopped instance. install must start the stopped instance.
 		m.Sh(t, "systemctl stop stands@2")
 		if r := m.Clusterctl(t, apply...); r.Code != notReached || !strings.Contains(r.Stdout, "1/2 ready") {
 			t.Errorf("apply with a stopped instance: want exit status %d and 1/2 ready: %v", notReached, r)

@@ -25,7 +25,7 @@ import (
 type killCount struct {
 	mu sync.Mutex
 	// kills is the number of killed workers. accepted is the number of open connections of these workers at the moment of
-	// the kill. Only requests on these connections may be lost.
+	// the kill. Only requests on accepted connections may be lost.
 	kills, accepted int
 	killed          map[uint32]bool // the PIDs of the killed workers
 }
@@ -61,7 +61,7 @@ func (k *killCount) kill(t testing.TB, m *kit.Machine, pid int) error {
 }
 
 // acceptedConnections waits until a process with a pending SIGSTOP is stopped, and returns the number of its connections.
-// Connections are all sockets of the process except Unix sockets and one listener.
+// All sockets of the process except Unix sockets and one listener count as connections.
 func acceptedConnections(pid int) (int, error) {
 	proc := fmt.Sprintf("/proc/%d", pid)
 	// The loop polls, because the kernel notifies only the parent of a stopped process. A stop takes microseconds.
@@ -147,7 +147,7 @@ func killAtReady(t testing.TB, b *kit.Bus, m *kit.Machine, units ...string) *cra
 	return k
 }
 
-// stop ends the crash loop, and waits until the last kill is counted.
+// stop ends the crash loop, and waits until the goroutine of the crash loop has ended.
 func (k *crashLoop) stop() {
 	k.cancel()
 	<-k.done
@@ -194,8 +194,8 @@ func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.D
 	return k
 }
 
-// wantOnlyAcceptedLost fails the test if more requests were lost than the killed workers had accepted, or if no worker
-// was killed or no request was answered.
+// wantOnlyAcceptedLost fails the test if more requests were lost than the killed workers had accepted. It also fails the
+// test if no worker was killed, or if no request was answered.
 func (k *killCount) wantOnlyAcceptedLost(t testing.TB, r load.Report) {
 	t.Helper()
 	t.Logf("the %d killed workers had %d connections: %v", k.kills, k.accepted, r)
@@ -211,7 +211,7 @@ func (k *killCount) wantOnlyAcceptedLost(t testing.TB, r load.Report) {
 }
 
 // wantAtMostOne fails the test if a client that sends its requests one after another has lost more than one request per
-// kill. It would lose two requests if the socket refused the request after a lost one.
+// kill. Such a client would lose two requests if the socket refused the request after a lost request.
 func (k *killCount) wantAtMostOne(t testing.TB, r load.Report) {
 	t.Helper()
 	t.Logf("the client that sends its requests one after another: %v", r)

@@ -19,11 +19,12 @@ type killSchedule struct {
 	late  int           // the number of kills that came after the end of the command
 }
 
-// more reports whether another kill is needed. It ends the test if too many kills came after the end of the command.
+// more reports whether the test needs another kill. If too many kills came after the end of the command, more ends the
+// test.
 func (s *killSchedule) more(t *testing.T) bool {
 	t.Helper()
 	if s.late > 3*s.kills {
-		t.Fatalf("%d kills came after the end of the command, and only %d of %d before it", s.late, s.hit, s.kills)
+		t.Fatalf("%d kills came after the end of the command, and only %d of %d before its end", s.late, s.hit, s.kills)
 	}
 	return s.hit < s.kills
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// shutListener is a program that calls shutdown(2) on a listener, through the file descriptor of PID 1. A worker can do
-// the same through its own descriptor unless clusterctl intercepts the call.
+// shutListener is a Python program that calls shutdown(2) on a listener, through the file descriptor of PID 1. In a
+// native worker, such a call through the descriptor of the worker has the same effect.
 const shutListener = `
 import ctypes, os, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)

@@ -13,11 +13,9 @@ import (
 
 // TestFloodKeepsLinesOfOtherUnits lets a worker write as many lines as possible, to its stdout and with the native
 // protocol of the journal. --log-rate must limit the lines, so that the line of another unit stays in a journal of 64
-// MiB.
-//
-// The journal of systemd 247 needs 700 bytes per line, so 64 MiB hold only 92,000 lines. That is why Bullseye has a lower
-// limit. The limit applies to each interval of 10 minutes. The interval is longer than the default, so that the worker
-// finishes within one interval also on a busy machine.
+// MiB. The limit on Bullseye is lower, because the journal of systemd 247 needs 700 bytes per line, so 64 MiB hold only
+// 92,000 lines. The limit applies to each interval of 10 minutes. This interval is longer than the default, so that the
+// worker finishes within one interval also on a busy machine.
 func TestFloodKeepsLinesOfOtherUnits(t *testing.T) {
 	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, `mkdir -p /etc/systemd/journald.conf.d
@@ -31,7 +29,8 @@ systemd-run --quiet --wait --unit=evidence echo 'Accepted publickey (EVIDENCE)'`
 			rate = "20000/10m"
 		}
 		a := installTalker(t, m, "flood", 1, "--log-rate", rate)
-		// The last line has another priority than the other lines, because journald limits each priority separately.
+		// journald limits each priority separately, so the last line has another priority, at which the limit is not
+		// reached.
 		a.tell(t, 1, `timeout 8 sh -c "yes | systemd-cat"; python3 /opt/e2e/flood.py 4; echo "<3>flooded"`)
 		m.AwaitJournalFor(t, 10*time.Minute, "flooded", "CLUSTERCTL_APP=flood", "PRIORITY=3")
 		t.Log(m.Try("journalctl -q -o cat _SYSTEMD_UNIT=flood@1.service | grep -c '^y$'; journalctl --disk-usage"))

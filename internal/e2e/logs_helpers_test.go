@@ -24,8 +24,8 @@ const (
 	logger       = "/opt/e2e/logger"
 )
 
-// installTalker installs n instances of talker.sh, and waits until they accept commands. more are additional flags of
-// install.
+// installTalker installs n instances of talker.sh, and waits until all instances accept commands. The parameter more
+// contains additional flags of install.
 func installTalker(t testing.TB, m *kit.Machine, name string, n int, more ...string) talker {
 	t.Helper()
 	if m.Try("test -e "+talkerScript).Code != 0 {
@@ -35,8 +35,8 @@ func installTalker(t testing.TB, m *kit.Machine, name string, n int, more ...str
 	return installTalkerProgram(t, m, talkerScript, name, n, more...)
 }
 
-// installTalkerProgram installs n instances of a program that reads commands from the path in its last argument, and
-// waits until they accept commands.
+// installTalkerProgram installs n instances of a program that reads commands from a FIFO, and waits until all instances
+// accept commands. The last argument of the program and the instance number are the path of the FIFO.
 func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n int, more ...string) talker {
 	t.Helper()
 	flags := []string{name, "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--settle", "1ms"}
@@ -101,7 +101,7 @@ func parseLogs(t testing.TB, text string) []logLine {
 	return all
 }
 
-// logs runs logs --json, and returns its lines. It ends the test if the command fails.
+// logs runs logs --json, and returns its lines. If the command fails, logs ends the test.
 func logs(t testing.TB, m *kit.Machine, args ...string) []logLine {
 	t.Helper()
 	return parseLogs(t, m.Must(t, append([]string{"logs", "--json"}, args...)...).Stdout)
@@ -160,24 +160,23 @@ func (f *follower) await(t testing.TB, message string) {
 	f.until(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })
 }
 
-// until reads lines until the function is returns true for a line. what names the line in the failure.
-func (f *follower) until(t testing.TB, what string, is func(logLine) bool) {
+// until reads lines until ok returns true for a line. name describes this line in the failure.
+func (f *follower) until(t testing.TB, name string, ok func(logLine) bool) {
 	t.Helper()
 	end := patience.After(kit.EventTimeout)
 	for {
 		select {
-		case line, ok := <-f.lines:
-			if !ok {
-				t.Fatalf("logs exited before it printed %q; the last of %d lines: %v",
-					what, len(f.seen), f.seen[max(0, len(f.seen)-5):])
+		case line, open := <-f.lines:
+			if !open {
+				t.Fatalf("logs exited before it printed %q; the last of %d lines: %v", name, len(f.seen), f.seen[max(0, len(f.seen)-5):])
 			}
 			l := parseLogs(t, line)[0]
 			f.seen = append(f.seen, l)
-			if is(l) {
+			if ok(l) {
 				return
 			}
 		case <-end:
-			t.Fatalf("timeout while waiting for %q; the last of %d lines: %v", what, len(f.seen), f.seen[max(0, len(f.seen)-5):])
+			t.Fatalf("timeout while waiting for %q; the last of %d lines: %v", name, len(f.seen), f.seen[max(0, len(f.seen)-5):])
 		}
 	}
 }

@@ -33,9 +33,8 @@ func TestLogsNamespace(t *testing.T) {
 			t.Errorf("the configuration of the private journal does not contain both limits:\n%s", got)
 		}
 		f := followLogs(t, m, "own")
-		// journald's default limit would drop lines of this burst. The higher limit of the unit must also apply in a
-		// private
-		// journal.
+		// journald's default limit would drop some of these lines. The unit has a higher limit, which must also apply in
+		// a private journal.
 		a.tell(t, 1, "seq 1 20000")
 		a.tell(t, 2, "echo theirs")
 		f.await(t, "20000")
@@ -200,8 +199,8 @@ func TestLogsFields(t *testing.T) {
 		}
 		a.tell(t, 1, "big")
 		f.until(t, "the big line", func(l logLine) bool { return len(l.Message) == 2<<20+len("the end") && l.Priority == 4 })
-		// journald may be unable to read the unit of a process that has exited. The line must still be attributed to
-		// instance 1.
+		// journald may be unable to read the unit of a process that has exited. Nevertheless, logs must print the line as
+		// a line of instance 1.
 		for range 5 {
 			a.tell(t, 1, "die")
 			f.await(t, "last words")

@@ -24,8 +24,8 @@ func TestLogsBurst(t *testing.T) {
 		for i := 1; i <= 2; i++ {
 			a.tell(t, i, fmt.Sprintf(`seq -f "$INSTANCE %%.0f" 1 %d; echo "<5>end $INSTANCE"`, each))
 		}
-		// PRIORITY=5 matches only the last line of each instance, so that journalctl does not print all other lines.
-		// journald may need minutes on a busy machine.
+		// PRIORITY=5 matches only the last line of each instance, so that journalctl does not print all other lines. On a
+		// busy machine, journald may need minutes to store all lines.
 		for _, end := range []string{"end 1", "end 2"} {
 			m.AwaitJournalFor(t, 15*time.Minute, end, "CLUSTERCTL_APP=burst", "PRIORITY=5")
 		}
@@ -76,22 +76,21 @@ func TestLogsBurst(t *testing.T) {
 func TestLogsSuppressed(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "tight", 2)
-		// journald needs less than the interval of 10 s for a burst, also on a busy machine.
+		// The interval is 10 s, because journald must read a whole burst within one interval, also on a busy machine.
 		m.Sh(t, `mkdir -p /etc/systemd/system/tight@.service.d
 printf '[Service]\nLogRateLimitIntervalSec=10s\nLogRateLimitBurst=100\n' > /etc/systemd/system/tight@.service.d/limit.conf
 systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		t.Cleanup(func() { m.Sh(t, "rm -r /etc/systemd/system/tight@.service.d; systemctl daemon-reload") })
-		// Wait until both instances have logged a line. When the first line of a new unit arrives, journald deletes the
-		// counters of units whose interval is over, and their numbers of dropped lines (journal_ratelimit_vacuum() in
-		// src/journal/journald-rate-limit.c). So no new unit may log its first line after a burst begins.
+		// Wait until both instances have logged a line, because no unit may log its first line after a burst has begun.
+		// When the first line of a unit arrives, journald deletes its counters of dropped lines of other units whose
+		// interval is over (journal_ratelimit_vacuum() in src/journal/journald-rate-limit.c).
 		for i := 1; i <= 2; i++ {
 			a.awaitReady(t, i)
 		}
 		const each = 5000
 		for i := 1; i <= 2; i++ {
-			// The line after the pause begins a new interval. Before this line, journald writes the number of dropped
-			// lines. The pause is longer than the interval, because journald may read the lines of the burst later than
-			// the worker has written them.
+			// The line after the pause begins a new interval, and journald writes the number of dropped lines before this
+			// line. The pause is longer than the interval, because journald may read the lines of the burst late.
 			a.tell(t, i, fmt.Sprintf(`seq -f "%%.0f" 1 %d; sleep 15; echo %d; echo end $INSTANCE`, each, each+1))
 		}
 		a.await(t, "end 1")
@@ -192,7 +191,7 @@ func TestLogsFollow(t *testing.T) {
 }
 
 // TestLogsEscapeControlCharacters checks that logs escapes control characters in lines of a worker. logs --raw must print
-// the bytes of the worker. Only the carriage return at the end of a line is missing, because journald removes trailing
+// the bytes that the worker has written, except a carriage return at the end of a line, because journald removes trailing
 // whitespace.
 func TestLogsEscapeControlCharacters(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -317,7 +316,7 @@ func TestLogsOfSystemd(t *testing.T) {
 }
 
 // TestLogsWithoutAccess runs logs as a user who may not read the journal. The error must contain the command that adds
-// the user to the group systemd-journal. With this group, logs must print the lines.
+// the user to the group systemd-journal. If the user is in this group, logs must print the lines.
 func TestLogsWithoutAccess(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "closed", 1)

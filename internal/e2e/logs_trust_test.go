@@ -10,9 +10,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestForgedLinesOfUsers writes forged lines to the journal as an unprivileged user. The lines claim to be from a worker of an
-// app, from systemd or from journald. logs must not print the forged lines. logs must print the lines of the worker's
-// child processes, although journald may record only the user of these lines, and not their unit.
+// TestForgedLinesOfUsers writes forged lines to the journal as an unprivileged user. The forged lines have the fields of
+// lines of a worker, of systemd and of journald. logs must not print the forged lines. logs must print the lines of the
+// worker's child processes, although journald may record only the user of these lines, and not their unit.
 func TestForgedLinesOfUsers(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const children, forger = "/opt/e2e/children.py", "/opt/e2e/forger.py"

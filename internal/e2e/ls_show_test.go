@@ -62,13 +62,13 @@ type appStatus struct {
 	SuppressedLogLines *int64
 }
 
-// listApps runs "ls --json" and returns the apps in its output. It fails the test unless the output matches the schema.
+// listApps runs "ls --json" and returns the apps in its output. If the output does not match the schema, the test fails.
 func listApps(t testing.TB, m *kit.Machine, args ...string) []appStatus {
 	t.Helper()
 	return parseApps(t, m.Must(t, append([]string{"ls", "--json"}, args...)...).Stdout)
 }
 
-// parseApps returns the apps in the output of "ls --json". It fails the test unless the output matches the schema.
+// parseApps returns the apps in the output of "ls --json". If the output does not match the schema, the test fails.
 func parseApps(t testing.TB, output string) []appStatus {
 	t.Helper()
 	if err := outputschema.Check("ls", []byte(output)); err != nil {
@@ -81,7 +81,7 @@ func parseApps(t testing.TB, output string) []appStatus {
 	return l.Apps
 }
 
-// parseApp returns the app in the output of "show APP --json". It fails the test unless the output matches the schema.
+// parseApp returns the app in the output of "show APP --json". If the output does not match the schema, the test fails.
 func parseApp(t testing.TB, output string) appStatus {
 	t.Helper()
 	if err := outputschema.Check("show", []byte(output)); err != nil {
@@ -130,8 +130,8 @@ func TestListAndShow(t *testing.T) {
 	})
 }
 
-// checkAsNobody runs ls, show and env as an unprivileged user. The output must contain all values except the values that only
-// root can read.
+// checkAsNobody runs ls, show and env as an unprivileged user. The output must contain all values except the values that
+// only root can read.
 func checkAsNobody(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	l := parseApps(t, m.MustAsNobody(t, "ls", "--json").Stdout)[0]

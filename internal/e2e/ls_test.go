@@ -62,7 +62,7 @@ func TestListSixtyInstances(t *testing.T) {
 	})
 }
 
-// countCalls returns the number of calls of each method that systemd receives over the system bus while f runs.
+// countCalls calls f. It returns how often systemd has received a call of each method over the system bus while f ran.
 func countCalls(t testing.TB, m *kit.Machine, f func()) map[string]int {
 	t.Helper()
 	const marker = "e2e-marker.service"

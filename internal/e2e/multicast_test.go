@@ -71,7 +71,8 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 	})
 }
 
-// wantGroup sends a datagram with the text to the multicast group, and waits until every instance has logged the text.
+// wantGroup sends a datagram that contains text to the multicast group, and waits until every instance has logged the
+// text.
 func wantGroup(t testing.TB, a kit.App, port, text string) {
 	t.Helper()
 	for _, u := range a.Units() {

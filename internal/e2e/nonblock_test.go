@@ -16,8 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// listenerFlags returns the status flags of the app's TCP listener in each worker. A key is a unit and a file descriptor.
-// The flags are from /proc/PID/fdinfo/FD.
+// listenerFlags returns the status flags of the app's TCP listener in each worker. The keys of the map have the form
+// "UNIT fd FD".
 func listenerFlags(t testing.TB, a kit.App) map[string]uint64 {
 	t.Helper()
 	listening := listenerInodes(t, a)
@@ -146,7 +146,8 @@ func TestListenerStaysNonblocking(t *testing.T) {
 }
 
 // TestServiceWithoutNonBlockingClearsFlag sets NonBlocking=no in the app's main service. PID 1 must then clear O_NONBLOCK
-// when it starts this service. So NonBlocking=yes is necessary, and TestListenerStaysNonblocking can fail.
+// when it starts the main service. This shows that NonBlocking=yes is necessary, and that TestListenerStaysNonblocking
+// can fail.
 func TestServiceWithoutNonBlockingClearsFlag(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "nb-not", 2, 8123, "--", goWorker)

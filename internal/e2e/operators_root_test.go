@@ -13,8 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestOperatorsAreNotRoot runs commands as an operator that would make PID 1 run another program as root, or that use
-// units outside of the operator's apps. polkit must refuse each command.
+// TestOperatorsAreNotRoot runs commands as an operator. Each command would make PID 1 run a program as root, or would use
+// a unit that does not belong to the operator's apps. polkit must refuse each command.
 func TestOperatorsAreNotRoot(t *testing.T) {
 	onOperators(t, func(t *testing.T, m *kit.Machine) {
 		// Every unit that the operator must not start writes this file.
@@ -48,8 +48,8 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 				t.Errorf("%q succeeded, want a refusal by polkit: %v", argv, r)
 				continue
 			}
-			// The refusal must come from polkit. systemd also refuses some of these commands, but only after polkit has
-			// allowed them. Only AttachProcessesToUnit checks the unit before it calls polkit.
+			// polkit must refuse the command. If polkit allowed the command, systemd might refuse it for another reason,
+			// and this test would not notice the error in the rule.
 			if !refusedByPolkit.MatchString(r.Stderr) {
 				t.Errorf("%q failed, but not with a refusal by polkit: %v", argv, r)
 			}
@@ -70,8 +70,8 @@ func TestOperatorsAreNotRoot(t *testing.T) {
 	})
 }
 
-// operatorAttempts returns command lines that polkit must refuse to an operator. If a transient unit of these commands
-// ran, it would write the file proof.
+// operatorAttempts returns command lines that polkit must refuse to an operator. Some of these commands start transient
+// units, which would write the file proof.
 func operatorAttempts(m *kit.Machine, proof string) [][]string {
 	attempts := [][]string{
 		systemctl("start", "front-admin.service"),
@@ -113,6 +113,7 @@ func systemctl(argv ...string) []string {
 }
 
 // refusedByPolkit matches the errors that systemctl, busctl, systemd-run and varlinkctl print after a refusal by polkit.
+// It also matches the error of AttachProcessesToUnit, which refuses the unit before it calls polkit.
 var refusedByPolkit = regexp.MustCompile(`(?i)interactive *authentication *required|access denied|permission denied|non-delegated`)
 
 // busctl returns a command line that calls a method of systemd's manager object without a password prompt.

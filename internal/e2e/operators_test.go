@@ -29,8 +29,8 @@ func onOperators(t *testing.T, f func(t *testing.T, m *kit.Machine)) {
 	})
 }
 
-// writeRule installs the example rule with apps as the elements of its JavaScript list of app names. With "", the rule is
-// unchanged.
+// writeRule installs the example rule, and writes apps into its JavaScript list of app names. If apps is "", the list is
+// empty.
 func writeRule(t *testing.T, m *kit.Machine, apps string) {
 	t.Helper()
 	text, err := os.ReadFile(operatorsRule)
@@ -42,12 +42,14 @@ func writeRule(t *testing.T, m *kit.Machine, apps string) {
 		t.Fatalf("the rule contains %q %d times, want once", emptyList, strings.Count(string(text), emptyList))
 	}
 	m.WriteFile(t, rulePath, strings.Replace(string(text), emptyList, "var apps = ["+apps+"];", 1), 0o644)
-	// polkit also reads a changed rule without a restart, but no event reports when. After a restart, the rule is read.
+	// polkit also reads a changed rule without a restart, but no event reports that it has read the rule. After a
+	// restart, polkit has read the rule.
 	m.Sh(t, "systemctl restart polkit")
 }
 
-// TestOperators installs three apps, and the example rule for polkit with two of them in its list. alice, a member of the
-// group in the rule, may manage the two apps. bob, who is not a member, and alice for the third app must be refused.
+// TestOperators installs three apps, and the example rule for polkit with two apps in its list. The user alice, a member
+// of the group in the rule, may manage the two apps. polkit must refuse commands of alice for the third app, and all
+// commands of bob, who is not a member.
 func TestOperators(t *testing.T) {
 	onOperators(t, func(t *testing.T, m *kit.Machine) {
 		shop := kit.InstallNative(t, m, "shop", 2, 8230, "--", goWorker)
@@ -67,7 +69,7 @@ func TestOperators(t *testing.T) {
 	})
 }
 
-// wantOperatorAllowed runs every command that the rule allows as alice. The commands must succeed.
+// wantOperatorAllowed runs, as alice, every command that the rule allows. The commands must succeed.
 func wantOperatorAllowed(t *testing.T, m *kit.Machine, shop, front kit.App) {
 	before := shop.PIDs(t)
 	wantAllowed(t, m, "alice", "restart", "shop")
@@ -104,8 +106,8 @@ func wantOperatorAllowed(t *testing.T, m *kit.Machine, shop, front kit.App) {
 	}
 }
 
-// wantOperatorDenied runs commands that the rule does not allow as alice and bob. The commands must fail and must not
-// restart an instance.
+// wantOperatorDenied runs, as alice and as bob, commands that the rule does not allow. The commands must fail and must
+// not restart an instance.
 func wantOperatorDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
 	before := slices.Concat(shop.PIDs(t), other.PIDs(t))
 	for _, verb := range []string{"stop", "start", "restart", "reload", "reset"} {

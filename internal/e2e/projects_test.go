@@ -34,7 +34,7 @@ func TestAppsAreNamedAfterTheirProject(t *testing.T) {
 		wantOtherProjectRefused(t, m)
 		wantServedFrom(t, m, "8131", "/srv/pr-a")
 
-		// Replace pr-a by the app of another project, and roll the change back.
+		// Replace pr-a with the app of another project, and roll this change back.
 		m.Must(t, "apply", "-f", "/root/apps.yaml", "--replace", "--yes", "--settle", "100ms")
 		wantServedFrom(t, m, "8134", "/srv/pr-b")
 		m.Must(t, "rollback", "pr-a", "--yes", "--settle", "100ms")
@@ -69,8 +69,8 @@ func TestAppsAreNamedAfterTheirProject(t *testing.T) {
 }
 
 // wantOtherProjectRefused fails the test unless install and apply refuse to replace pr-a with the app of another project.
-// The error must name both projects. wantOtherProjectRefused also writes /root/apps.yaml, in which pr-a is the app of the
-// other project.
+// The error must name both projects. wantOtherProjectRefused also writes /root/apps.yaml, which replaces pr-a with the
+// app of another project.
 func wantOtherProjectRefused(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	r := deployProject(t, m, "/srv/pr-b", "8134", "--name", "pr-a")
@@ -107,7 +107,7 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 	}
 }
 
-// deployProject installs server.py with dir as the current directory. more are additional flags.
+// deployProject installs server.py with dir as the current directory. The parameter more contains additional flags.
 func deployProject(t *testing.T, m *kit.Machine, dir, port string, more ...string) lab.Result {
 	t.Helper()
 	return m.ClusterctlIn(t, dir, slices.Concat([]string{"install", "server.py", "--env", "PORT=" + port, "--settle", "100ms",

@@ -17,12 +17,12 @@ type brokenRelease struct {
 	name   string
 	script string   // the program as a shell script
 	want   string   // a part of the expected error
-	flags  []string // flags of reload
+	flags  []string // additional flags of reload
 }
 
 // brokenReleases returns versions of a program that exit, never listen, or exit after they are ready.
 func brokenReleases() []brokenRelease {
-	// This program sends READY=1, never accepts a connection, and exits. No request is lost, because none is accepted.
+	// This program sends READY=1 and exits. No request is lost, because the program never accepts a connection.
 	exitsLater := `exec python3 -c '
 import os, socket, time
 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
@@ -33,7 +33,8 @@ os._exit(7)'`
 		{"exits", "echo no such module; exit 3", "exited with status 3", nil},
 		// The timeout is long enough for the drain of the old worker and the start of the new program on a busy machine.
 		{"never listens", "echo looking for the database; exec sleep 1000", "not up within 20s", []string{"--timeout", "20s"}},
-		// The default of --settle is too short on a busy machine: the reload could succeed before the program exits.
+		// The default of --settle is too short, because the reload could succeed before the program exits on a busy
+		// machine.
 		{"exits after 300 ms", exitsLater, "exited with status 7", []string{"--settle", "5s"}},
 	}
 }
@@ -167,7 +168,7 @@ func TestScale(t *testing.T) {
 }
 
 // TestReloadOfGeneratedUnits runs systemctl reload with units from "clusterctl generate". The reload must replace all
-// instances although the app has no file in /etc/clusterctl. It must not create /run/clusterctl.
+// instances although the app has no file in /etc/clusterctl. The reload must not create /run/clusterctl.
 func TestReloadOfGeneratedUnits(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))

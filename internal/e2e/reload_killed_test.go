@@ -71,7 +71,7 @@ func TestKilledReloadAndScale(t *testing.T) {
 				next := m.Must(t, "reload", a.Name, "--settle", "10ms")
 				a.Instances = len(kit.Lines(m.Sh(t,
 					"sed -n 's/^Wants=//p' /etc/systemd/system/killed-roll.service.d/50-instances.conf | xargs -n 1")))
-				t.Logf("%s, %v: exit status %d; the next reload has %d instances and prints %s",
+				t.Logf("%s, %v: exit status %d; after the next reload: %d instances; its output: %s",
 					c.what, at, killed.Code, a.Instances,
 					strings.ReplaceAll(next.Stderr, "\n", "; "))
 				if a.Instances != c.n[0] && a.Instances != c.n[len(c.n)-1] {
@@ -139,7 +139,7 @@ func TestConcurrentReloads(t *testing.T) {
 				t.Errorf("%s: want exit status 0: %v", what, r)
 			}
 		}
-		// Now several reloads by systemctl and starts by clusterctl run at the same time, in any order.
+		// Run several reloads with systemctl and several starts with clusterctl at the same time.
 		var all []*lab.Process
 		for range 3 {
 			all = append(all, m.Start(t, "systemctl", "reload", a.Name), m.Start(t, kit.Ctl, "start", a.Name, "--settle", "0s"))

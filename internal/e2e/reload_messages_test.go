@@ -16,7 +16,7 @@ import (
 
 // TestReloadReportsClosedConnections reloads an app while clients read endless responses, so that their connections are
 // open when the drain times out. clusterctl reload must print the number of these connections and the addresses of the
-// clients, as text and as JSON. systemctl reload must log the number. The exit status must be 0.
+// clients, as text and as JSON. systemctl reload must log the number of these connections. The exit status must be 0.
 func TestReloadReportsClosedConnections(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -57,7 +57,7 @@ func TestReloadReportsClosedConnections(t *testing.T) {
 		startReaders(1)
 		m.Sh(t, "systemctl reload "+a.Name)
 		m.AwaitJournal(t, "streams@1: stopped with 1 connection in use", "-u", a.Service())
-		// Without open connections, reload must not report any.
+		// If no connection is open, reload must not report connections.
 		r = m.Must(t, "reload", a.Name, "--json")
 		if strings.Contains(r.Stderr+r.Stdout, "in use") || strings.Contains(r.Stdout, `"cut"`) {
 			t.Errorf("reload without clients reports connections: %v", r)
@@ -80,9 +80,9 @@ type appReload struct {
 	}
 }
 
-// TestStopOfServerThatIgnoresSIGTERM stops workers that ignore SIGTERM. --stop-timeout is 2 s and must begin after the
-// drain, when the worker gets SIGTERM. systemd's own timeout must be the sum of --stop-timeout and the time for the
-// drain.
+// TestStopOfServerThatIgnoresSIGTERM stops workers that ignore SIGTERM. The stop timeout of 2 s must begin when the
+// worker gets SIGTERM, after the drain. TimeoutStopSec= of the unit must be long enough for the drain and the stop
+// timeout.
 func TestStopOfServerThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// watchFewestReady watches units. The function that it returns returns the smallest number of units that were active at
-// the same time.
+// watchFewestReady watches units, and returns a function. This function returns the smallest number of units that were
+// active at the same time.
 func watchFewestReady(t testing.TB, b *kit.Bus, units ...string) func() int {
 	t.Helper()
 	var mu sync.Mutex

@@ -9,9 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestManualRestartIsNotCanceled runs systemctl restart for an instance that is starting. The program exits with status 1
-// when it is stopped, so systemd would count a failed start. The shim must not treat the manual start like an automatic
-// restart.
+// TestManualRestartIsNotCanceled runs systemctl restart while an instance is starting. The program exits with status 1
+// when systemd stops it. The shim must not treat the new start as an automatic restart after a failure.
 func TestManualRestartIsNotCanceled(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {

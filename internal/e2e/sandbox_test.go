@@ -14,14 +14,14 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// takenOver is an app with one worker, which runs each script that it receives in a request. It simulates a worker that
-// an attacker controls.
+// takenOver is an app that simulates a worker that an attacker controls. The worker runs each script that it receives in
+// a request.
 type takenOver struct {
 	kit.App
 }
 
-// takeOver installs testdata/takeover.py as an app. directory must belong to the user of the app. more are additional
-// flags.
+// takeOver installs testdata/takeover.py in a directory as an app. The user of the app must own the directory. The
+// parameter more contains additional flags.
 func takeOver(t *testing.T, m *kit.Machine, name string, port int, directory string, more ...string) takenOver {
 	t.Helper()
 	m.CopyIn(t, "testdata/takeover.py", directory+"/takeover.py")
@@ -39,24 +39,24 @@ func (a takenOver) sh(t *testing.T, script string) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
-// refuses fails the test if a script succeeds in the worker. what describes the action, for "a worker can ...".
-func (a takenOver) refuses(t *testing.T, what, script string) {
+// refuses fails the test if a script succeeds in the worker. action describes the script in the failure.
+func (a takenOver) refuses(t *testing.T, action, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); strings.HasSuffix(got, "GOT") {
-		t.Errorf("%s: a worker can %s, want a failure:\n%s\n%s", a.Name, what, script, got)
+		t.Errorf("%s: a worker can %s, want a failure:\n%s\n%s", a.Name, action, script, got)
 	}
 }
 
-// permits fails the test if a script fails in the worker. what describes the action, for "a worker cannot ...".
-func (a takenOver) permits(t *testing.T, what, script string) {
+// permits fails the test if a script fails in the worker. action describes the script in the failure.
+func (a takenOver) permits(t *testing.T, action, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); !strings.HasSuffix(got, "GOT") {
-		t.Errorf("%s: a worker cannot %s, want success:\n%s\n%s", a.Name, what, script, got)
+		t.Errorf("%s: a worker cannot %s, want success:\n%s\n%s", a.Name, action, script, got)
 	}
 }
 
-// addUser adds a user, and writes secret files into the home directory. It returns the directory for the app in this
-// home.
+// addUser adds a user, and writes secret files into the home directory. addUser returns the path of a directory for an
+// app in this home directory.
 func addUser(t *testing.T, m *kit.Machine, user string) string {
 	t.Helper()
 	m.Sh(t, "useradd -m -s /bin/bash "+user+" && install -d -o "+user+" /home/"+user+"/app /home/"+user+"/.ssh && "+
@@ -74,15 +74,15 @@ func startProcessOf(t *testing.T, m *kit.Machine, user string) int {
 	return m.MainPID(t, unit+".service")
 }
 
-// landlockHasScopes reports whether the kernel supports Landlock scopes, which restrict signals. The machines are
-// containers, so this is also the kernel of the machines.
+// landlockHasScopes reports whether the kernel of the host supports Landlock scopes, which restrict signals. The machines
+// are containers, so they have the same kernel.
 func landlockHasScopes() bool {
 	abi, _, e := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, 1)
 	return e == 0 && abi >= 6
 }
 
-// wantNoSignals fails the test if the worker can send a signal to a process outside of its sandbox. On a kernel without
-// Landlock scopes, it fails the test if the worker cannot.
+// wantNoSignals fails the test if the worker can send a signal to a process outside of its sandbox. A kernel without
+// Landlock scopes permits the signal, and then the test fails if the worker cannot send the signal.
 func (a takenOver) wantNoSignals(t *testing.T, pid int) {
 	t.Helper()
 	script := fmt.Sprintf("kill -0 %d", pid)
@@ -93,13 +93,13 @@ func (a takenOver) wantNoSignals(t *testing.T, pid int) {
 	}
 }
 
-// wantExposure fails the test if systemd-analyze security prints a higher exposure level of the first instance than 1.9,
-// or than 2.0 for an adopted app that runs as root with systemd before 257.
+// wantExposure fails the test if the exposure level of the first instance is too high (systemd-analyze security). The
+// maximum is 2.0 for an adopted app that runs as root with systemd before 257, and 1.9 for all other apps.
 func wantExposure(t *testing.T, a kit.App) {
 	t.Helper()
 	most := 1.9
 	if a.Name == "root-adopted" && a.Machine.Systemd(t) < 257 {
-		most = 2.0 // NotifyAccess=all counts 0.2, and user ID 0 counts 0.4
+		most = 2.0 // NotifyAccess=all adds 0.2, and user ID 0 adds 0.4
 	}
 	x := a.Machine.Exposure(t, a.Unit(1))
 	t.Logf("%s: exposure %.1f", a.Name, x)
@@ -165,7 +165,7 @@ func TestWorkerCannotLeaveItsSandbox(t *testing.T) {
 }
 
 // copyFD returns a script that copies a file descriptor of a process with pidfd_open(2) and pidfd_getfd(2). The system
-// call filter of an adopted app permits these calls, so other settings must refuse the copy.
+// call filter of an adopted app permits these calls, so other parts of the sandbox must refuse the copy.
 func copyFD(pid int) string {
 	return fmt.Sprintf(`python3 -c 'import ctypes,sys; c=ctypes.CDLL(None); sys.exit(c.syscall(438, c.syscall(434, %d, 0), 1, 0) < 0)'`,
 		pid)

@@ -64,7 +64,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 			!strings.Contains(r.Stderr, hint+"sudo clusterctl secret ls nowhere") {
 			t.Errorf("secret ls as an unprivileged user: want exit status %d and a hint: %v", notAllowed, r)
 		}
-		// As root, the commands must mask the secret, and the variable because its name contains PASSWORD.
+		// Also for root, the commands must mask the secret API_KEY and the variable DB_PASSWORD.
 		for _, args := range [][]string{{"cat", "nowhere"}, {"env", "nowhere"}, {"env", "nowhere", "--running"},
 			{"env", "nowhere", "--json"}, {"show", "nowhere", "--revisions"}, {"secret", "ls", "nowhere", "--json"}} {
 			if r := m.Must(t, args...); strings.Contains(r.Stdout+r.Stderr, "hunter2") {
@@ -93,7 +93,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 		if got := m.Sh(t, "stat -c '%a %U %G' /etc/clusterctl/nowhere.env /etc/clusterctl/nowhere.secrets "+
 			"/etc/clusterctl/nowhere.secrets/* /etc/clusterctl/nowhere.yaml"); got !=
 			"600 root root\n700 root root\n600 root root\n644 root root" {
-			t.Errorf("got the modes and owners %s, want 600, 700, 600 and 644, and root root", got)
+			t.Errorf("got the modes and owners %s, want the modes 600, 700, 600 and 644 and the owner root", got)
 		}
 		m.Must(t, "uninstall", "--yes", "nowhere")
 		if files := m.Sh(t, "find /etc /var/lib/clusterctl /run -path /run/systemd/units -prune -o -path '*nowhere*' "+
@@ -103,8 +103,8 @@ func TestSecretsAreNowhere(t *testing.T) {
 	})
 }
 
-// searches returns scripts that print the values of the app "nowhere" if the caller can read a value anywhere on the
-// machine.
+// searches returns scripts that search the machine for the values of the app "nowhere", and print the values that they
+// find.
 func searches() []string {
 	return []string{
 		"grep -rsa 'hunter[2]' /etc /run /var /usr/lib /tmp /home /dev/shm",
@@ -123,7 +123,7 @@ func searches() []string {
 }
 
 // TestSecrets checks that the workers of a dynamic user, a system user and root get secrets as files and as variables,
-// also in a user namespace. A new value must be used after a reload, and not before.
+// also in a user namespace. The workers must have a new value only after a reload.
 func TestSecrets(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "id cc-keeper >/dev/null 2>&1 || useradd --system cc-keeper")
@@ -182,8 +182,8 @@ func TestSecrets(t *testing.T) {
 	})
 }
 
-// wantSecrets fails the test unless the worker has the value token as the variable TOKEN and as the file TOKEN, and the
-// file cert.pem with the trailing space of its second line.
+// wantSecrets fails the test unless the worker has the variable TOKEN and the file TOKEN, both with the value token. The
+// file cert.pem must end with a space and a newline.
 func wantSecrets(t testing.TB, a kit.App, token string) {
 	t.Helper()
 	if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"TOKEN=`+token+`"`) {
@@ -197,8 +197,8 @@ func wantSecrets(t testing.TB, a kit.App, token string) {
 	}
 }
 
-// TestMissingSecretIsRefused runs commands for an app whose secret or variable is missing. The commands must fail before
-// they stop an instance.
+// TestMissingSecretIsRefused runs commands for an app after a secret or the value of a variable was removed. The commands
+// must fail before they stop an instance.
 func TestMissingSecretIsRefused(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		r := m.Clusterctl(t, "install", "lacks", "-i", "1", "--listen", "8660", "--activation", "native",

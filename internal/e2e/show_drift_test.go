@@ -76,9 +76,9 @@ func TestShowCountsSuppressedLines(t *testing.T) {
 			"[Service]\nLogRateLimitIntervalSec=1s\nLogRateLimitBurst=1\n", 0o644)
 		t.Cleanup(func() { m.Sh(t, "rm -rf /etc/systemd/system/chatty@.service.d; systemctl daemon-reload") })
 		m.Sh(t, "systemctl daemon-reload; systemctl restart "+a.Unit(1))
-		// journald reports dropped lines when the first line after the interval arrives, so the loop logs lines until the
-		// report exists. One curl command sends 60 requests, because one command per request would be too slow to exceed
-		// the limit on a slow machine.
+		// journald reports dropped lines when the first line after the interval arrives. So the loop logs lines until the
+		// report is in the journal. One curl command sends 60 requests, because 60 curl commands may be too slow to
+		// exceed the limit.
 		burst := `curl -fsS "http://127.0.0.1:8316/log?line=[1-60]"`
 		kit.Poll(t, "journald has reported dropped lines", func() bool {
 			m.Sh(t, burst)

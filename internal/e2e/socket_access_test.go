@@ -11,8 +11,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestUnixSocketAccess checks the owner and mode of a Unix socket, and which users can connect. Without flags, only root,
-// the user of the workers and the group of this user can connect. A change of the flags must not restart a worker.
+// TestUnixSocketAccess checks the owner and mode of a Unix socket, and which users can connect. Without flags, root, the
+// user of the workers and the group of this user can connect, but no other user. A change of the flags must not restart a
+// worker.
 func TestUnixSocketAccess(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		wantSocketInAppDirectory(t, m)
@@ -101,8 +102,8 @@ func TestUnixSocketAccess(t *testing.T) {
 }
 
 // wantSocketInAppDirectory checks the owner and mode of a socket in a directory that the workers' user owns. SocketUser=
-// is unsafe there: PID 1 follows links when it changes the owner, and the user can replace the socket by a link. So the
-// shim changes the owner, and refuses links.
+// is unsafe in such a directory: PID 1 follows links when it changes the owner, and the user can replace the socket with
+// a link. So the shim changes the owner of the socket, and it refuses links.
 func wantSocketInAppDirectory(t *testing.T, m *kit.Machine) {
 	const dir, path = "/srv/uxown", "/srv/uxown/own.sock"
 	a := kit.App{Machine: m, Name: "uxown", Instances: 1}
@@ -132,7 +133,8 @@ func wantSocketInAppDirectory(t *testing.T, m *kit.Machine) {
 	m.Sh(t, "setpriv --reuid=nobody --clear-groups --regid=nogroup curl -fsS -m 20 --unix-socket "+path+" http://x/")
 	m.Sh(t, "systemctl restart uxown.service")
 	want("after a restart", "666 daemon:www-data")
-	// Replace the socket by a symbolic link, and then by a second hard link to the socket. The shim must refuse both.
+	// Replace the socket with a symbolic link, and then with a second hard link to the socket. The shim must refuse both
+	// links.
 	m.Sh(t, "install -m 600 /dev/null /root/secret && mv "+path+" "+path+".real && ln -s /root/secret "+path)
 	if r := m.Try(kit.Shim + " own --user=daemon " + path); r.Code == 0 ||
 		!strings.Contains(r.Stderr, "it is not a socket with a single name") {

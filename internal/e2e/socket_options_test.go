@@ -28,7 +28,7 @@ func TestSocketOptionsOfTheProgram(t *testing.T) {
 		for _, want := range []string{"TCP_NODELAY=1/1", "SO_KEEPALIVE=1/1", "TCP_KEEPIDLE=33/33",
 			"TCP_USER_TIMEOUT=12345/12345", "SO_RCVBUF=60000/60000", "TCP_DEFER_ACCEPT=", "TCP_FASTOPEN=", "IP_TOS=16/16"} {
 			if !strings.Contains(got, want) {
-				t.Errorf("%s is missing in the options that the program reads: %s", want, got)
+				t.Errorf("the response of the program does not contain %s: %s", want, got)
 			}
 		}
 		for _, want := range []string{"TCP_DEFER_ACCEPT=1/1", "TCP_FASTOPEN=17/17"} {
@@ -43,8 +43,8 @@ func TestSocketOptionsOfTheProgram(t *testing.T) {
 	})
 }
 
-// TestNoDelayByDefault installs a program that does not set socket options. TCP_NODELAY must be set on its connections.
-// Without TCP_NODELAY, Nagle's algorithm would delay responses on kept connections by 40 ms.
+// TestNoDelayByDefault installs a program that does not set socket options. TCP_NODELAY must be set on the connections of
+// the program. Without TCP_NODELAY, Nagle's algorithm would delay responses on kept connections by 40 ms.
 func TestNoDelayByDefault(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/options.py", optionsProgram)

@@ -29,8 +29,8 @@ func TestStateOfEachInstance(t *testing.T) {
 		a := kit.InstallNative(t, m, "moody", 5, 8311, "--ready", "notify", "--start-timeout", "10m", "--", "/opt/e2e/moody")
 		tired := kit.InstallNative(t, m, "tired", 2, 8312, "--ready", "notify", "--max-restarts", "2", "--", "/opt/e2e/moody")
 		b := kit.DialBus(t, m)
-		// The state failed is not sufficient, because a unit is also failed for a moment between two runs. NRestarts is
-		// not reliable: its value was once 4 instead of 3, perhaps because of the daemon-reload by systemctl mask.
+		// The exit status must match, because a unit is also in the state failed for a moment between two runs. NRestarts
+		// must not be used: its value was once 4 instead of 3, perhaps because systemctl mask runs a daemon-reload.
 		gaveUp := func(s kit.Status) bool { return s.Active == "failed" && s.Exit == contract.StatusGaveUp }
 		m.Sh(t, `touch /opt/e2e/moody.crash.2 /opt/e2e/moody.slow.5 /opt/e2e/moody.crash.1
 			systemctl kill -s KILL moody@2.service tired@1.service
@@ -52,7 +52,7 @@ func TestStateOfEachInstance(t *testing.T) {
 			}
 			return loop.NextRestart != ""
 		})
-		// The duration after " after " is optional.
+		// LastExit may end with " after DURATION".
 		exit, _, _ := strings.Cut(loop.LastExit, " after ")
 		if loop.State != "restarting" || exit != "exited with status 9" || loop.Problem != loop.LastExit || loop.Restarts < 8 {
 			t.Errorf("ls: want a restarting instance with the last exit and at least 8 restarts: %+v", loop)
@@ -101,8 +101,8 @@ func TestStateOfEachInstance(t *testing.T) {
 	})
 }
 
-// unmodified is a Node server that exits at its start if a file exists. With Node's default keepAliveTimeout of 5 s, it
-// would close connections before the test has counted them on a busy machine.
+// unmodified is a Node server that exits at its start if a file exists. With Node's default keepAliveTimeout of 5 s, the
+// server would close connections before the test has counted them on a busy machine.
 const unmodified = `
 if (require("fs").existsSync("/opt/e2e/adopted.crash")) process.exit(7);
 const s = require("http").createServer((q, a) => { a.setHeader("X-Worker", process.pid); a.end("x\n"); });
@@ -110,8 +110,8 @@ s.keepAliveTimeout = 600000;
 s.listen(8324);
 `
 
-// TestStateOfAdoptedInstances runs ls as root and as an unprivileged user while an instance of an adopted app is in a crash
-// loop. Both must print the state restarting.
+// TestStateOfAdoptedInstances runs ls as root and as an unprivileged user while an instance of an adopted app is in a
+// crash loop. In both cases, ls must print the state restarting.
 func TestStateOfAdoptedInstances(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/unmodified.js", unmodified, 0o644)

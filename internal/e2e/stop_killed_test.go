@@ -15,8 +15,8 @@ import (
 // ignoresSIGTERM is a program that prints a line after SIGTERM and continues to run.
 const ignoresSIGTERM = "#!/bin/sh\ntrap 'echo still saving' TERM\nwhile :; do sleep 1; done\n"
 
-// awaitTraps waits until the shell of every instance catches SIGTERM. With Type=simple and --settle 0s, an instance
-// counts as started before its shell has run the trap command, and SIGTERM would end such a shell.
+// awaitTraps waits until the shell of every instance catches SIGTERM. With Type=simple and --settle 0s, clusterctl may
+// return before the shell of an instance has run the trap command. SIGTERM would end such a shell.
 func awaitTraps(t *testing.T, a kit.App) {
 	t.Helper()
 	for _, pid := range a.PIDs(t) {
@@ -38,9 +38,9 @@ func killedWords(a kit.App, i int) []string {
 	}
 }
 
-// TestStopOfWorkerThatIgnoresSIGTERM runs every command that stops workers with workers that ignore SIGTERM. systemd
-// kills the workers with SIGKILL. The error must name each killed worker, the reason and its last log lines, and the exit
-// status must be 3. A reload must end after the first killed worker. With --force, it must continue.
+// TestStopOfWorkerThatIgnoresSIGTERM installs workers that ignore SIGTERM, and runs every command that stops workers.
+// systemd kills the workers with SIGKILL. The error must name each killed worker, the reason and its last log lines, and
+// the exit status must be 3. A reload must end after the first killed worker. A reload with --force must continue.
 func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {

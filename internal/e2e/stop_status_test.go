@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestExitStatusAfterAStop runs programs that exit with 128 plus the number of their stop signal. After a stop, this exit
-// status must not make the unit failed. Without a stop, the same exit status must count as a crash, and systemd must
+// TestExitStatusAfterAStop runs programs that exit with 128 plus the number of their stop signal. After a stop, a unit
+// with this exit status must not be failed. Without a stop, the same exit status must count as a crash, and systemd must
 // restart the program.
 func TestExitStatusAfterAStop(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {

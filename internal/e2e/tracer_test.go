@@ -34,14 +34,15 @@ type syscallInfo struct {
 	args   [6]uint64
 }
 
-// tracerEnv is the name of an environment variable. If it is set, the test binary runs only the tracer. The tracer is a
-// separate process, because it waits for all its child processes, and the test process has other child processes, too.
+// tracerEnv is the name of an environment variable. If this variable is set, the test binary runs only the tracer. The
+// tracer is a separate process, because it waits for all its child processes, and the test process has other child
+// processes.
 const tracerEnv = "CLUSTERCTL_E2E_TRACER"
 
 // killedAt runs clusterctl in the machine, kills it with SIGKILL before step n, counted from 1, and returns the name of
-// this step. A step is a system call that sends a message to systemd, or that creates, renames or removes a file. If
-// several steps of one kind follow each other, only the first two count, except for messages: tests of units/install kill
-// at each of them. step is "" if the command has fewer than n steps.
+// this step. A step is a system call that sends a message to systemd, or that creates, renames or removes a file. If more
+// than two steps with the same name follow each other, only the first two count, because tests of units/install kill
+// before every step. Every message counts. step is "" if the command has fewer than n steps.
 func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string, r lab.Result) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), kit.CommandTimeout)
@@ -59,8 +60,8 @@ func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string,
 	return strings.Trim(step, "-"), r
 }
 
-// runTracer is the main function of the tracer. It runs the command argv, kills it before step n, and prints the exit
-// status and the step with a "-" at the end.
+// runTracer is the main function of the tracer. runTracer runs the command argv, kills the command before step n, and
+// prints the exit status and the step with a "-" at the end.
 func runTracer(argv []string, n string) error {
 	at, err := strconv.Atoi(n)
 	if err != nil {
@@ -82,8 +83,8 @@ func runTracer(argv []string, n string) error {
 	return err
 }
 
-// trace traces a new process and its child processes until they end, and kills them before step n. It returns the name of
-// this step, or "" if there are fewer steps, and the exit status of the process pid.
+// trace traces the process pid and its child processes until all these processes end. It kills the processes before step
+// n. step is the name of step n, or "" if there are fewer steps. code is the exit status of the process pid.
 func trace(pid, n int) (step string, code int, err error) {
 	const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
 		unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL

@@ -34,9 +34,9 @@ func runInUnit(t testing.TB, m *kit.Machine, unit, script string) lab.Result {
 		m.MainPID(t, unit), script))
 }
 
-// TestEnvFileOfTheWorker installs an app with an environment file that the worker can replace. The variables of the file
-// must be set. If the worker replaces the file with a link to a file that only root may read, no value of that file may
-// be set.
+// TestEnvFileOfTheWorker installs an app with an environment file that the worker can replace. The worker must have the
+// variables of this file. If the worker replaces the file with a link to a file that only root may read, the worker must
+// not get the values in the linked file.
 func TestEnvFileOfTheWorker(t *testing.T) {
 	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/h1")
@@ -98,7 +98,7 @@ func TestEnvFileOfRoot(t *testing.T) {
 }
 
 // TestEnvFileOfAnAdoptedApp installs an unmodified program that reads its port from the environment. The .env file sets
-// the port, and must also be used in the probe.
+// the port. The probe must also use the .env file.
 func TestEnvFileOfAnAdoptedApp(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/adopted")
@@ -187,7 +187,7 @@ func TestUntrustedConfig(t *testing.T) {
 		pid := m.MainPID(t, a.Unit(1))
 
 		// A worker in its sandbox must not be able to change the file. A process of the same user outside of the sandbox
-		// can change it.
+		// can change the file.
 		if r := runInUnit(t, m, a.Unit(1),
 			"cd /srv/h3 && echo x >probe && ! echo x >>clusterctl.yaml && ! mv -f probe clusterctl.yaml && "+
 				"! rm -f clusterctl.yaml"); r.Code != 0 {

@@ -13,10 +13,10 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestUnixSocketSurvivesReload reloads unmodified programs that listen on a Unix socket. Before they bind, these programs
-// remove the socket file or connect to the socket, and they change its mode afterwards. The socket file must not change,
-// and every request must be answered. The paths are in different directories. In some subtests the probe finds the path,
-// in the others --listen has it.
+// TestUnixSocketSurvivesReload reloads unmodified programs that listen on a Unix socket. Before a program binds, it
+// removes the socket file or connects to the socket. After the bind, the program changes the mode of the socket file. The
+// reloads must not change the socket file, and every request must be answered. In some subtests, the probe finds the path
+// of the socket. In the other subtests, --listen has the path.
 func TestUnixSocketSurvivesReload(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -113,7 +113,7 @@ func TestRemovedSocketFile(t *testing.T) {
 			wantServed("after " + command)
 		}
 		// Simulate a command that was killed after it had stopped the socket unit. Then simulate a command that was
-		// killed after it had started the socket unit again, and before it had restarted the workers.
+		// killed between the start of the socket unit and the restart of the workers.
 		changeOneUnit := func(method, unit, want string) {
 			m.Sh(t, "busctl -q call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager "+
 				method+" ss "+unit+" ignore-dependencies\n"+

@@ -12,7 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// writeTwoApps writes a clusterctl.yaml with two apps. first and second are their commands as elements of a YAML list.
+// writeTwoApps writes a clusterctl.yaml with two apps. first and second are the commands of the apps, as elements of a
+// YAML list.
 func writeTwoApps(t testing.TB, m *kit.Machine, first, second string) {
 	t.Helper()
 	m.WriteFile(t, twoDir+"/clusterctl.yaml", `
@@ -35,8 +36,8 @@ apps:
 // twoDir is the directory of the clusterctl.yaml with two apps.
 const twoDir = "/opt/e2e/two"
 
-// TestApply applies several versions of a file: with a new app, with a changed app, and with a broken app. It checks the
-// output of apply and diff.
+// TestApply applies several versions of a file: with a new app, with a changed app, and with a broken app. The test
+// checks the output of apply and diff.
 func TestApply(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		one := kit.App{Machine: m, Name: "update-one", Instances: 2, Port: 8620}
@@ -189,8 +190,8 @@ func TestRollback(t *testing.T) {
 }
 
 // TestUpdateKeepsEditedUnits updates an app whose unit was edited by hand. Without --force, the update must fail. With
-// --force, it must overwrite the unit and save a copy of the edited unit. A drop-in must remain in effect after each
-// update.
+// --force, the update must overwrite the unit and save a copy of the edited unit. A drop-in must remain in effect after
+// each update.
 func TestUpdateKeepsEditedUnits(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-e", 1, 8624, "--", worker)

@@ -42,7 +42,7 @@ func TestKilledUpdate(t *testing.T) {
 			if i%2 == 0 {
 				r := m.Must(t, "start", a.Name)
 				if pending != strings.Contains(r.Stderr, "killed half-way") {
-					t.Errorf("the directory pending exists: %v, want \"killed half-way\" only then: %v", pending, r)
+					t.Errorf("the directory pending exists: %v; want \"killed half-way\" only if it exists: %v", pending, r)
 				}
 				if killed.Code == 0 ||
 					!pending && strings.Contains(m.ReadFile(t, "/etc/clusterctl/update-k.env"), fmt.Sprintf("RELEASE=\"%d\"\n", i+1)) {
@@ -96,8 +96,8 @@ func killRollbacks(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// wantRelease fails the test unless all units of the app are active, and the variable RELEASE of every instance and in
-// /etc/clusterctl has the number release.
+// wantRelease fails the test unless all units of the app are active. The variable RELEASE must have the value release, in
+// every instance and in /etc/clusterctl.
 func wantRelease(t testing.TB, a kit.App, release int) {
 	t.Helper()
 	a.Machine.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)

@@ -70,8 +70,8 @@ func TestUpdateListener(t *testing.T) {
 	})
 }
 
-// TestUpdatePort changes the port of an app. No port is open for a moment, and install must print that first. If the
-// program of an update fails, the old port must answer again.
+// TestUpdatePort changes the port of an app. For a moment, neither port is open. install must print this before it closes
+// the old port. If the program of an update fails, the old port must answer again.
 func TestUpdatePort(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-p", 2, 8617, "--ready", "notify", "--", worker)

@@ -13,7 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// installArgs returns the arguments of an install that updates the app. more are flags, "--" and the command.
+// installArgs returns the arguments of an install that updates the app. The parameter more contains flags, "--" and the
+// command.
 func installArgs(a kit.App, port int, more ...string) []string {
 	return slices.Concat([]string{"install", a.Name, "-i", fmt.Sprint(a.Instances), "--listen", fmt.Sprint(port),
 		"--activation", "native", "--settle", "200ms"}, more)
@@ -115,7 +116,7 @@ func TestUpdateCount(t *testing.T) {
 }
 
 // TestUpdateStopped updates a stopped app. apply and rollback must change only the files of the app. install must also
-// start it.
+// start the app.
 func TestUpdateStopped(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-stopped", 1, 8602, "--", worker)

@@ -13,8 +13,8 @@ import (
 )
 
 // TestValuesOfEarlierVersions manages an app of an earlier version. Earlier versions wrote the values of variables into
-// the unit files and NAME.yaml. The current version writes them to NAME.env. A scale must not move the values. An install
-// with the same arguments must move the values to NAME.env.
+// the unit files and NAME.yaml. The current version writes the values to NAME.env. A scale must not move the values. An
+// install with the same arguments must move the values to NAME.env.
 func TestValuesOfEarlierVersions(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "early", 2, 8661, "--run-as", "nobody:nogroup", "--env", "DB_PASSWORD=hunter2",

@@ -73,8 +73,8 @@ func TestWatch(t *testing.T) {
 }
 
 // interruptAfter runs a script that writes to /run/see.out. When this file contains want, interruptAfter sends SIGINT to
-// the process whose PID is in /run/see.pid. This is the PID of the script, unless the script writes another PID.
-// interruptAfter returns the contents of /run/see.out and the result of the script.
+// the process whose PID is in /run/see.pid. /run/see.pid contains the PID of the script, unless the script writes another
+// PID. interruptAfter returns the contents of /run/see.out and the result of the script.
 func interruptAfter(t *testing.T, m *kit.Machine, script, want string) (string, lab.Result) {
 	t.Helper()
 	m.Sh(t, "rm -f /run/see.out; : >/run/see.out")
@@ -93,7 +93,7 @@ func interruptAfter(t *testing.T, m *kit.Machine, script, want string) (string, 
 }
 
 // TestTablesFitTheTerminal runs ls on terminals with 80 and 200 columns. No line may be wider than the terminal. ls
-// --watch must restore the screen at its end.
+// --watch must restore the screen when it ends.
 func TestTablesFitTheTerminal(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "terminal-with-a-name-that-is-long", 2, 8319, "--", goWorker)

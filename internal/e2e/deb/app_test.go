@@ -26,13 +26,14 @@ type project struct {
 	yaml string // the contents of clusterctl.yaml
 }
 
-// nativeProject writes a project of a Go worker that uses the inherited listener. The app has a separate user, a writable
-// directory, and the files .env and .git, which must not be in the package. release writes the script that starts the
-// worker.
+// nativeProject writes a project of a Go worker that uses the inherited listener. The app has a separate user and a
+// writable directory. The project contains .env and .git, which must not be in the package. release writes the script
+// that starts the worker.
 func nativeProject(t testing.TB) project {
 	t.Helper()
 	p := project{name: "hello", port: 8290, dir: t.TempDir()}
-	// The program has no symbols, because the compression of a large program would take most of the time of the test.
+	// The program is built without symbols, because the compression of a large program would take most of the time of the
+	// test.
 	runOnHost(t, top, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", p.dir+"/go-worker",
 		"./packaging/examples/go-worker")
 	p.write(t, ".env", "SECRET=1\n", 0o600)
@@ -56,8 +57,8 @@ func (p project) release(t testing.TB, version string) {
 	p.write(t, "run.sh", "#!/bin/sh\necho "+version+" >>data/starts\nexec ./go-worker -instance "+version+"\n", 0o755)
 }
 
-// nodeProject writes a project of an unmodified Node server, which the shim must adopt, with a dynamic user. nodeRelease
-// writes its program.
+// nodeProject returns a project of an unmodified Node server with a dynamic user. nodeRelease must write the program
+// before the project is packaged.
 func nodeProject(t testing.TB) project {
 	t.Helper()
 	p := project{name: "shop", port: 8291, dir: t.TempDir()}
@@ -65,7 +66,8 @@ func nodeProject(t testing.TB) project {
 	return p
 }
 
-// nodeRelease writes server.js and package.json of a version. listening is an additional argument of listen.
+// nodeRelease writes server.js and package.json of a version. In server.js, the parameter listening is appended to the
+// arguments of listen.
 func (p project) nodeRelease(t testing.TB, version, listening string) {
 	p.write(t, "server.js", fmt.Sprintf("require('http').createServer((q, r) => r.end('hello from %s\\n')).listen(%d%s)\n",
 		version, p.port, listening), 0o644)
@@ -84,8 +86,8 @@ func (p project) write(t testing.TB, name, data string, mode os.FileMode) {
 	}
 }
 
-// pack builds a package for a systemd version, and returns the path of the package. With the version "", clusterctl reads
-// the version from package.json. more are additional flags.
+// pack builds a package for a systemd version, and returns the path of the package. If version is "", clusterctl reads
+// the version from package.json. The parameter more contains additional flags.
 func (p project) pack(t testing.TB, systemd int, version string, more ...string) string {
 	t.Helper()
 	out := t.TempDir()
@@ -111,14 +113,14 @@ type upgrades struct {
 	project
 	first, second string // versions that run
 	broken        string // a version that does not run
-	fixed         string // a version that runs again
+	fixed         string // the last version, which runs
 }
 
 // install installs the first version.
 func (u upgrades) install(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	t.Logf("apt-get install:\n%s", m.Sh(t, "apt-get install -y "+copyIn(t, m, u.first)+" 2>&1 | grep -v Reading"))
-	u.want(t, m, "1.0")
+	u.wantRunning(t, m, "1.0")
 }
 
 // installWithoutStart installs the first version on a machine whose policy-rc.d forbids starts of services, as tools that
@@ -132,11 +134,11 @@ func (u upgrades) installWithoutStart(t *testing.T, m *kit.Machine) {
 		t.Errorf("policy-rc.d forbids starts, but the units are %q, want inactive", got)
 	}
 	m.Sh(t, "rm "+policy+" && systemctl start "+u.name)
-	u.want(t, m, "1.0")
+	u.wantRunning(t, m, "1.0")
 }
 
-// want fails the test unless all units are active, the service is enabled, and the responses contain the version.
-func (u upgrades) want(t testing.TB, m *kit.Machine, version string) {
+// wantRunning fails the test unless all units are active, the service is enabled, and the responses contain the version.
+func (u upgrades) wantRunning(t testing.TB, m *kit.Machine, version string) {
 	t.Helper()
 	for range 4 {
 		if got := m.Get(t, fmt.Sprintf("http://127.0.0.1:%d/", u.port)); !strings.Contains(got, version) {
@@ -157,7 +159,7 @@ func (u upgrades) want(t testing.TB, m *kit.Machine, version string) {
 func (u upgrades) upgrade(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "an upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.second)) })
-	u.want(t, m, "2.0")
+	u.wantRunning(t, m, "2.0")
 	if got := m.Sh(t, "ls /opt/clusterctl-apps/"+u.name+"/releases"); !strings.HasPrefix(got, "2.0") || strings.Contains(got, "\n") {
 		t.Errorf("the releases after an upgrade are %q, want only 2.0", got)
 	}
@@ -177,12 +179,12 @@ func (u upgrades) upgradeKilled(t *testing.T, m *kit.Machine) {
 		}
 		m.Sh(t, "dpkg --configure -a")
 	})
-	u.want(t, m, "2.0")
+	u.wantRunning(t, m, "2.0")
 }
 
-// fail upgrades to a version that does not run. apt-get must fail, and the old version must run, also after a reboot.
-// Then fail upgrades to the fixed version.
-func (u upgrades) fail(t *testing.T, m *kit.Machine) {
+// upgradeToBroken upgrades to a version that does not run. apt-get must fail, and the old version must run, also after a
+// reboot. Then upgradeToBroken upgrades to the fixed version.
+func (u upgrades) upgradeToBroken(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "a failed upgrade", func() {
 		r := m.Try("apt-get install -y " + copyIn(t, m, u.broken))
@@ -191,18 +193,19 @@ func (u upgrades) fail(t *testing.T, m *kit.Machine) {
 			t.Errorf("an upgrade to a broken version: want an error with the log of the program: %v", r)
 		}
 	})
-	u.want(t, m, "2.0")
+	u.wantRunning(t, m, "2.0")
 	if got := m.Sh(t, "dpkg-query -W -f '${Status}' "+u.name); got != "install ok half-configured" {
 		t.Errorf("the state in dpkg after a failed upgrade is %q, want \"install ok half-configured\"", got)
 	}
 	m.Reboot(t)
-	u.want(t, m, "2.0")
+	u.wantRunning(t, m, "2.0")
 	underLoad(t, m, u.port, "the fixed upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.fixed)) })
-	u.want(t, m, "4.0")
+	u.wantRunning(t, m, "4.0")
 }
 
-// end removes and purges the package. before is the list of files from before the installation, which must exist again.
-func (u upgrades) end(t *testing.T, m *kit.Machine, before []string) {
+// remove removes and purges the package. before is the output of listFiles before the installation. The machine must then
+// have the same files.
+func (u upgrades) remove(t *testing.T, m *kit.Machine, before []string) {
 	t.Helper()
 	m.Sh(t, "apt-get remove -y "+u.name)
 	if r := m.Try(fmt.Sprintf("curl -sS --max-time 5 http://127.0.0.1:%d/", u.port)); r.Code != 7 {
@@ -235,11 +238,11 @@ func TestPackageOfANativeApp(t *testing.T) {
 		} else {
 			u.upgrade(t, m)
 		}
-		u.fail(t, m)
+		u.upgradeToBroken(t, m)
 		if got := m.Sh(t, "sort -u /var/lib/clusterctl-apps/hello/data/starts"); got != "1.0\n2.0\n4.0" {
 			t.Errorf("data/starts contains the versions %q, want 1.0, 2.0 and 4.0", got)
 		}
-		u.end(t, m, before)
+		u.remove(t, m, before)
 	})
 }
 
@@ -260,8 +263,9 @@ func nativeUpgrades(t *testing.T) upgrades {
 	return u
 }
 
-// nodeUpgrades builds packages of the Node server, whose versions are from package.json. The broken version listens, so
-// that systemd reports it as started, and exits before it accepts a connection, so that no request is lost.
+// nodeUpgrades builds packages of the Node server. clusterctl reads the version of each package from package.json. The
+// broken version listens, so that systemd reports it as started, and exits before it accepts a connection, so that no
+// request is lost.
 func nodeUpgrades(t *testing.T, systemd int) upgrades {
 	t.Helper()
 	p := nodeProject(t)

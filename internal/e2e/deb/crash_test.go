@@ -13,7 +13,7 @@ import (
 )
 
 // TestPackageOfACrashLoop installs packages of an app whose two instances crash, at the same time or one after another.
-// dpkg must fail, and must not wait forever, with and without the shim on the machine.
+// dpkg must fail and must not wait forever. The test runs first without the shim on the machine, and then with the shim.
 func TestPackageOfACrashLoop(t *testing.T) {
 	p := daemonProject(t, "looper", "DIR/data")
 	p.yaml = strings.Replace(p.yaml, "instances: 1\n", "instances: 2\nready: notify\nstart-timeout: 5s\n", 1)

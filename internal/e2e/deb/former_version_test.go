@@ -12,8 +12,8 @@ import (
 )
 
 // earlierPackage changes a package into the package that an earlier version of clusterctl would have built of the app,
-// and returns the path of the new package. Earlier versions used /opt/NAME, /var/lib/NAME and /etc/NAME. Their maintainer
-// scripts are in testdata/former.
+// and returns the path of the new package. Packages of earlier versions used /opt/NAME, /var/lib/NAME and /etc/NAME.
+// testdata/former contains the maintainer scripts of such a package.
 func earlierPackage(t testing.TB, deb, name string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -22,12 +22,12 @@ func TestMain(m *testing.M) { lab.Main(m) }
 // top is the root of the source tree.
 const top = "../../.."
 
-// rate is the number of requests per second. It is low, so that two CPUs can run the tests on four machines at the same
-// time.
+// rate is the number of requests per second. This rate is low, because two CPUs must run the tests on four machines at
+// the same time.
 const rate = 100
 
-// runOnHost runs a command on the host in a directory, with additional environment variables, and returns its stdout. It
-// ends the test if the command fails.
+// runOnHost runs a command on the host in a directory, with additional environment variables, and returns its stdout. If
+// the command fails, runOnHost ends the test.
 func runOnHost(t testing.TB, dir string, env []string, argv ...string) string {
 	t.Helper()
 	cmd := exec.Command(argv[0], argv[1:]...)
@@ -54,7 +54,7 @@ func debFile(dist, version, arch string) string {
 }
 
 // prepare changes the configuration of dpkg in the machine, so that dpkg also installs manual pages and other
-// documentation. It returns the list of files of the machine.
+// documentation. prepare returns the list of files of the machine.
 func prepare(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
 	// Remove empty directories in /etc/systemd/system, because deb-systemd-helper would remove them during the test.
@@ -62,9 +62,9 @@ func prepare(t testing.TB, m *kit.Machine) []string {
 	return listFiles(t, m)
 }
 
-// listFiles returns lines with the path, type, mode, owner and link target of each file of the machine, except logs,
-// caches and files of dpkg. Further lines are the users, groups, units, failed units, and packages that are not
-// completely installed.
+// listFiles returns one line with the path, type, mode, owner and link target for each file of the machine, except logs,
+// caches and files of dpkg. The list also contains the users, groups, units and failed units of the machine, and packages
+// that are not completely installed.
 func listFiles(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
 	out := m.Sh(t, `
@@ -93,11 +93,12 @@ func copyIn(t testing.TB, m *kit.Machine, file string) string {
 	return to
 }
 
-// underLoad runs do while clients send requests to a port, and fails the test if a request fails. what names the event.
-func underLoad(t testing.TB, m *kit.Machine, port int, what string, do func()) {
+// underLoad calls f while clients send requests to a port, and fails the test if a request fails. The failure text
+// contains event.
+func underLoad(t testing.TB, m *kit.Machine, port int, event string, f func()) {
 	t.Helper()
 	o := load.Options{URL: fmt.Sprintf("http://127.0.0.1:%d/", port), Rate: rate, Conns: 4, Timeout: patience.For(timeout)}
 	loads := kit.StartLoads(t, m, o)
-	do()
-	loads.WantNoneLost(t, what)
+	f()
+	loads.WantNoneLost(t, event)
 }

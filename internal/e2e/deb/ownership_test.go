@@ -35,7 +35,8 @@ func daemonProject(t testing.TB, name, writable string) project {
 	return p
 }
 
-// version builds a package with the version, which is also the variable VERSION of the app. args are additional flags.
+// version builds a package of a version, and sets the variable VERSION of the app to this version. args contains
+// additional flags of clusterctl package.
 func (p project) version(t testing.TB, version string, args ...string) string {
 	t.Helper()
 	p.yaml += "env: {VERSION: \"" + version + "\"}\n"
@@ -57,7 +58,7 @@ func wantInstallRefused(t testing.TB, m *kit.Machine, deb, text string) {
 	if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, text) || !strings.Contains(out, "hint: ") {
 		t.Errorf("dpkg -i: want an error with %q and a hint: %v", text, r)
 	}
-	// The state "ic" instead of "rc" is the only allowed change: dpkg records that an installation was requested.
+	// dpkg may change the state of the package from "rc" to "ic", because it records that an installation was requested.
 	after := listFiles(t, m)
 	for i, l := range after {
 		if state, name, _ := strings.Cut(l, " "); state == "ic" {
@@ -92,8 +93,7 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 		const data = "/var/lib/clusterctl-apps/docker/data"
 		if got := m.Sh(t, "cat "+data+"/starts; stat -c '%U %a' "+data+" "+data+"/../deep/er/cache "+data+
 			"/../deep"); got != "1.0\n2.0\ndocker 750\ndocker 750\nroot 755" {
-			t.Errorf("data/starts and the owners of the directories are %q, want two versions and docker, docker and root",
-				got)
+			t.Errorf("got %q, want the starts of two versions, two directories of the user docker, and one of root", got)
 		}
 		// With this delay, the rollback begins while the instance waits for its restart.
 		const dropIn = "/etc/systemd/system/docker@.service.d"
@@ -125,7 +125,7 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 }
 
 // TestPackageRefusesWhatIsInTheWay installs a package while a directory, a unit or a file with one of its paths exists,
-// or while another package has its name. The installation must fail and must not change these files.
+// or while another package has its name. Each installation must fail, and must not change the existing files.
 func TestPackageRefusesWhatIsInTheWay(t *testing.T) {
 	p := daemonProject(t, "redis", "DIR/data")
 	extra := filepath.Join(t.TempDir(), "redis-extra.conf")
@@ -192,7 +192,7 @@ func TestPackageFollowsNoLink(t *testing.T) {
 		t.Logf("the result of the upgrade: %v", out)
 		if got := m.Sh(t, "stat -c '%U:%G %a' /srv/victim /etc/shadow "+state+
 			"kept; ls -A /srv/victim"); got != "root:root 700\nroot:shadow 640\nroot:adm 2770" {
-			t.Errorf("the upgrade has changed the targets of the links, or the owner or mode of kept: %q", got)
+			t.Errorf("the upgrade has changed the target of a link, or the owner or mode of the directory kept: %q", got)
 		}
 		if got := m.Sh(t, "stat -c '%U %a' "+state+"data/new/er"); got != "nest 750" {
 			t.Errorf("the created directory data/new/er has the owner and mode %q, want \"nest 750\"", got)
@@ -204,7 +204,7 @@ func TestPackageFollowsNoLink(t *testing.T) {
 
 // TestPackageNeedsExternalDirectory installs the package of an app with a writable path outside of the app's directory.
 // The package must not create this path: the installation must fail until an administrator has created it. A purge must
-// not remove it.
+// not remove this path.
 func TestPackageNeedsExternalDirectory(t *testing.T) {
 	deb := daemonProject(t, "spool", "DIR/data, /srv/spool/in").version(t, "1.0")
 	onReleases(t, func(t *testing.T, m *kit.Machine) {

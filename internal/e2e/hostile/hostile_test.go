@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// TestAttacksGetNothing lets the worker of each kind of app run every attack. Each attack must fail.
+// TestAttacksGetNothing lets the hostile worker run every attack in each kind of app. Each attack must fail.
 func TestAttacksGetNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		query := url.Values{
@@ -63,7 +63,7 @@ func TestEnvFileLinkReadsNoSecret(t *testing.T) {
 }
 
 // TestWorkerThatRefusesToStop lets the worker ignore SIGTERM and send EXTEND_TIMEOUT_USEC= to systemd. clusterctl and
-// systemctl must stop the worker in spite of this.
+// systemctl must nevertheless stop the worker.
 func TestWorkerThatRefusesToStop(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		for _, command := range [][]string{{"restart", k.name}, {"stop", k.name}, {"start", k.name}} {
@@ -101,8 +101,8 @@ func TestForgedLinesOfWorkers(t *testing.T) {
 	})
 }
 
-// TestChangedConfigGivesNoRights changes the clusterctl.yaml of an app to run-as: root, as the user of the workers, and
-// applies the file. The worker must not run as root afterwards.
+// TestChangedConfigGivesNoRights changes clusterctl.yaml as the user of the workers, so that it contains "run-as: root",
+// and then runs apply. The worker must not run as root afterwards.
 func TestChangedConfigGivesNoRights(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		who := k.user()

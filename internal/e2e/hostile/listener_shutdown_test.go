@@ -12,8 +12,8 @@ import (
 )
 
 // TestWorkerCannotCloseTheListener lets a worker try to close the shared listener for all workers, with every known
-// system call. After each attempt, requests must be answered. For native workers, this applies only after a restart of
-// the worker.
+// system call. Adopted workers must answer requests after each attempt. Native workers must answer requests after a
+// restart.
 func TestWorkerCannotCloseTheListener(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		native := k.name == "native"
@@ -36,7 +36,7 @@ func TestWorkerCannotCloseTheListener(t *testing.T) {
 			}
 		}
 		if !native && strings.Contains(m.Journal(t, "-u", k.name+"@1.service"), "clusterctl-shim: poll") {
-			t.Error("the shim has logged an error of poll, want that it continues to intercept system calls")
+			t.Error("the shim has logged an error of poll, so it no longer intercepts system calls")
 		}
 	})
 }

@@ -46,8 +46,8 @@ func (k kind) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d/
 // path returns the path of a file in the directory of the app.
 func (k kind) path(name string) string { return k.directory + "/" + name }
 
-// user returns the user of the workers, or "" for a dynamic user. Tests can run processes as this user outside of the
-// sandbox, but not as a dynamic user, because a dynamic user exists only while the app runs.
+// user returns the user of the workers, or "" for a dynamic user. Tests use the name to run processes outside of the
+// sandbox. This is not possible with a dynamic user, because a dynamic user exists only while the app runs.
 func (k kind) user() string {
 	if k.name == "dynamic" {
 		return ""
@@ -73,7 +73,8 @@ func onEach(t *testing.T, f func(t *testing.T, m *kit.Machine, k kind)) {
 	})
 }
 
-// suite returns the suite of this package. Its machines have the users web, alice and bob, and files with secrets.
+// suite returns the suite of this package. The machines of this suite have the users web, alice and bob, and files with
+// secrets.
 func suite() kit.Suite {
 	return kit.Suite{Dir: "/", Equip: func(t testing.TB, m *kit.Machine) {
 		m.Sh(t, `useradd --system --user-group --shell /usr/sbin/nologin web
@@ -139,10 +140,10 @@ func (k kind) attack(t testing.TB, m *kit.Machine, query url.Values) []result {
 	return results
 }
 
-// wantWithout fails the test if the text contains part. what names the text in the failure.
-func wantWithout(t testing.TB, what, text, part string) {
+// wantWithout fails the test if the text contains part. The failure begins with name.
+func wantWithout(t testing.TB, name, text, part string) {
 	t.Helper()
 	if strings.Contains(text, part) {
-		t.Errorf("%s contains %q:\n%s", what, part, text)
+		t.Errorf("%s contains %q:\n%s", name, part, text)
 	}
 }

@@ -108,15 +108,13 @@ func (a App) WantUp(t testing.TB) {
 	t.Helper()
 	a.WantActive(t)
 	if r := load.Start(t, a.Machine, load.Options{URL: a.URL("/"), Conns: 2, Requests: 50}).Wait(); r.Failed() > 0 {
-		t.Errorf("not all requests were answered: %v", r)
+		t.Errorf("%d requests failed, want 0: %v", r.Failed(), r)
 	}
 }
 
 // WantDown waits until all units of the app are stopped, and fails the test unless they remain stopped while clients send
-// requests.
-//
-// WantDown waits because systemctl stop returns before the instances have drained. It returns when a.Service() is
-// stopped, and systemd stops a.Service() before the instances, because it starts a.Service() after them.
+// requests. WantDown waits because systemctl stop returns when a.Service() is stopped, and the instances may still drain
+// then. systemd starts a.Service() after the instances, so it stops a.Service() before the instances.
 func (a App) WantDown(t testing.TB, b *Bus) {
 	t.Helper()
 	all := append(a.Units(), a.Service(), a.Socket())

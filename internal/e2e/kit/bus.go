@@ -29,15 +29,15 @@ func DialBus(t testing.TB, m *Machine) *Bus {
 	return b
 }
 
-// Status holds the newest properties of a unit that systemd has reported.
+// Status holds properties of a unit, with the values that systemd has reported last.
 type Status struct {
 	Unit, Active, Sub, Text string
 	PID, Restarts           uint32
 	Exit                    int32 // ExecMainStatus, the exit status of the last main process
 }
 
-// Watch returns a channel. It sends the current status of each unit, and then the new status after each change, until the
-// test ends.
+// Watch sends the current status of each unit to the channel that it returns. After each change of a unit, Watch sends
+// the new status, until the test ends.
 func (b *Bus) Watch(t testing.TB, units ...string) <-chan Status {
 	t.Helper()
 	signals := make(chan *dbus.Signal, 4096) // if this channel is full, godbus waits and does not drop signals
@@ -65,7 +65,8 @@ func (b *Bus) Watch(t testing.TB, units ...string) <-chan Status {
 			if st == nil || len(s.Body) != 3 {
 				continue
 			}
-			// For each change, systemd sends two signals: first the changed properties of the service, then of the unit.
+			// For each change, systemd sends two signals: the first with properties of the service, the second with
+			// properties of the unit.
 			iface, _ := s.Body[0].(string)
 			if props, ok := s.Body[1].(map[string]dbus.Variant); ok {
 				st.apply(props)
@@ -110,22 +111,23 @@ func RunsOther(pid int) func(Status) bool {
 	return func(s Status) bool { return s.IsActive() && s.PID != 0 && int(s.PID) != pid }
 }
 
-// Await waits until the condition holds for the current status of every unit. what names the condition in the failure.
-func (b *Bus) Await(t testing.TB, what string, is func(Status) bool, units ...string) {
+// Await waits until ok returns true for the current status of every unit. condition describes ok in the failure.
+func (b *Bus) Await(t testing.TB, condition string, ok func(Status) bool, units ...string) {
 	t.Helper()
 	last := make(map[string]Status)
-	ReadUntil(t, what, b.Watch(t, units...), func(s Status) bool {
+	ReadUntil(t, condition, b.Watch(t, units...), func(s Status) bool {
 		last[s.Unit] = s
 		all := len(last) == len(units)
 		for _, s := range last {
-			all = all && is(s)
+			all = all && ok(s)
 		}
 		return all
 	})
 }
 
-// ReadUntil reads statuses from changes until the condition holds for one, and returns all statuses that it has read.
-func ReadUntil(t testing.TB, what string, changes <-chan Status, is func(Status) bool) []Status {
+// ReadUntil reads statuses from changes until ok returns true for a status, and returns all statuses that it has read.
+// condition describes ok in the failure.
+func ReadUntil(t testing.TB, condition string, changes <-chan Status, ok func(Status) bool) []Status {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), EventTimeout)
 	defer cancel()
@@ -133,11 +135,11 @@ func ReadUntil(t testing.TB, what string, changes <-chan Status, is func(Status)
 	for {
 		select {
 		case s := <-changes:
-			if all = append(all, s); is(s) {
+			if all = append(all, s); ok(s) {
 				return all
 			}
 		case <-ctx.Done():
-			t.Fatalf("timeout while waiting until %s; systemd has reported: %v", what, all)
+			t.Fatalf("timeout while waiting until %s; systemd has reported: %v", condition, all)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// Difference returns the lines that occur only in after, and the lines that occur only in before. If a line occurs twice
-// in one list and once in the other list, the second occurrence counts as a difference.
+// Difference compares two lists of lines, without regard to their order. more are the lines that occur in after more
+// often than in before, and fewer are the lines that occur in before more often than in after.
 func Difference(before, after []string) (more, fewer []string) {
 	fewer = slices.Clone(before)
 	for _, l := range after {
@@ -44,8 +44,8 @@ func WantOutput(t testing.TB, r lab.Result, texts ...string) {
 	}
 }
 
-// WantReplaced fails the test unless each PID in after differs from all PIDs in before. Both lists hold the PID of one
-// instance per element, and 0 if the instance has no main process.
+// WantReplaced fails the test unless every PID in after is new: the PID must not be 0, and must not be in before. Each
+// element of a list is the PID of one instance.
 func WantReplaced(t testing.TB, before, after []int) {
 	t.Helper()
 	for i, pid := range after {
@@ -55,7 +55,7 @@ func WantReplaced(t testing.TB, before, after []int) {
 	}
 }
 
-// WantNotReplaced fails the test unless both lists of PIDs are equal. Each element is the PID of one instance.
+// WantNotReplaced fails the test unless both lists of PIDs are equal. Each element of a list is the PID of one instance.
 func WantNotReplaced(t testing.TB, before, after []int) {
 	t.Helper()
 	if !slices.Equal(before, after) {

@@ -1,5 +1,5 @@
-// Package kit contains the helpers of the end-to-end tests. They prepare machines with clusterctl, install apps, watch
-// units, send requests, and compare results.
+// Package kit contains functions for the end-to-end tests. The functions prepare machines with clusterctl, install apps,
+// watch units, send requests, and compare results.
 package kit
 
 import (
@@ -39,8 +39,8 @@ type Machine struct {
 	dir string
 }
 
-// Shared returns the machine with a release that all tests of this process share. The first call copies clusterctl and
-// the files of the suite into the machine.
+// Shared returns a machine with the release. All tests of this process share this machine. The first call copies
+// clusterctl and the files of the suite into the machine.
 func (s Suite) Shared(t testing.TB, r lab.Release) *Machine {
 	t.Helper()
 	return s.equipped(t, lab.Shared(t, r))
@@ -52,7 +52,7 @@ func (s Suite) Boot(t testing.TB, r lab.Release, opts ...lab.Option) *Machine {
 	return s.equipped(t, lab.Boot(t, r, opts...))
 }
 
-// BareMachines boots one machine per release, without clusterctl and without workers. It runs f on all these machines at
+// BareMachines boots one machine per release, without clusterctl and without workers, and runs f on all these machines at
 // the same time.
 func BareMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
@@ -76,8 +76,8 @@ func (s Suite) equipped(t testing.TB, booted *lab.Machine) *Machine {
 	return m
 }
 
-// Sequential runs f on the shared machine of each release, one release after another. Use it for tests that send requests
-// at full speed, because such a test would slow down a test that runs at the same time.
+// Sequential runs f on the shared machine of each release, one release after another. A test that sends requests at full
+// speed must use Sequential, because it would slow down other tests that run at the same time.
 func (s Suite) Sequential(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {
@@ -108,13 +108,13 @@ func (s Suite) OwnMachines(t *testing.T, releases []lab.Release, f func(t *testi
 	}
 }
 
-// Clusterctl runs clusterctl as root in the directory Suite.Dir. It ends the test if the command exceeds CommandTimeout.
+// Clusterctl runs clusterctl as root in the directory Suite.Dir, and ends the test if the command exceeds CommandTimeout.
 func (m *Machine) Clusterctl(t testing.TB, args ...string) lab.Result {
 	t.Helper()
 	return m.ClusterctlIn(t, m.dir, args...)
 }
 
-// ClusterctlIn runs clusterctl as root in the directory dir of the machine. It ends the test if the command exceeds
+// ClusterctlIn runs clusterctl as root in the directory dir of the machine, and ends the test if the command exceeds
 // CommandTimeout.
 func (m *Machine) ClusterctlIn(t testing.TB, dir string, args ...string) lab.Result {
 	t.Helper()
@@ -185,13 +185,13 @@ func Step(t *testing.T, name string, f func(t *testing.T)) {
 	}
 }
 
-// Poll calls the condition until it returns true, and fails the test after a timeout. Use it for conditions that no event
-// reports.
-func Poll(t testing.TB, what string, is func() bool) {
+// Poll calls ok until ok returns true, and fails the test after a timeout. Poll is only for conditions that no event
+// reports. condition describes ok in the failure.
+func Poll(t testing.TB, condition string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience.For(EventTimeout)); !is(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience.For(EventTimeout)); !ok(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Errorf("timeout while waiting until %s", what)
+			t.Errorf("timeout while waiting until %s", condition)
 			return
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// Loads are two loads that run at the same time. The first opens a new connection for each request. The second keeps its
-// connections open.
+// Loads are two loads that run at the same time. The first load opens a new connection for each request. The second load
+// keeps its connections open.
 type Loads [2]*load.Run
 
 // StartLoads starts both loads.
@@ -20,21 +20,21 @@ func StartLoads(t testing.TB, m load.Machine, o load.Options) (l Loads) {
 	return l
 }
 
-// WantNoneLost stops the loads, and fails the test if a request of a load failed or no request of a load was answered.
-// what names the event during which the loads ran.
-func (l Loads) WantNoneLost(t testing.TB, what string) {
+// WantNoneLost stops the loads. It fails the test if a request failed, or if no request of a load was answered. event is
+// the event during which the loads ran, for the failure.
+func (l Loads) WantNoneLost(t testing.TB, event string) {
 	t.Helper()
 	for i, kind := range []string{"new connections", "kept connections"} {
-		WantNoneLost(t, what+", "+kind, l[i].Stop())
+		WantNoneLost(t, event+", "+kind, l[i].Stop())
 	}
 }
 
-// WantNoneLost fails the test if a request failed or no request was answered. what names the event during which the load
-// ran.
-func WantNoneLost(t testing.TB, what string, r load.Report) {
+// WantNoneLost fails the test if a request failed, or if no request was answered. event is the event during which the
+// load ran, for the failure.
+func WantNoneLost(t testing.TB, event string, r load.Report) {
 	t.Helper()
-	t.Logf("%s: %s", what, r.Summary())
+	t.Logf("%s: %s", event, r.Summary())
 	if r.Failed() > 0 || r.OK == 0 {
-		t.Errorf("%s: requests were lost: %v", what, r)
+		t.Errorf("%s: %d requests failed and %d were answered, want 0 and at least 1: %v", event, r.Failed(), r.OK, r)
 	}
 }

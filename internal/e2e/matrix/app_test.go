@@ -17,7 +17,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// slowProbe are flags with a probe timeout that is long enough for a program on a busy machine.
+// slowProbe contains the flag --probe-timeout with a value that is long enough on a busy machine.
 var slowProbe = []string{"--probe-timeout", "2m"}
 
 // install installs an app with a long probe timeout and --settle 100ms, and uninstalls the app at the end of the test.
@@ -27,15 +27,15 @@ func install(t testing.TB, m *kit.Machine, name string, instances, port int, arg
 	return kit.Install(t, m, name, instances, port, slices.Concat([]string{"--settle", "100ms"}, slowProbe, args)...)
 }
 
-// bodies is the name of a header that no program sends. Without a header of this name, package load counts the responses
-// by their bodies.
+// bodies is a value of load.Options.WorkerHeader: the name of a header that no program sends. If a response does not have
+// this header, package load counts the response by its body.
 const bodies = "X-None"
 
 // hello matches the responses of the programs in testdata.
 var hello = regexp.MustCompile(`^hello from /hello by (\d+)$`)
 
-// responsesByPID returns the number of responses of each process. The report must be of a load with the header bodies. A
-// response that does not match want fails the test.
+// responsesByPID returns the number of responses of each process. The load of the report must have used the WorkerHeader
+// bodies. If a response does not match want, the test fails.
 func responsesByPID(t testing.TB, r load.Report, want *regexp.Regexp) map[int]int {
 	t.Helper()
 	by := map[int]int{}
@@ -81,7 +81,7 @@ func processes(t testing.TB, a kit.App, i int) []int {
 	return pids
 }
 
-// shimPID returns the PID of the shim process in instance i, which intercepts system calls of the program.
+// shimPID returns the PID of the shim process in instance i. The shim process intercepts system calls of the program.
 func shimPID(t testing.TB, a kit.App, i int) int {
 	t.Helper()
 	for _, pid := range processes(t, a, i) {
@@ -114,8 +114,8 @@ func runConcurrently[P interface{ String() string }](t *testing.T, limit int, pr
 // enough.
 const mostBatches = 40
 
-// wantAllAnswer sends batches of requests until each instance has answered a request. It fails the test if a request
-// fails, if a response does not match want, or if an instance has not answered after mostBatches batches.
+// wantAllAnswer sends batches of requests until each instance has answered a request. The test fails if a request fails,
+// if a response does not match want, or if an instance has not answered after mostBatches batches.
 func wantAllAnswer(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
 	t.Helper()
 	seen := map[int]int{}

@@ -18,7 +18,7 @@ import (
 )
 
 // installCrasher installs two instances of crash.py, which exits at its start if the crash file of its instance exists.
-// With --min-uptime 1h, every run counts as short, unless flags contain another value.
+// With --min-uptime 1h, every run counts as short. flags may contain another --min-uptime.
 func installCrasher(t testing.TB, m *kit.Machine, name string, n int, flags ...string) kit.App {
 	t.Helper()
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+srv+"/crash") })
@@ -63,8 +63,8 @@ func TestBackoff(t *testing.T) {
 			texts = append(texts, s.Text)
 		}
 	}
-	// The first restart is immediate, and its run is short, too. So the first status counts two short runs and has a
-	// delay of 100 ms.
+	// The restart after the first short run is immediate, so its status is not in the list. The first status in the list
+	// counts two short runs and has a delay of 100 ms.
 	want := time.Duration(0)
 	for i, text := range texts {
 		w := waiting.FindStringSubmatch(text)
@@ -87,7 +87,7 @@ func TestBackoff(t *testing.T) {
 	if err := r.AfterKills(1); err != nil {
 		t.Errorf("requests were lost while one instance crashed: %v\n%v", err, r)
 	}
-	// If the crash file was deleted after the last delay, there are more than seven runs.
+	// There are more than seven runs if the program was started again before the test deleted the crash file.
 	m.AwaitJournal(t, "starts with failures=6", "-u", a.Unit(2))
 	got := failures(t, a, 2)
 	for i, f := range got {
@@ -101,8 +101,8 @@ func TestBackoff(t *testing.T) {
 	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// failures returns the number of failures that the program has read from the backoff file at each start of an instance,
-// as "failures=N". The oldest start is first.
+// failures returns one text "failures=N" for each start of an instance, in the order of the starts. N is the number of
+// failures in the backoff file, which the program prints at its start.
 func failures(t testing.TB, a kit.App, i int) []string {
 	t.Helper()
 	var all []string
@@ -116,7 +116,7 @@ func failures(t testing.TB, a kit.App, i int) []string {
 
 // TestBackoffOnEachSystemd counts the failures of an adopted and of a native app with each version of systemd. A manual
 // restart must reset the count. The variable RUNTIME_DIRECTORY in an environment file must not change the directory of
-// the backoff file, because root writes this file.
+// the backoff file, because root writes the backoff file.
 func TestBackoffOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /run/elsewhere")

@@ -26,8 +26,8 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 		},
 		{
 			"h-busy", "listener is already installed", "--activation native",
-			// The program listener installs a seccomp user notification filter, and then executes EXEC. The kernel
-			// permits only one such filter.
+			// The program "listener" installs a seccomp user notification filter, and then executes EXEC. The kernel
+			// permits only one such filter per process.
 			"[Service]\nSystemCallFilter=\nExecStart=\nExecStart=:" + srv + "/listener EXEC\n",
 		},
 	} {
@@ -52,8 +52,8 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 	}
 }
 
-// wantOneError fails the test unless the shim has logged exactly two lines for the unit since a time: an error with the
-// reason, and the hint.
+// wantOneError fails the test unless the shim has logged exactly two lines for the unit after the time since: an error
+// that contains the reason, and the hint.
 func wantOneError(t testing.TB, m *kit.Machine, unit, since, reason, hint string) {
 	t.Helper()
 	var lines []string

@@ -20,20 +20,19 @@ var sum = regexp.MustCompile(`^(\d+): 4999999950000000$`)
 
 // TestCluster2021 runs a popular example of Node's cluster module unchanged: master.js, which forks workers in each
 // instance, and child.js, a worker without a master. Each worker exits at a random time within 20 seconds, and its
-// accepted requests are lost. No other request may fail.
-//
-// With a master, a request may also time out: if a worker exits while the master passes a connection to it, the master
-// never closes this connection. The same happens without clusterctl (with node master.js, 8 of 130 requests timed out in
-// 14 exits).
+// accepted requests are lost. No other request may fail. With a master, a request may also time out: if a worker exits
+// while the master passes a connection to this worker, the master never closes the connection. Such requests also time
+// out without clusterctl (8 of 130 requests in a run of "node master.js" with 14 exits).
 func TestCluster2021(t *testing.T) {
 	t.Parallel()
-	// The test compares inventories of the whole machine while other tests run, so it has its own machine.
+	// The test compares inventories of the whole machine while other tests run on the shared machine, so it needs its own
+	// machine.
 	m := suite().Boot(t, lab.Bookworm)
 	before := takeInventory(t, m)
 	for _, c := range []struct {
 		name, file, exit string
 		n                int
-		hangs            bool // some requests never end
+		hangs            bool // some requests time out
 	}{
 		{"c-child", "child.js", "status=1/FAILURE", 2, false},
 		{"c-children", "child.js", "status=1/FAILURE", 4, false},
@@ -52,7 +51,7 @@ func TestCluster2021(t *testing.T) {
 			retryAfterExit(t, m, append([]string{"install", "cluster-2021/" + c.file, "-i", strconv.Itoa(c.n),
 				"--name", c.name, "--drain-timeout", drain}, slowProbe...)...)
 			const conns = 4
-			// A higher rate would exceed the CPU time of the machine.
+			// The rate is low, because each request needs some tenths of a second of CPU time.
 			run := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: conns, Rate: 6, Timeout: timeout, WorkerHeader: bodies})
 			retryAfterExit(t, m, "reload", a.Name)
 			reports := []load.Report{run.Stop()}

@@ -34,9 +34,9 @@ const (
 	inTime     = "after SIGTERM; killed (SIGKILL)"
 )
 
-// TestWorkerCannotExtendItsStop stops a worker that tries to extend its stop, with each command of clusterctl that stops
-// workers and with systemctl. The stop timeout must not change. Since version 254, systemd ignores the notifications of
-// the worker. With earlier versions, ExecStop= starts a guard process that kills the worker.
+// TestWorkerCannotExtendItsStop stops a worker that tries to extend its stop timeout, with each command of clusterctl
+// that stops workers, and with systemctl. The stop must end within the configured timeout. Since version 254, systemd
+// ignores the notifications of the worker. With earlier versions, ExecStop= starts a guard process that kills the worker.
 func TestWorkerCannotExtendItsStop(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		for i, kind := range []string{"adopted", "native"} {
@@ -65,8 +65,8 @@ func TestWorkerCannotExtendItsStop(t *testing.T) {
 	})
 }
 
-// TestWorkerCannotExtendItsStart starts a worker that never becomes ready and tries to extend its start. A restart must
-// fail after the start timeout. clusterctl stop must stop the worker while it starts.
+// TestWorkerCannotExtendItsStart starts a worker that never becomes ready, and that tries to extend its start timeout. A
+// restart must fail after the configured timeout. clusterctl stop must also stop a worker that is still starting.
 func TestWorkerCannotExtendItsStart(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p "+srv+"/crash")
@@ -89,8 +89,8 @@ func TestWorkerCannotExtendItsStart(t *testing.T) {
 	})
 }
 
-// mustOrReportKill runs clusterctl. It fails the test unless clusterctl succeeds, or fails and reports that an instance
-// was killed.
+// mustOrReportKill runs clusterctl. The test fails unless clusterctl succeeds, or fails with exit status 3 and reports
+// that an instance was killed.
 func mustOrReportKill(t testing.TB, m *kit.Machine, args ...string) {
 	t.Helper()
 	if r := m.Clusterctl(t, args...); r.Code != 0 && (r.Code != 3 || !strings.Contains(r.Stderr, killedLine)) {

@@ -72,8 +72,8 @@ func TestKilledProgram(t *testing.T) {
 	}
 	for _, k := range kills {
 		main, shim := m.MainPID(t, a.Unit(1)), shimPID(t, a, 1)
-		// One command kills all processes, because the shim process exits soon after the program. kill may fail because
-		// the shim process has already exited.
+		// One command kills all processes, because the shim process exits soon after the program. The command may fail,
+		// because the shim process may have exited already.
 		var words []string
 		for _, pid := range k.pids(main, shim) {
 			words = append(words, strconv.Itoa(pid))
@@ -113,7 +113,7 @@ func TestShimKilled(t *testing.T) {
 
 	c := install(t, m, "k-accept", 2, 8503, portFlags(8503, "--drain-timeout", "2s", "./server-c")...)
 	// The accept call that is in progress succeeds. The next call fails with ENOSYS, and this program exits because of
-	// the error. It has answered its request before, so no request is lost.
+	// the error. The program has answered its request before it exits, so no request is lost.
 	awaitReplacement(t, c, 1, func() {
 		kill(t, m, shimPID(t, c, 1))
 		if r := load.Start(t, m, load.Options{URL: c.URL("/hello"), Conns: 4, Requests: 200}).Wait(); r.Failed() > 0 {
@@ -127,8 +127,8 @@ func TestShimKilled(t *testing.T) {
 	wantInventory(t, m, before)
 }
 
-// TestStoppedProgram stops an app whose program has sent SIGSTOP to itself while it serves a request. The drain must wait
-// only until the drain timeout, and the stop must end within the stop timeout of the unit.
+// TestStoppedProgram stops an app whose program has sent SIGSTOP to itself while it serves a request. The drain must end
+// at the drain timeout, and the stop must end within the stop timeout of the unit.
 func TestStoppedProgram(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)

@@ -72,8 +72,8 @@ func (c shutdownCase) run(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// wantNoForcedKill fails the test if systemd has killed a worker because its stop timed out. This happens if accept does
-// not return after another thread of the worker has called shutdown.
+// wantNoForcedKill fails the test if systemd has killed a worker because its stop timed out. A stop times out if accept
+// does not return after another thread of the worker has called shutdown.
 func wantNoForcedKill(t testing.TB, m *kit.Machine, a kit.App) {
 	t.Helper()
 	for i := range a.Instances {

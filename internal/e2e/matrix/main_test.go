@@ -38,8 +38,8 @@ func copyPrograms(t testing.TB, m *kit.Machine) {
 	}
 }
 
-// buildHTTPD builds testdata/httpd.go as a static program, and returns its path. It builds the single file and not a
-// package of this module, because clusterctl treats programs of this module as native workers.
+// buildHTTPD builds testdata/httpd.go as a static program, and returns the path of the program. The program is built from
+// a file and not from a package of this module, because clusterctl treats programs of this module as native workers.
 func buildHTTPD(t testing.TB) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "httpd")
@@ -51,7 +51,7 @@ func buildHTTPD(t testing.TB) string {
 	return out
 }
 
-// copyTree copies the files below from, a directory of the host, into the directory to of the machine.
+// copyTree copies all files of a directory of the host into a directory of the machine.
 func copyTree(t testing.TB, m *kit.Machine, from, to string) {
 	t.Helper()
 	err := filepath.WalkDir(from, func(p string, d os.DirEntry, err error) error {

@@ -32,12 +32,13 @@ func (p program) request() string {
 	return p.path
 }
 
-// portFlags returns args with a flag that sets the variable PORT, from which most programs read their port.
+// portFlags returns a flag that sets the variable PORT, and then args. Most programs in testdata read their port from
+// this variable.
 func portFlags(n int, args ...string) []string {
 	return append([]string{"--env", fmt.Sprintf("PORT=%d", n)}, args...)
 }
 
-// programsOnEachSystemd returns the programs that run on all four releases. The other programs need lab.Workers.
+// programsOnEachSystemd returns the programs that are tested on all four releases.
 func programsOnEachSystemd() []program {
 	return []program{
 		{name: "m-node", port: 8301, args: portFlags(8301, "node.js")},

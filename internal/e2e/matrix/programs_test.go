@@ -90,7 +90,7 @@ requests, but must not cause refused requests.
 |---|---|---|---|--:|--:|--:|
 `
 
-// version returns the version of a Debian package: the installed version, or, if the package was only unpacked, the
+// version returns the version of a Debian package. If the package is not installed in the machine, version returns the
 // version that the host can download.
 func version(t testing.TB, m *kit.Machine, name string) string {
 	t.Helper()
@@ -110,7 +110,7 @@ func version(t testing.TB, m *kit.Machine, name string) string {
 }
 
 // runShutdownServers runs servers that call shutdown(2) on their listener when they stop: daphne (Twisted), the HTTP
-// server of Java, and Python's gRPC server. It returns a row for each server.
+// server of Java, and Python's gRPC server. runShutdownServers returns a row for each server.
 func runShutdownServers(t *testing.T) []row {
 	m := suite().Shared(t, lab.Workers)
 	unpackDebianPackages(t, m, "daphne", "python3-grpcio", "openjdk-17-jdk-headless")
@@ -146,11 +146,11 @@ func runShutdownServers(t *testing.T) []row {
 	}
 }
 
-// calls is the number of requests in one run of the gRPC client, which fails if a request fails.
+// calls is the number of requests in one run of the gRPC client. The client fails if a request fails.
 const calls = 50
 
-// reloadKillRestart reloads an app, kills a worker and restarts the app under load. It fails the test if a connection is
-// refused, and returns the report of the load.
+// reloadKillRestart reloads an app, kills a worker and restarts the app under load. If a connection is refused, the test
+// fails. reloadKillRestart returns the report of the load.
 func reloadKillRestart(t *testing.T, a kit.App) load.Report {
 	m := a.Machine
 	wantAllAnswer(t, a, "/hello", hello)

@@ -53,8 +53,7 @@ func TestReloadsAndScalesLoseNothing(t *testing.T) {
 			{"scale to max", 1, forBoth("scale %s max " + settle)},
 		} {
 			begin := time.Now()
-			// Ten commands run in one shell, because each m.Sh takes as long as a reload. m.Sh has a timeout, so it
-			// cannot run all.
+			// Each m.Sh needs as much time as a reload, and has a timeout. So one m.Sh runs ten commands.
 			for left := step.times; left > 0; left -= 10 {
 				m.Sh(t, fmt.Sprintf("for i in $(seq %d); do %s; done", min(left, 10), step.script))
 			}

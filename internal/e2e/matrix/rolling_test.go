@@ -12,9 +12,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// rate is the number of requests per second for one program. If several programs run at the same time, each gets only a
-// part. The rate is high enough that a request is always in progress, and low enough for the CPU time that the restarts
-// need.
+// rate is the number of requests per second for one program. Tests that run several programs at the same time use a lower
+// rate for each program. The rate is high enough that a request is always in progress, and low enough for the CPU time
+// that the restarts need.
 const rate = 500
 
 // TestRollingRestarts restarts the workers of six servers one after another, a hundred times per server. Clients send
@@ -60,8 +60,8 @@ func rollingRestarts(t *testing.T, m *kit.Machine, p program, restarts, rate int
 	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// restartInTurn restarts the instances of an app one after another, in total as often as times. All restarts run in one
-// shell, because each m.Sh takes longer than a restart.
+// restartInTurn restarts the instances of an app one after another. times is the total number of restarts. All restarts
+// run in one shell, because each m.Sh takes longer than a restart.
 func restartInTurn(t testing.TB, a kit.App, times int) {
 	t.Helper()
 	a.Machine.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.Name, a.Instances))

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestSandbox installs an adopted app with each value of --sandbox. It checks the exposure level, and to which paths the
-// app can write. The app must be able to write to the path of --rw.
+// TestSandbox installs an adopted app with each value of --sandbox. The test checks the exposure level, and writes to
+// several paths as the app. The app must be able to write to the path of --rw.
 func TestSandbox(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "mkdir -p -m 777 "+srv+"/data "+srv+"/other")
@@ -65,8 +65,8 @@ func TestExposureOnEachSystemd(t *testing.T) {
 	})
 }
 
-// TestRunAs checks which user runs an app. Without --run-as, this is the owner of the app's directory, or a dynamic user
-// if root owns the directory. install must print the user.
+// TestRunAs checks which user runs an app. Without --run-as, the owner of the app's directory runs the app. If root owns
+// the directory, a dynamic user runs the app. install must print the user.
 func TestRunAs(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	const owned = "/srv/owned"

@@ -10,8 +10,8 @@ import (
 )
 
 // TestReloadWaitsForPausedResponse reloads an app while a worker sends a response with a pause of 8 s in its body. The
-// drain treats a connection as unused after a shorter pause between two responses, but it must wait for the end of this
-// response.
+// pause is longer than the time after which the drain treats a connection without a request as unused. The drain must
+// wait for the end of this response.
 func TestReloadWaitsForPausedResponse(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)

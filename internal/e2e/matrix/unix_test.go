@@ -19,7 +19,7 @@ type unixCase struct {
 	path    string // the path of the Unix socket
 	pkg     string // the Debian package of the program
 	port    int    // the port of nginx
-	listen  bool   // --listen has the path; if false, the probe must find it
+	listen  bool   // --listen has the path; if false, the probe must find the path
 	fastCGI bool   // the program uses FastCGI and not HTTP
 	command []string
 }
@@ -27,8 +27,8 @@ type unixCase struct {
 func (c unixCase) String() string { return c.name }
 
 // unixCases returns four cases for each program: the path is in the directory of the app or in /run, and --listen has the
-// path or the probe finds it. Before they bind, the programs remove the socket file or connect to the socket. Afterwards,
-// they change its owner and mode.
+// path or the probe finds it. Before a program binds, it removes the socket file or connects to the socket. After the
+// bind, the program changes the owner and mode of the socket file.
 func unixCases() (all []unixCase) {
 	programs := []struct {
 		name    string
@@ -68,8 +68,8 @@ func TestUnixPrograms(t *testing.T) {
 	testUnixPrograms(t, []unixCase{all[0], all[5], all[10], all[15]}, func(unixCase, load.Report) {})
 }
 
-// testUnixPrograms runs the cases with one nginx as the reverse proxy of all programs. It passes the report of each case
-// to done, and returns the machine.
+// testUnixPrograms runs the cases, with one nginx as the reverse proxy of all programs. testUnixPrograms passes the
+// report of each case to done, and returns the machine.
 func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.Report)) *kit.Machine {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)

@@ -15,7 +15,7 @@ import (
 
 // TestUpdate installs an unmodified Node server several times: with the same arguments, with another variable, with
 // programs that fail, and with another port. install must run a new probe only if the port of the program can have
-// changed. The probe must succeed although the old instances still run.
+// changed. This probe must succeed while the old instances still run.
 func TestUpdate(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.WriteFile(t, srv+"/update.js", `

@@ -1,4 +1,4 @@
-// Command worker is a native worker for tests. It serves these paths on all listeners that it inherits:
+// Command worker is a native worker for tests. The worker serves these paths on all listeners that it inherits:
 //
 //	/              the text "worker PID", with the header X-Worker: PID
 //	/about         the arguments, environment, working directory, user and listeners of the worker, as JSON

@@ -24,7 +24,8 @@ type targets struct {
 // attack is an action that the sandbox must refuse.
 type attack struct {
 	name string
-	// try runs the attack. It returns a description of what has succeeded, or "" if nothing has succeeded.
+	// try runs the attack. If a part of the attack succeeds, try returns a description of this part. Otherwise, try
+	// returns "".
 	try func(targets) string
 }
 
@@ -65,7 +66,7 @@ func belowRoots(path string) []string {
 	roots, _ := filepath.Glob("/proc/[0-9]*/root")
 	var out []string
 	for _, r := range roots {
-		// The caller already uses the path in the root directory of the worker.
+		// Omit the root directory of the worker, because the caller reads the path itself, too.
 		if same, err := sameRoot(r); err == nil && !same {
 			out = append(out, r+path)
 		}
@@ -106,8 +107,8 @@ func changeProtected(v targets) string {
 	return strings.Join(got, ", ")
 }
 
-// writableDirectories returns the directories of the whole file system in which the worker can create a file. It omits
-// the directories in which every worker may create files (see isWorkerDirectory).
+// writableDirectories returns the directories of the whole file system in which the worker can create a file.
+// writableDirectories omits the directories in which every worker may create files (see isWorkerDirectory).
 func writableDirectories(targets) string {
 	var got []string
 	_ = filepath.WalkDir("/", func(p string, d fs.DirEntry, err error) error {
@@ -217,8 +218,8 @@ func signalProcesses(v targets) string {
 	return strings.Join(got, ", ")
 }
 
-// capabilities returns the lines of /proc/self/status that show a capability, or that NoNewPrivileges= or the system call
-// filter is not set.
+// capabilities reads /proc/self/status. It returns the lines that show a capability, a missing NoNewPrivileges= or a
+// missing system call filter.
 func capabilities(targets) string {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -299,8 +300,8 @@ func mountAndDevices(targets) string {
 	return strings.Join(got, ", ")
 }
 
-// leaveCgroup tries to open files with which a process can move to another cgroup, and files of kernel settings. In
-// another cgroup, systemd would not stop the process.
+// leaveCgroup tries to open files of cgroups and of kernel settings for writing. With such a file, a process could move
+// to another cgroup, in which systemd would not stop it.
 func leaveCgroup(targets) string {
 	var got []string
 	procs, _ := filepath.Glob("/sys/fs/cgroup/*/cgroup.procs")
@@ -316,7 +317,7 @@ func leaveCgroup(targets) string {
 }
 
 // managerSockets tries to connect to the sockets of daemons that execute the commands of every process with user ID 0.
-// For other users, it returns "", because the daemons check their rights.
+// For other users, managerSockets returns "", because the daemons check the rights of these users.
 func managerSockets(targets) string {
 	if os.Getuid() != 0 {
 		return ""

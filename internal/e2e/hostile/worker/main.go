@@ -56,7 +56,7 @@ func serve() error {
 	return http.Serve(retryingListener{l}, mux)
 }
 
-// listener returns the inherited listener in a native worker. In other workers, it listens on the port in $PORT.
+// listener returns the inherited listener in a native worker. In other workers, listener opens the port in $PORT.
 func listener() (net.Listener, error) {
 	if os.Getenv("LISTEN_FDS") != "" && os.Getenv("HOSTILE_NATIVE") != "" {
 		l, err := net.FileListener(os.NewFile(3, "listener"))

@@ -19,8 +19,8 @@ var update = flag.Bool("update", false, "write testdata/cli-errors.txt")
 
 const errorsFile = "testdata/cli-errors.txt"
 
-// callerPrefixes maps each caller to a command line that runs clusterctl as a certain user, or with some files of the
-// machine hidden. The test appends the clusterctl command to this command line.
+// callerPrefixes maps each caller to a command line prefix. With this prefix, clusterctl runs as a certain user, or with
+// some files of the machine hidden.
 func callerPrefixes() map[string][]string {
 	without := func(mounts string) []string {
 		return []string{"unshare", "--mount", "sh", "-c", mounts + ` && exec "$0" "$@"`}

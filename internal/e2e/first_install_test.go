@@ -139,8 +139,8 @@ func TestDaemonIsRefused(t *testing.T) {
 	})
 }
 
-// TestProbeErrorShowsItsOwnLog checks the log lines in the error of a failed probe. The error must contain lines of this
-// probe. It must not contain lines of earlier probes, or of an earlier app with the same name.
+// TestProbeErrorShowsItsOwnLog checks the log lines in the error of a failed probe. The error must contain lines of the
+// failed probe, but no lines of earlier probes or of an earlier app with the same name.
 func TestProbeErrorShowsItsOwnLog(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		if r := tryInstall(t, m, "again", "--settle", "100ms", "--", "python3",

@@ -194,8 +194,8 @@ func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.D
 	return k
 }
 
-// wantOnlyAcceptedLost fails the test if more requests were lost than the killed workers had accepted. It also fails the
-// test if no worker was killed, or if no request was answered.
+// wantOnlyAcceptedLost fails the test if more requests were lost than the killed workers had accepted. The test also
+// fails if no worker was killed, or if no request was answered.
 func (k *killCount) wantOnlyAcceptedLost(t testing.TB, r load.Report) {
 	t.Helper()
 	t.Logf("the %d killed workers had %d connections: %v", k.kills, k.accepted, r)

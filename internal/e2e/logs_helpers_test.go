@@ -160,8 +160,8 @@ func (f *follower) await(t testing.TB, message string) {
 	f.until(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })
 }
 
-// until reads lines until ok returns true for a line. name describes this line in the failure.
-func (f *follower) until(t testing.TB, name string, ok func(logLine) bool) {
+// until reads lines until match returns true for a line. The failure text contains name, a description of the line.
+func (f *follower) until(t testing.TB, name string, match func(logLine) bool) {
 	t.Helper()
 	end := patience.After(kit.EventTimeout)
 	for {
@@ -172,7 +172,7 @@ func (f *follower) until(t testing.TB, name string, ok func(logLine) bool) {
 			}
 			l := parseLogs(t, line)[0]
 			f.seen = append(f.seen, l)
-			if ok(l) {
+			if match(l) {
 				return
 			}
 		case <-end:

@@ -62,7 +62,8 @@ func TestListSixtyInstances(t *testing.T) {
 	})
 }
 
-// countCalls calls f. It returns how often systemd has received a call of each method over the system bus while f ran.
+// countCalls calls f, and returns the number of calls of each method that systemd has received over the system bus while
+// f ran.
 func countCalls(t testing.TB, m *kit.Machine, f func()) map[string]int {
 	t.Helper()
 	const marker = "e2e-marker.service"

@@ -113,7 +113,7 @@ func systemctl(argv ...string) []string {
 }
 
 // refusedByPolkit matches the errors that systemctl, busctl, systemd-run and varlinkctl print after a refusal by polkit.
-// It also matches the error of AttachProcessesToUnit, which refuses the unit before it calls polkit.
+// The expression also matches the error of AttachProcessesToUnit, which refuses a unit before it calls polkit.
 var refusedByPolkit = regexp.MustCompile(`(?i)interactive *authentication *required|access denied|permission denied|non-delegated`)
 
 // busctl returns a command line that calls a method of systemd's manager object without a password prompt.

@@ -13,7 +13,7 @@ import (
 
 // TestAppsAreNamedAfterTheirProject installs programs with the same file name from different directories. The name of an
 // app must be the name of the project directory. install must not replace the app of another project without --replace.
-// Another release directory of a project must update the same app.
+// An install from another release directory of a project must update the app of this project.
 func TestAppsAreNamedAfterTheirProject(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		t.Cleanup(func() { m.Must(t, "uninstall", "--yes", "all"); m.Sh(t, "rm -rf /srv/pr-*") })

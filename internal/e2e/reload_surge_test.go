@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// watchFewestReady watches units, and returns a function. This function returns the smallest number of units that were
-// active at the same time.
+// watchFewestReady watches units. The returned function returns the smallest number of units that were active at the same
+// time.
 func watchFewestReady(t testing.TB, b *kit.Bus, units ...string) func() int {
 	t.Helper()
 	var mu sync.Mutex
@@ -43,7 +43,7 @@ func watchFewestReady(t testing.TB, b *kit.Bus, units ...string) func() int {
 
 // TestSurgeKeepsAllInstancesReady reloads an app that was scaled to max. With --surge, the number of ready instances must
 // never be lower than the number of instances of the app. Without --surge, one instance must be missing during the
-// reload, so the test can fail.
+// reload, which shows that the test can fail.
 func TestSurgeKeepsAllInstancesReady(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "surge", 2, 8620, "--", goWorker)

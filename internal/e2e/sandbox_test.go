@@ -39,7 +39,8 @@ func (a takenOver) sh(t *testing.T, script string) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
-// refuses fails the test if a script succeeds in the worker. action describes the script in the failure.
+// refuses fails the test if a script succeeds in the worker. The failure text contains action, a description of the
+// script.
 func (a takenOver) refuses(t *testing.T, action, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); strings.HasSuffix(got, "GOT") {
@@ -47,7 +48,7 @@ func (a takenOver) refuses(t *testing.T, action, script string) {
 	}
 }
 
-// permits fails the test if a script fails in the worker. action describes the script in the failure.
+// permits fails the test if a script fails in the worker. The failure text contains action, a description of the script.
 func (a takenOver) permits(t *testing.T, action, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); !strings.HasSuffix(got, "GOT") {

@@ -83,8 +83,9 @@ func runTracer(argv []string, n string) error {
 	return err
 }
 
-// trace traces the process pid and its child processes until all these processes end. It kills the processes before step
-// n. step is the name of step n, or "" if there are fewer steps. code is the exit status of the process pid.
+// trace traces the process pid and its child processes until all these processes end, and kills the processes before step
+// n. The result step is the name of step n, or "" if there are fewer steps. The result code is the exit status of the
+// process pid.
 func trace(pid, n int) (step string, code int, err error) {
 	const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
 		unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL

@@ -225,7 +225,7 @@ func TestUpdateKeepsEditedUnits(t *testing.T) {
 		}
 		if nice := strings.TrimSpace(m.Sh(t, "systemctl show -p Nice --value "+a.Unit(1)+"; ps -o ni= -p "+
 			m.Sh(t, "systemctl show -p MainPID --value "+a.Unit(1)))); strings.Join(strings.Fields(nice), " ") != "3 3" {
-			t.Errorf("Nice= of the unit and the nice value of the process are %q, want 3 of the drop-in for both", nice)
+			t.Errorf("Nice= of the unit and the nice value of the process are %q, want 3 for both, as in the drop-in", nice)
 		}
 		a.WantUp(t)
 		m.Sh(t, "rm -r /etc/systemd/system/update-e@.service.d; systemctl daemon-reload")

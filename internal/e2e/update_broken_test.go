@@ -81,7 +81,8 @@ func TestUpdateToBrokenRelease(t *testing.T) {
 	})
 }
 
-// wantFailed fails the test unless the output of apply --json reports one failed app, whose only failed instance is unit.
+// wantFailed fails the test unless the output of apply --json reports one failed app, in which only the instance unit has
+// failed.
 func wantFailed(t testing.TB, stdout, unit string) {
 	t.Helper()
 	var result struct {

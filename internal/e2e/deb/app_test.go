@@ -246,8 +246,8 @@ func TestPackageOfANativeApp(t *testing.T) {
 	})
 }
 
-// nativeUpgrades builds packages for systemd 247, the oldest supported version, so that they can be installed on all
-// releases.
+// nativeUpgrades builds packages for systemd 247, the oldest supported version, because the test installs the packages on
+// all releases.
 func nativeUpgrades(t *testing.T) upgrades {
 	t.Helper()
 	p := nativeProject(t)
@@ -264,8 +264,8 @@ func nativeUpgrades(t *testing.T) upgrades {
 }
 
 // nodeUpgrades builds packages of the Node server. clusterctl reads the version of each package from package.json. The
-// broken version listens, so that systemd reports it as started, and exits before it accepts a connection, so that no
-// request is lost.
+// broken version first listens, so systemd reports it as started. Then the broken version exits before it accepts a
+// connection, so no request is lost.
 func nodeUpgrades(t *testing.T, systemd int) upgrades {
 	t.Helper()
 	p := nodeProject(t)

@@ -50,7 +50,7 @@ func TestPackageOfClusterctl(t *testing.T) {
 		m.Sh(t, "apt-get purge -y shop")
 		removeClusterctl(t, m, second)
 		m.Sh(t, "clusterctl uninstall --yes hello; clusterctl uninstall --yes adopted")
-		// An administrator may have moved /var/lib/clusterctl to another disk, and replaced it by a link.
+		// An administrator may have moved /var/lib/clusterctl to another disk, and replaced the directory with a link.
 		m.Sh(t, "test ! -e /var/lib/clusterctl; mkdir /srv/packages/state; ln -s /srv/packages/state /var/lib/clusterctl; "+
 			"apt-get purge -y clusterctl; rm /var/lib/clusterctl")
 		kit.WantSameLines(t, before, listFiles(t, m))

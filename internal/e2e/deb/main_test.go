@@ -22,8 +22,8 @@ func TestMain(m *testing.M) { lab.Main(m) }
 // top is the root of the source tree.
 const top = "../../.."
 
-// rate is the number of requests per second. This rate is low, because two CPUs must run the tests on four machines at
-// the same time.
+// rate is the number of requests per second. This rate is low, so that two CPUs can run the tests of four machines at the
+// same time.
 const rate = 100
 
 // runOnHost runs a command on the host in a directory, with additional environment variables, and returns its stdout. If

@@ -58,7 +58,7 @@ func wantInstallRefused(t testing.TB, m *kit.Machine, deb, text string) {
 	if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, text) || !strings.Contains(out, "hint: ") {
 		t.Errorf("dpkg -i: want an error with %q and a hint: %v", text, r)
 	}
-	// dpkg may change the state of the package from "rc" to "ic", because it records that an installation was requested.
+	// dpkg may change the state of the package from "rc" to "ic", which means that an installation was requested.
 	after := listFiles(t, m)
 	for i, l := range after {
 		if state, name, _ := strings.Cut(l, " "); state == "ic" {

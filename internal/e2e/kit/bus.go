@@ -111,23 +111,24 @@ func RunsOther(pid int) func(Status) bool {
 	return func(s Status) bool { return s.IsActive() && s.PID != 0 && int(s.PID) != pid }
 }
 
-// Await waits until ok returns true for the current status of every unit. condition describes ok in the failure.
-func (b *Bus) Await(t testing.TB, condition string, ok func(Status) bool, units ...string) {
+// Await waits until f returns true for the current status of every unit. The failure text contains condition, a
+// description of f.
+func (b *Bus) Await(t testing.TB, condition string, f func(Status) bool, units ...string) {
 	t.Helper()
 	last := make(map[string]Status)
 	ReadUntil(t, condition, b.Watch(t, units...), func(s Status) bool {
 		last[s.Unit] = s
 		all := len(last) == len(units)
 		for _, s := range last {
-			all = all && ok(s)
+			all = all && f(s)
 		}
 		return all
 	})
 }
 
-// ReadUntil reads statuses from changes until ok returns true for a status, and returns all statuses that it has read.
-// condition describes ok in the failure.
-func ReadUntil(t testing.TB, condition string, changes <-chan Status, ok func(Status) bool) []Status {
+// ReadUntil reads statuses from changes until f returns true for a status, and returns all statuses that it has read. The
+// failure text contains condition, a description of f.
+func ReadUntil(t testing.TB, condition string, changes <-chan Status, f func(Status) bool) []Status {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), EventTimeout)
 	defer cancel()
@@ -135,7 +136,7 @@ func ReadUntil(t testing.TB, condition string, changes <-chan Status, ok func(St
 	for {
 		select {
 		case s := <-changes:
-			if all = append(all, s); ok(s) {
+			if all = append(all, s); f(s) {
 				return all
 			}
 		case <-ctx.Done():

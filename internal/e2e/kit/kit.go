@@ -185,11 +185,11 @@ func Step(t *testing.T, name string, f func(t *testing.T)) {
 	}
 }
 
-// Poll calls ok until ok returns true, and fails the test after a timeout. Poll is only for conditions that no event
-// reports. condition describes ok in the failure.
-func Poll(t testing.TB, condition string, ok func() bool) {
+// Poll calls f until f returns true, and fails the test after a timeout. Poll is only for conditions that no event
+// reports. The failure text contains condition, a description of f.
+func Poll(t testing.TB, condition string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience.For(EventTimeout)); !ok(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience.For(EventTimeout)); !f(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Errorf("timeout while waiting until %s", condition)
 			return

@@ -14,8 +14,8 @@ import (
 type inventory []string
 
 // inventoryScript prints an inventory, one item per line: processes, files in /run and in the directories that an app can
-// write to, units, listeners, and the open files of PID 1. It omits files and processes of systemd, of the journal and of
-// this script. It also omits
+// write to, units, listeners, and the open files of PID 1. The script omits files and processes of systemd, of the
+// journal and of the script itself. The script also omits
 //   - sockets of PID 1 that do not listen, because these are connections of systemctl and of the bus, which open and close
 //     at any time;
 //   - /run/systemd/units/log-extra-fields:*, which systemd does not delete for units with LogExtraFields= (observed with
@@ -45,7 +45,8 @@ func takeInventory(t testing.TB, m *kit.Machine) inventory {
 	return kit.Lines(m.Sh(t, inventoryScript))
 }
 
-// wantInventory fails the test if the current inventory of the machine differs from before. Missing units are allowed.
+// wantInventory fails the test if the machine has an item that is not in the inventory before, or if an item of before
+// other than a unit is missing.
 func wantInventory(t testing.TB, m *kit.Machine, before inventory) {
 	t.Helper()
 	more, fewer := kit.Difference(before, takeInventory(t, m))

@@ -104,8 +104,8 @@ func installReloadUninstall(t *testing.T, m *kit.Machine, p program, n int) {
 	a.Uninstall(t)
 }
 
-// TestHTTPServerModule runs the command "python3 -m http.server" on all four releases. Its responses do not contain a
-// PID, so the test finds the access log of each instance in the journal.
+// TestHTTPServerModule runs the command "python3 -m http.server" on all four releases. The responses of this server do
+// not contain a PID, so the test checks the access log of each instance in the journal.
 func TestHTTPServerModule(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		before := takeInventory(t, m)

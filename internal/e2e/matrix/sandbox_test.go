@@ -54,8 +54,8 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// TestExposureOnEachSystemd checks the exposure level on each release, because each version of systemd-analyze computes
-// it differently.
+// TestExposureOnEachSystemd checks the exposure level on each release, because the versions of systemd-analyze compute
+// this level differently.
 func TestExposureOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := install(t, m, "x-node", 1, 8722, portFlags(8722, "node.js")...)

@@ -218,8 +218,8 @@ func signalProcesses(v targets) string {
 	return strings.Join(got, ", ")
 }
 
-// capabilities reads /proc/self/status. It returns the lines that show a capability, a missing NoNewPrivileges= or a
-// missing system call filter.
+// capabilities returns the lines of /proc/self/status that show a capability, a missing NoNewPrivileges= or a missing
+// system call filter.
 func capabilities(targets) string {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -300,8 +300,8 @@ func mountAndDevices(targets) string {
 	return strings.Join(got, ", ")
 }
 
-// leaveCgroup tries to open files of cgroups and of kernel settings for writing. With such a file, a process could move
-// to another cgroup, in which systemd would not stop it.
+// leaveCgroup tries to open files of cgroups and of kernel settings for writing. With a writable cgroup file, a process
+// could move to another cgroup, and systemd would not stop the process there.
 func leaveCgroup(targets) string {
 	var got []string
 	procs, _ := filepath.Glob("/sys/fs/cgroup/*/cgroup.procs")
@@ -338,7 +338,7 @@ func managerSockets(targets) string {
 	return strings.Join(got, ", ")
 }
 
-// coreDump returns the limit for core dumps if it is above 4 GiB.
+// coreDump returns the limit for core dumps if this limit is above 4 GiB.
 func coreDump(targets) string {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &l); err != nil || l.Cur > 4<<30 {

@@ -1,5 +1,5 @@
-// Command worker is a hostile worker for tests. It is a web server that runs attacks on request, and returns their
-// results. It does not damage the machine: it sends only signal 0, and it creates only files whose names begin with
+// Command worker is a hostile worker for tests: a web server that runs attacks on request, and returns their results. The
+// worker does not damage the machine: it sends only signal 0, and it creates only files whose names begin with
 // "hostile-".
 //
 // GET /          "ok"
@@ -37,7 +37,7 @@ func main() {
 }
 
 func serve() error {
-	// This must be the first step, because systemd may later no longer accept notifications of this process.
+	// The worker must send NOTIFYACCESS=main first, because systemd may later no longer accept its notifications.
 	notify("NOTIFYACCESS=main")
 	l, err := listener()
 	if err != nil {

@@ -131,7 +131,7 @@ func TestMemoryIncludesChildren(t *testing.T) {
 		if l := listApps(t, m, "parent")[0]; l.Memory == nil || *l.Memory < 64<<20 || l.MemorySource == "rss" {
 			t.Errorf("ls: want at least the 64 MiB of the child, and a source other than rss: %+v", l)
 		}
-		// ls must print the sum also for an unprivileged user.
+		// clusterctl ls must print the sum also for an unprivileged user.
 		if l := parseApps(t, m.MustAsNobody(t, "ls", "parent", "--json").Stdout)[0]; l.Memory == nil || *l.Memory < 64<<20 {
 			t.Errorf("ls as an unprivileged user: want at least the 64 MiB of the child: %+v", l)
 		}

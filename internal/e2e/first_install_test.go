@@ -48,7 +48,8 @@ func TestProbeWaitsForSlowProgram(t *testing.T) {
 }
 
 // TestListenersOfBackgroundAppsAreNamed installs a background app whose first instance binds a port, so that the second
-// instance exits. show, ls and install must print the port and the flag that lets the instances share the port.
+// instance exits. clusterctl show, ls and install must print the port and the flag that lets the instances share the
+// port.
 func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program, flag = "/opt/e2e/own.py", "/run/own.go"
@@ -60,7 +61,7 @@ func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 		}
 		const words = "listens on 8181, each instance for itself"
 		if r := m.Clusterctl(t, "show", "own-port"); strings.Contains(r.Stdout, words) {
-			t.Errorf("show prints a port before the program listens:\n%s", r.Stdout)
+			t.Errorf("clusterctl show prints a port before the program listens:\n%s", r.Stdout)
 		}
 		m.Sh(t, "touch "+flag)
 		m.AwaitJournal(t, "listening", "-t", "own-port")

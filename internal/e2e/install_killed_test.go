@@ -162,7 +162,7 @@ func TestConcurrentCommandsWait(t *testing.T) {
 		if first.Ended() || second.Ended() {
 			t.Fatalf("the first command has ended: %v, the second: %v; want false for both", first.Ended(), second.Ended())
 		}
-		m.Must(t, "ls") // ls must not wait for the lock
+		m.Must(t, "ls") // clusterctl ls must not wait for the lock
 		if err := first.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}

@@ -234,7 +234,7 @@ func TestDryRun(t *testing.T) {
 		for _, path := range []string{"dry.service", "dry@.service", "dry.socket", "dry.service.d/50-instances.conf",
 			"clusterctl-dry.slice"} {
 			if data := m.ReadFile(t, "/etc/systemd/system/"+path); !strings.Contains(r.Stdout, data) {
-				t.Errorf("install writes %s with other contents than --dry-run prints:\n%s", path, data)
+				t.Errorf("clusterctl install writes %s with other contents than --dry-run prints:\n%s", path, data)
 			}
 		}
 	})

@@ -65,7 +65,8 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 			t.Errorf("apply after a reload: want an empty stderr: %v", r)
 		}
 
-		// One instance is stopped. apply must report the stopped instance. install must start the stopped instance.
+		// One instance is stopped. clusterctl apply must report the stopped instance. clusterctl install must start the
+		// stopped instance.
 		m.Sh(t, "systemctl stop stands@2")
 		if r := m.Clusterctl(t, apply...); r.Code != notReached || !strings.Contains(r.Stdout, "1/2 ready") {
 			t.Errorf("apply with a stopped instance: want exit status %d and 1/2 ready: %v", notReached, r)

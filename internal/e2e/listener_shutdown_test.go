@@ -32,9 +32,9 @@ for fd in os.listdir("/proc/1/fd"):
         print("shut down")
 `
 
-// TestListenerThatWasShutDown calls shutdown(2) on the listeners of an app. ls and show must then report that the
-// listener does not listen. reload, start and restart must repair the listener: a TCP listener must listen again, and a
-// Unix socket must be closed and opened again.
+// TestListenerThatWasShutDown calls shutdown(2) on the listeners of an app. clusterctl ls and show must then report that
+// the listener does not listen. clusterctl reload, start and restart must repair the listener: a TCP listener must listen
+// again, and a Unix socket must be closed and opened again.
 func TestListenerThatWasShutDown(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {

@@ -160,7 +160,7 @@ func (f *follower) await(t testing.TB, message string) {
 	f.until(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })
 }
 
-// until reads lines until match returns true for a line. The failure text contains name, a description of the line.
+// until reads lines until match returns true for a line. The parameter name describes the line in the failure text.
 func (f *follower) until(t testing.TB, name string, match func(logLine) bool) {
 	t.Helper()
 	end := patience.After(kit.EventTimeout)
@@ -168,7 +168,8 @@ func (f *follower) until(t testing.TB, name string, match func(logLine) bool) {
 		select {
 		case line, open := <-f.lines:
 			if !open {
-				t.Fatalf("logs exited before it printed %q; the last of %d lines: %v", name, len(f.seen), f.seen[max(0, len(f.seen)-5):])
+				t.Fatalf("logs exited before it printed %q; the last of %d lines: %v",
+					name, len(f.seen), f.seen[max(0, len(f.seen)-5):])
 			}
 			l := parseLogs(t, line)[0]
 			f.seen = append(f.seen, l)
@@ -176,7 +177,8 @@ func (f *follower) until(t testing.TB, name string, match func(logLine) bool) {
 				return
 			}
 		case <-end:
-			t.Fatalf("timeout while waiting for %q; the last of %d lines: %v", name, len(f.seen), f.seen[max(0, len(f.seen)-5):])
+			t.Fatalf("timeout while waiting for %q; the last of %d lines: %v",
+				name, len(f.seen), f.seen[max(0, len(f.seen)-5):])
 		}
 	}
 }

@@ -22,8 +22,8 @@ type diskUsage struct {
 	}
 }
 
-// TestLogsNamespace installs an app with a private journal and limits for this journal. logs must show the private
-// journal, flush must empty it, and uninstall must remove it.
+// TestLogsNamespace installs an app with a private journal and limits for this journal. clusterctl logs must show the
+// private journal, flush must empty it, and uninstall must remove it.
 func TestLogsNamespace(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const conf = "/etc/systemd/journald@clusterctl-own.conf"
@@ -50,10 +50,10 @@ func TestLogsNamespace(t *testing.T) {
 		if got := m.Sh(t, "journalctl -q CLUSTERCTL_APP=own _TRANSPORT=stdout"); got != "" {
 			t.Errorf("lines of the app are in the journal of the machine: %.200s", got)
 		}
-		// logs must also print the messages of systemd about the app, which are in the journal of the machine.
+		// clusterctl logs must also print the messages of systemd about the app, which are in the journal of the machine.
 		if r := m.Must(t, "logs", "own", "-n", "all"); !strings.Contains(r.Stdout, "own@2 | systemd: Started ") ||
 			!strings.Contains(r.Stdout, "own@2 | theirs\n") {
-			t.Errorf("logs does not print the line of systemd and the line of the worker:\n%.500s", r.Stdout)
+			t.Errorf("clusterctl logs does not print the line of systemd and the line of the worker:\n%.500s", r.Stdout)
 		}
 		checkLimit(t, m, a)
 		m.Must(t, "flush", "own", "--yes")
@@ -84,7 +84,8 @@ func checkLimit(t *testing.T, m *kit.Machine, a talker) {
 		}
 	}
 	if got := messages(logs(t, m, "own@1", "-n", "all")); len(got) == 0 || got[len(got)-1] != "full" || got[0] == "ready 1" {
-		t.Errorf("logs prints %d lines, want the newest line \"full\" but not the oldest line \"ready 1\"", len(got))
+		t.Errorf("clusterctl logs prints %d lines, want the newest line \"full\" but not the oldest line \"ready 1\"",
+			len(got))
 	}
 }
 
@@ -126,7 +127,7 @@ func TestUninstallKeepsLogs(t *testing.T) {
 		a.await(t, "remember")
 		r := m.Must(t, "uninstall", "kept", "--yes", "--keep-logs")
 		if !strings.Contains(r.Stderr, "journalctl --namespace=clusterctl-kept") {
-			t.Errorf("uninstall --keep-logs does not print how to read the journal: %v", r)
+			t.Errorf("clusterctl uninstall --keep-logs does not print how to read the journal: %v", r)
 		}
 		if got := m.Sh(t, "journalctl -q --namespace=clusterctl-kept -o cat CLUSTERCTL_APP=kept | tail -1"); got != "remember" {
 			t.Errorf("the last line of the kept journal is %q, want \"remember\"", got)
@@ -179,8 +180,8 @@ func TestLogsNamespaceUpdate(t *testing.T) {
 	})
 }
 
-// TestLogsFields runs a Go worker that logs with attributes. logs must print the attributes as fields, must print a line
-// of 2 MiB completely, and must print a line that the worker writes immediately before it exits.
+// TestLogsFields runs a Go worker that logs with attributes. clusterctl logs must print the attributes as fields, must
+// print a line of 2 MiB completely, and must print a line that the worker writes immediately before it exits.
 func TestLogsFields(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, lab.Build(t, "./internal/e2e/logger"), logger)
@@ -211,7 +212,7 @@ func TestLogsFields(t *testing.T) {
 		}
 		if r := m.Must(t, "logs", "fielded", "--fields", "-n", "all", "--grep", "payment"); !strings.Contains(r.Stdout,
 			"payment failed ") || !strings.Contains(r.Stdout, " USER_ID=17 CARD_REASON=\"declined\\nby the bank\"") {
-			t.Errorf("logs --fields does not print the message and its fields:\n%s", r.Stdout)
+			t.Errorf("clusterctl logs --fields does not print the message and its fields:\n%s", r.Stdout)
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestLogsBurst lets two instances write 100,000 lines each without a pause. logs must print all lines of each instance
-// in order.
+// TestLogsBurst lets two instances write 100,000 lines each without a pause. clusterctl logs must print all lines of each
+// instance in order.
 func TestLogsBurst(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const each = 100_000
@@ -54,13 +54,14 @@ func TestLogsBurst(t *testing.T) {
 			t.Errorf("stderr is %q, want no output", r.Stderr)
 		}
 		if len(twice) > 0 {
-			// journalctl may print a line twice: with systemd 247 this happened to one of 200,000 lines. logs may then
-			// print this line twice, too.
+			// journalctl may print a line twice: with systemd 247 this happened to one of 200,000 lines. clusterctl logs
+			// may then print this line twice, too.
 			slices.Sort(twice)
 			t.Logf("logs prints these lines twice: %q", twice)
 			if got := kit.Lines(m.Sh(t, "journalctl -q -o cat _TRANSPORT=stdout CLUSTERCTL_APP=burst | LC_ALL=C sort | "+
 				"uniq -d")); !slices.Equal(got, twice) {
-				t.Errorf("logs prints the lines %q twice, want only the lines %q, which journalctl prints twice", twice, got)
+				t.Errorf("clusterctl logs prints the lines %q twice, want only the lines %q, which journalctl prints twice",
+					twice, got)
 			}
 		}
 		// -n 7 selects the last 7 lines of both instances together.
@@ -70,9 +71,9 @@ func TestLogsBurst(t *testing.T) {
 	})
 }
 
-// TestLogsSuppressed sets a low limit for log lines, so that journald drops lines. logs must print the number of dropped
-// lines at the position of the dropped lines. The workers number their lines, so that the test can count the dropped
-// lines.
+// TestLogsSuppressed sets a low limit for log lines, so that journald drops lines. clusterctl logs must print the number
+// of dropped lines at the position of the dropped lines. The workers number their lines, so that the test can count the
+// dropped lines.
 func TestLogsSuppressed(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "tight", 2)
@@ -121,23 +122,23 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		}
 		if r := m.Must(t, "logs", "tight", "-n", "all", "--no-follow"); !strings.Contains(r.Stderr,
 			"hint: tight has reached its limit") || !strings.Contains(r.Stderr, "--log-namespace") {
-			t.Errorf("logs does not print the hint --log-namespace: %s", r.Stderr)
+			t.Errorf("clusterctl logs does not print the hint --log-namespace: %s", r.Stderr)
 		}
 		if r := m.Must(t, "show", "tight"); !strings.Contains(r.Stdout, "--log-namespace") {
-			t.Errorf("show does not print --log-namespace: %s", r.Stdout)
+			t.Errorf("clusterctl show does not print --log-namespace: %s", r.Stdout)
 		}
 		// With --raw, logs must report the missing lines on stderr, because stdout contains only lines of the app.
 		raw := m.Must(t, "logs", "tight@2", "-n", "all", "--raw", "--no-follow")
 		for _, want := range reports[2] {
 			if !strings.Contains(raw.Stderr, want) || strings.Contains(raw.Stdout, "missing") {
-				t.Errorf("logs --raw does not print %q only to stderr: %v", want, raw)
+				t.Errorf("clusterctl logs --raw does not print %q only to stderr: %v", want, raw)
 			}
 		}
 	})
 }
 
 // TestLogsFollow runs logs --follow while the journal is rotated, journald is restarted, journalctl is killed and a new
-// instance is started. logs must print every line once, including the lines of the new instance.
+// instance is started. clusterctl logs must print every line once, including the lines of the new instance.
 func TestLogsFollow(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "follow", 2)
@@ -203,12 +204,13 @@ func TestLogsEscapeControlCharacters(t *testing.T) {
 		long := strings.Repeat("x", 1_000_000)
 		want := "ready 1\n\x1b[2J\x1b]0;title\a\x1b[31mred\x1b[0m \xff\xfe tab\there\na\x00b\n" + long + "\nend\n"
 		if got := m.Must(t, "logs", "bytes", "--raw", "-n", "all").Stdout; got != want {
-			t.Errorf("logs --raw prints %d bytes, want %d: got %.200q, want %.200q", len(got), len(want), got, want)
+			t.Errorf("clusterctl logs --raw prints %d bytes, want %d: got %.200q, want %.200q",
+				len(got), len(want), got, want)
 		}
 		want = "bytes@1 | ready 1\nbytes@1 | \\x1b[2J\\x1b]0;title\\x07red \\xff\\xfe tab\there\nbytes@1 | a\nbytes@1 | b\nbytes@1 | " +
 			long + "\nbytes@1 | end\n"
 		if got := m.Must(t, "logs", "bytes", "--no-system", "-n", "all").Stdout; got != want {
-			t.Errorf("logs prints %d bytes, want %d: got %.200q, want %.200q", len(got), len(want), got, want)
+			t.Errorf("clusterctl logs prints %d bytes, want %d: got %.200q, want %.200q", len(got), len(want), got, want)
 		}
 		for _, l := range logs(t, m, "bytes", "-n", "all") {
 			if l.Base64 != nil && !bytes.Contains(l.Base64, []byte("\xff\xfe")) {
@@ -262,7 +264,7 @@ func TestLogsSelection(t *testing.T) {
 		}
 		if r := m.Must(t, "logs", "one", "-n", "1", "--timestamp=YYYY-MM-DD", "--no-system"); !strings.HasPrefix(r.Stdout,
 			second.Format("2006-01-02")+" one@2 | Delta") {
-			t.Errorf("logs --timestamp=YYYY-MM-DD prints %q, want the date before the line", r.Stdout)
+			t.Errorf("clusterctl logs --timestamp=YYYY-MM-DD prints %q, want the date before the line", r.Stdout)
 		}
 		checkRefused(t, m)
 	})
@@ -291,7 +293,7 @@ func checkRefused(t *testing.T, m *kit.Machine) {
 	}
 	if r := m.Must(t, "logs", "--disk-usage"); !strings.Contains(r.Stdout, "of the machine, all services") ||
 		!strings.Contains(r.Stdout, "one two") {
-		t.Errorf("logs --disk-usage does not print the journal of the machine and its apps:\n%s", r.Stdout)
+		t.Errorf("clusterctl logs --disk-usage does not print the journal of the machine and its apps:\n%s", r.Stdout)
 	}
 }
 
@@ -307,10 +309,10 @@ func TestLogsOfSystemd(t *testing.T) {
 		f.await(t, "ready 1")
 		r := m.Must(t, "logs", "killed", "-n", "all", "--no-follow")
 		if !strings.Contains(r.Stdout, "killed@1 | systemd: killed@1.service: Main process exited, code=killed, status=9/KILL\n") {
-			t.Errorf("logs does not print systemd's message about the kill:\n%s", r.Stdout)
+			t.Errorf("clusterctl logs does not print systemd's message about the kill:\n%s", r.Stdout)
 		}
 		if r := m.Must(t, "logs", "killed", "-n", "all", "--no-system"); strings.Contains(r.Stdout, "systemd:") {
-			t.Errorf("logs --no-system prints messages of systemd:\n%s", r.Stdout)
+			t.Errorf("clusterctl logs --no-system prints messages of systemd:\n%s", r.Stdout)
 		}
 	})
 }

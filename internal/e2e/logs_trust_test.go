@@ -11,8 +11,9 @@ import (
 )
 
 // TestForgedLinesOfUsers writes forged lines to the journal as an unprivileged user. The forged lines have the fields of
-// lines of a worker, of systemd and of journald. logs must not print the forged lines. logs must print the lines of the
-// worker's child processes, although journald may record only the user of these lines, and not their unit.
+// lines of a worker, of systemd and of journald. clusterctl logs must not print the forged lines. clusterctl logs must
+// print the lines of the worker's child processes, although journald may record only the user of these lines, and not
+// their unit.
 func TestForgedLinesOfUsers(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const children, forger = "/opt/e2e/children.py", "/opt/e2e/forger.py"
@@ -33,7 +34,7 @@ func TestForgedLinesOfUsers(t *testing.T) {
 			for _, l := range logs(t, m, c.name, "-n", "all") {
 				switch {
 				case strings.Contains(l.Message, "FORGED") || strings.HasPrefix(l.Message, "Suppressed"):
-					t.Errorf("logs prints a forged line as a line of %s: %v", l.Source, l)
+					t.Errorf("clusterctl logs prints a forged line as a line of %s: %v", l.Source, l)
 				case strings.HasPrefix(l.Message, "stdout "):
 					stdout++
 				case strings.HasPrefix(l.Message, "native "):
@@ -45,7 +46,7 @@ func TestForgedLinesOfUsers(t *testing.T) {
 					c.user, stdout, native)
 			}
 			if r := m.Must(t, "show", c.name); strings.Contains(r.Stdout, "4711") {
-				t.Errorf("show prints 4711, the number of dropped lines in a forged message:\n%s", r.Stdout)
+				t.Errorf("clusterctl show prints 4711, the number of dropped lines in a forged message:\n%s", r.Stdout)
 			}
 		}
 	})

@@ -12,7 +12,7 @@ import (
 )
 
 // TestLoopbackAddressIsKept installs a program that listens on 127.0.0.1 with different values of --listen. A value that
-// is only a port must keep the socket on 127.0.0.1. install must print the address of the socket.
+// is only a port must keep the socket on 127.0.0.1. clusterctl install must print the address of the socket.
 func TestLoopbackAddressIsKept(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/loopback.py"

@@ -205,7 +205,7 @@ func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 		!strings.Contains(text, "API_TOKEN=********\n") {
 		t.Errorf("env see: want GREETING, and a masked API_TOKEN:\n%s", text)
 	}
-	// env must include a variable that only a drop-in sets, and must print the path of an environment file.
+	// clusterctl env must include a variable that only a drop-in sets, and must print the path of an environment file.
 	m.WriteFile(t, "/etc/see.env", "FROM_FILE=1\n", 0o600)
 	m.WriteFile(t, "/etc/systemd/system/see@1.service.d/env.conf",
 		"[Service]\nEnvironment=GREETING=bye MORE=too\nEnvironmentFile=-/etc/see.env\n", 0o644)
@@ -216,7 +216,7 @@ func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 	}
 	if text := m.Must(t, "env", "see").Stdout; !strings.HasPrefix(text,
 		"# systemd reads more variables from /etc/see.env at each start, if the file exists\n") {
-		t.Errorf("env does not begin with the path of the environment file:\n%s", text)
+		t.Errorf("clusterctl env does not begin with the path of the environment file:\n%s", text)
 	}
 	if s := parseApp(t, m.Must(t, "show", "see",
 		"--json").Stdout); fmt.Sprint(s.DropIns) != "[/etc/systemd/system/see@1.service.d/env.conf]" {

@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestListSixtyInstances runs ls with 3 apps of 20 instances each, and counts the calls to systemd. ls must send at most
-// one call for each unit and four other calls, and must not list all units of the machine.
+// TestListSixtyInstances runs ls with 3 apps of 20 instances each, and counts the calls to systemd. clusterctl ls must
+// send at most one call for each unit and four other calls, and must not list all units of the machine.
 func TestListSixtyInstances(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		if r := m.Must(t, "ls", "--json"); strings.Join(strings.Fields(r.Stdout), "") != `{"schema":1,"apps":[]}` {
@@ -28,7 +28,7 @@ func TestListSixtyInstances(t *testing.T) {
 		calls := countCalls(t, m, func() {
 			apps := listApps(t, m)
 			if len(apps) != 3 {
-				t.Fatalf("ls prints %d apps, want 3", len(apps))
+				t.Fatalf("clusterctl ls prints %d apps, want 3", len(apps))
 			}
 			for i, a := range apps {
 				if want := fmt.Sprintf("many-%c", 'a'+i); a.Name != want || a.State != "running" || a.Ready != 20 ||
@@ -57,7 +57,7 @@ func TestListSixtyInstances(t *testing.T) {
 			t.Errorf("ls sends %d calls, want at most %d: %v", total, units+4, calls)
 		}
 		if out := m.Must(t, "ls").Stdout; !regexp.MustCompile(`(?m)^many-b +20/20 `).MatchString(out) {
-			t.Errorf("ls does not print many-b with 20/20 instances:\n%s", out)
+			t.Errorf("clusterctl ls does not print many-b with 20/20 instances:\n%s", out)
 		}
 	})
 }

@@ -25,7 +25,8 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 				"--", "python3", groupProgram, port, "/dev/null")
 			if want := "probe: the program joins a multicast group on UDP port " + port +
 				", so each instance opens this socket itself\n"; strings.Count(a.Output.Stderr, want) != 1 {
-				t.Errorf("install prints %q %d times, want once: %v", want, strings.Count(a.Output.Stderr, want), a.Output)
+				t.Errorf("clusterctl install prints %q %d times, want once: %v",
+					want, strings.Count(a.Output.Stderr, want), a.Output)
 			}
 			if got := m.Try("test -e /etc/systemd/system/" + a.Socket()); got.Code == 0 {
 				t.Errorf("%s exists, want no socket unit", a.Socket())

@@ -12,8 +12,8 @@ import (
 )
 
 // TestAppsAreNamedAfterTheirProject installs programs with the same file name from different directories. The name of an
-// app must be the name of the project directory. install must not replace the app of another project without --replace.
-// An install from another release directory of a project must update the app of this project.
+// app must be the name of the project directory. clusterctl install must not replace the app of another project without
+// --replace. An install from another release directory of a project must update the app of this project.
 func TestAppsAreNamedAfterTheirProject(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		t.Cleanup(func() { m.Must(t, "uninstall", "--yes", "all"); m.Sh(t, "rm -rf /srv/pr-*") })
@@ -89,7 +89,7 @@ func wantOtherProjectRefused(t *testing.T, m *kit.Machine) {
 	wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)",
 		hint+"rename the app to pr-a-pr-b in the file, or replace the installed app: sudo clusterctl apply -f /root/apps.yaml --replace")
 	if r := m.Must(t, "apply", "--dry-run", "-f", "/root/apps.yaml"); !strings.Contains(r.Stderr, "apply needs --replace") {
-		t.Errorf("apply --dry-run does not print that apply needs --replace: %v", r)
+		t.Errorf("clusterctl apply --dry-run does not print that apply needs --replace: %v", r)
 	}
 }
 

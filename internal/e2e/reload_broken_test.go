@@ -102,8 +102,8 @@ func TestSystemctlReloadLogsReason(t *testing.T) {
 	})
 }
 
-// TestScaleToABrokenRelease runs scale with a broken version of the program. scale must remove the new instances, and
-// must not change the files or the running instances of the app.
+// TestScaleToABrokenRelease runs scale with a broken version of the program. clusterctl scale must remove the new
+// instances, and must not change the files or the running instances of the app.
 func TestScaleToABrokenRelease(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/scales"

@@ -143,8 +143,8 @@ func reloadOfStoppedApp(t *testing.T, a kit.App) {
 }
 
 // TestReloadOfSeveralApps reloads two apps, of which the first fails. The reload must continue with the second app, and
-// must reload it only once although its name occurs several times in the command line. The test also runs signal and
-// reset.
+// must reload it only once although its name occurs several times in the command line. The test also runs the commands
+// signal and reset.
 func TestReloadOfSeveralApps(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/several"
@@ -163,7 +163,7 @@ func TestReloadOfSeveralApps(t *testing.T) {
 		m.Must(t, "reload", bad.Name, "--settle", "10ms")
 		bad.WantUp(t)
 
-		// signal must send the signal only to the main processes of the named instances.
+		// clusterctl signal must send the signal only to the main processes of the named instances.
 		signalled := kit.InstallNative(t, m, "several-c", 2, 8614, "--", worker)
 		pids := signalled.PIDs(t)
 		m.Must(t, "signal", "cont", signalled.Name, signalled.Name)

@@ -163,7 +163,7 @@ func TestScaleToMax(t *testing.T) {
 		m.Must(t, "scale", a.Name, "max")
 		wantRunning("after a scale from 9 to max")
 		if r := m.Must(t, "reload", a.Name, "--settle", "100ms"); strings.Contains(r.Stderr, "skipped") {
-			t.Errorf("reload reports instances above the number of CPUs as skipped: %v", r)
+			t.Errorf("clusterctl reload reports instances above the number of CPUs as skipped: %v", r)
 		}
 		m.Must(t, "stop", a.Name)
 		m.Must(t, "scale", a.Name, "1")
@@ -175,7 +175,7 @@ func TestScaleToMax(t *testing.T) {
 		// On a terminal, restart must clear the progress line before it prints the result.
 		out := m.Sh(t, "TERM=xterm script -qec '"+kit.Ctl+" restart "+a.Name+" --settle 100ms' /dev/null")
 		if i := strings.Index(out, a.Name+": restarted"); i < 4 || !strings.HasSuffix(out[:i], "\r\x1b[K") {
-			t.Errorf("restart does not clear the line before the result: %q", out)
+			t.Errorf("clusterctl restart does not clear the line before the result: %q", out)
 		}
 	})
 }

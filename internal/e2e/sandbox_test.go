@@ -48,7 +48,7 @@ func (a takenOver) refuses(t *testing.T, action, script string) {
 	}
 }
 
-// permits fails the test if a script fails in the worker. The failure text contains action, a description of the script.
+// permits fails the test if a script fails in the worker. The parameter action describes the script in the failure text.
 func (a takenOver) permits(t *testing.T, action, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); !strings.HasSuffix(got, "GOT") {
@@ -270,7 +270,7 @@ func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
 			a.refuses(t, "write to the path of --ro", "touch /home/ann/data/x")
 			a.permits(t, "write to the path of --rw", "touch '/home/ann/odd: %d/x'")
 			if !strings.Contains(a.Output.Stdout+a.Output.Stderr, "home: the workers see ") {
-				t.Errorf("install does not print the paths in the home that the workers can read:\n%s", a.Output)
+				t.Errorf("clusterctl install does not print the paths in the home that the workers can read:\n%s", a.Output)
 			}
 		})
 		t.Run("a program directly in the home", func(t *testing.T) {
@@ -278,7 +278,7 @@ func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
 			a.refuses(t, "read the keys of its user", "cat /home/ann/.ssh/id_ed25519")
 			a.permits(t, "read other files in the home", "cat /home/ann/.bashrc")
 			if !strings.Contains(a.Output.Stdout+a.Output.Stderr, "is a whole home") {
-				t.Errorf("install does not print that the directory of the app is a whole home:\n%s", a.Output)
+				t.Errorf("clusterctl install does not print that the directory of the app is a whole home:\n%s", a.Output)
 			}
 		})
 	})

@@ -42,7 +42,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 		r := m.Must(t, installArgs(a, 8640, "--run-as", "dynamic", "--env", "DB_PASSWORD="+variable, "--env", "PLAIN=8x8",
 			"--secret-env", "API_KEY", "--", worker)...)
 		if !strings.Contains(r.Stderr, "DB_PASSWORD looks like a secret") || !strings.Contains(r.Stderr, "secret set nowhere DB_PASSWORD") {
-			t.Errorf("install does not print a warning for the variable DB_PASSWORD on the command line: %v", r)
+			t.Errorf("clusterctl install does not print a warning for the variable DB_PASSWORD on the command line: %v", r)
 		}
 		about := a.Machine.Get(t, a.URL("/about"))
 		for _, want := range []string{"DB_PASSWORD=" + variable, "API_KEY=" + secret, "PLAIN=8x8"} {
@@ -170,7 +170,8 @@ func TestSecrets(t *testing.T) {
 				}
 				if r := m.Must(t, "show", name, "--json"); strings.Contains(r.Stdout, "50-secrets.conf") ||
 					!strings.Contains(r.Stdout, `"drift": []`) {
-					t.Errorf("show --json reports the drop-in with the secrets, or another changed file: %s", r.Stdout)
+					t.Errorf("clusterctl show --json reports the drop-in with the secrets, or another changed file: %s",
+						r.Stdout)
 				}
 				m.Sh(t, "rm /etc/systemd/system/"+name+"@.service.d/user.conf && systemctl daemon-reload")
 				a.Uninstall(t)

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestShowReportsEditedUnits edits a unit file, adds a drop-in, sets limits, and removes a unit file. show must report
-// each of these changes.
+// TestShowReportsEditedUnits edits a unit file, adds a drop-in, sets limits, and removes a unit file. clusterctl show
+// must report each of these changes.
 func TestShowReportsEditedUnits(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "drift", 2, 8315, "--", goWorker)
@@ -66,8 +66,8 @@ func TestShowReportsEditedUnits(t *testing.T) {
 	})
 }
 
-// TestShowCountsSuppressedLines sets a low rate limit for log lines. show must print the number of lines that journald
-// has dropped.
+// TestShowCountsSuppressedLines sets a low rate limit for log lines. clusterctl show must print the number of lines that
+// journald has dropped.
 func TestShowCountsSuppressedLines(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "chatty", 1, 8316, "--", worker)
@@ -89,7 +89,7 @@ func TestShowCountsSuppressedLines(t *testing.T) {
 			t.Errorf("show --json: suppressedLogLines is %v, want at least 1", s.SuppressedLogLines)
 		}
 		if out := m.Must(t, "show", "chatty").Stdout; !strings.Contains(out, " since boot, because of the rate limit of the journal\n") {
-			t.Errorf("show does not print the number of dropped lines since boot:\n%s", out)
+			t.Errorf("clusterctl show does not print the number of dropped lines since boot:\n%s", out)
 		}
 		if s := parseApp(t, m.Must(t, "show", quiet.Name, "--json").Stdout); s.SuppressedLogLines == nil || *s.SuppressedLogLines != 0 {
 			t.Errorf("show of an app without dropped lines: suppressedLogLines is %v, want 0", s.SuppressedLogLines)

@@ -41,7 +41,7 @@ func TestUnixSocketAccess(t *testing.T) {
 		r := install("--run-as", "daemon")
 		want("without flags", "660 daemon:daemon", "root", "daemon")
 		if !strings.Contains(r.Stdout, "listening on "+path+" (mode 0660, owner daemon)\n") {
-			t.Errorf("install does not print the mode and the owner of the socket: %v", r)
+			t.Errorf("clusterctl install does not print the mode and the owner of the socket: %v", r)
 		}
 		if got := m.Sh(t, "stat -c '%a %U:%G' /run/e2e-ux /run/e2e-ux/deep"); got != "755 root:root\n755 root:root" {
 			t.Errorf("the directories of the socket have %q, want mode 755 and root:root for both", got)
@@ -85,8 +85,8 @@ func TestUnixSocketAccess(t *testing.T) {
 		want("with a dynamic user and --socket-group", "660 root:www-data", "root", "www-data")
 		a.Uninstall(t)
 
-		// This program creates its socket with mode 0777, so every user could connect without clusterctl. install must
-		// print the flag that gives the socket this mode.
+		// This program creates its socket with mode 0777, so every user could connect without clusterctl. clusterctl
+		// install must print the flag that gives the socket this mode.
 		const program = "/opt/e2e/unixown.py"
 		m.CopyIn(t, "testdata/unixown.py", program)
 		adopted := []string{"install", a.Name, "-i", "1", "--listen", path, "--run-as", "daemon", "--settle", "100ms"}

@@ -38,7 +38,7 @@ func TestSocketOptionsOfTheProgram(t *testing.T) {
 			}
 		}
 		if strings.Contains(r.Stderr, "socket options") {
-			t.Errorf("install prints a note on socket options, want none: %v", r)
+			t.Errorf("clusterctl install prints a note on socket options, want none: %v", r)
 		}
 	})
 }

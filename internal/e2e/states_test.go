@@ -77,7 +77,7 @@ func TestStateOfEachInstance(t *testing.T) {
 		}
 		for _, want := range []string{"degraded 1/5", "degraded 1/2", "gave up", "stopped", "masked", "starting"} {
 			if !strings.Contains(text, want) {
-				t.Errorf("ls does not print %q:\n%s", want, text)
+				t.Errorf("clusterctl ls does not print %q:\n%s", want, text)
 			}
 		}
 		if s := parseApp(t, m.Must(t, "show", "moody", "--json").Stdout); s.Instances[3].Problem != "it is masked" {
@@ -88,7 +88,7 @@ func TestStateOfEachInstance(t *testing.T) {
 			t.Errorf("ls as an unprivileged user: want restarting, starting or stopping for instance 2: %+v", in)
 		}
 
-		// Stop moody, and let the second instance of tired reach --max-restarts, too.
+		// Stop the app "moody", and let the second instance of the app "tired" reach --max-restarts.
 		m.Sh(t, "clusterctl stop moody; touch /opt/e2e/moody.crash.2; systemctl kill -s KILL tired@2.service")
 		b.Await(t, "the instance has reached --max-restarts", gaveUp, tired.Unit(2))
 		apps = listApps(t, m)
@@ -151,7 +151,7 @@ func TestStateOfAdoptedInstances(t *testing.T) {
 			}
 		}
 		if out := m.Must(t, "show", "adopted").Stdout; !strings.Contains(out, "degraded 1/2") {
-			t.Errorf("show does not print degraded 1/2:\n%s", out)
+			t.Errorf("clusterctl show does not print degraded 1/2:\n%s", out)
 		}
 		m.Sh(t, "rm /opt/e2e/adopted.crash")
 		b.Await(t, "the instance runs again", kit.Status.IsActive, a.Unit(1))

@@ -60,7 +60,7 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 			t.Errorf("want EnvironmentFile= for both files in /etc, but not for the file of the worker:\n%s", unit)
 		}
 		if r := m.Must(t, "env", a.Name); !strings.Contains(r.Stdout, "/srv/h1/.env (read at each start, as the user of the app)") {
-			t.Errorf("env does not print that /srv/h1/.env is read as the user of the app: %v", r)
+			t.Errorf("clusterctl env does not print that /srv/h1/.env is read as the user of the app: %v", r)
 		}
 		for _, secret := range []string{"/etc/h1-other.env", "/root/.aws/credentials"} {
 			if r := asDaemon(m, "cd /srv/h1 && cat "+secret+" || ln -sf "+secret+" .env"); r.Code != 0 ||
@@ -116,7 +116,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		r := m.Must(t, "install", "/srv/adopted/server.py", "-n", "adopted", "-i", "2", "--env-file", "/srv/adopted/.env",
 			"--env", "FOO=a b", "--settle", "200ms")
 		if !strings.Contains(r.Stderr, "/srv/adopted/.env is read as user daemon and not as root") {
-			t.Errorf("install does not print that the file is read as the user daemon: %v", r)
+			t.Errorf("clusterctl install does not print that the file is read as the user daemon: %v", r)
 		}
 		if got := m.Get(t, "http://127.0.0.1:8653/"); got != "hello there" {
 			t.Errorf("the response is %q, want \"hello there\"", got)
@@ -149,8 +149,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 	})
 }
 
-// TestUntrustedConfig applies a clusterctl.yaml that the user of the workers owns. apply must refuse the file if it would
-// give the app more rights, for example root or a port below 1024.
+// TestUntrustedConfig applies a clusterctl.yaml that the user of the workers owns. clusterctl apply must refuse the file
+// if it would give the app more rights, for example root or a port below 1024.
 func TestUntrustedConfig(t *testing.T) {
 	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/h3")
@@ -216,7 +216,7 @@ func TestUntrustedConfig(t *testing.T) {
 		}
 		wantError(t, r.Stderr, "run-as: daemon -> root", "sandbox: default -> off", hint, "--yes")
 		if r := m.Must(t, append(apply, "--yes")...); !strings.Contains(r.Stderr, "h3: run-as: daemon -> root; sandbox: default -> off\n") {
-			t.Errorf("apply --yes does not print the new rights: %v", r)
+			t.Errorf("clusterctl apply --yes does not print the new rights: %v", r)
 		}
 		if about := getAbout(t, m, a.URL("/about")); about.UID != 0 {
 			t.Errorf("the worker has the user ID %d, want 0", about.UID)
@@ -231,8 +231,8 @@ func TestUntrustedConfig(t *testing.T) {
 	})
 }
 
-// TestRootRunsOnlyProgramsOfRoot installs programs that run as root. install and reload must refuse a program if another
-// user can write the program, a directory on its path or its working directory.
+// TestRootRunsOnlyProgramsOfRoot installs programs that run as root. clusterctl install and reload must refuse a program
+// if another user can write the program, a directory on its path or its working directory.
 func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/root-app")
@@ -270,10 +270,10 @@ func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 		}
 		if r := m.Must(t, "show", "rooted"); !strings.Contains(r.Stdout,
 			"program /srv/root-app/sleep: everybody may write /srv/root-app/sleep") {
-			t.Errorf("show does not print that everybody may write the program: %v", r)
+			t.Errorf("clusterctl show does not print that everybody may write the program: %v", r)
 		}
 		if r := m.Must(t, "show", "rooted", "--json"); !strings.Contains(r.Stdout, `"unsafePaths"`) {
-			t.Errorf("show --json does not contain unsafePaths: %v", r)
+			t.Errorf("clusterctl show --json does not contain unsafePaths: %v", r)
 		}
 		m.Sh(t, "chmod o-w /srv/root-app/sleep")
 		m.Must(t, "reload", "rooted")

@@ -31,7 +31,7 @@ func TestFailedUninstallKeepsRunning(t *testing.T) {
 					t.Errorf("uninstall with a read-only %s: want exit status %d and the reason: %v", dir, failed, r)
 				}
 				if strings.Contains(r.Stderr, "stopping") {
-					t.Errorf("uninstall prints that it stops the app, want an error before that: %v", r)
+					t.Errorf("clusterctl uninstall prints that it stops the app, want an error before that: %v", r)
 				}
 				a.WantUp(t)
 				kit.WantNotReplaced(t, pids, a.PIDs(t))

@@ -63,7 +63,7 @@ func TestUninstallLeavesNothing(t *testing.T) {
 				s.make(t, m, a)
 				r := m.Must(t, "uninstall", "--yes", a.Name)
 				if r.Stdout != "" {
-					t.Errorf("uninstall writes %q to stdout, want no output", r.Stdout)
+					t.Errorf("clusterctl uninstall writes %q to stdout, want no output", r.Stdout)
 				}
 				wantUntouched(t, m, before)
 				if u := m.Try("systemctl status gone gone.socket gone@1 gone@2"); u.Code != 4 { // 4 means "no such unit"
@@ -101,7 +101,7 @@ func TestAdministratorsFilesAreKept(t *testing.T) {
 			"/environ | grep -c -e FOREIGN=1 -e SECOND=1"); env != "2" {
 			t.Errorf("%s of the two variables in the drop-ins are set, want both", env)
 		}
-		// A mask is a link to /dev/null with the name of the unit. uninstall must not remove this link.
+		// A mask is a link to /dev/null with the name of the unit. clusterctl uninstall must not remove this link.
 		m.Sh(t, "systemctl mask foreign@2.service")
 		m.Must(t, "uninstall", "--yes", a.Name)
 		m.Sh(t, "test -L /etc/systemd/system/foreign@2.service && systemctl unmask foreign@2.service")

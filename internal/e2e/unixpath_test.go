@@ -46,7 +46,7 @@ func TestUnixSocketSurvivesReload(t *testing.T) {
 				}
 				r := m.Must(t, append(append(args, "--"), c.command...)...)
 				if !strings.Contains(r.Stdout, "listening on "+c.path+" (mode 0660, ") {
-					t.Errorf("install does not print the path and the mode of the socket: %v", r)
+					t.Errorf("clusterctl install does not print the path and the mode of the socket: %v", r)
 				}
 				before := m.Sh(t, "stat -c '%i %A %U' "+c.path)
 				run := load.Start(t, m, load.Options{URL: "unix:" + c.path, Conns: 4, Rate: rate})
@@ -69,7 +69,7 @@ func TestUnixSocketSurvivesReload(t *testing.T) {
 }
 
 // TestRemovedSocketFile removes the file of a Unix socket, or replaces it with the socket of another program. ls and show
-// must report the lost file. start, restart and reload must each create the file again.
+// must report the lost file. clusterctl start, restart and reload must each create the file again.
 func TestRemovedSocketFile(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const path = "/run/e2e-lost/lost.sock"

@@ -58,7 +58,8 @@ func TestApply(t *testing.T) {
 			t.Errorf("apply --dry-run of new apps does not print the new unit files: %v", r)
 		}
 		wantUntouched(t, m, before)
-		// Install the second app with install, and then the first app with apply. apply must not change the second app.
+		// Install the second app with install, and then the first app with apply. clusterctl apply must not change the
+		// second app.
 		must("install", "update-two")
 		pids := other.PIDs(t)
 		if r := must("apply"); r.Stdout != "update-one: created, 2 started\nupdate-two: unchanged, 2/2 ready\n" {
@@ -85,7 +86,8 @@ func TestApply(t *testing.T) {
 		}
 		kit.WantNotReplaced(t, pids, other.PIDs(t))
 
-		// The program of the first app cannot run. apply must report this app as failed and update the second app.
+		// The program of the first app cannot run. clusterctl apply must report this app as failed and update the second
+		// app.
 		writeTwoApps(t, m, "/bin/false", worker+", new")
 		r := m.ClusterctlIn(t, twoDir, "apply", "--json")
 		if r.Code != notReached || actions(t, r.Stdout) != "update-one failed, update-two updated" {
@@ -134,7 +136,7 @@ func TestTwoAppliesAtOnce(t *testing.T) {
 	})
 }
 
-// TestRollback rolls an app back to the previous revision, rolls this rollback back, and restores revision 1.
+// TestRollback runs rollback three times: to the previous revision, back to the newest revision, and to revision 1.
 func TestRollback(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-r", 2, 8623, "--env", "RELEASE=1", "--", worker)
@@ -155,7 +157,7 @@ func TestRollback(t *testing.T) {
 		r := m.Must(t, "rollback", "--settle", "100ms", a.Name, "1")
 		wantRelease("1")
 		if !strings.Contains(r.Stdout, "restored revision 1") {
-			t.Errorf("rollback does not print that it has restored revision 1: %v", r)
+			t.Errorf("clusterctl rollback does not print that it has restored revision 1: %v", r)
 		}
 		pids := a.PIDs(t)
 		if r := m.Must(t, "rollback", a.Name, "1"); !strings.Contains(r.Stdout, "nothing has changed") || !slices.Equal(a.PIDs(t), pids) {
@@ -208,7 +210,7 @@ func TestUpdateKeepsEditedUnits(t *testing.T) {
 			t.Errorf("the refused update has changed files or processes; the files were\n%s\nand are\n%s", before, now)
 		}
 		if r := m.Must(t, "diff", a.Name); !strings.Contains(r.Stdout, "\n-OOMScoreAdjust=7\n") {
-			t.Errorf("diff does not print the added line of the edited unit: %v", r)
+			t.Errorf("clusterctl diff does not print the added line of the edited unit: %v", r)
 		}
 		r = m.Must(t, installArgs(a, 8624, "--env", "A=1", "--force", "--", worker)...)
 		saved := ""

@@ -70,14 +70,14 @@ func TestUpdateListener(t *testing.T) {
 	})
 }
 
-// TestUpdatePort changes the port of an app. For a moment, neither port is open. install must print this before it closes
-// the old port. If the program of an update fails, the old port must answer again.
+// TestUpdatePort changes the port of an app. For a moment, neither port is open. clusterctl install must print this
+// before it closes the old port. If the program of an update fails, the old port must answer again.
 func TestUpdatePort(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-p", 2, 8617, "--ready", "notify", "--", worker)
 		r := m.Must(t, installArgs(a, 8618, "--ready", "notify", "--", worker)...)
 		if !strings.Contains(r.Stderr, "closed for a moment") {
-			t.Errorf("install does not print that the port is closed for a moment: %v", r)
+			t.Errorf("clusterctl install does not print that the port is closed for a moment: %v", r)
 		}
 		if answers(m, 8617) {
 			t.Error("the old port 8617 still answers")

@@ -115,8 +115,8 @@ func TestUpdateCount(t *testing.T) {
 	})
 }
 
-// TestUpdateStopped updates a stopped app. apply and rollback must change only the files of the app. install must also
-// start the app.
+// TestUpdateStopped updates a stopped app. clusterctl apply and rollback must change only the files of the app.
+// clusterctl install must also start the app.
 func TestUpdateStopped(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-stopped", 1, 8602, "--", worker)

@@ -33,7 +33,7 @@ func TestValuesOfEarlierVersions(t *testing.T) {
 		a.WantUp(t)
 		kit.WantNotReplaced(t, pids, a.PIDs(t)[:2])
 		if now := m.ReadFile(t, "/etc/systemd/system/early@.service"); now != template {
-			t.Errorf("scale has changed the template unit to:\n%s", now)
+			t.Errorf("clusterctl scale has changed the template unit to:\n%s", now)
 		}
 		if got := m.Sh(t, "stat -c %a /etc/clusterctl/early.yaml; grep -c hunter2 /etc/clusterctl/early.yaml; "+
 			"ls /etc/clusterctl/early.env 2>&1 || true"); got != "640\n1\n"+
@@ -88,7 +88,7 @@ func TestChangedValueReplacesInstances(t *testing.T) {
 			t.Errorf("the worker does not have the variables A=2 and B=1: %s", about)
 		}
 		if r := m.Must(t, "show", "value", "--revisions"); !strings.Contains(r.Stdout, " env ") || strings.Contains(r.Stdout, "A=2") {
-			t.Errorf("show --revisions: want the changed key env without the value: %v", r)
+			t.Errorf("show --revisions: want \"env\" as the changed key, and not the value: %v", r)
 		}
 		// If root adds a value to the file, reload must use the value, and scale must not remove it.
 		m.Sh(t, "echo 'C=\"by hand\"' >> /etc/clusterctl/value.env")

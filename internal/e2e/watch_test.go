@@ -35,7 +35,7 @@ func TestWatch(t *testing.T) {
 			t.Helper()
 			s, err := next.ReadString('\n')
 			if err != nil {
-				t.Fatalf("ls --watch prints no further line: %v", err)
+				t.Fatalf("clusterctl ls --watch prints no further line: %v", err)
 			}
 			return s
 		}

@@ -93,8 +93,8 @@ func copyIn(t testing.TB, m *kit.Machine, file string) string {
 	return to
 }
 
-// underLoad calls f while clients send requests to a port, and fails the test if a request fails. The failure text
-// contains event.
+// underLoad calls f while clients send requests to a port, and fails the test if a request fails. The parameter event
+// describes what happens in f.
 func underLoad(t testing.TB, m *kit.Machine, port int, event string, f func()) {
 	t.Helper()
 	o := load.Options{URL: fmt.Sprintf("http://127.0.0.1:%d/", port), Rate: rate, Conns: 4, Timeout: patience.For(timeout)}

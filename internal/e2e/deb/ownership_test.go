@@ -36,7 +36,7 @@ func daemonProject(t testing.TB, name, writable string) project {
 }
 
 // version builds a package of a version, and sets the variable VERSION of the app to this version. args contains
-// additional flags of clusterctl package.
+// additional flags of "clusterctl package".
 func (p project) version(t testing.TB, version string, args ...string) string {
 	t.Helper()
 	p.yaml += "env: {VERSION: \"" + version + "\"}\n"
@@ -145,7 +145,8 @@ func TestPackageRefusesWhatIsInTheWay(t *testing.T) {
 			wantInstallRefused(t, m, one, unit)
 			m.Sh(t, "rm "+unit)
 		}
-		// This package simulates Debian's package redis. The test installs it, and then removes it without a purge.
+		// This package simulates Debian's package redis. The test installs this package, and then removes it without a
+		// purge.
 		m.Sh(t, `mkdir -p /tmp/r/DEBIAN /tmp/r/etc/redis /tmp/r/usr/share/redis; cd /tmp/r
 echo port >etc/redis/redis.conf; echo /etc/redis/redis.conf >DEBIAN/conffiles; echo x >usr/share/redis/x
 printf '#!/bin/sh\nexit 0\n' >DEBIAN/postrm; chmod 755 DEBIAN/postrm

@@ -85,7 +85,7 @@ func TestWorkerThatRefusesToStop(t *testing.T) {
 }
 
 // TestForgedLinesOfWorkers lets a worker send a forged line to the journal, as if systemd had logged the line for another
-// app. clusterctl logs must not print this line for the other app.
+// app. The output of clusterctl logs for the other app must not contain the forged line.
 func TestForgedLinesOfWorkers(t *testing.T) {
 	suite().Sequential(t, releases(), func(t *testing.T, m *kit.Machine) {
 		forger, victim := kinds()[0], kinds()[4]

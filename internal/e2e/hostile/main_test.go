@@ -140,7 +140,7 @@ func (k kind) attack(t testing.TB, m *kit.Machine, query url.Values) []result {
 	return results
 }
 
-// wantWithout fails the test if the text contains part. The failure begins with name.
+// wantWithout fails the test if text contains part. The parameter name describes text in the failure text.
 func wantWithout(t testing.TB, name, text, part string) {
 	t.Helper()
 	if strings.Contains(text, part) {

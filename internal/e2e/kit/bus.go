@@ -111,8 +111,8 @@ func RunsOther(pid int) func(Status) bool {
 	return func(s Status) bool { return s.IsActive() && s.PID != 0 && int(s.PID) != pid }
 }
 
-// Await waits until f returns true for the current status of every unit. The failure text contains condition, a
-// description of f.
+// Await waits until f returns true for the current status of every unit. The parameter condition describes f in the
+// failure text.
 func (b *Bus) Await(t testing.TB, condition string, f func(Status) bool, units ...string) {
 	t.Helper()
 	last := make(map[string]Status)
@@ -127,7 +127,7 @@ func (b *Bus) Await(t testing.TB, condition string, f func(Status) bool, units .
 }
 
 // ReadUntil reads statuses from changes until f returns true for a status, and returns all statuses that it has read. The
-// failure text contains condition, a description of f.
+// parameter condition describes f in the failure text.
 func ReadUntil(t testing.TB, condition string, changes <-chan Status, f func(Status) bool) []Status {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), EventTimeout)

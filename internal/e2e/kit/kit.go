@@ -186,7 +186,7 @@ func Step(t *testing.T, name string, f func(t *testing.T)) {
 }
 
 // Poll calls f until f returns true, and fails the test after a timeout. Poll is only for conditions that no event
-// reports. The failure text contains condition, a description of f.
+// reports. The parameter condition describes f in the failure text.
 func Poll(t testing.TB, condition string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience.For(EventTimeout)); !f(); time.Sleep(50 * time.Millisecond) {

@@ -20,8 +20,8 @@ func StartLoads(t testing.TB, m load.Machine, o load.Options) (l Loads) {
 	return l
 }
 
-// WantNoneLost stops the loads, and fails the test if a request failed, or if no request of a load was answered. event
-// describes what happened while the loads ran.
+// WantNoneLost stops the loads, and fails the test if a request failed, or if no request of a load was answered. The
+// parameter event describes what happened while the loads ran.
 func (l Loads) WantNoneLost(t testing.TB, event string) {
 	t.Helper()
 	for i, kind := range []string{"new connections", "kept connections"} {
@@ -29,8 +29,8 @@ func (l Loads) WantNoneLost(t testing.TB, event string) {
 	}
 }
 
-// WantNoneLost fails the test if a request failed, or if no request was answered. event describes what happened while the
-// load ran.
+// WantNoneLost fails the test if a request failed, or if no request was answered. The parameter event describes what
+// happened while the load ran.
 func WantNoneLost(t testing.TB, event string, r load.Report) {
 	t.Helper()
 	t.Logf("%s: %s", event, r.Summary())

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestDaemonsAreRefused installs programs that fork into the background, by default or because of an option. install must
-// fail with a hint, and no process of the programs may remain.
+// TestDaemonsAreRefused installs programs that fork into the background, by default or because of an option. clusterctl
+// install must fail with a hint, and no process of the programs may remain.
 func TestDaemonsAreRefused(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)

@@ -104,7 +104,7 @@ func TestProbeOutcomes(t *testing.T) {
 		// With --no-listen, install must not run a probe, so the program must log its line only once.
 		a := install(t, m, "p-nolisten", 1, 0, "--no-listen", "x", "--", "/bin/sh", "-c", "echo here I am; exec sleep infinity")
 		if strings.Contains(a.Output.Stderr, "probe:") {
-			t.Errorf("install --no-listen has run a probe:\n%v", a.Output)
+			t.Errorf("clusterctl install --no-listen has run a probe:\n%v", a.Output)
 		}
 		m.AwaitJournal(t, "here I am", "-t", "p-nolisten")
 		if n := strings.Count(m.Journal(t, "-t", "p-nolisten", "-o", "cat"), "here I am"); n != 1 {

@@ -66,7 +66,7 @@ func TestExposureOnEachSystemd(t *testing.T) {
 }
 
 // TestRunAs checks which user runs an app. Without --run-as, the owner of the app's directory runs the app. If root owns
-// the directory, a dynamic user runs the app. install must print the user.
+// the directory, a dynamic user runs the app. clusterctl install must print the user.
 func TestRunAs(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	const owned = "/srv/owned"

@@ -115,7 +115,7 @@ func (c unixCase) run(t *testing.T, m *kit.Machine) load.Report {
 	}
 	a := install(t, m, c.name, 2, c.port, slices.Concat(flags, []string{"x", "--"}, c.command)...)
 	if want := "listening on " + c.path + " (mode 0660, owner daemon:www-data)"; !strings.Contains(a.Output.Stdout, want) {
-		t.Errorf("install does not print %q: %v", want, a.Output)
+		t.Errorf("clusterctl install does not print %q: %v", want, a.Output)
 	}
 	file := m.Sh(t, "stat -c '%i %A %U:%G' "+c.path)
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})

@@ -14,8 +14,8 @@ import (
 )
 
 // TestUpdate installs an unmodified Node server several times: with the same arguments, with another variable, with
-// programs that fail, and with another port. install must run a new probe only if the port of the program can have
-// changed. This probe must succeed while the old instances still run.
+// programs that fail, and with another port. clusterctl install must run a new probe only if the port of the program can
+// have changed. This probe must succeed while the old instances still run.
 func TestUpdate(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.WriteFile(t, srv+"/update.js", `
@@ -37,7 +37,8 @@ if (process.env.BROKEN === 'silent') { setInterval(() => {}, 1000); } else { req
 	requests := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: 200, KeepAlive: true, WorkerHeader: bodies})
 	r = m.Must(t, reinstall(8420, "--env", "RELEASE=2")...)
 	if now := a.PIDs(t); strings.Contains(r.Stderr, "probe") || now[0] == pids[0] || now[1] == pids[1] {
-		t.Errorf("an install with another variable: want new processes and no probe: the PIDs were %v, and are %v: %v", pids, now, r)
+		t.Errorf("an install with another variable: want new processes and no probe: the PIDs were %v, and are %v: %v",
+			pids, now, r)
 	}
 	pids = a.PIDs(t)
 	for _, c := range []struct {

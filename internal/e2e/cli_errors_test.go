@@ -34,9 +34,9 @@ func callerPrefixes() map[string][]string {
 	}
 }
 
-// errorCases returns command lines that clusterctl must refuse. caller is a key of callerPrefixes. A line consists of
-// words that are separated by spaces. A pair of single quotes is an empty word. The app err-web has two instances, and
-// the configuration of err-bad is invalid.
+// errorCases returns command lines that clusterctl must refuse. The field caller is a key of callerPrefixes. A line
+// consists of words that are separated by spaces. A pair of single quotes is an empty word. The app err-web has two
+// instances, and the configuration of err-bad is invalid.
 func errorCases() []struct{ caller, lines string } {
 	return []struct{ caller, lines string }{
 		{"root", `frobnicate

@@ -36,8 +36,9 @@ print(json.dumps(by), flush=True)
 sys.stdin.read()
 `
 
-// connect runs the program clients until the test ends. plan is a JSON list of [family, address, number of connections,
-// speak]. connect returns a map from the PID of each worker to the number of requests that the worker has answered.
+// connect runs the program clients until the test ends. The parameter plan is a JSON list of [family, address, number of
+// connections, speak]. connect returns a map from the PID of each worker to the number of requests that the worker has
+// answered.
 func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -22,7 +22,7 @@ type aboutResponse struct {
 	UID, GID             int
 }
 
-// getAbout requests /about from a worker with curl. args are the arguments of curl, including the URL.
+// getAbout requests /about from a worker with curl. The parameter args contains the arguments of curl, including the URL.
 func getAbout(t testing.TB, m *kit.Machine, args ...string) aboutResponse {
 	t.Helper()
 	r := m.Run(t.Context(), append([]string{"curl", "-fsS", "--max-time", "120"}, args...)...)

@@ -24,8 +24,8 @@ import (
 // killCount counts the workers that a test has killed, and the connections that these workers had accepted.
 type killCount struct {
 	mu sync.Mutex
-	// kills is the number of killed workers. accepted is the number of open connections of these workers at the moment of
-	// the kill. Only requests on accepted connections may be lost.
+	// The field kills is the number of killed workers. The field accepted is the number of connections that were open at
+	// the moments of the kills. Only requests on these connections may be lost.
 	kills, accepted int
 	killed          map[uint32]bool // the PIDs of the killed workers
 }
@@ -94,8 +94,8 @@ func acceptedConnections(pid int) (int, error) {
 	return max(sockets-1, 0), nil // one socket is the listener; a worker that is starting may have no socket
 }
 
-// stopped reports whether all threads of a process are stopped or have ended. proc is the directory of the process in
-// /proc.
+// stopped reports whether all threads of a process are stopped or have ended. The parameter proc is the directory of the
+// process in /proc.
 func stopped(proc string) bool {
 	tasks, _ := filepath.Glob(proc + "/task/*/stat")
 	for _, path := range tasks {

@@ -37,7 +37,8 @@ func (s killSchedule) delay() time.Duration {
 // wait sleeps until the time of the next kill.
 func (s *killSchedule) wait() { time.Sleep(s.delay()) }
 
-// record counts a kill. killed is the result of the command. If the command has succeeded, the kill came after its end.
+// record counts a kill, after which the command has ended with the result killed. If the command has succeeded, the kill
+// came after its end.
 func (s *killSchedule) record(killed lab.Result) {
 	if killed.Code == done {
 		s.late++

@@ -55,7 +55,8 @@ func (a talker) awaitReady(t testing.TB, i int) {
 	a.Machine.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
 }
 
-// tell sends a command to instance i: a line of shell script for talker.sh, or a word for logger.
+// tell sends a command to instance i. For talker.sh, the command is a line of shell script. For the program logger, the
+// command is a word.
 func (a talker) tell(t testing.TB, i int, line string) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
@@ -73,7 +74,7 @@ func (a talker) await(t testing.TB, text string) {
 	a.Machine.AwaitJournal(t, text, "--namespace=*", "CLUSTERCTL_APP="+a.Name)
 }
 
-// logLine is one line of the output of logs --json.
+// logLine is one line of the output of "clusterctl logs --json".
 type logLine struct {
 	App, Source, Message, Cursor string
 	Instance, Priority, PID      int
@@ -87,7 +88,7 @@ func (l logLine) String() string {
 	return fmt.Sprintf("%s@%d %s %q", l.App, l.Instance, l.Source, l.Message)
 }
 
-// parseLogs returns the lines in the output of logs --json.
+// parseLogs returns the lines in the output of "clusterctl logs --json".
 func parseLogs(t testing.TB, text string) []logLine {
 	t.Helper()
 	var all []logLine
@@ -101,7 +102,7 @@ func parseLogs(t testing.TB, text string) []logLine {
 	return all
 }
 
-// logs runs logs --json, and returns its lines. If the command fails, logs ends the test.
+// logs runs "clusterctl logs --json", and returns its lines. If the command fails, logs ends the test.
 func logs(t testing.TB, m *kit.Machine, args ...string) []logLine {
 	t.Helper()
 	return parseLogs(t, m.Must(t, append([]string{"logs", "--json"}, args...)...).Stdout)
@@ -118,14 +119,14 @@ func messages(all []logLine) []string {
 	return out
 }
 
-// follower is a running command logs --json --follow.
+// follower is a running "clusterctl logs --json --follow".
 type follower struct {
 	lines chan string // the lines that the test has not read
 	seen  []logLine   // the lines that the test has read
 }
 
-// followLogs starts logs --json --follow. With "-n all", the command also prints the lines that were written before it
-// started.
+// followLogs starts "clusterctl logs --json --follow". With "-n all", the command also prints the lines that were written
+// before it started.
 func followLogs(t testing.TB, m *kit.Machine, args ...string) *follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// diskUsage is the output of logs --disk-usage --json.
+// diskUsage is the output of "clusterctl logs --disk-usage --json".
 type diskUsage struct {
 	Journals []struct {
 		Namespace string
@@ -118,8 +118,8 @@ systemctl list-units --failed --no-legend --plain`, name))
 	}
 }
 
-// TestUninstallKeepsLogs runs uninstall --keep-logs. The private journal must remain, and a new app with the same name
-// must use the same journal.
+// TestUninstallKeepsLogs runs "clusterctl uninstall --keep-logs". The private journal must remain, and a new app with the
+// same name must use the same journal.
 func TestUninstallKeepsLogs(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "kept", 1, "--log-namespace")

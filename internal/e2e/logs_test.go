@@ -137,8 +137,9 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 	})
 }
 
-// TestLogsFollow runs logs --follow while the journal is rotated, journald is restarted, journalctl is killed and a new
-// instance is started. clusterctl logs must print every line once, including the lines of the new instance.
+// TestLogsFollow runs "clusterctl logs --follow" while the journal is rotated, journald is restarted, journalctl is
+// killed and a new instance is started. clusterctl logs must print every line once, including the lines of the new
+// instance.
 func TestLogsFollow(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "follow", 2)

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestForgedLinesOfUsers writes forged lines to the journal as an unprivileged user. The forged lines have the fields of
-// lines of a worker, of systemd and of journald. clusterctl logs must not print the forged lines. clusterctl logs must
+// TestForgedLinesOfUsers writes forged lines to the journal as an unprivileged user. The forged lines contain fields that
+// only a worker, systemd or journald would set. clusterctl logs must not print the forged lines. clusterctl logs must
 // print the lines of the worker's child processes, although journald may record only the user of these lines, and not
 // their unit.
 func TestForgedLinesOfUsers(t *testing.T) {

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 // These are the paths of the workers in a machine.
 const (
 	goWorker = "/opt/e2e/go-worker" // packaging/examples/go-worker
-	worker   = "/opt/e2e/worker"    // a Go worker that sends its arguments and environment for GET /about
+	worker   = "/opt/e2e/worker"    // a Go worker whose response to GET /about contains its arguments and environment
 	pyWorker = "/opt/e2e/worker.py" // a worker with asyncio that uses the listener at file descriptor 3
 	nodeFD   = "/opt/e2e/server.js" // packaging/examples/node-fd
 	ticker   = "/opt/e2e/ticker.py" // packaging/examples/background, a worker without a socket

@@ -123,8 +123,8 @@ func busctl(method, signature string, args ...string) []string {
 		"org.freedesktop.systemd1.Manager", method, signature}, args)
 }
 
-// transient returns a busctl command line that starts a transient unit. exec is the property with the command of the
-// unit, and this command writes the file proof.
+// transient returns a busctl command line that starts a transient unit. The parameter exec is the name of the property
+// with the command of the unit. This command writes the file proof.
 func transient(unit, exec, proof string) []string {
 	props := []string{exec, "a(sasb)", "1", "/bin/sh", "3", "/bin/sh", "-c", "id > " + proof, "false"}
 	n := 1

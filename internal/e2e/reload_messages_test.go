@@ -172,7 +172,7 @@ func TestScaleToMax(t *testing.T) {
 		m.Must(t, "start", a.Name, "--settle", "100ms")
 		wantRunning("after a scale and a start of the stopped app")
 
-		// On a terminal, restart must clear the progress line before it prints the result.
+		// On a terminal, clusterctl restart must clear the progress line before it prints the result.
 		out := m.Sh(t, "TERM=xterm script -qec '"+kit.Ctl+" restart "+a.Name+" --settle 100ms' /dev/null")
 		if i := strings.Index(out, a.Name+": restarted"); i < 4 || !strings.HasSuffix(out[:i], "\r\x1b[K") {
 			t.Errorf("clusterctl restart does not clear the line before the result: %q", out)

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// setSecret runs secret set with the value on standard input, and returns stderr.
+// setSecret runs "clusterctl secret set" with the value on standard input, and returns stderr.
 func setSecret(t testing.TB, m *kit.Machine, app, name, value string) string {
 	t.Helper()
 	m.WriteFile(t, "/root/secret", value, 0o600)

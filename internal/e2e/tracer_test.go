@@ -42,7 +42,7 @@ const tracerEnv = "CLUSTERCTL_E2E_TRACER"
 // killedAt runs clusterctl in the machine, kills it with SIGKILL before step n, counted from 1, and returns the name of
 // this step. A step is a system call that sends a message to systemd, or that creates, renames or removes a file. If more
 // than two steps with the same name follow each other, only the first two count, because tests of units/install kill
-// before every step. Every message counts. step is "" if the command has fewer than n steps.
+// before every step. Every message counts. If the command has fewer than n steps, step is "".
 func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string, r lab.Result) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), kit.CommandTimeout)

@@ -17,7 +17,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// failingPrograms lists programs that cannot run or do not become ready. want is a part of the expected error.
+// failingPrograms lists programs that cannot run or do not become ready. The field want is a part of the expected error.
 var failingPrograms = []struct{ path, script, want string }{
 	{"/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", "broken release"},
 	{"/opt/e2e/update-silent", "#!/bin/sh\necho never listens\nexec sleep 1000\n", "READY=1"},

@@ -49,7 +49,7 @@ func TestUpdate(t *testing.T) {
 		after := a.PIDs(t)
 		kit.WantReplaced(t, before, after)
 		if about := m.Get(t, a.URL("/about")); !strings.Contains(about, `"RELEASE=2"`) || !strings.Contains(about, `"new"`) {
-			t.Errorf("a worker does not have the variable RELEASE=2 and the argument new: %s", about)
+			t.Errorf("a worker does not have the variable RELEASE=2 and the argument \"new\": %s", about)
 		}
 		a.WantUp(t)
 

@@ -16,7 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestWatch runs ls --watch with an interval of one hour, so that only signals of systemd can cause new lines.
+// TestWatch runs "clusterctl ls --watch" with an interval of one hour, so that only signals of systemd can cause new
+// lines.
 func TestWatch(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "watched", 2, 8318, "--ready", "notify", "--", goWorker)
@@ -57,7 +58,7 @@ func TestWatch(t *testing.T) {
 			t.Errorf("ls --watch after SIGINT: got %v, want exit status %d", err, interrupted)
 		}
 
-		// show --watch must end without an error message if the reader of its stdout exits.
+		// clusterctl show --watch must end without an error message if the reader of its stdout exits.
 		m.Sh(t, "clusterctl start watched")
 		if r := m.Try(kit.Ctl + " show watched --watch --json --interval 100ms | head -3"); r.Stderr != "" ||
 			outputschema.Check("show", []byte(r.Stdout)) != nil || len(kit.Lines(r.Stdout)) != 3 {
@@ -92,8 +93,8 @@ func interruptAfter(t *testing.T, m *kit.Machine, script, want string) (string, 
 	return text, r
 }
 
-// TestTablesFitTheTerminal runs ls on terminals with 80 and 200 columns. No line may be wider than the terminal. ls
-// --watch must restore the screen when it ends.
+// TestTablesFitTheTerminal runs ls on terminals with 80 and 200 columns. No line may be wider than the terminal.
+// clusterctl ls --watch must restore the screen when it ends.
 func TestTablesFitTheTerminal(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "terminal-with-a-name-that-is-long", 2, 8319, "--", goWorker)

@@ -203,8 +203,8 @@ func (u upgrades) upgradeToBroken(t *testing.T, m *kit.Machine) {
 	u.wantRunning(t, m, "4.0")
 }
 
-// remove removes and purges the package. before is the output of listFiles before the installation. The machine must then
-// have the same files.
+// remove removes and purges the package. The parameter before is the output of listFiles before the installation. The
+// machine must then have the same files.
 func (u upgrades) remove(t *testing.T, m *kit.Machine, before []string) {
 	t.Helper()
 	m.Sh(t, "apt-get remove -y "+u.name)

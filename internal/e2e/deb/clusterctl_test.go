@@ -57,7 +57,7 @@ func TestPackageOfClusterctl(t *testing.T) {
 	})
 }
 
-// wantPackageOfInstalledApp runs clusterctl package with the name of an installed app, in the machine, and checks the
+// wantPackageOfInstalledApp runs "clusterctl package" with the name of an installed app in the machine, and checks the
 // contents of the package.
 func wantPackageOfInstalledApp(t *testing.T, m *kit.Machine) {
 	t.Helper()

@@ -23,8 +23,8 @@ func onReleases(t *testing.T, test func(t *testing.T, m *kit.Machine)) {
 	})
 }
 
-// daemonProject writes a project of a background app that appends its version to data/starts at each start. writable is
-// the list of writable paths. In this list, DIR is replaced with the project directory.
+// daemonProject writes a project of a background app that appends its version to data/starts at each start. The parameter
+// writable lists the paths to which the app can write. In these paths, DIR is replaced with the project directory.
 func daemonProject(t testing.TB, name, writable string) project {
 	t.Helper()
 	p := project{name: name, dir: t.TempDir()}
@@ -35,8 +35,8 @@ func daemonProject(t testing.TB, name, writable string) project {
 	return p
 }
 
-// version builds a package of a version, and sets the variable VERSION of the app to this version. args contains
-// additional flags of "clusterctl package".
+// version builds a package of a version, and sets the variable VERSION of the app to this version. The parameter args
+// contains additional flags of "clusterctl package".
 func (p project) version(t testing.TB, version string, args ...string) string {
 	t.Helper()
 	p.yaml += "env: {VERSION: \"" + version + "\"}\n"

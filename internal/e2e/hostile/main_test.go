@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { lab.Main(m) }
 // program is the file name of the hostile worker in the directory of each app.
 const program = "hostile-worker"
 
-// kind is a kind of app. The kinds have different sandboxes.
+// kind describes an app for the tests. Each kind of app has a different sandbox.
 type kind struct {
 	name      string
 	directory string

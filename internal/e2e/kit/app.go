@@ -19,8 +19,8 @@ type App struct {
 	Output    lab.Result // the result of clusterctl install
 }
 
-// Install runs "clusterctl install -i INSTANCES --name NAME ARGS…", and uninstalls the app at the end of the test. args
-// are flags and the program file, or flags, a name, "--" and the command.
+// Install runs "clusterctl install -i INSTANCES --name NAME ARGS…", and uninstalls the app at the end of the test. The
+// parameter args contains flags and the program file, or flags, a name, "--" and the command.
 func Install(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
 	t.Helper()
 	a := App{Machine: m, Name: name, Instances: instances, Port: port}
@@ -30,8 +30,8 @@ func Install(t testing.TB, m *Machine, name string, instances, port int, args ..
 	return a
 }
 
-// InstallNative installs an app whose instances inherit a listener on the port from systemd. args are additional flags,
-// "--" and the command.
+// InstallNative installs an app whose instances inherit a listener on the port from systemd. The parameter args contains
+// additional flags, "--" and the command.
 func InstallNative(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
 	t.Helper()
 	flags := []string{name, "--listen", fmt.Sprint(port), "--activation", "native", "--settle", "200ms"}

@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// Difference compares two lists of lines, without regard to their order. more are the lines that occur in after more
-// often than in before, and fewer are the lines that occur in before more often than in after.
+// Difference compares two lists of lines, without regard to their order. The result more contains the lines that occur in
+// after more often than in before. The result fewer contains the lines that occur in before more often than in after.
 func Difference(before, after []string) (more, fewer []string) {
 	fewer = slices.Clone(before)
 	for _, l := range after {

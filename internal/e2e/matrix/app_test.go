@@ -21,7 +21,7 @@ import (
 var slowProbe = []string{"--probe-timeout", "2m"}
 
 // install installs an app with a long probe timeout and --settle 100ms, and uninstalls the app at the end of the test.
-// args are additional flags and the program.
+// The parameter args contains additional flags and the program.
 func install(t testing.TB, m *kit.Machine, name string, instances, port int, args ...string) kit.App {
 	t.Helper()
 	return kit.Install(t, m, name, instances, port, slices.Concat([]string{"--settle", "100ms"}, slowProbe, args)...)
@@ -34,8 +34,8 @@ const bodies = "X-None"
 // hello matches the responses of the programs in testdata.
 var hello = regexp.MustCompile(`^hello from /hello by (\d+)$`)
 
-// responsesByPID returns the number of responses of each process. The load of the report must have used the WorkerHeader
-// bodies. If a response does not match want, the test fails.
+// responsesByPID returns the number of responses of each process. The report must be of a load with the option
+// "WorkerHeader: bodies". If a response does not match want, the test fails.
 func responsesByPID(t testing.TB, r load.Report, want *regexp.Regexp) map[int]int {
 	t.Helper()
 	by := map[int]int{}

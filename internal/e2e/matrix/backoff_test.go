@@ -18,7 +18,7 @@ import (
 )
 
 // installCrasher installs two instances of crash.py, which exits at its start if the crash file of its instance exists.
-// With --min-uptime 1h, every run counts as short. flags may contain another --min-uptime.
+// With --min-uptime 1h, every run counts as short. The parameter flags may contain another --min-uptime.
 func installCrasher(t testing.TB, m *kit.Machine, name string, n int, flags ...string) kit.App {
 	t.Helper()
 	t.Cleanup(func() { m.Sh(t, "rm -rf "+srv+"/crash") })

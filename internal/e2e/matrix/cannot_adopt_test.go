@@ -17,7 +17,8 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 	m.Sh(t, "cd "+srv+" && gcc -O1 -Wall -Werror -o listener listener.c")
 	for _, c := range []struct {
 		name, reason, hint string
-		// dropIn is the text of a drop-in for the unit. The test replaces EXEC with the command line of the unit.
+		// The field dropIn is the text of a drop-in for the unit. The test replaces EXEC with the command line of the
+		// unit.
 		dropIn string
 	}{
 		{

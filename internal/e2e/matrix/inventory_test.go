@@ -45,8 +45,8 @@ func takeInventory(t testing.TB, m *kit.Machine) inventory {
 	return kit.Lines(m.Sh(t, inventoryScript))
 }
 
-// wantInventory fails the test if the machine has an item that is not in the inventory before, or if an item of before
-// other than a unit is missing.
+// wantInventory compares the machine with an earlier inventory. It fails the test for each new item, and for each missing
+// item that is not a unit.
 func wantInventory(t testing.TB, m *kit.Machine, before inventory) {
 	t.Helper()
 	more, fewer := kit.Difference(before, takeInventory(t, m))

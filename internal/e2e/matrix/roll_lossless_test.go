@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// settle is a short time, because TestReloadsAndScalesLoseNothing starts hundreds of instances.
+// settle is a flag with a short time, because TestReloadsAndScalesLoseNothing starts hundreds of instances.
 const settle = "--settle 50ms"
 
 // TestReloadsAndScalesLoseNothing reloads an unmodified Node server and a Go worker 50 times with clusterctl and 50 times

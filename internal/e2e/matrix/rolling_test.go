@@ -60,8 +60,8 @@ func rollingRestarts(t *testing.T, m *kit.Machine, p program, restarts, rate int
 	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// restartInTurn restarts the instances of an app one after another. times is the total number of restarts. All restarts
-// run in one shell, because each m.Sh takes longer than a restart.
+// restartInTurn restarts the instances of an app one after another. The parameter times is the total number of restarts.
+// All restarts run in one shell, because each m.Sh takes longer than a restart.
 func restartInTurn(t testing.TB, a kit.App, times int) {
 	t.Helper()
 	a.Machine.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.Name, a.Instances))

@@ -68,8 +68,8 @@ func TestUnixPrograms(t *testing.T) {
 	testUnixPrograms(t, []unixCase{all[0], all[5], all[10], all[15]}, func(unixCase, load.Report) {})
 }
 
-// testUnixPrograms runs the cases, with one nginx as the reverse proxy of all programs. testUnixPrograms passes the
-// report of each case to done, and returns the machine.
+// testUnixPrograms runs the cases, with one nginx as the reverse proxy of all programs. testUnixPrograms calls done with
+// the report of each case, and returns the machine.
 func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.Report)) *kit.Machine {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)

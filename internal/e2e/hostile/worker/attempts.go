@@ -74,7 +74,8 @@ func belowRoots(path string) []string {
 	return out
 }
 
-// sameRoot reports whether a process has the mount namespace of the worker. root is /proc/PID/root of the process.
+// sameRoot reports whether a process has the mount namespace of the worker. The parameter root is the path /proc/PID/root
+// of the process.
 func sameRoot(root string) (bool, error) {
 	pid := strings.Split(root, "/")[2]
 	other, err := os.Readlink("/proc/" + pid + "/ns/mnt")

@@ -37,8 +37,8 @@ func closeListener(l net.Listener) http.HandlerFunc {
 	}
 }
 
-// tryToClose tries to close a TCP listener for all workers. way is the query parameter "way": shutdown, race, disconnect,
-// filter or listen.
+// tryToClose tries to close a TCP listener for all workers. The parameter way is shutdown, race, disconnect, filter or
+// listen.
 func tryToClose(l net.Listener, way string) error {
 	raw, err := l.(*net.TCPListener).SyscallConn()
 	if err != nil {

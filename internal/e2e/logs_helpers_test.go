@@ -158,11 +158,11 @@ func followLogs(t testing.TB, m *kit.Machine, args ...string) *follower {
 // await reads lines until it finds a line of a worker with this message.
 func (f *follower) await(t testing.TB, message string) {
 	t.Helper()
-	f.until(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })
+	f.readUntil(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })
 }
 
-// until reads lines until match returns true for a line. The parameter name describes the line in the failure text.
-func (f *follower) until(t testing.TB, name string, match func(logLine) bool) {
+// readUntil reads lines until match returns true for a line. The parameter name describes the line in the failure text.
+func (f *follower) readUntil(t testing.TB, name string, match func(logLine) bool) {
 	t.Helper()
 	end := patience.After(kit.EventTimeout)
 	for {

@@ -199,7 +199,7 @@ func TestLogsFields(t *testing.T) {
 			t.Errorf("journalctl USER_ID=17 prints %q, want \"payment failed\"", out)
 		}
 		a.tell(t, 1, "big")
-		f.until(t, "the big line", func(l logLine) bool { return len(l.Message) == 2<<20+len("the end") && l.Priority == 4 })
+		f.readUntil(t, "the big line", func(l logLine) bool { return len(l.Message) == 2<<20+len("the end") && l.Priority == 4 })
 		// journald may be unable to read the unit of a process that has exited. Nevertheless, logs must print the line as
 		// a line of instance 1.
 		for range 5 {

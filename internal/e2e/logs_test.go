@@ -167,7 +167,7 @@ func TestLogsFollow(t *testing.T) {
 			return l.Source == "systemd" && l.Instance == 3 && strings.HasPrefix(l.Message, "Started")
 		}
 		if !slices.ContainsFunc(f.seen, started) {
-			f.until(t, "Started follow@3", started)
+			f.readUntil(t, "Started follow@3", started)
 		}
 		writeLines(1)
 		var numbers []int
@@ -304,7 +304,7 @@ func TestLogsOfSystemd(t *testing.T) {
 		installTalker(t, m, "killed", 1)
 		f := followLogs(t, m, "killed")
 		m.Sh(t, "systemctl kill -s KILL killed@1")
-		f.until(t, "killed", func(l logLine) bool {
+		f.readUntil(t, "killed", func(l logLine) bool {
 			return l.Source == "systemd" && strings.Contains(l.Message, "status=9/KILL") && l.Instance == 1
 		})
 		f.await(t, "ready 1")

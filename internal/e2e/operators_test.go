@@ -97,7 +97,7 @@ func wantOperatorAllowed(t *testing.T, m *kit.Machine, shop, front kit.App) {
 	shop.WantUp(t)
 	wantAllowed(t, m, "alice", "restart", "front-end")
 	front.WantUp(t)
-	// The rule also allows systemctl.
+	// The rule must also allow a reload with systemctl.
 	if r := runAs(t, m, "alice", systemctl("reload", "shop.service")...); r.Code != 0 {
 		t.Errorf("systemctl reload as alice: want exit status 0: %v", r)
 	}

@@ -73,9 +73,9 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// interruptAfter runs a script that writes to /run/see.out. When this file contains want, interruptAfter sends SIGINT to
-// the process whose PID is in /run/see.pid. /run/see.pid contains the PID of the script, unless the script writes another
-// PID. interruptAfter returns the contents of /run/see.out and the result of the script.
+// interruptAfter runs a script that writes to /run/see.out. When this file contains the text want, interruptAfter sends
+// SIGINT to the process whose PID is in /run/see.pid. /run/see.pid contains the PID of the script, unless the script
+// writes another PID. interruptAfter returns the contents of /run/see.out and the result of the script.
 func interruptAfter(t *testing.T, m *kit.Machine, script, want string) (string, lab.Result) {
 	t.Helper()
 	m.Sh(t, "rm -f /run/see.out; : >/run/see.out")

@@ -13,8 +13,8 @@ import (
 )
 
 // rate is the number of requests per second for one program. Tests that run several programs at the same time use a lower
-// rate for each program. The rate is high enough that a request is always in progress, and low enough for the CPU time
-// that the restarts need.
+// rate for each program. The rate is high enough that a request is always in progress, and low enough to leave CPU time
+// for the restarts.
 const rate = 500
 
 // TestRollingRestarts restarts the workers of six servers one after another, a hundred times per server. Clients send

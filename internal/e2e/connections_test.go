@@ -74,9 +74,9 @@ func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	return counts
 }
 
-// TestConnectionsOfEachWorker compares the number of connections that ls and show report for each worker with the number
-// of requests that the worker has answered. Then the test stops the workers with SIGSTOP and opens more connections. ls
-// and show must report these connections in the queues of the sockets.
+// TestConnectionsOfEachWorker opens connections, and sends a request on each connection. clusterctl ls and show must
+// report, for each worker, as many connections as the worker has answered requests. Then the test stops the workers with
+// SIGSTOP and opens more connections. clusterctl ls and show must report these connections in the queues of the sockets.
 func TestConnectionsOfEachWorker(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "conns", 3, 8313, "--listen", "local=/run/conns.sock", "--", worker)

@@ -65,7 +65,8 @@ func TestOneInstanceByDefault(t *testing.T) {
 		}
 		want("max", cpus.Count())
 
-		// apply of a file without "instances" keeps the number of an installed app, and starts one instance of a new app.
+		// clusterctl apply with a file without "instances" must keep the number of instances of an installed app, and
+		// must start one instance of a new app.
 		m.WriteFile(t, "/srv/count/clusterctl.yaml",
 			"name: count\ncommand: [/usr/bin/python3, server.py]\ndirectory: /srv/count\nlisten: 127.0.0.1:8130\nenv: {B: b}\n", 0o644)
 		m.Must(t, "apply", "-f", "/srv/count/clusterctl.yaml", "--settle", "100ms")

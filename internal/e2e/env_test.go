@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestEnvMatchesProcess checks that env prints the values of variables in the environment of the process. The shim
-// overrides some of these variables.
+// TestEnvMatchesProcess checks that clusterctl env prints the values of variables in the environment of the process. The
+// shim overrides some of these variables.
 func TestEnvMatchesProcess(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "words", 2, 8137, "--env", "INSTANCE=7", "--env", "NODE_APP_INSTANCE=8",

@@ -59,7 +59,7 @@ func installing(name string, more ...string) []string {
 	return slices.Concat([]string{kit.Ctl, "install", name, "-i", "2", "--activation", "native", "--settle", "10s"}, more)
 }
 
-// onPort returns the command line of an install that must fail, with --listen port.
+// onPort returns the command line of an install with --listen port. This install must fail.
 func onPort(name, port string, command ...string) []string {
 	return installing(name, slices.Concat([]string{"--listen", port, "--"}, command)...)
 }

@@ -60,7 +60,7 @@ func TestBackgroundApp(t *testing.T) {
 			t.Fatal(err)
 		}
 		kit.DialBus(t, m).Await(t, "the instance runs again", kit.RunsOther(pid), "ticker@1.service")
-		// The shim must be able to write this file as a dynamic user, also with systemd 247.
+		// The shim must be able to write the backoff file of an app with a dynamic user, also with systemd 247.
 		if b := m.Sh(t, "cat /run/clusterctl/ticker/1.backoff"); !strings.Contains(b, "failures=1\n") {
 			t.Errorf("the backoff file after one kill: want failures=1, got:\n%s", b)
 		}

@@ -24,8 +24,8 @@ import (
 // killCount counts the workers that a test has killed, and the connections that these workers had accepted.
 type killCount struct {
 	mu sync.Mutex
-	// The field kills is the number of killed workers. The field accepted is the number of connections that were open at
-	// the moments of the kills. Only requests on these connections may be lost.
+	// The field kills is the number of killed workers. The field accepted is the sum of the open connections of these
+	// workers, each counted immediately before the kill. Only requests on these connections may be lost.
 	kills, accepted int
 	killed          map[uint32]bool // the PIDs of the killed workers
 }

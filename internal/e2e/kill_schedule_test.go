@@ -37,10 +37,10 @@ func (s killSchedule) delay() time.Duration {
 // wait sleeps until the time of the next kill.
 func (s *killSchedule) wait() { time.Sleep(s.delay()) }
 
-// record counts a kill, after which the command has ended with the result killed. If the command has succeeded, the kill
-// came after its end.
-func (s *killSchedule) record(killed lab.Result) {
-	if killed.Code == done {
+// record counts a kill. The parameter r is the result of the command. If the command has succeeded, the kill came after
+// its end.
+func (s *killSchedule) record(r lab.Result) {
+	if r.Code == done {
 		s.late++
 		s.whole -= s.whole / 10
 		return

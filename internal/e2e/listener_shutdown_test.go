@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// shutListener is a Python program that calls shutdown(2) on a listener, through the file descriptor of PID 1. In a
-// native worker, such a call through the descriptor of the worker has the same effect.
+// shutListener is a Python program that calls shutdown(2) on a listener, through the file descriptor of PID 1. A native
+// worker can cause the same effect through its own file descriptor.
 const shutListener = `
 import ctypes, os, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)

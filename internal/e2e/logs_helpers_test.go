@@ -36,7 +36,7 @@ func installTalker(t testing.TB, m *kit.Machine, name string, n int, more ...str
 }
 
 // installTalkerProgram installs n instances of a program that reads commands from a FIFO, and waits until all instances
-// accept commands. The last argument of the program and the instance number are the path of the FIFO.
+// accept commands. The path of the FIFO is the last argument of the program, a dot and the instance number.
 func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n int, more ...string) talker {
 	t.Helper()
 	flags := []string{name, "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--settle", "1ms"}
@@ -68,7 +68,7 @@ func (a talker) tell(t testing.TB, i int, line string) {
 	}
 }
 
-// await waits until a line of the app with this text is in the journal.
+// await waits until the journal contains a line of the app with the text.
 func (a talker) await(t testing.TB, text string) {
 	t.Helper()
 	a.Machine.AwaitJournal(t, text, "--namespace=*", "CLUSTERCTL_APP="+a.Name)

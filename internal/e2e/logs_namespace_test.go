@@ -200,8 +200,8 @@ func TestLogsFields(t *testing.T) {
 		}
 		a.tell(t, 1, "big")
 		f.readUntil(t, "the big line", func(l logLine) bool { return len(l.Message) == 2<<20+len("the end") && l.Priority == 4 })
-		// journald may be unable to read the unit of a process that has exited. Nevertheless, logs must print the line as
-		// a line of instance 1.
+		// journald may be unable to read the unit of a process that has exited. Nevertheless, clusterctl logs must print
+		// the line as a line of instance 1.
 		for range 5 {
 			a.tell(t, 1, "die")
 			f.await(t, "last words")

@@ -127,7 +127,8 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		if r := m.Must(t, "show", "tight"); !strings.Contains(r.Stdout, "--log-namespace") {
 			t.Errorf("clusterctl show does not print --log-namespace: %s", r.Stdout)
 		}
-		// With --raw, logs must report the missing lines on stderr, because stdout contains only lines of the app.
+		// With --raw, clusterctl logs must report the missing lines on stderr, because stdout contains only lines of the
+		// app.
 		raw := m.Must(t, "logs", "tight@2", "-n", "all", "--raw", "--no-follow")
 		for _, want := range reports[2] {
 			if !strings.Contains(raw.Stderr, want) || strings.Contains(raw.Stdout, "missing") {
@@ -192,9 +193,9 @@ func TestLogsFollow(t *testing.T) {
 	})
 }
 
-// TestLogsEscapeControlCharacters checks that logs escapes control characters in lines of a worker. logs --raw must print
-// the bytes that the worker has written, except a carriage return at the end of a line, because journald removes trailing
-// whitespace.
+// TestLogsEscapeControlCharacters checks that clusterctl logs escapes control characters in lines of a worker. With
+// --raw, clusterctl logs must print the bytes that the worker has written, except a carriage return at the end of a line,
+// because journald removes trailing whitespace.
 func TestLogsEscapeControlCharacters(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "bytes", 1)
@@ -298,7 +299,8 @@ func checkRefused(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// TestLogsOfSystemd checks that logs prints the messages of systemd about an instance, unless --no-system is given.
+// TestLogsOfSystemd checks that clusterctl logs prints the messages of systemd about an instance, unless --no-system is
+// given.
 func TestLogsOfSystemd(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		installTalker(t, m, "killed", 1)
@@ -319,7 +321,7 @@ func TestLogsOfSystemd(t *testing.T) {
 }
 
 // TestLogsWithoutAccess runs logs as a user who may not read the journal. The error must contain the command that adds
-// the user to the group systemd-journal. If the user is in this group, logs must print the lines.
+// the user to the group systemd-journal. If the user is in this group, clusterctl logs must print the lines.
 func TestLogsWithoutAccess(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := installTalker(t, m, "closed", 1)

@@ -13,7 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// instanceStatus holds the fields of an instance in "ls --json" and "show --json" that the tests use.
+// instanceStatus holds the fields of an instance in "clusterctl ls --json" and "clusterctl show --json" that the tests
+// use.
 type instanceStatus struct {
 	Unit         string   `json:"unit"`
 	Instance     int      `json:"instance"`
@@ -31,7 +32,7 @@ type instanceStatus struct {
 
 type queueStatus struct{ Depth, Limit int }
 
-// appStatus holds the fields of an app in "ls --json" and "show --json" that the tests use.
+// appStatus holds the fields of an app in "clusterctl ls --json" and "clusterctl show --json" that the tests use.
 type appStatus struct {
 	Restarts     int              `json:"restarts"`
 	Name         string           `json:"name"`
@@ -62,13 +63,15 @@ type appStatus struct {
 	SuppressedLogLines *int64
 }
 
-// listApps runs "ls --json" and returns the apps in its output. If the output does not match the schema, the test fails.
+// listApps runs "clusterctl ls --json" and returns the apps in its output. If the output does not match the schema, the
+// test fails.
 func listApps(t testing.TB, m *kit.Machine, args ...string) []appStatus {
 	t.Helper()
 	return parseApps(t, m.Must(t, append([]string{"ls", "--json"}, args...)...).Stdout)
 }
 
-// parseApps returns the apps in the output of "ls --json". If the output does not match the schema, the test fails.
+// parseApps returns the apps in the output of "clusterctl ls --json". If the output does not match the schema, the test
+// fails.
 func parseApps(t testing.TB, output string) []appStatus {
 	t.Helper()
 	if err := outputschema.Check("ls", []byte(output)); err != nil {
@@ -81,7 +84,8 @@ func parseApps(t testing.TB, output string) []appStatus {
 	return l.Apps
 }
 
-// parseApp returns the app in the output of "show APP --json". If the output does not match the schema, the test fails.
+// parseApp returns the app in the output of "clusterctl show APP --json". If the output does not match the schema, the
+// test fails.
 func parseApp(t testing.TB, output string) appStatus {
 	t.Helper()
 	if err := outputschema.Check("show", []byte(output)); err != nil {

@@ -43,8 +43,8 @@ func TestListSixtyInstances(t *testing.T) {
 			}
 		})
 		t.Logf("calls to systemd: %v", calls)
-		// Each app has a main service, a socket and 20 instances. ls also sends one call for the pending jobs, and a few
-		// calls for the connection.
+		// Each app has a main service, a socket and 20 instances. clusterctl ls also sends one call for the pending jobs,
+		// and a few calls for the connection.
 		const units = 3 * 22
 		total := 0
 		for member, n := range calls {

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestProbeIsAnnounced checks that install prints the command line of a probe to stderr before the probe runs the
-// program. If an app with this name is running, install must also print how many instances are running.
+// TestProbeIsAnnounced checks that clusterctl install prints the command line of a probe to stderr before the probe runs
+// the program. If an app with this name is running, clusterctl install must also print how many instances are running.
 func TestProbeIsAnnounced(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program, stderr, seen = "/opt/e2e/probed", "/run/probe.err", "/run/probe.seen"

@@ -54,7 +54,7 @@ func TestAppsAreNamedAfterTheirProject(t *testing.T) {
 		}
 		wantServedFrom(t, m, "8133", "/srv/pr-q/releases/2")
 
-		// Earlier versions of clusterctl named an app after the program file. Such an app keeps its name.
+		// Earlier versions of clusterctl named an app after the program file. Such an app must keep its name.
 		m.Sh(t, "systemctl stop pr-b")
 		if r := deployProject(t, m, "/srv/pr-b", "8132", "--name", "server"); r.Code != done {
 			t.Errorf("install with --name server: %v", r)

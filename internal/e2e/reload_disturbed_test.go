@@ -109,7 +109,7 @@ func reloadWithStoppedInstance(t *testing.T, a kit.App) {
 }
 
 // reloadWithMaskedInstance reloads the app with a masked instance. While the masked instance runs, the reload must fail.
-// When the masked instance is stopped, the reload must skip it.
+// When the masked instance is stopped, the reload must skip the instance.
 func reloadWithMaskedInstance(t *testing.T, a kit.App) {
 	m := a.Machine
 	before := a.PIDs(t)

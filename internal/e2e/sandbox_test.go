@@ -39,8 +39,8 @@ func (a takenOver) sh(t *testing.T, script string) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
-// refuses fails the test if a script succeeds in the worker. The failure text contains action, a description of the
-// script.
+// refuses fails the test if a script succeeds in the worker. The parameter action describes the script in the failure
+// text.
 func (a takenOver) refuses(t *testing.T, action, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); strings.HasSuffix(got, "GOT") {

@@ -183,8 +183,8 @@ func TestSecrets(t *testing.T) {
 	})
 }
 
-// wantSecrets fails the test unless the worker has the variable TOKEN and the file TOKEN. The value of both must be the
-// parameter token. The file cert.pem must end with a space and a newline.
+// wantSecrets fails the test unless the worker has the variable TOKEN and the file TOKEN. The variable and the file must
+// have the value token. The file cert.pem must end with a space and a newline.
 func wantSecrets(t testing.TB, a kit.App, token string) {
 	t.Helper()
 	if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"TOKEN=`+token+`"`) {
@@ -235,8 +235,8 @@ func TestMissingSecretIsRefused(t *testing.T) {
 	})
 }
 
-// TestProbeHasValuesAndSecrets installs a program that needs its variables and its secret already in the probe. The probe
-// must delete the files with the values.
+// TestProbeHasValuesAndSecrets installs a program that needs its variables and its secret also during the probe. The
+// probe must delete the files with the values.
 func TestProbeHasValuesAndSecrets(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Trixie}, func(t *testing.T, m *kit.Machine) {
 		const program = "import http.server, os\nassert os.environ['KEY'] == 'k 1'\n" +

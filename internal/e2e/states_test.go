@@ -111,7 +111,7 @@ s.listen(8324);
 `
 
 // TestStateOfAdoptedInstances runs ls as root and as an unprivileged user while an instance of an adopted app is in a
-// crash loop. In both cases, ls must print the state restarting.
+// crash loop. In both cases, clusterctl ls must print the state restarting.
 func TestStateOfAdoptedInstances(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/opt/e2e/unmodified.js", unmodified, 0o644)

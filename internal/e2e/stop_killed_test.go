@@ -24,7 +24,7 @@ func awaitTraps(t *testing.T, a kit.App) {
 	}
 }
 
-// runWhenTrapsAreSet runs clusterctl after every instance catches SIGTERM.
+// runWhenTrapsAreSet waits until every instance catches SIGTERM, and then runs clusterctl.
 func runWhenTrapsAreSet(t *testing.T, a kit.App, args ...string) lab.Result {
 	t.Helper()
 	awaitTraps(t, a)

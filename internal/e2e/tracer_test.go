@@ -127,7 +127,8 @@ func trace(pid, n int) (step string, code int, err error) {
 				err = unix.Kill(-pid, unix.SIGKILL)
 			}
 		case !traced[p]:
-			// A process or thread stops once when its tracing begins. This stop is not a signal for the process.
+			// A process or thread stops once when its tracing begins. The tracer must not pass the signal of this stop to
+			// the process.
 			if signal, err = 0, nil; p == pid {
 				err = unix.PtraceSetOptions(p, options)
 			}

@@ -208,7 +208,7 @@ func TestUntrustedConfig(t *testing.T) {
 			t.Errorf("a refused apply has restarted the worker: the PID was %d, and is %d", pid, now)
 		}
 
-		// If root owns the file and its directory, apply must still ask before it gives the app more rights.
+		// If root owns the file and its directory, clusterctl apply must still ask before it gives the app more rights.
 		m.Sh(t, "chown -R root:root /srv/h3")
 		r = m.Clusterctl(t, apply...)
 		if r.Code != usage {
@@ -281,7 +281,7 @@ func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 }
 
 // TestPathsOfOtherUsersAreRefused installs apps with paths in directories that other users can write. systemd would mount
-// or create sockets at these paths as root, so install must refuse the paths.
+// or create sockets at these paths as root, so clusterctl install must refuse the paths.
 func TestPathsOfOtherUsersAreRefused(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/paths")

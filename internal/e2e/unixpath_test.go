@@ -68,8 +68,8 @@ func TestUnixSocketSurvivesReload(t *testing.T) {
 	})
 }
 
-// TestRemovedSocketFile removes the file of a Unix socket, or replaces it with the socket of another program. ls and show
-// must report the lost file. clusterctl start, restart and reload must each create the file again.
+// TestRemovedSocketFile removes the file of a Unix socket, or replaces it with the socket of another program. clusterctl
+// ls and show must report the lost file. clusterctl start, restart and reload must each create the file again.
 func TestRemovedSocketFile(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const path = "/run/e2e-lost/lost.sock"

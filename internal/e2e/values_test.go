@@ -90,7 +90,8 @@ func TestChangedValueReplacesInstances(t *testing.T) {
 		if r := m.Must(t, "show", "value", "--revisions"); !strings.Contains(r.Stdout, " env ") || strings.Contains(r.Stdout, "A=2") {
 			t.Errorf("show --revisions: want \"env\" as the changed key, and not the value: %v", r)
 		}
-		// If root adds a value to the file, reload must use the value, and scale must not remove it.
+		// If root adds a value to the file, clusterctl reload must use the value, and clusterctl scale must not remove
+		// it.
 		m.Sh(t, "echo 'C=\"by hand\"' >> /etc/clusterctl/value.env")
 		m.Must(t, "reload", "value")
 		m.Must(t, "scale", "value", "3")

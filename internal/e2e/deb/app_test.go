@@ -26,9 +26,9 @@ type project struct {
 	yaml string // the contents of clusterctl.yaml
 }
 
-// nativeProject writes a project of a Go worker that uses the inherited listener. The app has a separate user and a
-// writable directory. The project contains .env and .git, which must not be in the package. release writes the script
-// that starts the worker.
+// nativeProject writes the project directory of an app with a Go worker that uses the inherited listener. The app has a
+// separate user and a writable directory. The project contains .env and .git, which must not be in the package. release
+// writes the script that starts the worker.
 func nativeProject(t testing.TB) project {
 	t.Helper()
 	p := project{name: "hello", port: 8290, dir: t.TempDir()}

@@ -69,7 +69,7 @@ func wantInstallRefused(t testing.TB, m *kit.Machine, deb, text string) {
 }
 
 // otherFiles is a script that creates files like those of the Docker daemon, in the directories that an app with the name
-// docker could use.
+// "docker" could use.
 const otherFiles = `
 mkdir -p /var/lib/docker/volumes /var/lib/docker/data /opt/docker/releases/1/units /etc/docker
 echo precious | tee /var/lib/docker/volumes/v1 /var/lib/docker/data/db /opt/docker/releases/1/units/x \
@@ -78,7 +78,7 @@ ln -s releases/1 /opt/docker/current
 ln -s /etc /opt/docker/releases/1/app
 chmod 711 /var/lib/docker /etc/docker`
 
-// TestPackageRemovesOnlyItsOwn installs, upgrades, removes and purges the package of an app with the name docker on a
+// TestPackageRemovesOnlyItsOwn installs, upgrades, removes and purges the package of an app with the name "docker" on a
 // machine that has files of the Docker daemon. The package must not change or remove these files.
 func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 	p := daemonProject(t, "docker", "DIR/data, DIR/deep/er/cache")
@@ -95,7 +95,7 @@ func TestPackageRemovesOnlyItsOwn(t *testing.T) {
 			"/../deep"); got != "1.0\n2.0\ndocker 750\ndocker 750\nroot 755" {
 			t.Errorf("got %q, want the starts of two versions, two directories of the user docker, and one of root", got)
 		}
-		// With this delay, the rollback begins while the instance waits for its restart.
+		// With RestartSec=900ms, the rollback begins while the instance waits for its restart.
 		const dropIn = "/etc/systemd/system/docker@.service.d"
 		m.Sh(t, "mkdir -p "+dropIn+"; printf '[Service]\\nRestartSec=900ms\\n' >"+dropIn+"/slow.conf")
 		r := m.Try("dpkg -i " + copyIn(t, m, broken))

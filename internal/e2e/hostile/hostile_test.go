@@ -95,7 +95,8 @@ func TestForgedLinesOfWorkers(t *testing.T) {
 		forger.get(t, m, "forge", url.Values{"unit": {victim.name + "@1.service"}, "app": {victim.name}, "text": {text}})
 		m.AwaitJournal(t, text)
 		wantWithout(t, "logs "+victim.name, m.Must(t, "logs", "--no-follow", victim.name).Stdout, text)
-		// For the app of the forging worker, logs must print the line as a line of the worker, and not of systemd.
+		// In the log of the app whose worker has sent the line, the source of the line must be the worker, and not
+		// systemd.
 		wantWithout(t, "logs "+forger.name, m.Must(t, "logs", "--no-follow", "--json", forger.name).Stdout,
 			`"source":"systemd","message":"`+text)
 	})

@@ -36,7 +36,7 @@ func TestWorkerCannotCloseTheListener(t *testing.T) {
 			}
 		}
 		if !native && strings.Contains(m.Journal(t, "-u", k.name+"@1.service"), "clusterctl-shim: poll") {
-			t.Error("the shim has logged an error of poll, so it no longer intercepts system calls")
+			t.Error("the shim has logged a failed poll(2), so it no longer intercepts system calls")
 		}
 	})
 }

@@ -46,8 +46,8 @@ func (k kind) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d/
 // path returns the path of a file in the directory of the app.
 func (k kind) path(name string) string { return k.directory + "/" + name }
 
-// user returns the user of the workers, or "" for a dynamic user. Tests use the name to run processes outside of the
-// sandbox. This is not possible with a dynamic user, because a dynamic user exists only while the app runs.
+// user returns the user of the workers, or "" for a dynamic user. Tests run processes outside of the sandbox as this
+// user. Tests cannot do this with a dynamic user, because a dynamic user exists only while the app runs.
 func (k kind) user() string {
 	if k.name == "dynamic" {
 		return ""

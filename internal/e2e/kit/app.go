@@ -113,8 +113,8 @@ func (a App) WantUp(t testing.TB) {
 }
 
 // WantDown waits until all units of the app are stopped, and fails the test unless they remain stopped while clients send
-// requests. WantDown waits because systemctl stop returns when a.Service() is stopped, and the instances may still drain
-// then. systemd starts a.Service() after the instances, so it stops a.Service() before the instances.
+// requests. WantDown waits because systemctl stop returns when a.Service() is stopped, while instances may still drain.
+// systemd starts a.Service() after the instances, so it stops a.Service() before the instances.
 func (a App) WantDown(t testing.TB, b *Bus) {
 	t.Helper()
 	all := append(a.Units(), a.Service(), a.Socket())

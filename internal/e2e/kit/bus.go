@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// Bus is a connection to the system bus of a machine, and the manager object of systemd on that bus.
+// Bus holds a connection to the system bus of a machine, and the manager object of systemd.
 type Bus struct {
 	conn    *dbus.Conn
 	manager dbus.BusObject

@@ -39,7 +39,7 @@ type Machine struct {
 	dir string
 }
 
-// Shared returns a machine with the release. All tests of this process share this machine. The first call copies
+// Shared returns the shared machine of a release. All tests of this process use this machine. The first call copies
 // clusterctl and the files of the suite into the machine.
 func (s Suite) Shared(t testing.TB, r lab.Release) *Machine {
 	t.Helper()

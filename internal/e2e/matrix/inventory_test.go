@@ -15,7 +15,7 @@ type inventory []string
 
 // inventoryScript prints an inventory, one item per line: processes, files in /run and in the directories that an app can
 // write to, units, listeners, and the open files of PID 1. The script omits files and processes of systemd, of the
-// journal and of the script itself. The script also omits
+// journal and of the script itself. The script also omits:
 //   - sockets of PID 1 that do not listen, because these are connections of systemctl and of the bus, which open and close
 //     at any time;
 //   - /run/systemd/units/log-extra-fields:*, which systemd does not delete for units with LogExtraFields= (observed with

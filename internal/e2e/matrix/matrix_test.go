@@ -47,7 +47,7 @@ func programsOnEachSystemd() []program {
 	}
 }
 
-// programsOfWorkersImage returns the programs that are installed only in lab.Workers.
+// programsOfWorkersImage returns the programs that are installed only in the image lab.Workers.
 func programsOfWorkersImage() []program {
 	return []program{
 		{name: "m-express", port: 8304, args: portFlags(8304, "express")},

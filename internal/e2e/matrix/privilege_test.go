@@ -23,8 +23,7 @@ func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 	a := install(t, m, "p-master", 1, 8741, portFlags(8741, "--run-as", "root", "--sandbox", "off", "master.py")...)
 	r := load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 4, Requests: 50, WorkerHeader: bodies}).Wait()
 	if r.Failed() > 0 || len(r.Workers) != 1 || r.Workers["EADDRINUSE"] != r.OK {
-		t.Errorf("got the responses %v, want only EADDRINUSE, which the master sends as the result of the child: %v",
-			r.Workers, r)
+		t.Errorf("got the responses %v, want only EADDRINUSE, the result of bind in the child process: %v", r.Workers, r)
 	}
 	m.AwaitJournal(t, "of user 65534 binds 0.0.0.0:8741, which belongs to user 0", "-u", a.Unit(1))
 }

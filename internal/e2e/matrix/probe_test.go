@@ -101,7 +101,7 @@ func TestProbeOutcomes(t *testing.T) {
 		wantAllAnswer(t, install(t, m, "p-other", 1, 8622, portFlags(8623, "--listen", "8622:8623", "node.js")...), "/hello", hello)
 	})
 	t.Run("--no-listen", func(t *testing.T) {
-		// With --no-listen, install must not run a probe, so the program must log its line only once.
+		// With --no-listen, clusterctl install must not run a probe, so the program must log its line only once.
 		a := install(t, m, "p-nolisten", 1, 0, "--no-listen", "x", "--", "/bin/sh", "-c", "echo here I am; exec sleep infinity")
 		if strings.Contains(a.Output.Stderr, "probe:") {
 			t.Errorf("clusterctl install --no-listen has run a probe:\n%v", a.Output)

@@ -71,8 +71,8 @@ func tryToClose(l net.Listener, way string) error {
 }
 
 // race calls shutdown on a file descriptor while another thread replaces this descriptor again and again, in turn with
-// the listener and with another socket. The shim, which intercepts shutdown, may then inspect another socket than the
-// kernel shuts down.
+// the listener and with another socket. The shim, which intercepts shutdown, may then inspect a different socket than the
+// kernel.
 func race(listener int) error {
 	other, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

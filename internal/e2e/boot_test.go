@@ -60,7 +60,7 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 	// Reboot waits until systemd reports that the boot has finished.
 	m.Reboot(t)
 	if got := m.Sh(t, "systemctl show -p FinishTimestampMonotonic --value"); got == "" || got == "0" {
-		t.Errorf("FinishTimestampMonotonic=%s", got)
+		t.Errorf("FinishTimestampMonotonic is %q, want the time of the end of the boot", got)
 	}
 	if jobs := m.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, "multi-user.target") {
 		t.Errorf("jobs of the boot are still queued:\n%s", jobs)

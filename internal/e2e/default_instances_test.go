@@ -50,7 +50,7 @@ func TestOneInstanceByDefault(t *testing.T) {
 		want("1", 1)
 		m.Must(t, "scale", a.Name, "2", "--settle", "100ms")
 		if r := deploy("--env", "A=1"); strings.Contains(r.Stdout, "-i max") {
-			t.Errorf("an update prints the hint for new apps: %v", r)
+			t.Errorf("an update prints the hint for new apps, want no hint: %v", r)
 		}
 		want("2", 2)
 		deploy("--env", "A=1", "-i", "1")
@@ -61,7 +61,7 @@ func TestOneInstanceByDefault(t *testing.T) {
 		deploy("-i", "max")
 		m.Sh(t, "sed -i '/^instances: max$/d' /etc/clusterctl/count.yaml")
 		if r := deploy("--env", "A=2"); strings.Contains(r.Stderr, "edited by hand") {
-			t.Errorf("an update prints that the file of an earlier version was edited by hand: %v", r)
+			t.Errorf("an update prints that the file of an earlier version was edited by hand, want no such note: %v", r)
 		}
 		want("max", cpus.Count())
 

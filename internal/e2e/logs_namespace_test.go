@@ -137,7 +137,7 @@ func TestUninstallKeepsLogs(t *testing.T) {
 		}
 		installTalker(t, m, "kept", 1, "--log-namespace")
 		if r := m.Must(t, "logs", "kept", "-n", "all"); !strings.Contains(r.Stdout, "kept@1 | remember\n") {
-			t.Errorf("logs of the new app does not print the line of the earlier app:\n%s", r.Stdout)
+			t.Errorf("clusterctl logs of the new app does not print the line of the earlier app:\n%s", r.Stdout)
 		}
 		m.Must(t, "uninstall", "kept", "--yes")
 		wantNoJournal(t, m, "kept")

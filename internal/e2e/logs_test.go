@@ -132,7 +132,7 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		raw := m.Must(t, "logs", "tight@2", "-n", "all", "--raw", "--no-follow")
 		for _, want := range reports[2] {
 			if !strings.Contains(raw.Stderr, want) || strings.Contains(raw.Stdout, "missing") {
-				t.Errorf("clusterctl logs --raw does not print %q only to stderr: %v", want, raw)
+				t.Errorf("clusterctl logs --raw: want %q on stderr and not on stdout: %v", want, raw)
 			}
 		}
 	})

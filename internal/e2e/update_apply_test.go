@@ -130,7 +130,7 @@ func TestTwoAppliesAtOnce(t *testing.T) {
 		}
 		out := r.Stdout + s.Stdout
 		if strings.Count(out, ": updated") != 1 || strings.Count(out, ": unchanged") != 1 {
-			t.Errorf("want one update, and an unchanged app in the other command:\n%v\n%v", r, s)
+			t.Errorf("want \": updated\" once and \": unchanged\" once in the output of both commands:\n%v\n%v", r, s)
 		}
 		a.WantUp(t)
 	})

@@ -26,7 +26,7 @@ func TestValuesOfEarlierVersions(t *testing.T) {
 		r := m.Must(t, "diff", "--all")
 		if !strings.Contains(r.Stdout, `-Environment="DB_PASSWORD=********"`) ||
 			!strings.Contains(r.Stdout, "+DB_PASSWORD=\"********\"") || strings.Contains(r.Stdout, "hunter2") {
-			t.Errorf("diff: want that the masked value moves from the unit to the values file: %v", r)
+			t.Errorf("diff: want a masked value that is removed from the unit and added to the values file: %v", r)
 		}
 		m.Must(t, "scale", "early", "3")
 		a.Instances = 3

@@ -58,7 +58,7 @@ func TestPackageOfAnEarlierVersion(t *testing.T) {
 		}
 		restart("1.0")
 		if r := m.Try("dpkg -i " + copyIn(t, m, broken)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "the old release runs") {
-			t.Errorf("an upgrade to a broken version: want an error and the note on the old release: %v", r)
+			t.Errorf("an upgrade to a broken version: want an error and \"the old release runs\": %v", r)
 		}
 		restart("1.0")
 		m.Reboot(t)

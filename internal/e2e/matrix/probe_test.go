@@ -42,7 +42,7 @@ func TestListenerMapping(t *testing.T) {
 	a := install(t, m, "p-map", 2, 8610, portFlags(3000, "--listen", "8610:3000", "node.js")...)
 	wantAllAnswer(t, a, "/hello", hello)
 	if r := load.Start(t, m, load.Options{URL: "http://127.0.0.1:3000/", Requests: 3}).Wait(); r.Refused != 3 {
-		t.Errorf("want that requests to port 3000, which the program binds, are refused: %v", r)
+		t.Errorf("requests to port 3000, which the program binds: want only refused requests: %v", r)
 	}
 	const path = "/run/p-unix.sock"
 	u := install(t, m, "p-unix", 2, 0, portFlags(3001, "--listen", path+":3001", "node.js")...)

@@ -230,7 +230,7 @@ func TestLogsSelection(t *testing.T) {
 		a.await(t, "beta")
 		b.tell(t, 1, `echo gamma`)
 		b.await(t, "gamma")
-		m.Sh(t, "sleep 1.1") // times have a resolution of seconds
+		m.Sh(t, "sleep 1.1") // --since and --until have a resolution of seconds
 		a.tell(t, 2, `echo "<7>Delta"`)
 		a.await(t, "Delta")
 		second := logs(t, m, "one@2", "-n", "1", "--no-system")[0].Time

@@ -91,7 +91,7 @@ func TestProbeOutcomes(t *testing.T) {
 		kit.WantOutput(t, a.Output, "the program listens on tcp port 8621")
 		wantAllAnswer(t, a, "/hello", hello)
 	})
-	t.Run("the program binds another port than --listen", func(t *testing.T) {
+	t.Run("the program binds a port other than the port in --listen", func(t *testing.T) {
 		r := m.Clusterctl(t, slices.Concat([]string{"install", "-n", "p-other"}, slowProbe,
 			portFlags(8623, "--listen", "8622", "node.js"))...)
 		if r.Code == 0 {
@@ -148,7 +148,7 @@ func TestInstallTargets(t *testing.T) {
 			if c.name != "args" {
 				wantAllAnswer(t, a, "/hello", hello)
 			} else if got := m.Get(t, a.URL("/")); got != "--max-old-space-size=64 --no-warnings "+srv+"/args.js one two words" {
-				t.Errorf("the program has the arguments %q", got)
+				t.Errorf("the program has the arguments %q, want --max-old-space-size=64, --no-warnings, the file, one and two words", got)
 			}
 		})
 	}

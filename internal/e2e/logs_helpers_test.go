@@ -55,8 +55,8 @@ func (a talker) awaitReady(t testing.TB, i int) {
 	a.Machine.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
 }
 
-// tell sends a command to instance i. For talker.sh, the command is a line of shell script. For the program logger, the
-// command is a word.
+// tell sends a command to instance i. For talker.sh, the command is a line of shell script. For internal/e2e/logger, the
+// command is one word.
 func (a talker) tell(t testing.TB, i int, line string) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)

@@ -166,7 +166,7 @@ func TestSecrets(t *testing.T) {
 				r := m.Must(t, "secret", "ls", name, "--json")
 				if err := outputschema.Check("secret", []byte(r.Stdout)); err != nil ||
 					strings.Count(r.Stdout, `"encrypted": `+fmt.Sprint(encrypted)) != 2 {
-					t.Errorf("secret ls --json: want two secrets with \"encrypted\": %v: %v\n%s", encrypted, err, r.Stdout)
+					t.Errorf("secret ls --json: want two secrets whose \"encrypted\" is %v: %v\n%s", encrypted, err, r.Stdout)
 				}
 				if r := m.Must(t, "show", name, "--json"); strings.Contains(r.Stdout, "50-secrets.conf") ||
 					!strings.Contains(r.Stdout, `"drift": []`) {

@@ -12,7 +12,7 @@ import (
 )
 
 // shutListener is a Python program that calls shutdown(2) on a listener, through the file descriptor of PID 1. A native
-// worker can cause the same effect through its own file descriptor.
+// worker can make this call through its own file descriptor.
 const shutListener = `
 import ctypes, os, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)

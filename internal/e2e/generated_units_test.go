@@ -4,9 +4,7 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -27,7 +25,7 @@ func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 		if err != nil {
 			t.Fatalf("generate: %v\n%s", err, out)
 		}
-		copyUnits(t, m, dir)
+		m.CopyTree(t, dir, "/etc/systemd/system")
 		m.Sh(t, "systemctl daemon-reload && systemctl enable --now plain")
 		a := kit.App{Machine: m, Name: "plain", Instances: 3, Port: 8195}
 		a.WantUp(t)
@@ -46,22 +44,4 @@ func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 		m.Reboot(t)
 		a.WantUp(t)
 	})
-}
-
-// copyUnits copies all files below dir, a directory of the host, into /etc/systemd/system of the machine.
-func copyUnits(t testing.TB, m *kit.Machine, dir string) {
-	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(dir, path)
-		if err == nil {
-			m.CopyIn(t, path, filepath.Join("/etc/systemd/system", rel))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

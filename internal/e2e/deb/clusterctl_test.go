@@ -209,12 +209,19 @@ func TestReleaseIsReproducible(t *testing.T) {
 	wantMaterials(t, deb, filepath.Join(one, want[3]), "usr/bin/clusterctl")
 }
 
+// unpack unpacks the files of a package into a new directory of the host, and returns the path of this directory.
+func unpack(t *testing.T, deb string) string {
+	t.Helper()
+	dir := t.TempDir()
+	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	return dir
+}
+
 // wantMaterials fails the test unless the bill of materials in the file bill lists exactly the modules of a program and
 // the standard library, and a licence for each module.
 func wantMaterials(t *testing.T, deb, bill, program string) {
 	t.Helper()
-	dir := t.TempDir()
-	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	dir := unpack(t, deb)
 	info, err := buildinfo.ReadFile(filepath.Join(dir, program))
 	if err != nil {
 		t.Fatal(err)
@@ -246,8 +253,7 @@ func wantMaterials(t *testing.T, deb, bill, program string) {
 // wantCompletions fails the test unless bash, zsh and fish on the host can load their completions from the package.
 func wantCompletions(t *testing.T, deb string) {
 	t.Helper()
-	dir := t.TempDir()
-	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	dir := unpack(t, deb)
 	path := "PATH=" + filepath.Join(dir, "usr/bin") + ":" + os.Getenv("PATH")
 	share := filepath.Join(dir, "usr/share")
 	for _, c := range []struct {
@@ -279,8 +285,7 @@ func read(t *testing.T, path string) string {
 func TestPackageForArm64(t *testing.T) {
 	deb := debFile(makeDeb(t, top, newVersion, nil, "arm64"), newVersion, "arm64")
 	lintian(t, deb)
-	dir := t.TempDir()
-	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	dir := unpack(t, deb)
 	for _, p := range []string{"usr/bin/clusterctl", "usr/lib/clusterctl/clusterctl-shim"} {
 		info, err := buildinfo.ReadFile(filepath.Join(dir, p))
 		if err != nil {
@@ -304,8 +309,7 @@ func lintian(t *testing.T, deb string) {
 // wantCopyright fails the test unless the copyright file in the package lists all modules of the programs.
 func wantCopyright(t *testing.T, deb string) {
 	t.Helper()
-	dir := t.TempDir()
-	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	dir := unpack(t, deb)
 	text, err := os.ReadFile(filepath.Join(dir, "usr/share/doc/clusterctl/copyright"))
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,8 @@ package kit
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -150,6 +152,24 @@ func (m *Machine) MustAsNobody(t testing.TB, args ...string) lab.Result {
 		t.Fatalf("clusterctl %q as an unprivileged user: %v", args, r)
 	}
 	return r
+}
+
+// CopyTree copies all files below a directory of the host into a directory of the machine.
+func (m *Machine) CopyTree(t testing.TB, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err == nil {
+			m.CopyIn(t, path, filepath.Join(to, rel))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Property returns the value of one property of a unit.

@@ -5,7 +5,6 @@ package matrix
 import (
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"testing"
 
@@ -29,8 +28,8 @@ func copyPrograms(t testing.TB, m *kit.Machine) {
 	t.Helper()
 	m.CopyIn(t, "../../../activation/shim/nodepreload/clusterctl-node-preload.cjs", preload)
 	m.CopyIn(t, buildHTTPD(t), srv+"/httpd")
-	copyTree(t, m, "testdata", srv)
-	copyTree(t, m, "../../../packaging/examples/cluster-2021", srv+"/cluster-2021")
+	m.CopyTree(t, "testdata", srv)
+	m.CopyTree(t, "../../../packaging/examples/cluster-2021", srv+"/cluster-2021")
 	m.WriteFile(t, srv+"/files/hello", "hello from a file\n", 0o644)
 	m.WriteFile(t, srv+"/nginx/slow", "thirty bytes, very slowly....\n", 0o644)
 	if m.Release() == lab.Workers {
@@ -49,22 +48,4 @@ func buildHTTPD(t testing.TB) string {
 		t.Fatalf("building httpd.go: %v\n%s", err, msg)
 	}
 	return out
-}
-
-// copyTree copies all files of a directory of the host into a directory of the machine.
-func copyTree(t testing.TB, m *kit.Machine, from, to string) {
-	t.Helper()
-	err := filepath.WalkDir(from, func(p string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(from, p)
-		if err == nil {
-			m.CopyIn(t, p, path.Join(to, filepath.ToSlash(rel)))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

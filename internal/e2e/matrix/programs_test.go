@@ -39,7 +39,7 @@ func unpackDebianPackages(t testing.TB, m *kit.Machine, packages ...string) {
 	if out, err := get.CombinedOutput(); err != nil {
 		t.Fatalf("apt-get download: %v\n%s", err, out)
 	}
-	copyTree(t, m, dir, srv+"/debs")
+	m.CopyTree(t, dir, srv+"/debs")
 	m.Sh(t, "for f in "+srv+"/debs/*.deb; do dpkg-deb --fsys-tarfile $f | tar -x -C / --keep-directory-symlink; done; rm -r "+
 		srv+"/debs; ldconfig")
 }

@@ -220,7 +220,7 @@ func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 	}
 	if text := m.Must(t, "env", "see").Stdout; !strings.HasPrefix(text,
 		"# systemd reads more variables from /etc/see.env at each start, if the file exists\n") {
-		t.Errorf("clusterctl env does not begin with the path of the environment file:\n%s", text)
+		t.Errorf("the first line of clusterctl env does not name the environment file:\n%s", text)
 	}
 	if s := parseApp(t, m.Must(t, "show", "see",
 		"--json").Stdout); fmt.Sprint(s.DropIns) != "[/etc/systemd/system/see@1.service.d/env.conf]" {

@@ -15,15 +15,17 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// failing lists how the programs of bootWithFailingApps fail after the file "fail" is created, as lines of a shell script.
-var failing = []struct{ name, how string }{
+// failing lists the names of the failing apps, and the shell commands that their programs run at the start if the file
+// "fail" exists.
+var failing = []struct{ name, command string }{
 	{"at-once", "exit 1"},
 	{"soon", "sleep 0.3; exit 1"},
 	{"never-ready", "exec sleep infinity"},
 }
 
-// TestFailingAppsDoNotDelayBoot boots a machine with three failing apps and a good one. The failing apps exit at once, exit
-// after 300 ms, or never get ready. The boot must finish, the good app must serve, and every command must return.
+// TestFailingAppsDoNotDelayBoot boots a machine with failing apps and one app that works. Two failing apps exit at once,
+// two exit after 300 ms, and two never become ready. The boot must finish, the working app must answer requests, and
+// every command must return.
 func TestFailingAppsDoNotDelayBoot(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -47,7 +49,7 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 				flags = append(flags, "--no-probe")
 			}
 			path := "/opt/e2e/" + name
-			m.WriteFile(t, path, "#!/bin/sh\nif [ -e "+fail+" ]; then "+f.how+"; fi\n"+program+"\n", 0o755)
+			m.WriteFile(t, path, "#!/bin/sh\nif [ -e "+fail+" ]; then "+f.command+"; fi\n"+program+"\n", 0o755)
 			m.Must(t, append(flags, "--", path)...)
 			apps = append(apps, name)
 		}
@@ -58,7 +60,7 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 	// Reboot waits until systemd reports that the boot has finished.
 	m.Reboot(t)
 	if got := m.Sh(t, "systemctl show -p FinishTimestampMonotonic --value"); got == "" || got == "0" {
-		t.Errorf("FinishTimestampMonotonic=%s", got)
+		t.Errorf("FinishTimestampMonotonic is %q, want the time of the end of the boot", got)
 	}
 	if jobs := m.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, "multi-user.target") {
 		t.Errorf("jobs of the boot are still queued:\n%s", jobs)
@@ -68,47 +70,48 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 		m.WantState(t, "active", a+".service", a+".socket")
 	}
 
-	clientsChangeNothing(t, m, "at-once-native", "http://127.0.0.1:8401/")
+	clientsDoNotStartApp(t, m, "at-once-native", "http://127.0.0.1:8401/")
 
-	returns := func(code int, argv ...string) {
+	wantExit := func(code int, argv ...string) {
 		t.Helper()
 		ctx, cancel := patience.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
 		if r := m.Run(ctx, argv...); r.Code != code {
-			t.Errorf("%q: want exit status %d: %v\n%s", argv, code, r, m.Sh(t, "systemctl list-jobs"))
+			t.Errorf("%q: got exit status %d, want %d: %v\n%s", argv, r.Code, code, r, m.Sh(t, "systemctl list-jobs"))
 		}
 	}
 	for _, a := range apps {
-		returns(0, "systemctl", "start", a)
-		returns(0, "systemctl", "stop", a)
-		returns(0, "systemctl", "start", a)
-		returns(3, kit.Ctl, "start", a)
-		returns(3, kit.Ctl, "reload", a)
+		wantExit(0, "systemctl", "start", a)
+		wantExit(0, "systemctl", "stop", a)
+		wantExit(0, "systemctl", "start", a)
+		wantExit(3, kit.Ctl, "start", a)
+		wantExit(3, kit.Ctl, "reload", a)
 	}
 }
 
-// clientsChangeNothing lets clients wait on the open socket of an app in a crash loop. They must not cause a start, and the
-// backoff must continue to count.
-func clientsChangeNothing(t *testing.T, m *kit.Machine, app, url string) {
+// clientsDoNotStartApp connects clients to the open socket of an app in a crash loop. These connections must not start
+// the app, and must not reset the number of failures in the backoff file.
+func clientsDoNotStartApp(t *testing.T, m *kit.Machine, app, url string) {
 	t.Helper()
 	failures := func() int {
 		t.Helper()
 		var n int
 		text := m.Sh(t, "sed -n 's/^failures=//p' /run/clusterctl/"+app+"/1.backoff")
 		if _, err := fmt.Sscan(text, &n); err != nil {
-			t.Fatalf("%q: %v", text, err)
+			t.Fatalf("the number of failures in the backoff file: %q: %v", text, err)
 		}
 		return n
 	}
 	before := failures()
 	r := load.Start(t, m, load.Options{URL: url, Conns: 8, Duration: 2 * time.Second, Timeout: 3 * time.Second}).Wait()
 	if r.OK > 0 || r.Refused > 0 {
-		t.Errorf("the clients of an app in a crash loop do not wait: %v", r)
+		t.Errorf("requests to an app in a crash loop were answered or refused, want only timeouts: %v", r)
 	}
 	if after := failures(); before == 0 || after < before {
-		t.Errorf("%d short runs before the clients came, %d after", before, after)
+		t.Errorf("failures in the backoff file: %d before the requests, %d after; want at least 1 and no decrease",
+			before, after)
 	}
 	if jobs := m.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, app+".service") {
-		t.Errorf("clients have started the app again:\n%s", jobs)
+		t.Errorf("the connections have queued a start job for the app:\n%s", jobs)
 	}
 }

@@ -19,7 +19,8 @@ var update = flag.Bool("update", false, "write testdata/cli-errors.txt")
 
 const errorsFile = "testdata/cli-errors.txt"
 
-// callerPrefixes returns command lines that run another command as a certain user, or with a part of the machine missing.
+// callerPrefixes maps each caller to a command line prefix. With this prefix, clusterctl runs as a certain user, or with
+// some files of the machine hidden.
 func callerPrefixes() map[string][]string {
 	without := func(mounts string) []string {
 		return []string{"unshare", "--mount", "sh", "-c", mounts + ` && exec "$0" "$@"`}
@@ -33,10 +34,11 @@ func callerPrefixes() map[string][]string {
 	}
 }
 
-// errorCases returns command lines that must be refused, by caller. Words are separated by spaces, and a word of two
-// quotes is empty. The app err-web has two instances, and the configuration of err-bad is invalid.
-func errorCases() []struct{ who, lines string } {
-	return []struct{ who, lines string }{
+// errorCases returns command lines that clusterctl must refuse. The field caller is a key of callerPrefixes. A line
+// consists of words that are separated by spaces. A pair of single quotes is an empty word. The app err-web has two
+// instances, and the configuration of err-bad is invalid.
+func errorCases() []struct{ caller, lines string } {
+	return []struct{ caller, lines string }{
 		{"root", `frobnicate
 instal x
 lsit
@@ -108,7 +110,7 @@ install all -- /bin/true
 install x.service -- /bin/true
 install a/b -- /bin/true
 install '' -- /bin/true`},
-		// An invalid value for every flag.
+		// Invalid values of flags.
 		{"root", `install x -i many -l 1 -- GO
 install x -i 0.5 -l 1 -- GO
 install x -i 1001 -l 1 -- GO
@@ -206,7 +208,7 @@ ls --interval 1ms
 ls --interval x
 uninstall err-web
 uninstall err-web -f`},
-		// Invalid programs, and options of PM2.
+		// Invalid programs, and options that only PM2 has.
 		{"root", `install nothing.js
 install x
 install /opt/e2e/err.config.js
@@ -223,7 +225,7 @@ install x --stop-exit-codes 1 -- GO
 start python3 -- app
 stop err-web.js
 start err-web --kill-timeout 3000`},
-		// Broken configurations.
+		// An app with an invalid configuration.
 		{"root", `show err-bad
 start err-bad
 stop err-bad err-web
@@ -309,9 +311,9 @@ uninstall --yes err-web`},
 	}
 }
 
-// TestErrorTable runs command lines that must be refused, and compares the exit status and stderr with
-// testdata/cli-errors.txt, which "go test -tags lab -run TestErrorTable -update" writes. The commands must not write to
-// stdout and must not change anything.
+// TestErrorTable runs command lines that clusterctl must refuse, and compares the exit status and stderr with
+// testdata/cli-errors.txt. "go test -tags lab -run TestErrorTable -update" writes this file. The commands must not write
+// to stdout, and must not change the machine.
 func TestErrorTable(t *testing.T) {
 	m := suite().Shared(t, lab.Bookworm)
 	a := kit.InstallNative(t, m, "err-web", 2, 8212, "--", goWorker)
@@ -328,11 +330,11 @@ func TestErrorTable(t *testing.T) {
 	fmt.Fprintln(&got, "# Command lines that are refused: who calls, what is typed, the exit status, stderr. GO is a native worker.")
 	for _, group := range errorCases() {
 		for _, line := range strings.Split(group.lines, "\n") {
-			argv := slices.Concat(callerPrefixes()[group.who], []string{kit.Ctl}, wordsOf(line))
+			argv := slices.Concat(callerPrefixes()[group.caller], []string{kit.Ctl}, wordsOf(line))
 			r := m.Run(t.Context(), argv...)
 			stderr := regexp.MustCompile(`/proc/\d+/`).ReplaceAllString(strings.ReplaceAll(r.Stderr, goWorker, "GO"), "/proc/PID/")
-			fmt.Fprintf(&got, "\n%s$ clusterctl %s\nexit %d\n%s", group.who, line, r.Code, stderr)
-			wantRefused(t, group.who+"$ "+line, r)
+			fmt.Fprintf(&got, "\n%s$ clusterctl %s\nexit %d\n%s", group.caller, line, r.Code, stderr)
+			wantRefused(t, group.caller+"$ "+line, r)
 		}
 	}
 	wantUntouched(t, m, before)
@@ -350,6 +352,7 @@ func TestErrorTable(t *testing.T) {
 	compareBlocks(t, got.String(), string(want))
 }
 
+// wordsOf returns the words of a line of errorCases.
 func wordsOf(line string) []string {
 	words := strings.Fields(line)
 	for i, w := range words {
@@ -363,31 +366,33 @@ func wordsOf(line string) []string {
 	return words
 }
 
-// wantRefused fails the test unless the exit status is an error, stderr has only lines of clusterctl without a help text,
-// and stdout is empty.
+// wantRefused fails the test unless the exit status is an error, stdout is empty, and stderr contains a line that begins
+// with "clusterctl: ". stderr must not contain a help text, a Go panic or a D-Bus name.
 func wantRefused(t *testing.T, what string, r lab.Result) {
 	t.Helper()
 	if r.Code < failed || r.Code > notAllowed || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "clusterctl: ") &&
 		!strings.Contains(r.Stderr, "\nclusterctl: ") {
-		t.Errorf("%s: %v", what, r)
+		t.Errorf("%s: want an error on stderr, an empty stdout, and an exit status from %d to %d: %v",
+			what, failed, notAllowed, r)
 	}
 	for _, never := range []string{"panic", "goroutine", "%!", "<nil>", "EXIT STATUS", "USAGE:", "org.freedesktop", "internal error"} {
 		if strings.Contains(r.Stderr, never) {
-			t.Errorf("%s: %q must not be in the error:\n%s", what, never, r.Stderr)
+			t.Errorf("%s: the error contains %q:\n%s", what, never, r.Stderr)
 		}
 	}
 }
 
-// compareBlocks compares texts block by block, and reports each block that differs. Empty lines separate the blocks.
+// compareBlocks fails the test for each block of got that differs from the block at the same position in want. Empty
+// lines separate the blocks.
 func compareBlocks(t *testing.T, got, want string) {
 	t.Helper()
 	g, w := strings.Split(got, "\n\n"), strings.Split(want, "\n\n")
 	for i := range max(len(g), len(w)) {
 		switch {
 		case i >= len(g):
-			t.Errorf("missing:\n%s", w[i])
+			t.Errorf("this block is missing:\n%s", w[i])
 		case i >= len(w):
-			t.Errorf("new:\n%s", g[i])
+			t.Errorf("this block is unexpected:\n%s", g[i])
 		case strings.TrimSpace(g[i]) != strings.TrimSpace(w[i]):
 			t.Errorf("got:\n%s\nwant:\n%s", g[i], w[i])
 		}

@@ -10,7 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestDaemonReloadLosesNoRequest reloads and re-executes PID 1 under load. No request may be lost, and no worker restarted.
+// TestDaemonReloadLosesNoRequest runs systemctl daemon-reload and daemon-reexec under load. No request may be lost, and
+// no worker may be restarted.
 func TestDaemonReloadLosesNoRequest(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "reloads", 3, 8130, "--", goWorker)
@@ -21,19 +22,19 @@ func TestDaemonReloadLosesNoRequest(t *testing.T) {
 				m.Sh(t, "systemctl "+command)
 			}
 			a.WantUp(t)
-			loads.WantNoneLost(t, command+" three times")
+			loads.WantNoneLost(t, "three runs of systemctl "+command)
 		}
 		kit.WantNotReplaced(t, before, a.PIDs(t))
-		wantNonblocking(t, a, "after the reloads")
-		// PID 1 still has the socket, and passes it to the next worker.
+		wantNonblocking(t, a, "after daemon-reload and daemon-reexec")
+		// PID 1 must pass the same socket to a new worker.
 		m.Sh(t, "systemctl restart "+a.Unit(1))
 		a.WantUp(t)
-		wantNonblocking(t, a, "after the reloads and a restart")
+		wantNonblocking(t, a, "after the restart of a worker")
 	})
 }
 
-// TestJournaldRestartLosesNoRequest restarts journald under load. Every worker must survive, and what it writes afterwards
-// must be in the journal.
+// TestJournaldRestartLosesNoRequest restarts journald under load. Every worker must continue to run, and the lines that
+// the worker writes after the restarts must be in the journal.
 func TestJournaldRestartLosesNoRequest(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "journal", 3, 8131, "--", worker)
@@ -44,7 +45,7 @@ func TestJournaldRestartLosesNoRequest(t *testing.T) {
 		}
 		kit.WantNoneLost(t, "three restarts of journald", run.Stop())
 		kit.WantNotReplaced(t, before, a.PIDs(t))
-		// There are many more requests than workers, so each worker gets some of them.
+		// 3000 requests are enough to reach every worker.
 		load.Start(t, m, load.Options{URL: a.URL("/log?line=afterwards"), Conns: 16, Requests: 3000}).Wait()
 		for _, u := range a.Units() {
 			m.AwaitJournal(t, "afterwards", "-u", u)

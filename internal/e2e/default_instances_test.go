@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestOneInstanceByDefault: a new app has one instance unless a flag or a file sets the number, and an update keeps the
-// number.
+// TestOneInstanceByDefault checks that a new app has one instance if neither a flag nor a file sets the number. An update
+// that does not set the number must not change the number of instances.
 func TestOneInstanceByDefault(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		var cpus unix.CPUSet
@@ -37,10 +37,10 @@ func TestOneInstanceByDefault(t *testing.T) {
 		want := func(count string, n int) {
 			t.Helper()
 			if l := listApps(t, m); l[0].Ready != n || l[0].Wanted != n {
-				t.Errorf("%d of %d ready, want %d", l[0].Ready, l[0].Wanted, n)
+				t.Errorf("%d of %d instances are ready, want %d of %d", l[0].Ready, l[0].Wanted, n, n)
 			}
 			if source := m.ReadFile(t, "/etc/clusterctl/count.yaml"); !strings.Contains(source, "\ninstances: "+count+"\n") {
-				t.Errorf("the source does not have %q instances:\n%s", count, source)
+				t.Errorf("the line %q is missing in /etc/clusterctl/count.yaml:\n%s", "instances: "+count, source)
 			}
 		}
 		hint := fmt.Sprintf("1 instance; -i max runs one per CPU (%d)\n", cpus.Count())
@@ -50,21 +50,23 @@ func TestOneInstanceByDefault(t *testing.T) {
 		want("1", 1)
 		m.Must(t, "scale", a.Name, "2", "--settle", "100ms")
 		if r := deploy("--env", "A=1"); strings.Contains(r.Stdout, "-i max") {
-			t.Errorf("the hint is printed although the number was set before: %v", r)
+			t.Errorf("an update prints the hint for new apps, want no hint: %v", r)
 		}
 		want("2", 2)
 		deploy("--env", "A=1", "-i", "1")
 		want("1", 1)
 
-		// The default of an earlier clusterctl was max, and it did not write the default to the source.
+		// The default of earlier versions of clusterctl was max, and these versions did not write the default to the
+		// file.
 		deploy("-i", "max")
 		m.Sh(t, "sed -i '/^instances: max$/d' /etc/clusterctl/count.yaml")
 		if r := deploy("--env", "A=2"); strings.Contains(r.Stderr, "edited by hand") {
-			t.Errorf("the source of an earlier clusterctl is treated as edited: %v", r)
+			t.Errorf("an update prints that the file of an earlier version was edited by hand, want no such note: %v", r)
 		}
 		want("max", cpus.Count())
 
-		// Files work the same: one instance by default, and an update keeps the number.
+		// clusterctl apply with a file without "instances" must keep the number of instances of an installed app, and
+		// must start one instance of a new app.
 		m.WriteFile(t, "/srv/count/clusterctl.yaml",
 			"name: count\ncommand: [/usr/bin/python3, server.py]\ndirectory: /srv/count\nlisten: 127.0.0.1:8130\nenv: {B: b}\n", 0o644)
 		m.Must(t, "apply", "-f", "/srv/count/clusterctl.yaml", "--settle", "100ms")
@@ -76,7 +78,7 @@ func TestOneInstanceByDefault(t *testing.T) {
 		a.Uninstall(t)
 		r := deploy("--json")
 		if !strings.Contains(r.Stdout, fmt.Sprintf(`"perCPU": %d,`, cpus.Count())) {
-			t.Errorf("--json: %v", r)
+			t.Errorf("install --json: want \"perCPU\": %d: %v", cpus.Count(), r)
 		}
 		if err := outputschema.Check("show", []byte(r.Stdout)); err != nil {
 			t.Error(err)

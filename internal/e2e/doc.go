@@ -1,11 +1,12 @@
-// Package e2e tests clusterctl from its users' point of view: the real binary on a booted systemd, with real workers and
-// real load. It holds only tests, all behind the build tag lab, because each of them boots machines ("make e2e", package
-// lab):
+// Package e2e contains end-to-end tests, which run the clusterctl binary on a booted systemd with workers and requests.
+// The tests need the build tag lab, because they boot machines with package lab. "make e2e" runs the tests. To run only
+// this package:
 //
 //	go test -tags lab ./internal/e2e/
 //
-// A test looks at systemd with systemctl, at files by their names, and at requests with package load. It never looks into
-// clusterctl, because only what an administrator can see is promised.
+// A test checks units with systemctl or on the bus, files by their paths, and requests with package load. A test does not
+// use internals of clusterctl, because users can only see its behaviour.
 //
-// Tests of one release share a machine. Each test uses its own app names and ports, and must leave nothing behind.
+// Most tests of one release share a machine. Each test uses its own app names and ports, and must remove its apps and
+// files.
 package e2e

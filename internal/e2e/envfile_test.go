@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestEnvFileSyntax: the shim parses an environment file as this systemd does.
+// TestEnvFileSyntax checks that the shim reads the same variables from an environment file as the systemd of the machine.
 func TestEnvFileSyntax(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		texts := []string{
@@ -24,7 +24,7 @@ func TestEnvFileSyntax(t *testing.T) {
 			"A=1\r\nB=2\r\n", "A=1\nB=2\nA=3\n", "A=\nB=''\nC", "A=\x01\nB=\x7f\nC=\u0085\n", "A='never ends\nB=2",
 			"HOME=/x\nPATH=/bin:/usr/bin\nMEANT=\\", "A=1\n\xef\xbb\xbfB=2\n", "é=1\nB=é\n",
 		}
-		// Random texts from characters with a special meaning, with a fixed seed.
+		// Random texts of characters that have a special meaning in environment files. The seed is fixed.
 		random := rand.New(rand.NewPCG(11, 11))
 		letters := []string{"A", "B=", "C = ", "x", " ", "\t", "\n", "\r", "\\", "\"", "'", "#", ";", "$", "`", "=", "\\\n", "\n#", "é"}
 		for range 40 {
@@ -53,7 +53,7 @@ func TestEnvFileSyntax(t *testing.T) {
 			file := fmt.Sprintf("/srv/envfiles/%d", i)
 			want, got := variablesIn(m.ReadFile(t, file+".systemd")), variablesIn(m.ReadFile(t, file+".shim"))
 			if len(want) == 0 {
-				t.Errorf("systemd ran no command with %q", text)
+				t.Errorf("systemd did not run the command with the environment file %q", text)
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("%q:\n shim    %q\n systemd %q", text, got, want)
@@ -62,7 +62,7 @@ func TestEnvFileSyntax(t *testing.T) {
 	})
 }
 
-// variablesIn returns the variables of a dump, sorted, without the variables that differ between units.
+// variablesIn returns the sorted lines of the output of env -0, without the variables whose values differ between units.
 func variablesIn(data string) []string {
 	var list []string
 	for _, v := range strings.Split(strings.TrimSuffix(data, "\x00"), "\x00") {

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// The exit statuses of clusterctl.
+// These are the exit statuses of clusterctl.
 const (
 	done        = 0
 	failed      = 1
@@ -21,10 +21,10 @@ const (
 	interrupted = 130
 )
 
-// traces is a script that lists everything that clusterctl could leave behind: files with their contents, units, failed
-// units, jobs and links. It omits clusterctl.slice, which PID 1 makes for its children without a file, and which stays like
-// system.slice. It omits jobs of systemd itself, which can start at any time: systemd-tmpfiles-clean.timer elapses 15
-// minutes after the boot.
+// traces is a script that lists everything that clusterctl could leave behind: files with their checksums, links, units,
+// failed units and jobs. The script omits clusterctl.slice, because systemd creates this slice for its child slices and
+// never removes it. The script omits jobs of systemd's own units, because such a job can start during a test: for
+// example, systemd-tmpfiles-clean.timer elapses 15 minutes after the boot.
 const traces = `
 find /etc/systemd/system /etc/clusterctl /var/lib/clusterctl /run/clusterctl /run/systemd/system /run/systemd/transient /srv /run/*.sock \
 	-printf '%p %y %m %u %l\n' 2>/dev/null | sort
@@ -35,36 +35,37 @@ systemctl list-units --failed --no-legend --plain
 systemctl list-jobs --no-legend --plain | grep -v ' systemd-' || true
 `
 
-// wantUntouched fails the test when traces prints something else than before.
+// wantUntouched fails the test unless the output of the script traces has the same lines as before, in any order.
 func wantUntouched(t testing.TB, m *kit.Machine, before []string) {
 	t.Helper()
 	kit.WantSameLines(t, before, kit.Lines(m.Sh(t, traces)))
 }
 
-// refusal is a command that must be refused, and must leave nothing behind.
+// refusal is a command line that must fail and must not change the machine.
 type refusal struct {
 	name  string
-	setup string // a shell script that runs before the command
-	undo  string // a shell script that runs after the command
+	setup string // a shell script that prepares the machine
+	undo  string // a shell script that runs at the end of the test
 	argv  []string
-	code  int
-	want  []string // parts of stderr
+	code  int      // the exit status
+	want  []string // texts that stderr must contain
 }
 
-// installing returns an install that must fail, with the usual flags. It fails at the first instance that exits, so it
-// never waits for the whole time to settle. The default would be too short on a busy machine with systemd 247: there a
-// native worker without READY=1 counts as up after the fork, and its program may begin a second later, after the setup of
-// its sandbox.
+// installing returns the command line of an install that must fail. --settle is 10 s, but the install does not wait so
+// long, because it ends when the first instance exits. The default of --settle is too short on a busy machine with
+// systemd 247: this systemd reports a native worker as running after the fork, and executes the program up to a second
+// later, after it has prepared the sandbox.
 func installing(name string, more ...string) []string {
 	return slices.Concat([]string{kit.Ctl, "install", name, "-i", "2", "--activation", "native", "--settle", "10s"}, more)
 }
 
-// onPort returns an install that must fail, with a listener on a port.
+// onPort returns the command line of an install with --listen port. This install must fail.
 func onPort(name, port string, command ...string) []string {
 	return installing(name, slices.Concat([]string{"--listen", port, "--"}, command)...)
 }
 
-// checkAll runs the commands, checks exit status and stderr, and fails the test when something is left behind.
+// checkAll runs one subtest for each refusal. The subtest runs the command, checks the exit status and stderr, and checks
+// that the command has not changed the machine.
 func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 	t.Helper()
 	for _, r := range refusals {
@@ -81,11 +82,11 @@ func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 		t.Run(r.name, func(t *testing.T) {
 			got := m.Run(t.Context(), r.argv...)
 			if got.Code != r.code {
-				t.Errorf("%q: want exit status %d: %v", r.argv, r.code, got)
+				t.Errorf("%q: got exit status %d, want %d: %v", r.argv, got.Code, r.code, got)
 			}
 			wantError(t, got.Stderr, r.want...)
 			if got.Stdout != "" {
-				t.Errorf("the failed command wrote to stdout: %q", got.Stdout)
+				t.Errorf("stdout is %q, want no output", got.Stdout)
 			}
 			wantUntouched(t, m, before)
 			if t.Failed() {
@@ -95,11 +96,11 @@ func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 	}
 }
 
-// wantError fails the test unless stderr has the form of an error, and contains the texts.
+// wantError fails the test unless stderr contains a line that begins with "clusterctl: ", and contains all texts in want.
 func wantError(t testing.TB, stderr string, want ...string) {
 	t.Helper()
 	if !strings.Contains("\n"+stderr, "\nclusterctl: ") {
-		t.Errorf("no line begins with \"clusterctl: \":\n%s", stderr)
+		t.Errorf("no line of stderr begins with \"clusterctl: \":\n%s", stderr)
 	}
 	for _, w := range want {
 		if !strings.Contains(stderr, w) {
@@ -108,14 +109,14 @@ func wantError(t testing.TB, stderr string, want ...string) {
 	}
 	for _, never := range []string{"panic", "goroutine", "%!", "<nil>", "not yet", "internal error"} {
 		if strings.Contains(stderr, never) {
-			t.Errorf("%q must not be in the error:\n%s", never, stderr)
+			t.Errorf("the error contains %q:\n%s", never, stderr)
 		}
 	}
 }
 
 const hint = "clusterctl: hint: "
 
-// TestNamesThatAreTaken: install refuses names that units or links already use.
+// TestNamesThatAreTaken checks that install refuses a name if a unit or a link with this name exists.
 func TestNamesThatAreTaken(t *testing.T) {
 	refuse := []refusal{
 		{name: "dbus", argv: onPort("dbus", "8200", goWorker), code: failed, want: []string{"dbus.s", "/lib/systemd/system/"}},
@@ -159,7 +160,8 @@ func TestNamesThatAreTaken(t *testing.T) {
 	})
 }
 
-// TestProgramsThatCannotRun: install refuses, or takes back, apps whose program cannot run.
+// TestProgramsThatCannotRun installs apps whose program cannot run. Every install must fail and must not leave a file
+// behind.
 func TestProgramsThatCannotRun(t *testing.T) {
 	script := func(path, text string) string {
 		return "install -D -m 755 /dev/stdin " + path + " <<'EOF'\n" + text + "\nEOF"
@@ -189,7 +191,7 @@ func TestProgramsThatCannotRun(t *testing.T) {
 			argv: onPort("bad", "8201", "/opt/e2e/killed"), code: notReached, want: []string{"bad@", "SEGV"},
 		},
 		{
-			name: "never says READY", setup: script("/opt/e2e/silent", "#!/bin/sh\necho I am busy\nexec sleep 1000"),
+			name: "never sends READY=1", setup: script("/opt/e2e/silent", "#!/bin/sh\necho I am busy\nexec sleep 1000"),
 			argv: installing("bad", "--listen", "8201", "--ready", "notify", "--start-timeout", "10s", "--", "/opt/e2e/silent"),
 			code: notReached, want: []string{"bad@", "READY=1", "I am busy"},
 		},
@@ -206,7 +208,7 @@ func TestProgramsThatCannotRun(t *testing.T) {
 		{name: "missing environment file", argv: installing("bad", "--listen", "8201", "--env-file", "/no/env", "--", goWorker),
 			code: failed, want: []string{"/no/env", hint}},
 		{
-			name: "unreadable for a dynamic user", setup: "mkdir -p -m 700 /opt/e2e/private && cp " + goWorker +
+			name: "a program that a dynamic user cannot read", setup: "mkdir -p -m 700 /opt/e2e/private && cp " + goWorker +
 				" /opt/e2e/private/", undo: "rm -r /opt/e2e/private",
 			argv: onPort("bad", "8201", "/opt/e2e/private/go-worker"), code: failed,
 			want: []string{"dynamic user", "/opt/e2e/private", hint},
@@ -217,7 +219,8 @@ func TestProgramsThatCannotRun(t *testing.T) {
 	})
 }
 
-// TestPortsThatAreTaken: install names the holder of a port or path that is in use.
+// TestPortsThatAreTaken checks that install refuses a port or a socket path that is in use. The error must name the app
+// or the process that uses the port or path.
 func TestPortsThatAreTaken(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		kit.InstallNative(t, m, "holder", 1, 8202, "--listen", "/run/holder.sock", "--listen", "udp:8203", "--", worker)
@@ -248,12 +251,13 @@ a.accept()`)
 				want: []string{"8205", "python3"}},
 		})
 		if m.Try("curl -fsS http://127.0.0.1:8202/").Code != 0 {
-			t.Error("the app that holds the port does not answer")
+			t.Error("the app that listens on port 8202 does not answer")
 		}
 	})
 }
 
-// TestNoPermission runs commands that change something as the user nobody.
+// TestNoPermission runs commands as an unprivileged user. A command that would change the machine must fail, and must
+// print the same command line with sudo. A command that does not change the machine must succeed.
 func TestNoPermission(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "perm", 1, 8206, "--", goWorker)
@@ -270,14 +274,14 @@ func TestNoPermission(t *testing.T) {
 		})
 		for _, command := range [][]string{{"ls"}, {"ls", "--json"}, {"show", "perm"}, {"cat", "perm"}, {"version"}} {
 			if r := m.Run(t.Context(), nobody(command...)...); r.Code != 0 {
-				t.Errorf("%v fails without root: %v", command, r)
+				t.Errorf("%v as an unprivileged user: want exit status 0: %v", command, r)
 			}
 		}
 		a.WantUp(t)
 	})
 }
 
-// TestNoSystemd runs commands where systemd does not run: with an empty /run.
+// TestNoSystemd runs commands with an empty /run, as on a machine without systemd.
 func TestNoSystemd(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		without := func(argv ...string) []string {
@@ -291,13 +295,13 @@ func TestNoSystemd(t *testing.T) {
 		})
 		for _, argv := range [][]string{{"version"}, {"generate", "x", "--listen", "80", "-i", "1", "--", "/bin/x"}} {
 			if r := m.Run(t.Context(), without(argv...)...); r.Code != 0 {
-				t.Errorf("%v fails without systemd: %v", argv, r)
+				t.Errorf("%v without systemd: want exit status 0: %v", argv, r)
 			}
 		}
 	})
 }
 
-// TestUsage runs command lines that are invalid.
+// TestUsage runs invalid command lines.
 func TestUsage(t *testing.T) {
 	bad := func(args ...string) []string { return append([]string{kit.Ctl}, args...) }
 	refuse := []refusal{
@@ -342,7 +346,7 @@ func TestUsage(t *testing.T) {
 		checkAll(t, m, refuse)
 		checkAll(t, m, []refusal{
 			{name: "no such app", argv: bad("uninstall", "--yes", "usage-her"), code: failed, want: []string{"usage-her"}},
-			{name: "no such app to stop", argv: bad("stop", "nope"), code: failed, want: []string{"nope"}},
+			{name: "stop of a missing app", argv: bad("stop", "nope"), code: failed, want: []string{"nope"}},
 			{name: "no such instance", argv: bad("stop", "usage-there@2"), code: failed, want: []string{"usage-there", hint}},
 			{name: "no such revision", argv: bad("rollback", "usage-there"), code: failed, want: []string{"has no earlier revision"}},
 			{name: "missing file", argv: bad("apply"), code: failed, want: []string{"clusterctl.yaml", hint}},

@@ -4,9 +4,7 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,8 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestGeneratedUnitsNeedNoClusterctl generates units on this machine and copies them into a machine that has never had
-// clusterctl. The units must work without any other file.
+// TestGeneratedUnitsNeedNoClusterctl runs clusterctl generate on the host, and copies the units into a machine on which
+// clusterctl was never installed. The units must work on this machine without any other file of clusterctl.
 func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 	ctl := lab.Build(t, "./cmd/clusterctl")
 	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -27,18 +25,18 @@ func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 		if err != nil {
 			t.Fatalf("generate: %v\n%s", err, out)
 		}
-		copyUnits(t, m, dir)
+		m.CopyTree(t, dir, "/etc/systemd/system")
 		m.Sh(t, "systemctl daemon-reload && systemctl enable --now plain")
 		a := kit.App{Machine: m, Name: "plain", Instances: 3, Port: 8195}
 		a.WantUp(t)
-		wantNonblocking(t, a, "without clusterctl")
+		wantNonblocking(t, a, "on a machine without clusterctl")
 
 		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: rate})
 		m.Sh(t, "systemctl reload plain")
-		kit.WantNoneLost(t, "a reload without clusterctl", run.Stop())
+		kit.WantNoneLost(t, "systemctl reload on a machine without clusterctl", run.Stop())
 		b := kit.DialBus(t, m)
 		k := killRandomly(t, b, m, 3, time.Second, a.Units()...)
-		b.Await(t, "all instances are back", k.runsAgain, a.Units()...)
+		b.Await(t, "all instances run again", k.runsAgain, a.Units()...)
 		a.WantUp(t)
 		t.Logf("%d kills", k.kills)
 		m.Sh(t, "systemctl stop plain")
@@ -46,22 +44,4 @@ func TestGeneratedUnitsNeedNoClusterctl(t *testing.T) {
 		m.Reboot(t)
 		a.WantUp(t)
 	})
-}
-
-// copyUnits copies the files of a directory of the host into /etc/systemd/system.
-func copyUnits(t testing.TB, m *kit.Machine, dir string) {
-	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(dir, path)
-		if err == nil {
-			m.CopyIn(t, path, filepath.Join("/etc/systemd/system", rel))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

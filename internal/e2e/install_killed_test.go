@@ -15,21 +15,22 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-const silent = "/opt/e2e/never-ready"
+const neverReady = "/opt/e2e/never-ready"
 
-// startInstall starts an install that waits forever for READY=1, and returns when systemd waits for the instances.
+// startInstall starts an install of a program that never sends READY=1. startInstall returns when both instances are
+// starting and have a main process.
 func startInstall(t testing.TB, m *kit.Machine, name string, port int) *lab.Process {
 	t.Helper()
-	m.WriteFile(t, silent, "#!/bin/sh\nexec sleep infinity\n", 0o755)
+	m.WriteFile(t, neverReady, "#!/bin/sh\nexec sleep infinity\n", 0o755)
 	p := m.Start(t, kit.Ctl, "install", name, "-i", "2", "--listen", fmt.Sprint(port), "--activation", "native",
-		"--ready", "notify", "--start-timeout", "10m", "--", silent)
+		"--ready", "notify", "--start-timeout", "10m", "--", neverReady)
 	kit.DialBus(t, m).Await(t, "the instances are starting", func(s kit.Status) bool { return s.Active == "activating" && s.PID != 0 },
 		name+"@1.service", name+"@2.service")
 	return p
 }
 
-// TestInterruptedInstall sends the signals of Ctrl-C, a hang-up and a shutdown to an install that waits. The install must
-// take everything back.
+// TestInterruptedInstall sends SIGINT to an install that waits for READY=1, and SIGTERM to another such install. Both
+// installs must be rolled back.
 func TestInterruptedInstall(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
@@ -40,7 +41,7 @@ func TestInterruptedInstall(t *testing.T) {
 			}
 			r := p.Wait()
 			if r.Code != interrupted {
-				t.Errorf("%v: want exit status %d: %v", sig, interrupted, r)
+				t.Errorf("after %v: got exit status %d, want %d: %v", sig, r.Code, interrupted, r)
 			}
 			wantError(t, r.Stderr, "interrupted")
 			wantUntouched(t, m, before)
@@ -48,8 +49,8 @@ func TestInterruptedInstall(t *testing.T) {
 	})
 }
 
-// TestKilledInstall kills clusterctl at twenty random moments of an install, five on each release. The next install or
-// uninstall must succeed from the state that is left.
+// TestKilledInstall kills clusterctl at five random moments of an install on each release. The next install or uninstall
+// must succeed.
 func TestKilledInstall(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		args := []string{kit.Ctl, "install", "killed-at", "-i", "2", "--listen", "8191", "--listen", "/run/killed-at.sock",
@@ -69,10 +70,10 @@ func TestKilledInstall(t *testing.T) {
 			left := m.Try("ls -d /etc/systemd/system/killed-at* /etc/clusterctl/killed-at* /var/lib/clusterctl/* 2>/dev/null").Stdout
 			t.Logf("killed after %v of %v: exit status %d, %d files", moment, whole, r.Code, len(kit.Lines(left)))
 			if i%2 == 0 || r.Code == 0 {
-				// The app of this uninstall may not exist at all, or only the directory for the intent may exist.
+				// If the kill came before the install wrote the files of the app, uninstall may find no app.
 				if r := m.Clusterctl(t, "uninstall", "--yes", a.Name); r.Code != done &&
 					!(r.Code == failed && strings.Contains(r.Stderr, "there is no app")) {
-					t.Errorf("uninstall after a kill: %v", r)
+					t.Errorf("uninstall after the kill of an install: %v", r)
 				}
 			} else {
 				m.Must(t, args[1:]...)
@@ -87,13 +88,13 @@ func TestKilledInstall(t *testing.T) {
 	})
 }
 
-// TestInstallKilledAtEachStep kills an uninstall and an install before each change that it makes and each message that it
-// sends. The next command must succeed from the state that is left, also when that command is killed and repeated. Each
-// release takes every fourth step of the uninstall, and every eighth step of the install, because installs are also killed
-// at random moments.
+// TestInstallKilledAtEachStep kills uninstalls and installs, each before a different step. A step is a change of a file
+// or a message to systemd. The next command must succeed. In some runs, the test kills a further uninstall before the
+// next command. Each release tests every fourth step of the uninstall, and only every eighth step of the install, because
+// TestKilledInstall kills installs, too.
 func TestInstallKilledAtEachStep(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		first := 1 + slices.Index(lab.All(), m.Release())
+		firstStep := 1 + slices.Index(lab.All(), m.Release())
 		install := []string{"install", "killed", "-i", "1", "--listen", "8192", "--listen", "/run/killed.sock",
 			"--activation", "native", "--settle", "0s", "--", "/bin/sleep", "infinity"}
 		uninstall := []string{"uninstall", "--yes", "killed"}
@@ -104,74 +105,72 @@ func TestInstallKilledAtEachStep(t *testing.T) {
 			if victim[0] == "uninstall" {
 				stride = len(lab.All())
 			}
-			for n := first; !t.Failed(); n += stride {
+			for n := firstStep; !t.Failed(); n += stride {
 				if victim[0] == "uninstall" {
 					m.Must(t, install...)
 				}
 				step, r := killedAt(t, m, n, victim...)
 				if step == "" {
 					if r.Code != done {
-						t.Errorf("%s, not killed: %v", victim[0], r)
+						t.Errorf("%s has fewer than %d steps, but failed: %v", victim[0], n, r)
 					}
 					m.Clusterctl(t, uninstall...)
 					wantUntouched(t, m, before)
 					break
 				}
 				steps[victim[0]]++
-				// An install must succeed from any state; an uninstall may find that nothing is installed.
-				undone := func(r lab.Result) bool {
+				// An install must always succeed. An uninstall may find no app.
+				uninstalled := func(r lab.Result) bool {
 					return r.Code == done || r.Code == failed && strings.Contains(r.Stderr, "there is no app")
 				}
 				again := ""
 				if n%3 == 0 {
-					if again, r = killedAt(t, m, n, uninstall...); again == "" && !undone(r) {
-						t.Errorf("an uninstall, killed at the same step: %v", r)
+					if again, r = killedAt(t, m, n, uninstall...); again == "" && !uninstalled(r) {
+						t.Errorf("an uninstall with fewer than %d steps failed: %v", n, r)
 					}
 				}
 				if n%2 == 0 {
-					// If the uninstall was killed before it began, the app is still installed.
+					// If the uninstall was killed before its first change, the app is still installed.
 					if r := m.Clusterctl(t, install...); r.Code != done && !strings.Contains(r.Stderr, "already installed") {
-						t.Errorf("the next install: %v", r)
+						t.Errorf("the install after the kill failed: %v", r)
 					}
 					m.Must(t, uninstall...)
-				} else if r := m.Clusterctl(t, uninstall...); !undone(r) {
-					t.Errorf("the next uninstall: %v", r)
+				} else if r := m.Clusterctl(t, uninstall...); !uninstalled(r) {
+					t.Errorf("the uninstall after the kill failed: %v", r)
 				}
 				wantUntouched(t, m, before)
 				if t.Failed() {
-					t.Errorf("%s killed at step %d, %s; the next uninstall killed at %q", victim[0], n, step, again)
+					t.Errorf("this failed after a kill of %s before step %d (%s) and a kill of uninstall before step %q",
+						victim[0], n, step, again)
 				}
 			}
 		}
-		t.Logf("%v kills", steps)
+		t.Logf("kills of each command: %v", steps)
 	})
 }
 
-// TestConcurrentCommandsWait runs two commands on one app. The second must wait for the first, and print which command it
-// waits for.
+// TestConcurrentCommandsWait runs two commands on one app. The second command must wait until the first command ends, and
+// must print the command line of the first command.
 func TestConcurrentCommandsWait(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
 		first := startInstall(t, m, "locked", 8193)
-		// The first command has the lock, and waits forever. Its message in the journal shows that the second command
-		// waits.
+		// The first command has the lock and waits for READY=1. The second command prints the command line of the first
+		// command when it begins to wait for the lock.
 		second := m.Start(t, "sh", "-c", kit.Ctl+" uninstall --yes locked 2>&1 | systemd-cat -t second; echo done")
 		m.AwaitJournal(t, "clusterctl install locked", "-t", "second")
 		if first.Ended() || second.Ended() {
-			t.Fatal("one of the commands has ended already")
+			t.Fatalf("the first command has ended: %v, the second: %v; want false for both", first.Ended(), second.Ended())
 		}
-		other := m.Must(t, "ls") // ls changes nothing, so it does not wait
-		if !strings.Contains(other.Stdout+other.Stderr, "locked") {
-			t.Logf("ls while an install runs: %v", other)
-		}
+		m.Must(t, "ls") // clusterctl ls must not wait for the lock
 		if err := first.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
 		if r := first.Wait(); r.Code != interrupted {
-			t.Errorf("the first: %v", r)
+			t.Errorf("the interrupted install: got exit status %d, want %d: %v", r.Code, interrupted, r)
 		}
 		second.Wait()
-		t.Logf("the second:\n%s", m.Journal(t, "-o", "cat", "-t", "second"))
+		t.Logf("the output of the second command:\n%s", m.Journal(t, "-o", "cat", "-t", "second"))
 		wantUntouched(t, m, before)
 	})
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// TestInstallOfUnchangedApp: install and apply of an unchanged app print its state, and fail when it does not run.
+// TestInstallOfUnchangedApp repeats install and apply without a change of the app. Both commands must print the number of
+// ready instances and must not restart an instance. If the instances are in a crash loop, both commands must fail.
 func TestInstallOfUnchangedApp(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const script, broken, vars, file = "/srv/stands/run.sh", "/srv/stands/broken", "/srv/stands/my.env", "/srv/stands/clusterctl.yaml"
@@ -29,45 +30,46 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 		apply := []string{"apply", "-f", file, "--settle", "200ms"}
 		m.Must(t, install...)
 		pids := a.PIDs(t)
-		want := func(said string, args ...string) lab.Result {
+		wantStdout := func(text string, args ...string) lab.Result {
 			t.Helper()
 			r := m.Must(t, args...)
-			if r.Stdout != said {
-				t.Errorf("%q: %v\nwant %q", args, r, said)
+			if r.Stdout != text {
+				t.Errorf("%q: want %q on stdout: %v", args, text, r)
 			}
 			kit.WantNotReplaced(t, pids, a.PIDs(t))
 			return r
 		}
-		want("stands: nothing has changed, 2/2 ready\n", install...)
-		if r := want("stands: unchanged, 2/2 ready\n", apply...); r.Stderr != "" {
-			t.Errorf("apply of an unchanged app writes to stderr: %v", r)
+		wantStdout("stands: nothing has changed, 2/2 ready\n", install...)
+		if r := wantStdout("stands: unchanged, 2/2 ready\n", apply...); r.Stderr != "" {
+			t.Errorf("apply of an unchanged app: want an empty stderr: %v", r)
 		}
 
-		// A file has changed that is read at each start.
+		// The environment file has changed since the start of the instances.
 		m.Sh(t, "echo B=2 >>"+vars)
 		const newer = "stands: /srv/stands/my.env has changed since the app started: sudo clusterctl reload stands\n"
 		for _, args := range [][]string{install, apply} {
 			if r := m.Must(t, args...); r.Stderr != newer {
-				t.Errorf("%q: %v", args, r)
+				t.Errorf("%q after a change of the environment file: want %q on stderr: %v", args, newer, r)
 			}
 		}
 		r := m.Must(t, append(apply, "--json")...)
 		if !strings.Contains(r.Stdout, `"newerFiles": [`) {
-			t.Errorf("--json: %v", r)
+			t.Errorf("apply --json after a change of the environment file: newerFiles is missing: %v", r)
 		}
 		if err := outputschema.Check("apply", []byte(r.Stdout)); err != nil {
 			t.Error(err)
 		}
 		m.Must(t, "reload", "stands", "--settle", "100ms")
 		pids = a.PIDs(t)
-		if r := want("stands: unchanged, 2/2 ready\n", apply...); r.Stderr != "" {
-			t.Errorf("apply writes to stderr after the reload: %v", r)
+		if r := wantStdout("stands: unchanged, 2/2 ready\n", apply...); r.Stderr != "" {
+			t.Errorf("apply after a reload: want an empty stderr: %v", r)
 		}
 
-		// One instance is stopped. An apply reports that, and an install starts the instance.
+		// One instance is stopped. clusterctl apply must report the stopped instance. clusterctl install must start the
+		// stopped instance.
 		m.Sh(t, "systemctl stop stands@2")
 		if r := m.Clusterctl(t, apply...); r.Code != notReached || !strings.Contains(r.Stdout, "1/2 ready") {
-			t.Errorf("apply with a stopped instance: %v", r)
+			t.Errorf("apply with a stopped instance: want exit status %d and 1/2 ready: %v", notReached, r)
 		} else {
 			wantError(t, r.Stderr, "stands: 1/2 ready: stands@2.service is stopped", hint+"sudo clusterctl start stands")
 		}
@@ -84,14 +86,14 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 	})
 }
 
-// wantCrashLoopReported fails the test unless an install and an apply of an app in a crash loop fail, with the reason in the
-// error and the number of ready instances in the JSON.
+// wantCrashLoopReported runs install and apply while the app is in a crash loop, and fails the test unless both commands
+// fail, print the last log line of the program, and show 0 of 2 ready instances in their JSON.
 func wantCrashLoopReported(t *testing.T, m *kit.Machine, install, apply []string) {
 	t.Helper()
 	for _, args := range [][]string{install, apply} {
 		r := m.Clusterctl(t, args...)
 		if r.Code != notReached {
-			t.Errorf("%q: %v", args, r)
+			t.Errorf("%q in a crash loop: got exit status %d, want %d: %v", args, r.Code, notReached, r)
 		}
 		wantError(t, r.Stderr, "status=7", "the disk is on fire",
 			hint+"clusterctl logs stands; when the program is repaired: sudo clusterctl reload stands")
@@ -100,7 +102,7 @@ func wantCrashLoopReported(t *testing.T, m *kit.Machine, install, apply []string
 		"apply": append(apply, "--json")} {
 		r := m.Clusterctl(t, args...)
 		if r.Code != notReached {
-			t.Errorf("%q: %v", args, r)
+			t.Errorf("%q in a crash loop: got exit status %d, want %d: %v", args, r.Code, notReached, r)
 		}
 		var doc struct {
 			Ready, Wanted int
@@ -113,7 +115,7 @@ func wantCrashLoopReported(t *testing.T, m *kit.Machine, install, apply []string
 			doc.Ready, doc.Wanted = doc.Apps[0].Ready, doc.Apps[0].Wanted
 		}
 		if doc.Ready != 0 || doc.Wanted != 2 {
-			t.Errorf("%q: %v", args, r)
+			t.Errorf("%q in a crash loop: got %d of %d ready, want 0 of 2: %v", args, doc.Ready, doc.Wanted, r)
 		}
 		if err := outputschema.Check(kind, []byte(r.Stdout)); err != nil {
 			t.Error(err)

@@ -21,81 +21,81 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// killCount counts the workers that a test has killed, and the connections that they had.
+// killCount counts the workers that a test has killed, and the connections that these workers had accepted.
 type killCount struct {
 	mu sync.Mutex
-	// kills is the number of killed processes. held is the number of connections that they had accepted at that moment. The
-	// requests on these connections are lost with any supervisor, but no other request may be lost.
-	kills, held int
-	dead        map[uint32]bool
+	// The field kills is the number of killed workers. The field accepted is the sum of the open connections of these
+	// workers, each counted immediately before the kill. Only requests on these connections may be lost.
+	kills, accepted int
+	killed          map[uint32]bool // the PIDs of the killed workers
 }
 
-// runsAgain reports whether a unit runs with a process that was not killed. For a moment after a kill, systemd still
-// reports the killed process.
+// runsAgain reports whether a unit is active with a main process that the test has not killed. systemd may report the
+// killed process for a moment after the kill.
 func (k *killCount) runsAgain(s kit.Status) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return s.IsActive() && s.PID != 0 && !k.dead[s.PID]
+	return s.IsActive() && s.PID != 0 && !k.killed[s.PID]
 }
 
-// kill sends SIGKILL to a worker of the machine, and counts its connections. While it counts, the worker is stopped, so
-// that it cannot accept or answer anything.
+// kill counts the connections of a worker, and kills the worker with SIGKILL. Before the count, kill stops the worker
+// with SIGSTOP, so that the number of connections cannot change.
 func (k *killCount) kill(t testing.TB, m *kit.Machine, pid int) error {
 	host := m.HostPID(t, pid)
 	if err := unix.Kill(host, unix.SIGSTOP); err != nil {
 		return err
 	}
-	held, err := heldConnections(host)
+	accepted, err := acceptedConnections(host)
 	if kerr := unix.Kill(host, unix.SIGKILL); kerr != nil || err != nil {
 		return errors.Join(err, kerr)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.kills++
-	k.held += held
-	if k.dead == nil {
-		k.dead = make(map[uint32]bool)
+	k.accepted += accepted
+	if k.killed == nil {
+		k.killed = make(map[uint32]bool)
 	}
-	k.dead[uint32(pid)] = true
+	k.killed[uint32(pid)] = true
 	return nil
 }
 
-// heldConnections returns the number of connections of a process that is being stopped: its sockets that are neither Unix
-// sockets nor the listener.
-func heldConnections(pid int) (int, error) {
+// acceptedConnections waits until a process with a pending SIGSTOP is stopped, and returns the number of its connections.
+// All sockets of the process except Unix sockets and one listener count as connections.
+func acceptedConnections(pid int) (int, error) {
 	proc := fmt.Sprintf("/proc/%d", pid)
-	// Only the parent of a process is notified of the stop, so this polls. A stop takes microseconds, so the timeout is
-	// never reached.
+	// The loop polls, because the kernel notifies only the parent of a stopped process. A stop takes microseconds.
 	for end := time.Now().Add(patience.For(time.Minute)); !stopped(proc); time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(end) {
-			return 0, fmt.Errorf("process %d does not stop", pid)
+			return 0, fmt.Errorf("process %d does not stop after SIGSTOP", pid)
 		}
 	}
 	unixSockets, err := os.ReadFile(proc + "/net/unix")
 	if err != nil {
 		return 0, err
 	}
-	others := make(map[string]bool)
+	ignored := make(map[string]bool)
 	for line := range strings.Lines(string(unixSockets)) {
 		if f := strings.Fields(line); len(f) > 6 {
-			others["socket:["+f[6]+"]"] = true
+			ignored["socket:["+f[6]+"]"] = true
 		}
 	}
 	fds, err := filepath.Glob(proc + "/fd/*")
 	if err != nil {
 		return 0, err
 	}
-	held := 0
+	sockets := 0
 	for _, fd := range fds {
-		if link, err := os.Readlink(fd); err == nil && strings.HasPrefix(link, "socket:") && !others[link] {
-			others[link] = true // a socket with two descriptors counts once
-			held++
+		if link, err := os.Readlink(fd); err == nil && strings.HasPrefix(link, "socket:") && !ignored[link] {
+			ignored[link] = true // count a socket with two descriptors once
+			sockets++
 		}
 	}
-	return max(held-1, 0), nil // without the listener, which a worker may lack just after its start
+	return max(sockets-1, 0), nil // one socket is the listener; a worker that is starting may have no socket
 }
 
-// stopped reports whether a process has ended or all its threads are stopped.
+// stopped reports whether all threads of a process are stopped or have ended. The parameter proc is the directory of the
+// process in /proc.
 func stopped(proc string) bool {
 	tasks, _ := filepath.Glob(proc + "/task/*/stat")
 	for _, path := range tasks {
@@ -103,7 +103,7 @@ func stopped(proc string) bool {
 		if err != nil {
 			continue // the thread has ended
 		}
-		// proc_pid_stat(5): the state follows the name, which is in parentheses.
+		// The state follows the name, which is in parentheses (proc_pid_stat(5)).
 		s := string(b)
 		if f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:]); f[0] != "T" && f[0] != "Z" && f[0] != "X" {
 			return false
@@ -112,14 +112,14 @@ func stopped(proc string) bool {
 	return true
 }
 
-// crashLoop kills some units again and again, each time systemd reports that they are ready.
+// crashLoop kills the main process of a unit each time systemd reports that the unit is active.
 type crashLoop struct {
 	killCount
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-// killAtReady starts a crash loop.
+// killAtReady starts a crash loop of the units, which runs until stop is called or the test ends.
 func killAtReady(t testing.TB, b *kit.Bus, m *kit.Machine, units ...string) *crashLoop {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -147,13 +147,14 @@ func killAtReady(t testing.TB, b *kit.Bus, m *kit.Machine, units ...string) *cra
 	return k
 }
 
+// stop ends the crash loop, and waits until the goroutine of the crash loop has ended.
 func (k *crashLoop) stop() {
 	k.cancel()
 	<-k.done
 }
 
-// killRandomly kills a random active unit at n random moments within a duration. If no unit is active, it kills the next
-// one that becomes active.
+// killRandomly kills a random active unit at n random moments within a duration. If no unit is active at such a moment,
+// killRandomly kills the next unit that becomes active.
 func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.Duration, units ...string) *killCount {
 	t.Helper()
 	k := new(killCount)
@@ -162,13 +163,13 @@ func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.D
 	changes := b.Watch(t, units...)
 	last := make(map[string]kit.Status)
 	killed := make(map[uint32]bool)
-	alive := func() (up []kit.Status) {
+	activeUnits := func() (active []kit.Status) {
 		for _, u := range units {
 			if s := last[u]; s.IsActive() && s.PID != 0 && !killed[s.PID] {
-				up = append(up, s)
+				active = append(active, s)
 			}
 		}
-		return up
+		return active
 	}
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -180,10 +181,10 @@ func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.D
 			due++
 			next.Reset(rand.N(2 * within / time.Duration(n)))
 		case <-ctx.Done():
-			t.Fatalf("only %d of %d kills, because the units do not come back: %v", k.kills, n, last)
+			t.Fatalf("timeout after %d of %d kills, because no unit became active again: %v", k.kills, n, last)
 		}
-		if up := alive(); k.kills < due && len(up) > 0 {
-			victim := up[rand.IntN(len(up))]
+		if active := activeUnits(); k.kills < due && len(active) > 0 {
+			victim := active[rand.IntN(len(active))]
 			killed[victim.PID] = true
 			if err := k.kill(t, m, int(victim.PID)); err != nil {
 				t.Errorf("killing %s (%d): %v", victim.Unit, victim.PID, err)
@@ -193,26 +194,27 @@ func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.D
 	return k
 }
 
-// wantOnlyHeldLost fails the test when requests were lost that were not on connections of killed workers.
-func (k *killCount) wantOnlyHeldLost(t testing.TB, r load.Report) {
+// wantOnlyAcceptedLost fails the test if more requests were lost than the killed workers had accepted. The test also
+// fails if no worker was killed, or if no request was answered.
+func (k *killCount) wantOnlyAcceptedLost(t testing.TB, r load.Report) {
 	t.Helper()
-	t.Logf("%d kills of workers with %d connections: %v", k.kills, k.held, r)
+	t.Logf("the %d killed workers had %d connections: %v", k.kills, k.accepted, r)
 	if other := r.Failed() - r.Broken(); other > 0 {
-		t.Errorf("%d requests failed that no worker had accepted", other)
+		t.Errorf("%d requests failed before a worker accepted them, want 0", other)
 	}
-	if r.Broken() > k.held {
-		t.Errorf("%d requests were broken, but the killed workers held only %d", r.Broken(), k.held)
+	if r.Broken() > k.accepted {
+		t.Errorf("%d accepted requests failed, but the killed workers had only %d connections", r.Broken(), k.accepted)
 	}
 	if k.kills == 0 || r.OK == 0 {
-		t.Error("no worker was killed or no request was answered")
+		t.Errorf("%d workers were killed and %d requests were answered, want at least 1 of each", k.kills, r.OK)
 	}
 }
 
-// wantAtMostOne fails the test when a kill has broken more than one request of a client that sends one request after the
-// other. That would happen if the request after a lost one were refused.
+// wantAtMostOne fails the test if a client that sends its requests one after another has lost more than one request per
+// kill. Such a client would lose two requests if the socket refused the request after a lost request.
 func (k *killCount) wantAtMostOne(t testing.TB, r load.Report) {
 	t.Helper()
-	t.Logf("one sequential client: %v", r)
+	t.Logf("the client that sends its requests one after another: %v", r)
 	if err := r.AfterKills(k.kills); err != nil {
 		t.Error(err)
 	}

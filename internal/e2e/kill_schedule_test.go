@@ -10,18 +10,21 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// killSchedule spreads kills evenly over the run of a command. If the command ends before a kill, it was faster than
-// measured, so the kill is repeated with a shorter delay.
+// killSchedule distributes kills evenly over the duration of a command. If the command ends before a kill, killSchedule
+// repeats this kill with a shorter delay.
 type killSchedule struct {
-	whole            time.Duration // the duration of the command
-	kills, hit, late int
+	whole time.Duration // the duration of the command
+	kills int           // the number of kills that must hit a running command
+	hit   int           // the number of kills that have hit a running command
+	late  int           // the number of kills that came after the end of the command
 }
 
-// more reports whether kills are left.
+// more reports whether the test needs another kill. If too many kills came after the end of the command, more ends the
+// test.
 func (s *killSchedule) more(t *testing.T) bool {
 	t.Helper()
 	if s.late > 3*s.kills {
-		t.Fatalf("only %d of %d kills came in time", s.hit, s.kills)
+		t.Fatalf("%d kills came after the end of the command, and only %d of %d before its end", s.late, s.hit, s.kills)
 	}
 	return s.hit < s.kills
 }
@@ -34,9 +37,10 @@ func (s killSchedule) delay() time.Duration {
 // wait sleeps until the time of the next kill.
 func (s *killSchedule) wait() { time.Sleep(s.delay()) }
 
-// record counts a kill as in time, or as late when the command had already succeeded.
-func (s *killSchedule) record(killed lab.Result) {
-	if killed.Code == done {
+// record counts a kill. The parameter r is the result of the command. If the command has succeeded, the kill came after
+// its end.
+func (s *killSchedule) record(r lab.Result) {
+	if r.Code == done {
 		s.late++
 		s.whole -= s.whole / 10
 		return

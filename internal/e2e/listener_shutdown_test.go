@@ -11,7 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// shutListener is a program that shuts PID 1's copy of a listener down, as a worker without a notifier can.
+// shutListener is a Python program that calls shutdown(2) on a listener, through the file descriptor of PID 1. A native
+// worker can make this call through its own file descriptor.
 const shutListener = `
 import ctypes, os, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -31,13 +32,14 @@ for fd in os.listdir("/proc/1/fd"):
         print("shut down")
 `
 
-// TestListenerThatWasShutDown: ls, show and --json report a listener that is bound but does not listen. reload, start and
-// restart make it listen again. A Unix socket is opened again instead.
+// TestListenerThatWasShutDown calls shutdown(2) on the listeners of an app. clusterctl ls and show must then report that
+// the listener does not listen. clusterctl reload, start and restart must repair the listener: a TCP listener must listen
+// again, and a Unix socket must be closed and opened again.
 func TestListenerThatWasShutDown(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const port, path = 8331, "/run/silent.sock"
-		// A native worker exits when its accept fails, so this worker does not call accept.
+		// This worker does not call accept, because accept fails after the shutdown and would end the worker.
 		m.WriteFile(t, "/opt/e2e/idle", "#!/bin/sh\nexec sleep 6000\n", 0o755)
 		m.Must(t, "install", "silent", "-i", "1", "--listen", fmt.Sprint(port), "--listen", "local="+path,
 			"--activation", "native", "--ready", "exec",
@@ -46,17 +48,17 @@ func TestListenerThatWasShutDown(t *testing.T) {
 		healthy := func(when string) {
 			t.Helper()
 			if l := listApps(t, m, "silent")[0]; l.State != "running" || l.Problem != "" {
-				t.Errorf("%s: %+v", when, l)
+				t.Errorf("%s: want the state running without a problem: %+v", when, l)
 			}
 		}
 		shut := func(what string) {
 			t.Helper()
 			if out := m.Sh(t, "python3 -c '"+shutListener+"' "+what); !strings.Contains(out, "shut down") {
-				t.Fatalf("%s is not shut down: %q", what, out)
+				t.Fatalf("the listener on %s was not found or not shut down: %q", what, out)
 			}
 			l := listApps(t, m, "silent")[0]
 			if l.State != "degraded" || !strings.Contains(l.Problem, what) || !strings.Contains(l.Problem, "clusterctl reload silent") {
-				t.Errorf("ls with %s shut down: %+v", what, l)
+				t.Errorf("ls after the shutdown of %s: want the state degraded and the problem: %+v", what, l)
 			}
 			states := map[string]string{}
 			for _, one := range parseApp(t, m.Must(t, "show", "silent", "--json").Stdout).Listeners {
@@ -68,23 +70,23 @@ func TestListenerThatWasShutDown(t *testing.T) {
 					want = "not listening"
 				}
 				if state != want {
-					t.Errorf("show --json with %s shut down: %s is %q, want %q", what, at, state, want)
+					t.Errorf("show --json after the shutdown of %s: the state of %s is %q, want %q", what, at, state, want)
 				}
 			}
 			if out := m.Must(t, "show", "silent").Stdout; !strings.Contains(out, "(not listening)") ||
 				!strings.Contains(out, "clusterctl reload silent") {
-				t.Errorf("show with %s shut down:\n%s", what, out)
+				t.Errorf("show after the shutdown of %s does not report the listener:\n%s", what, out)
 			}
 		}
 		healthy("after the install")
 		for _, command := range []string{"reload", "start", "restart"} {
 			shut(fmt.Sprint(port))
 			if r := m.Must(t, command, "silent"); !strings.Contains(r.Stderr, "listens again") {
-				t.Errorf("%s: %v", command, r)
+				t.Errorf("%s does not report that it has repaired the listener: %v", command, r)
 			}
 			healthy("after " + command)
 		}
-		// Its workers make it listen again, without clusterctl.
+		// The start of a worker makes the listener listen again, also without clusterctl.
 		shut(fmt.Sprint(port))
 		m.Sh(t, "systemctl restart silent@1")
 		healthy("after systemctl restart")
@@ -92,7 +94,7 @@ func TestListenerThatWasShutDown(t *testing.T) {
 		for _, command := range []string{"reload", "start", "restart"} {
 			shut(path)
 			if r := m.Must(t, command, "silent"); !strings.Contains(r.Stderr, "the socket is opened again") {
-				t.Errorf("%s: %v", command, r)
+				t.Errorf("%s does not report that it has repaired the listener: %v", command, r)
 			}
 			healthy("after " + command)
 			m.Sh(t, "python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\""+path+"\")'")

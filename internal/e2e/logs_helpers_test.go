@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// talker is an app without a port whose instances run commands that the test sends them.
+// talker is an app without a port. The test sends commands to its instances, and the instances run these commands.
 type talker struct{ kit.App }
 
 const (
@@ -24,7 +24,8 @@ const (
 	logger       = "/opt/e2e/logger"
 )
 
-// installTalker installs n instances of talker.sh, and waits until they accept commands. more are flags of install.
+// installTalker installs n instances of talker.sh, and waits until all instances accept commands. The parameter more
+// contains additional flags of install.
 func installTalker(t testing.TB, m *kit.Machine, name string, n int, more ...string) talker {
 	t.Helper()
 	if m.Try("test -e "+talkerScript).Code != 0 {
@@ -34,6 +35,8 @@ func installTalker(t testing.TB, m *kit.Machine, name string, n int, more ...str
 	return installTalkerProgram(t, m, talkerScript, name, n, more...)
 }
 
+// installTalkerProgram installs n instances of a program that reads commands from a FIFO, and waits until all instances
+// accept commands. The path of the FIFO is the last argument of the program, a dot and the instance number.
 func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n int, more ...string) talker {
 	t.Helper()
 	flags := []string{name, "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--settle", "1ms"}
@@ -45,14 +48,15 @@ func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n 
 	return a
 }
 
-// awaitReady waits until the current run of an instance has logged that it is ready.
+// awaitReady waits until the current process of instance i has logged "ready".
 func (a talker) awaitReady(t testing.TB, i int) {
 	t.Helper()
 	id := a.Machine.Sh(t, fmt.Sprintf("systemctl show -p InvocationID --value %s@%d", a.Name, i))
 	a.Machine.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
 }
 
-// tell sends an instance a command: a line of shell script for talker.sh, or a word for logger.
+// tell sends a command to instance i. For talker.sh, the command is a line of shell script. For internal/e2e/logger, the
+// command is one word.
 func (a talker) tell(t testing.TB, i int, line string) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
@@ -60,17 +64,17 @@ func (a talker) tell(t testing.TB, i int, line string) {
 	cmd := a.Machine.Command(ctx, "sh", "-c", fmt.Sprintf("cat > %s.%d", "/run/e2e/"+a.Name, i))
 	cmd.Stdin = strings.NewReader(line + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("sending %s@%d the command %q: %v %s", a.Name, i, line, err, out)
+		t.Fatalf("sending the command %q to %s@%d: %v %s", line, a.Name, i, err, out)
 	}
 }
 
-// await waits for a line in the app's journal.
+// await waits until the journal contains a line of the app with the text.
 func (a talker) await(t testing.TB, text string) {
 	t.Helper()
 	a.Machine.AwaitJournal(t, text, "--namespace=*", "CLUSTERCTL_APP="+a.Name)
 }
 
-// logLine is an object of logs --json.
+// logLine is one line of the output of "clusterctl logs --json".
 type logLine struct {
 	App, Source, Message, Cursor string
 	Instance, Priority, PID      int
@@ -84,26 +88,27 @@ func (l logLine) String() string {
 	return fmt.Sprintf("%s@%d %s %q", l.App, l.Instance, l.Source, l.Message)
 }
 
+// parseLogs returns the lines in the output of "clusterctl logs --json".
 func parseLogs(t testing.TB, text string) []logLine {
 	t.Helper()
 	var all []logLine
 	for line := range strings.Lines(text) {
 		var l logLine
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
-			t.Fatalf("%q: %v", line, err)
+			t.Fatalf("logs --json printed the invalid line %q: %v", line, err)
 		}
 		all = append(all, l)
 	}
 	return all
 }
 
-// logs runs logs --json, which must succeed, and returns the lines.
+// logs runs "clusterctl logs --json", and returns its lines. If the command fails, logs ends the test.
 func logs(t testing.TB, m *kit.Machine, args ...string) []logLine {
 	t.Helper()
 	return parseLogs(t, m.Must(t, append([]string{"logs", "--json"}, args...)...).Stdout)
 }
 
-// messages returns the messages of the lines that workers have written.
+// messages returns the messages of all lines with the source "worker".
 func messages(all []logLine) []string {
 	var out []string
 	for _, l := range all {
@@ -114,13 +119,14 @@ func messages(all []logLine) []string {
 	return out
 }
 
-// follower is a running logs --follow.
+// follower is a running "clusterctl logs --json --follow".
 type follower struct {
-	lines chan string
-	seen  []logLine
+	lines chan string // the lines that the test has not read
+	seen  []logLine   // the lines that the test has read
 }
 
-// followLogs starts logs --json --follow with all existing lines, so that no line is missed while it starts.
+// followLogs starts "clusterctl logs --json --follow". With "-n all", the command also prints the lines that were written
+// before it started.
 func followLogs(t testing.TB, m *kit.Machine, args ...string) *follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -149,28 +155,31 @@ func followLogs(t testing.TB, m *kit.Machine, args ...string) *follower {
 	return f
 }
 
-// await reads lines until a worker's line has the message.
+// await reads lines until it finds a line of a worker with this message.
 func (f *follower) await(t testing.TB, message string) {
 	t.Helper()
-	f.until(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })
+	f.readUntil(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })
 }
 
-func (f *follower) until(t testing.TB, what string, is func(logLine) bool) {
+// readUntil reads lines until match returns true for a line. The parameter name describes the line in the failure text.
+func (f *follower) readUntil(t testing.TB, name string, match func(logLine) bool) {
 	t.Helper()
 	end := patience.After(kit.EventTimeout)
 	for {
 		select {
-		case line, ok := <-f.lines:
-			if !ok {
-				t.Fatalf("logs has exited before %q; the last of %d lines: %v", what, len(f.seen), f.seen[max(0, len(f.seen)-5):])
+		case line, open := <-f.lines:
+			if !open {
+				t.Fatalf("logs exited before it printed %q; the last of %d lines: %v",
+					name, len(f.seen), f.seen[max(0, len(f.seen)-5):])
 			}
 			l := parseLogs(t, line)[0]
 			f.seen = append(f.seen, l)
-			if is(l) {
+			if match(l) {
 				return
 			}
 		case <-end:
-			t.Fatalf("timeout while waiting for %q; the last of %d lines: %v", what, len(f.seen), f.seen[max(0, len(f.seen)-5):])
+			t.Fatalf("timeout while waiting for %q; the last of %d lines: %v",
+				name, len(f.seen), f.seen[max(0, len(f.seen)-5):])
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestLoopbackAddressIsKept: a port without an address does not open a program on the loopback address to the network. The
-// install prints the address that is opened.
+// TestLoopbackAddressIsKept installs a program that listens on 127.0.0.1 with different values of --listen. A value that
+// is only a port must keep the socket on 127.0.0.1. clusterctl install must print the address of the socket.
 func TestLoopbackAddressIsKept(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/loopback.py"
@@ -30,18 +30,19 @@ func TestLoopbackAddressIsKept(t *testing.T) {
 			r := m.Must(t, "install", "--yes", a.Name, "-i", "1", "--listen", c.listen, "--settle", "100ms",
 				"--", "python3", program, "127.0.0.1", "8098")
 			if !strings.Contains(r.Stdout, c.out) || !strings.Contains(r.Stderr, c.err) {
-				t.Errorf("--listen %s: %v", c.listen, r)
+				t.Errorf("--listen %s: want %q on stdout and %q on stderr: %v", c.listen, c.out, c.err, r)
 			}
 			if got := listeningOn(t, m, ":809"); !slices.Equal(got, []string{c.socket}) {
-				t.Errorf("--listen %s: listening on %q, want only %s", c.listen, got, c.socket)
+				t.Errorf("--listen %s: got listeners on %q, want only %s", c.listen, got, c.socket)
 			}
 			if r := m.Try("curl -fsS -m 20 http://127.0.0.1:" + c.socket[strings.LastIndexByte(c.socket, ':')+1:]); r.Stdout != "ok\n" {
-				t.Errorf("--listen %s: %v", c.listen, r)
+				t.Errorf("--listen %s: the program does not answer requests to %s: %v", c.listen, c.socket, r)
 			}
 		}
 		a.Uninstall(t)
 
-		// Without a probe, a port without an address means all addresses, and the install prints that.
+		// Without a probe, a port without an address opens the port on all addresses, and clusterctl install must print
+		// this.
 		r := m.Must(t, "install", a.Name, "-i", "1", "--listen", "8098", "--activation", "native", "--settle", "100ms", "--", worker)
 		if want := "listening on port 8098 of all addresses, http://127.0.0.1:8098/\n"; !strings.Contains(r.Stdout, want) {
 			t.Errorf("%q is missing in the output: %v", want, r)
@@ -53,12 +54,12 @@ func TestLoopbackAddressIsKept(t *testing.T) {
 			t.Errorf("%q is missing in the output: %v", want, r)
 		}
 		if got := listeningOn(t, m, ":809"); !slices.Equal(got, []string{"*:8097"}) {
-			t.Errorf("listening on %q", got)
+			t.Errorf("got listeners on %q, want only *:8097", got)
 		}
 	})
 }
 
-// listeningOn returns the local addresses of TCP listeners that contain the text.
+// listeningOn returns the local addresses of all TCP listeners whose address contains the text.
 func listeningOn(t testing.TB, m *kit.Machine, text string) []string {
 	t.Helper()
 	var all []string

@@ -23,26 +23,25 @@ func TestMain(m *testing.M) {
 	lab.Main(m)
 }
 
-// Paths of the workers in a machine.
+// These are the paths of the workers in a machine.
 const (
-	goWorker = "/opt/e2e/go-worker" // the example for Go
-	worker   = "/opt/e2e/worker"    // a worker that reports its arguments and environment
-	pyWorker = "/opt/e2e/worker.py" // with asyncio, on fd 3
-	nodeFD   = "/opt/e2e/server.js" // the example for Node
-	ticker   = "/opt/e2e/ticker.py" // the example without a socket
+	goWorker = "/opt/e2e/go-worker" // packaging/examples/go-worker
+	worker   = "/opt/e2e/worker"    // a Go worker whose response to GET /about contains its arguments and environment
+	pyWorker = "/opt/e2e/worker.py" // a worker with asyncio that uses the listener at file descriptor 3
+	nodeFD   = "/opt/e2e/server.js" // packaging/examples/node-fd
+	ticker   = "/opt/e2e/ticker.py" // packaging/examples/background, a worker without a socket
 )
 
-// rate is a load in requests per second. With one request every 5 ms, the machine has time to restart workers while all
-// four releases run at the same time. At full speed on two cores, each restart would take many times as long without
-// testing more.
+// rate is the number of requests per second in most tests. The tests of four releases run at the same time. At full
+// speed, the requests would use all CPUs, and each restart of a worker would take many times as long.
 const rate = 200
 
-// suite returns the suite of this package. Its machines have the workers in them.
+// suite returns the suite of this package, which copies the workers into its machines.
 func suite() kit.Suite {
 	return kit.Suite{Dir: "/", Equip: copyWorkers}
 }
 
-// copyWorkers copies the workers into a machine, but nothing of clusterctl.
+// copyWorkers copies the workers into a machine, but not clusterctl.
 func copyWorkers(t testing.TB, m *kit.Machine) {
 	t.Helper()
 	m.CopyIn(t, lab.Build(t, "./packaging/examples/go-worker"), goWorker)
@@ -52,14 +51,15 @@ func copyWorkers(t testing.TB, m *kit.Machine) {
 	m.CopyIn(t, "../../packaging/examples/background/worker.py", ticker)
 }
 
-// startLoads starts to send requests to an app on new connections and on kept connections at the same time.
+// startLoads starts to send requests to an app. One load uses a new connection for each request, and the other load keeps
+// its connections open.
 func startLoads(t testing.TB, a kit.App) kit.Loads {
 	t.Helper()
 	return kit.StartLoads(t, a.Machine, load.Options{URL: a.URL("/"), Conns: 4, Rate: rate})
 }
 
-// awaitListening waits until every worker polls the listener. It is for programs whose start only means that they were
-// executed.
+// awaitListening waits until every worker has logged "listening". systemd reports a worker without READY=1 as running
+// before the worker listens.
 func awaitListening(t testing.TB, a kit.App) {
 	t.Helper()
 	for _, u := range a.Units() {

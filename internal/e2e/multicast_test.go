@@ -13,8 +13,8 @@ import (
 
 const groupProgram = "/opt/e2e/group.py"
 
-// TestMulticastSocketsAreNotShared: each instance of a program that joins a multicast group opens its own UDP socket, and
-// joins again after a reload, a restart and a crash. A shared socket would keep the membership of the last worker.
+// TestMulticastSocketsAreNotShared installs a program that joins a multicast group. Each instance must open its own UDP
+// socket, and must receive datagrams of the group, also after a reload, a restart and a kill.
 func TestMulticastSocketsAreNotShared(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -25,10 +25,11 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 				"--", "python3", groupProgram, port, "/dev/null")
 			if want := "probe: the program joins a multicast group on UDP port " + port +
 				", so each instance opens this socket itself\n"; strings.Count(a.Output.Stderr, want) != 1 {
-				t.Errorf("%q is not printed exactly once: %v", want, a.Output)
+				t.Errorf("clusterctl install prints %q %d times, want once: %v",
+					want, strings.Count(a.Output.Stderr, want), a.Output)
 			}
 			if got := m.Try("test -e /etc/systemd/system/" + a.Socket()); got.Code == 0 {
-				t.Error("there is a socket unit")
+				t.Errorf("%s exists, want no socket unit", a.Socket())
 			}
 			wantGroup(t, a, port, "first")
 			m.Must(t, "reload", a.Name)
@@ -39,23 +40,23 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 			for _, u := range a.Units() {
 				pid := m.MainPID(t, u)
 				m.Sh(t, fmt.Sprintf("kill -9 %d", pid))
-				b.Await(t, u+" is back", kit.RunsOther(pid), u)
+				b.Await(t, u+" runs again", kit.RunsOther(pid), u)
 			}
 			wantGroup(t, a, port, "killed")
 			a.Uninstall(t)
 		}
 
-		// If the program also has a TCP port, only that port is shared.
+		// If the program also listens on a TCP port, the instances must share only the TCP port.
 		a := kit.Install(t, m, "groupweb", 2, 8398, "groupweb", "--settle", "200ms", "--", "python3", groupProgram,
 			"8397", "/dev/null", "8398")
 		if got := m.Sh(t, "systemctl cat "+a.Socket()+" | grep ^Listen"); got != "ListenStream=0.0.0.0:8398" {
-			t.Errorf("%q", got)
+			t.Errorf("the socket unit has %q, want only ListenStream=0.0.0.0:8398", got)
 		}
 		m.Must(t, "reload", a.Name)
 		wantGroup(t, a, "8397", "reloaded")
 		m.Get(t, a.URL("/"))
 
-		// Without a probe, the log of the workers explains the problem.
+		// Without a probe, clusterctl must log that the program joins a group on a shared socket.
 		shared := kit.Install(t, m, "groupshared", 1, 0, "groupshared", "--settle", "200ms", "--no-probe", "--listen", "udp:0.0.0.0:8400",
 			"--", "python3", groupProgram, "8400", "/dev/null")
 		m.AwaitJournal(t, "the program joins a multicast group on the shared socket udp4 0.0.0.0:8400; only the first worker can",
@@ -66,12 +67,13 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 		if r.Code == done ||
 			!strings.Contains(r.Stderr, "the program joins a multicast group on UDP port 8399, which cannot be shared\n"+
 				hint+"omit --listen udp:8399") {
-			t.Errorf("%v", r)
+			t.Errorf("install with --listen udp:8399: want an error that names the port and a hint: %v", r)
 		}
 	})
 }
 
-// wantGroup sends a datagram to the group, and waits until every instance has received it.
+// wantGroup sends a datagram that contains text to the multicast group, and waits until every instance has logged the
+// text.
 func wantGroup(t testing.TB, a kit.App, port, text string) {
 	t.Helper()
 	for _, u := range a.Units() {

@@ -16,8 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// listenerFlags returns the flags of the app's TCP listener in each of its workers, as /proc/PID/fdinfo shows them for the
-// open file description (proc_pid_fdinfo(5)).
+// listenerFlags returns the status flags of the app's TCP listener in each worker. The keys of the map have the form
+// "UNIT fd FD".
 func listenerFlags(t testing.TB, a kit.App) map[string]uint64 {
 	t.Helper()
 	listening := listenerInodes(t, a)
@@ -39,6 +39,7 @@ func listenerFlags(t testing.TB, a kit.App) map[string]uint64 {
 	return flags
 }
 
+// fdFlags returns the status flags of a file descriptor (proc_pid_fdinfo(5)).
 func fdFlags(t testing.TB, pid int, fd string) uint64 {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
@@ -54,11 +55,12 @@ func fdFlags(t testing.TB, pid int, fd string) uint64 {
 			return n
 		}
 	}
-	t.Fatalf("no flags in the fdinfo of %d/%s", pid, fd)
+	t.Fatalf("/proc/%d/fdinfo/%s contains no line \"flags:\"", pid, fd)
 	return 0
 }
 
-// listenerInodes returns the link texts in /proc/PID/fd that refer to the app's TCP listener.
+// listenerInodes returns the targets of those links in /proc/PID/fd that refer to the app's TCP listener, as
+// "socket:[INODE]".
 func listenerInodes(t testing.TB, a kit.App) map[string]bool {
 	t.Helper()
 	port, err := strconv.Atoi(strings.Trim(a.URL("/")[strings.LastIndexByte(a.URL("/"), ':')+1:], "/"))
@@ -84,12 +86,12 @@ func listenerInodes(t testing.TB, a kit.App) map[string]bool {
 	return found
 }
 
-// wantNonblocking fails the test when a worker lacks the listener, or its listener lacks O_NONBLOCK.
+// wantNonblocking fails the test unless every worker has the listener, and O_NONBLOCK is set on it.
 func wantNonblocking(t testing.TB, a kit.App, when string) {
 	t.Helper()
 	flags := listenerFlags(t, a)
 	if len(flags) < a.Instances {
-		t.Errorf("%s: %d of %d workers have the listener: %v", when, len(flags), a.Instances, flags)
+		t.Errorf("%s: only %d of %d workers have the listener: %v", when, len(flags), a.Instances, flags)
 	}
 	for fd, f := range flags {
 		if f&unix.O_NONBLOCK == 0 {
@@ -98,8 +100,8 @@ func wantNonblocking(t testing.TB, a kit.App, when string) {
 	}
 }
 
-// TestListenerStaysNonblocking checks O_NONBLOCK after every kind of start. All workers share the flag. PID 1 sets or
-// clears it each time it starts a unit that inherits the socket, including the aggregate.
+// TestListenerStaysNonblocking checks O_NONBLOCK after every kind of start. All workers share one listener and its flags.
+// PID 1 sets or clears O_NONBLOCK each time it starts a unit that inherits the listener.
 func TestListenerStaysNonblocking(t *testing.T) {
 	workers := []struct {
 		name string
@@ -122,7 +124,7 @@ func TestListenerStaysNonblocking(t *testing.T) {
 					"systemctl restart " + a.Name,
 					"systemctl restart " + a.Name + "@2",
 					"systemctl stop " + a.Name + " && systemctl start " + a.Name,
-					"systemctl start " + a.Name, // while the app runs
+					"systemctl start " + a.Name, // the app runs already
 					"systemctl reload " + a.Name,
 				} {
 					m.Sh(t, command)
@@ -134,7 +136,7 @@ func TestListenerStaysNonblocking(t *testing.T) {
 				if err := k.kill(t, m, pid); err != nil {
 					t.Fatal(err)
 				}
-				b.Await(t, "the killed instance is back", kit.RunsOther(pid), a.Unit(1))
+				b.Await(t, "the killed instance runs again", kit.RunsOther(pid), a.Unit(1))
 				awaitListening(t, a)
 				wantNonblocking(t, a, "after kill -9")
 				a.WantUp(t)
@@ -143,9 +145,10 @@ func TestListenerStaysNonblocking(t *testing.T) {
 	})
 }
 
-// TestAggregateWouldClearNonblocking disables NonBlocking= in the aggregate, and expects that PID 1 then clears the flag.
-// This shows that the setting is needed, and that the test above can fail.
-func TestAggregateWouldClearNonblocking(t *testing.T) {
+// TestServiceWithoutNonBlockingClearsFlag sets NonBlocking=no in the app's main service. PID 1 must then clear O_NONBLOCK
+// when it starts the main service. This shows that NonBlocking=yes is necessary, and that TestListenerStaysNonblocking
+// can fail.
+func TestServiceWithoutNonBlockingClearsFlag(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "nb-not", 2, 8123, "--", goWorker)
 		drop := "/etc/systemd/system/nb-not.service.d/90-test.conf"
@@ -156,7 +159,7 @@ func TestAggregateWouldClearNonblocking(t *testing.T) {
 		m.Sh(t, "systemctl daemon-reload && systemctl restart nb-not")
 		for fd, f := range listenerFlags(t, a) {
 			if f&unix.O_NONBLOCK != 0 {
-				t.Errorf("O_NONBLOCK is set on %s, but the aggregate should have cleared it", fd)
+				t.Errorf("O_NONBLOCK is set on %s after the start of a service with NonBlocking=no, want it cleared", fd)
 			}
 		}
 	})

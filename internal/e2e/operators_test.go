@@ -18,8 +18,8 @@ const (
 	rulePath       = "/etc/polkit-1/rules.d/50-clusterctl-operators.rules"
 )
 
-// onOperators runs a test on the releases whose polkit has rules, one release after the other. alice is in the group of the
-// example rule, and bob is not.
+// onOperators runs f on the releases whose machines have polkit, one release after another. The user alice is in the
+// group of the example rule, and bob is not.
 func onOperators(t *testing.T, f func(t *testing.T, m *kit.Machine)) {
 	t.Helper()
 	suite().Sequential(t, []lab.Release{lab.Operators, lab.OperatorsTrixie, lab.OperatorsSid}, func(t *testing.T, m *kit.Machine) {
@@ -29,24 +29,27 @@ func onOperators(t *testing.T, f func(t *testing.T, m *kit.Machine)) {
 	})
 }
 
-// writeRule installs the example rule. apps is the list of app names as JavaScript, or "" for the rule as it is shipped.
+// writeRule installs the example rule, and writes apps into its JavaScript list of app names. If apps is "", the list is
+// empty.
 func writeRule(t *testing.T, m *kit.Machine, apps string) {
 	t.Helper()
 	text, err := os.ReadFile(operatorsRule)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const none = "var apps = [];"
-	if strings.Count(string(text), none) != 1 {
-		t.Fatalf("the rule does not contain %q exactly once", none)
+	const emptyList = "var apps = [];"
+	if strings.Count(string(text), emptyList) != 1 {
+		t.Fatalf("the rule contains %q %d times, want once", emptyList, strings.Count(string(text), emptyList))
 	}
-	m.WriteFile(t, rulePath, strings.Replace(string(text), none, "var apps = ["+apps+"];", 1), 0o644)
-	// polkit reads a changed rule by itself, but no event says when. A restart is an event.
+	m.WriteFile(t, rulePath, strings.Replace(string(text), emptyList, "var apps = ["+apps+"];", 1), 0o644)
+	// polkit also reads a changed rule without a restart, but no event reports that it has read the rule. After a
+	// restart, polkit has read the rule.
 	m.Sh(t, "systemctl restart polkit")
 }
 
-// TestOperators uses the example rule for polkit with two of three apps in its list. alice is in the group of the rule, and
-// bob is not.
+// TestOperators installs three apps, and the example rule for polkit with two apps in its list. The user alice, a member
+// of the group in the rule, may manage the two apps. polkit must refuse commands of alice for the third app, and all
+// commands of bob, who is not a member.
 func TestOperators(t *testing.T) {
 	onOperators(t, func(t *testing.T, m *kit.Machine) {
 		shop := kit.InstallNative(t, m, "shop", 2, 8230, "--", goWorker)
@@ -61,13 +64,13 @@ func TestOperators(t *testing.T) {
 			shop.WantUp(t)
 		})
 		writeRule(t, m, `"shop", "front-*"`)
-		kit.Step(t, "allowed", func(t *testing.T) { operatorManages(t, m, shop, front) })
-		kit.Step(t, "denied", func(t *testing.T) { operatorIsDenied(t, m, shop, other) })
+		kit.Step(t, "allowed commands", func(t *testing.T) { wantOperatorAllowed(t, m, shop, front) })
+		kit.Step(t, "denied commands", func(t *testing.T) { wantOperatorDenied(t, m, shop, other) })
 	})
 }
 
-// operatorManages lets alice use every command that the rule allows.
-func operatorManages(t *testing.T, m *kit.Machine, shop, front kit.App) {
+// wantOperatorAllowed runs, as alice, every command that the rule allows. The commands must succeed.
+func wantOperatorAllowed(t *testing.T, m *kit.Machine, shop, front kit.App) {
 	before := shop.PIDs(t)
 	wantAllowed(t, m, "alice", "restart", "shop")
 	kit.WantReplaced(t, before, shop.PIDs(t))
@@ -94,17 +97,18 @@ func operatorManages(t *testing.T, m *kit.Machine, shop, front kit.App) {
 	shop.WantUp(t)
 	wantAllowed(t, m, "alice", "restart", "front-end")
 	front.WantUp(t)
-	// systemctl works without clusterctl, too.
+	// The rule must also allow a reload with systemctl.
 	if r := runAs(t, m, "alice", systemctl("reload", "shop.service")...); r.Code != 0 {
-		t.Errorf("systemctl: %v", r)
+		t.Errorf("systemctl reload as alice: want exit status 0: %v", r)
 	}
 	for _, args := range [][]string{{"ls"}, {"show", "shop"}, {"env", "shop"}, {"cat", "shop"}} {
 		wantAllowed(t, m, "alice", args...)
 	}
 }
 
-// operatorIsDenied lets alice and bob try actions that the rule does not allow.
-func operatorIsDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
+// wantOperatorDenied runs, as alice and as bob, commands that the rule does not allow. The commands must fail and must
+// not restart an instance.
+func wantOperatorDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
 	before := slices.Concat(shop.PIDs(t), other.PIDs(t))
 	for _, verb := range []string{"stop", "start", "restart", "reload", "reset"} {
 		wantDenied(t, m, "alice", verb, "other")
@@ -113,7 +117,7 @@ func operatorIsDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
 	}
 	wantDenied(t, m, "alice", "signal", "KILL", "other")
 	wantDenied(t, m, "bob", "signal", "KILL", "shop@1")
-	// Only root may change files or reload the daemon, also for an app that the operator manages.
+	// Only root may run a command that writes files or reloads the configuration of PID 1, also for an app in the list.
 	wantDenied(t, m, "alice", "scale", "shop", "3")
 	wantDenied(t, m, "alice", "reload", "shop", "--surge", "1")
 	wantDenied(t, m, "alice", "uninstall", "--yes", "shop")
@@ -122,35 +126,36 @@ func operatorIsDenied(t *testing.T, m *kit.Machine, shop, other kit.App) {
 		argv := map[string][]string{"clean": {"clean", "shop@1.service"},
 			"set-property": {"set-property", "shop@1.service", "CPUWeight=1"}}[verb]
 		if r := runAs(t, m, "alice", systemctl(argv...)...); r.Code == 0 {
-			t.Errorf("systemctl %s is allowed", verb)
+			t.Errorf("systemctl %s as alice succeeded, want a refusal: %v", verb, r)
 		}
 	}
 	if r := runAs(t, m, "alice", systemctl("stop", "dbus.socket", "shop.slice", "shop.target")...); r.Code == 0 {
-		t.Errorf("units that do not belong to the app are allowed: %v", r)
+		t.Errorf("systemctl stop of units outside of the app as alice succeeded, want a refusal: %v", r)
 	}
 	kit.WantNotReplaced(t, before, slices.Concat(shop.PIDs(t), other.PIDs(t)))
 	other.WantUp(t)
 }
 
-// runAs runs a command as a user, with the groups of the user.
+// runAs runs a command as a user with the user's groups.
 func runAs(t *testing.T, m *kit.Machine, who string, argv ...string) lab.Result {
 	t.Helper()
 	return m.Run(t.Context(), slices.Concat([]string{"runuser", "-u", who, "--"}, argv)...)
 }
 
+// wantAllowed fails the test unless the command exits with status 0.
 func wantAllowed(t *testing.T, m *kit.Machine, who string, args ...string) {
 	t.Helper()
 	if r := runAs(t, m, who, append([]string{kit.Ctl}, args...)...); r.Code != 0 {
-		t.Errorf("%s: clusterctl %q: %v", who, args, r)
+		t.Errorf("clusterctl %q as %s: want exit status 0: %v", args, who, r)
 	}
 }
 
-// wantDenied fails the test unless a command exits with status 4 and prints the command with sudo.
+// wantDenied fails the test unless the command exits with status 4 and prints a hint with sudo and the same command line.
 func wantDenied(t *testing.T, m *kit.Machine, who string, args ...string) {
 	t.Helper()
 	r := runAs(t, m, who, append([]string{kit.Ctl}, args...)...)
 	if want := hint + "sudo clusterctl " + strings.Join(args, " ") + "\n"; r.Code != notAllowed ||
 		!strings.Contains(r.Stderr, want) || r.Stdout != "" {
-		t.Errorf("%s: clusterctl %q: want exit status %d and %q: %v", who, args, notAllowed, want, r)
+		t.Errorf("clusterctl %q as %s: want exit status %d and %q: %v", args, who, notAllowed, want, r)
 	}
 }

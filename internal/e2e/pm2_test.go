@@ -18,7 +18,7 @@ func TestCommandsOfPM2(t *testing.T) {
 	r := m.Must(t, "-n", a.Name, "start", goWorker, "-i2", "-l", "8214", "-k", "3000", "--listen-timeout", "20000",
 		"--no-autorestart", "-s")
 	if r.Stderr != "" {
-		t.Errorf("not silent: %v", r)
+		t.Errorf("start -s: want an empty stderr: %v", r)
 	}
 	a.WantUp(t)
 	for _, want := range []string{"^stop-timeout: 3s$", "^start-timeout: 20s$", "^restart: \"?no\"?$"} {
@@ -44,6 +44,6 @@ func TestCommandsOfPM2(t *testing.T) {
 	m.Must(t, "desc", a.Name)
 	m.Must(t, "delete", "like*", "-y")
 	if r := m.Clusterctl(t, "show", a.Name); r.Code != failed {
-		t.Errorf("the app still exists after a delete: %v", r)
+		t.Errorf("show after a delete: got exit status %d, want %d: %v", r.Code, failed, r)
 	}
 }

@@ -13,27 +13,25 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// wantNoTraces fails the test when files of a killed command are left after the next command.
+// wantNoTraces fails the test if the app does not answer, if temporary files of a command exist, or if PID 1 has not read
+// the current unit files.
 func wantNoTraces(t testing.TB, a kit.App) {
 	t.Helper()
 	a.WantUp(t)
-	left := a.Machine.Sh(t, "ls -A /run/clusterctl/.extra 2>/dev/null || true; ls -d /var/lib/clusterctl/"+a.Name+
+	files := a.Machine.Sh(t, "ls -A /run/clusterctl/.extra 2>/dev/null || true; ls -d /var/lib/clusterctl/"+a.Name+
 		"/pending 2>/dev/null || true")
-	if left != "" {
-		t.Errorf("left behind: %s", left)
+	if files != "" {
+		t.Errorf("temporary files of a command still exist: %s", files)
 	}
-	for u, want := range map[string]string{a.Service(): "no", a.Name + "@.service": "no"} {
-		if u == a.Name+"@.service" {
-			u = a.Unit(1)
-		}
-		if got := a.Machine.Sh(t, "systemctl show -p NeedDaemonReload --value "+u); got != want {
-			t.Errorf("%s: NeedDaemonReload=%s", u, got)
+	for _, u := range []string{a.Service(), a.Unit(1)} {
+		if got := a.Machine.Property(t, u, "NeedDaemonReload"); got != "no" {
+			t.Errorf("%s: NeedDaemonReload is %s, want no", u, got)
 		}
 	}
 }
 
-// TestKilledReloadAndScale kills clusterctl at 20 moments spread over a reload, and at 20 moments spread over scales. The
-// app must serve all the time, and the next command must either finish or take back what the killed command has begun.
+// TestKilledReloadAndScale kills clusterctl at 20 moments during reloads, and at 20 moments during scales. The next
+// command must complete or roll back the change of the killed command. No request may be lost.
 func TestKilledReloadAndScale(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -52,8 +50,8 @@ func TestKilledReloadAndScale(t *testing.T) {
 			args   []string
 			kills  int
 			whole  time.Duration
-			before []string // puts the app into the state for the command
-			n      []int    // the possible numbers of instances after the next command
+			before []string // a command that runs before the killed command
+			n      []int    // the allowed numbers of instances after the next command
 		}{
 			{"reload", reload, 20, wholeReload, nil, []int{2}},
 			{"scale up", up, 10, wholeUp, nil, []int{2, 4}},
@@ -73,10 +71,11 @@ func TestKilledReloadAndScale(t *testing.T) {
 				next := m.Must(t, "reload", a.Name, "--settle", "10ms")
 				a.Instances = len(kit.Lines(m.Sh(t,
 					"sed -n 's/^Wants=//p' /etc/systemd/system/killed-roll.service.d/50-instances.conf | xargs -n 1")))
-				t.Logf("%s killed after %v: exit status %d, then %d instances; %s", c.what, at, killed.Code, a.Instances,
+				t.Logf("%s, %v: exit status %d; after the next reload: %d instances; its output: %s",
+					c.what, at, killed.Code, a.Instances,
 					strings.ReplaceAll(next.Stderr, "\n", "; "))
 				if a.Instances != c.n[0] && a.Instances != c.n[len(c.n)-1] {
-					t.Errorf("%d instances, want one of %v", a.Instances, c.n)
+					t.Errorf("got %d instances, want one of %v", a.Instances, c.n)
 				}
 				wantNoTraces(t, a)
 				m.Must(t, "scale", a.Name, "2")
@@ -89,7 +88,8 @@ func TestKilledReloadAndScale(t *testing.T) {
 	})
 }
 
-// TestReloadSurvivesSIGHUP: a reload goes on after SIGHUP, so that the app is not left half reloaded.
+// TestReloadSurvivesSIGHUP sends SIGHUP to a reload, as a closed terminal does. The reload must continue. After SIGINT,
+// the reload must end after the current instance.
 func TestReloadSurvivesSIGHUP(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "hangup", 3, 8606, "--", goWorker)
@@ -101,10 +101,10 @@ func TestReloadSurvivesSIGHUP(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r := p.Wait(); r.Code != done || !strings.Contains(r.Stderr, "reloaded 3 instances") {
-			t.Errorf("after SIGHUP: %v", r)
+			t.Errorf("a reload after SIGHUP: want exit status %d and 3 reloaded instances: %v", done, r)
 		}
 		kit.WantReplaced(t, before, a.PIDs(t))
-		// Ctrl-C ends the reload, and systemd finishes the current restart.
+		// SIGINT must end the reload. systemd finishes the restart of the current instance.
 		before = a.PIDs(t)
 		p = m.Start(t, kit.Ctl, "reload", a.Name, "--settle", "5s")
 		b.Await(t, "the first instance is replaced", kit.RunsOther(before[0]), a.Unit(1))
@@ -112,17 +112,17 @@ func TestReloadSurvivesSIGHUP(t *testing.T) {
 			t.Fatal(err)
 		}
 		if r := p.Wait(); r.Code != interrupted {
-			t.Errorf("after SIGINT: %v", r)
+			t.Errorf("a reload after SIGINT: got exit status %d, want %d: %v", r.Code, interrupted, r)
 		}
 		if m.MainPID(t, a.Unit(3)) != before[2] {
-			t.Error("the reload continued after SIGINT")
+			t.Error("the reload has replaced instance 3 after SIGINT, want the same process")
 		}
 		wantNoTraces(t, a)
 	})
 }
 
-// TestConcurrentReloads runs clusterctl and systemctl on one app at the same time. A start during a reload must not
-// deadlock.
+// TestConcurrentReloads runs reload and start of one app at the same time, with clusterctl and with systemctl. All
+// commands must succeed, and no two commands may wait for each other.
 func TestConcurrentReloads(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
@@ -136,17 +136,17 @@ func TestConcurrentReloads(t *testing.T) {
 		third := m.Start(t, kit.Ctl, "start", a.Name, "--settle", "0s")
 		for what, p := range map[string]*lab.Process{"clusterctl reload": first, "systemctl reload": second, "clusterctl start": third} {
 			if r := p.Wait(); r.Code != 0 {
-				t.Errorf("%s: %v", what, r)
+				t.Errorf("%s: want exit status 0: %v", what, r)
 			}
 		}
-		// Now the other order: a start during a reload by systemctl, and a reload while a start has the lock.
+		// Run several reloads with systemctl and several starts with clusterctl at the same time.
 		var all []*lab.Process
 		for range 3 {
 			all = append(all, m.Start(t, "systemctl", "reload", a.Name), m.Start(t, kit.Ctl, "start", a.Name, "--settle", "0s"))
 		}
 		for _, p := range all {
 			if r := p.Wait(); r.Code != 0 {
-				t.Errorf("a reload or a start at the same time as others: %v", r)
+				t.Errorf("a concurrent reload or start: want exit status 0: %v", r)
 			}
 		}
 		wantNoTraces(t, a)

@@ -11,25 +11,25 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// watchFewestReady watches units, and returns a function that returns the smallest number of units that were active
-// together.
+// watchFewestReady watches units. The returned function returns the smallest number of units that were active at the same
+// time.
 func watchFewestReady(t testing.TB, b *kit.Bus, units ...string) func() int {
 	t.Helper()
 	var mu sync.Mutex
-	last, least := make(map[string]bool), -1
+	active, fewest := make(map[string]bool), -1
 	changes := b.Watch(t, units...)
 	go func() {
 		for s := range changes {
 			mu.Lock()
-			last[s.Unit] = s.IsActive()
-			up := 0
-			for _, is := range last {
+			active[s.Unit] = s.IsActive()
+			n := 0
+			for _, is := range active {
 				if is {
-					up++
+					n++
 				}
 			}
-			if len(last) == len(units) && (least < 0 || up < least) {
-				least = up
+			if len(active) == len(units) && (fewest < 0 || n < fewest) {
+				fewest = n
 			}
 			mu.Unlock()
 		}
@@ -37,13 +37,13 @@ func watchFewestReady(t testing.TB, b *kit.Bus, units ...string) func() int {
 	return func() int {
 		mu.Lock()
 		defer mu.Unlock()
-		return least
+		return fewest
 	}
 }
 
-// TestSurgeKeepsAllInstancesReady: with an extra instance, the number of ready instances never falls below the number of
-// instances of the app, even if the number of CPUs would keep the extra instance down. Without the extra instance it does
-// fall, which shows that the test can fail.
+// TestSurgeKeepsAllInstancesReady reloads an app that was scaled to max. With --surge, the number of ready instances must
+// never be lower than the number of instances of the app. Without --surge, one instance must be missing during the
+// reload, which shows that the test can fail.
 func TestSurgeKeepsAllInstancesReady(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "surge", 2, 8620, "--", goWorker)
@@ -51,7 +51,7 @@ func TestSurgeKeepsAllInstancesReady(t *testing.T) {
 		a.Instances = len(kit.Lines(m.Sh(t, "nproc | xargs seq")))
 		listed := len(strings.Fields(m.Sh(t, "systemctl show -p Wants --value "+a.Service()+" | xargs -n 1 | grep @")))
 		if listed <= a.Instances {
-			t.Fatalf("%d instances are listed for %d CPUs", listed, a.Instances)
+			t.Fatalf("the main service lists %d instances for %d CPUs, want more instances than CPUs", listed, a.Instances)
 		}
 		a.WantUp(t)
 		watched := a
@@ -69,23 +69,20 @@ func TestSurgeKeepsAllInstancesReady(t *testing.T) {
 			fewest := watchFewestReady(t, b, watched.Units()...)
 			before := a.PIDs(t)
 			m.Must(t, append([]string{"reload", a.Name, "--settle", "100ms"}, c.args...)...)
-			for i, pid := range a.PIDs(t) {
-				if pid == before[i] {
-					t.Errorf("%v: instance %d was not replaced", c.args, i+1)
-				}
-			}
+			kit.WantReplaced(t, before, a.PIDs(t))
 			if got := fewest(); got != c.want {
 				t.Errorf("reload %v: the smallest number of ready instances was %d, want %d", c.args, got, c.want)
 			}
 			wantNoTraces(t, a)
 		}
-		loads.WantNoneLost(t, "reloads with and without a surge")
-		if left := m.Sh(t, "ls /run/clusterctl/surge"); len(kit.Lines(left)) != listed && len(kit.Lines(left)) != a.Instances {
-			t.Errorf("files of the extra instances are left: %s", left)
+		loads.WantNoneLost(t, "reloads with and without --surge")
+		files := m.Sh(t, "ls /run/clusterctl/surge")
+		if n := len(kit.Lines(files)); n != listed && n != a.Instances {
+			t.Errorf("/run/clusterctl/surge has %d files, want %d or %d: %s", n, listed, a.Instances, files)
 		}
-		for u, want := range map[string]int{"surge@0": usage, "surge@2": usage} {
-			if r := m.Clusterctl(t, "reload", u, "--surge", "1"); r.Code != want {
-				t.Errorf("reload %s --surge 1: %v", u, r)
+		for _, u := range []string{"surge@0", "surge@2"} {
+			if r := m.Clusterctl(t, "reload", u, "--surge", "1"); r.Code != usage {
+				t.Errorf("reload %s --surge 1: got exit status %d, want %d: %v", u, r.Code, usage, r)
 			}
 		}
 	})

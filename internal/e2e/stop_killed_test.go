@@ -12,11 +12,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// ignoresSIGTERM is a program that prints a line at SIGTERM and continues.
+// ignoresSIGTERM is a program that prints a line after SIGTERM and continues to run.
 const ignoresSIGTERM = "#!/bin/sh\ntrap 'echo still saving' TERM\nwhile :; do sleep 1; done\n"
 
-// awaitTraps waits until every instance has set its trap. With Type=simple and no time to settle, the shell may not have
-// set it yet, and would then end at SIGTERM.
+// awaitTraps waits until the shell of every instance catches SIGTERM. With Type=simple and --settle 0s, clusterctl may
+// return before the shell of an instance has run the trap command. SIGTERM would end such a shell.
 func awaitTraps(t *testing.T, a kit.App) {
 	t.Helper()
 	for _, pid := range a.PIDs(t) {
@@ -24,22 +24,23 @@ func awaitTraps(t *testing.T, a kit.App) {
 	}
 }
 
+// runWhenTrapsAreSet waits until every instance catches SIGTERM, and then runs clusterctl.
 func runWhenTrapsAreSet(t *testing.T, a kit.App, args ...string) lab.Result {
 	t.Helper()
 	awaitTraps(t, a)
 	return a.Machine.Clusterctl(t, args...)
 }
 
-// killedWords returns what the error contains when instance i had to be killed.
+// killedWords returns texts that the error must contain if clusterctl reports that instance i was killed.
 func killedWords(a kit.App, i int) []string {
 	return []string{
 		fmt.Sprintf("%s@%d: did not stop within 2s after SIGTERM; killed (SIGKILL)", a.Name, i), "still saving", "--stop-timeout",
 	}
 }
 
-// TestStopOfWorkerThatIgnoresSIGTERM: whatever command stops a worker that does not end by itself, the error names the
-// worker with the reason and its last log lines, and the exit status is 3. A roll ends after the first such worker, and
-// with --force it continues.
+// TestStopOfWorkerThatIgnoresSIGTERM installs workers that ignore SIGTERM, and runs every command that stops workers.
+// systemd kills the workers with SIGKILL. The error must name each killed worker, the reason and its last log lines, and
+// the exit status must be 3. A reload must end after the first killed worker. A reload with --force must continue.
 func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -62,11 +63,11 @@ func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 			wantKilled(t, r, append(killedWords(a, 1), "still running without a reload: 2 instances", "reload "+a.Name+" --force")...)
 			wantJSON(t, "reload", r, `"ok": false`, `"killed": true`)
 			if now := a.PIDs(t); now[0] == before[0] || now[1] != before[1] || now[2] != before[2] {
-				t.Errorf("the reload does not end with the first instance: %v, then %v", before, now)
+				t.Errorf("want a new process only of instance 1: the PIDs were %v, and are %v", before, now)
 			}
 			awaitTraps(t, a)
 			if r := m.Try("systemctl reload " + a.Name); r.Code == 0 {
-				t.Error("systemctl reload succeeds although an instance was killed")
+				t.Error("systemctl reload succeeded although an instance was killed, want an error")
 			}
 			r = runWhenTrapsAreSet(t, a, "reload", a.Name, "--settle", "0s", "--force")
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 3)...)...)
@@ -80,21 +81,21 @@ func TestStopOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 			wantKilled(t, r, append(killedWords(a, 1), killedWords(a, 2)...)...)
 			wantJSON(t, "stop", r, `"killed": true`, `"outcome": "stopped"`)
 			if r := m.Clusterctl(t, "stop", a.Name); r.Code != 0 {
-				t.Errorf("a stop of a stopped app fails: %v", r)
+				t.Errorf("a stop of a stopped app: want exit status 0: %v", r)
 			}
 			m.Must(t, "start", a.Name, "--settle", "0s")
 			r = runWhenTrapsAreSet(t, a, "uninstall", "--yes", a.Name, "--json")
 			wantKilled(t, r, append(killedWords(a, 1), a.Name+" is uninstalled")...)
 			wantJSON(t, "uninstall", r, `"killed": true`, `"outcome": "stopped"`)
-			if left := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(left, a.Name) {
-				t.Errorf("failed units are left: %s", left)
+			if failed := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(failed, a.Name) {
+				t.Errorf("units of the uninstalled app are failed: %s", failed)
 			}
 		}
 	})
 }
 
-// TestUpdateOfWorkerThatIgnoresSIGTERM: an update is taken back when its first worker had to be killed. With --force the
-// update is completed.
+// TestUpdateOfWorkerThatIgnoresSIGTERM updates an app whose workers ignore SIGTERM, so that systemd kills the first
+// worker. The update must be rolled back. With --force, the update must be completed.
 func TestUpdateOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		const program = "/opt/e2e/deaf"
@@ -106,34 +107,34 @@ func TestUpdateOfWorkerThatIgnoresSIGTERM(t *testing.T) {
 				"--no-listen"}, append(more, "--", program)...)...)
 		}
 		if r := install(); r.Code != 0 {
-			t.Fatal(r)
+			t.Fatalf("the first install: %v", r)
 		}
 		before := a.PIDs(t)
 		awaitTraps(t, a)
 		wantKilled(t, install("--env", "A=1"), append(killedWords(a, 1), "putting everything back", "--force")...)
 		if now := a.PIDs(t); now[1] != before[1] {
-			t.Error("the second instance was replaced")
+			t.Errorf("want the same process of instance 2: the PIDs were %v, and are %v", before, now)
 		}
 		awaitTraps(t, a)
 		wantKilled(t, install("--env", "A=1", "--force"), append(killedWords(a, 1), killedWords(a, 2)...)...)
 		if environ := m.Sh(t, fmt.Sprintf("tr '\\0' '\\n' </proc/%d/environ", a.PIDs(t)[1])); !strings.Contains(environ, "A=1") {
-			t.Errorf("--force has not completed the update:\n%s", environ)
+			t.Errorf("the variable A=1 of the update with --force is missing in instance 2:\n%s", environ)
 		}
-		// A scale to one instance has to kill the second instance.
+		// A scale to one instance must report that instance 2 was killed.
 		m.Must(t, "start", a.Name, "--settle", "0s")
 		wantKilled(t, runWhenTrapsAreSet(t, a, "scale", a.Name, "1"), killedWords(a, 2)...)
 	})
 }
 
-// wantKilled fails the test unless the error contains the words, and the exit status means that the state was not reached.
+// wantKilled fails the test unless the exit status is 3 and stderr contains the words.
 func wantKilled(t *testing.T, r lab.Result, words ...string) {
 	t.Helper()
 	if r.Code != notReached {
-		t.Errorf("want exit status %d: %v", notReached, r)
+		t.Errorf("got exit status %d, want %d: %v", r.Code, notReached, r)
 	}
 	for _, w := range words {
 		if !strings.Contains(r.Stderr, w) {
-			t.Errorf("%q is missing: %v", w, r)
+			t.Errorf("%q is missing on stderr: %v", w, r)
 		}
 	}
 }
@@ -146,7 +147,7 @@ func wantJSON(t *testing.T, command string, r lab.Result, parts ...string) {
 	}
 	for _, p := range parts {
 		if !strings.Contains(r.Stdout, p) {
-			t.Errorf("%s --json has no %s:\n%s", command, p, r.Stdout)
+			t.Errorf("%s is missing in the output of %s --json:\n%s", p, command, r.Stdout)
 		}
 	}
 }

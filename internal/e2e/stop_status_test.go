@@ -11,8 +11,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestExitStatusAfterAStop: a program that exits with 128 + the number of the stop signal has stopped normally. If it exits
-// with that status without a stop, this is a crash, which is counted and followed by a restart.
+// TestExitStatusAfterAStop runs programs that exit with 128 plus the number of their stop signal. After a stop, a unit
+// with this exit status must not be failed. Without a stop, the same exit status must count as a crash, and systemd must
+// restart the program.
 func TestExitStatusAfterAStop(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const crash = "/srv/crash-status"
@@ -46,14 +47,14 @@ sys.exit(%[2]d)
 			m.Sh(t, "systemctl stop "+c.name)
 			b.Await(t, "all units are stopped", func(s kit.Status) bool { return s.Active == "inactive" }, a.Units()...)
 			if failed := m.Sh(t, "systemctl --failed --no-legend --plain"); strings.Contains(failed, c.name) {
-				t.Errorf("failed units after a stop:\n%s", failed)
+				t.Errorf("units are failed after a stop, want none:\n%s", failed)
 			}
 			if got := m.Sh(t, "systemctl show -p ExecMainStatus --value "+a.Unit(1)); got != fmt.Sprint(c.status) {
-				t.Errorf("the program has exited with status %s, so this tests nothing", got)
+				t.Errorf("the program has exited with status %s, want %d", got, c.status)
 			}
 			for _, i := range listApps(t, m, c.name)[0].Instances {
 				if i.State != "stopped" || i.Problem != "" {
-					t.Errorf("%+v", i)
+					t.Errorf("ls after a stop: want the state stopped and no problem: %+v", i)
 				}
 			}
 
@@ -62,10 +63,10 @@ sys.exit(%[2]d)
 			b.Await(t, "the instances have restarted several times", func(s kit.Status) bool { return s.Restarts > 2 }, a.Units()...)
 			if runs := m.Sh(t, "cat /run/clusterctl/"+c.name+"/1.backoff"); strings.Contains(runs, "failures=0") ||
 				!strings.Contains(runs, fmt.Sprintf("status=exited/%d", c.status)) {
-				t.Errorf("the backoff has not counted the crashes:\n%s", runs)
+				t.Errorf("the backoff file: want failures and status=exited/%d, got:\n%s", c.status, runs)
 			}
 			m.Sh(t, "rm "+crash)
-			b.Await(t, "the instances are back", kit.Status.IsActive, a.Units()...)
+			b.Await(t, "the instances run again", kit.Status.IsActive, a.Units()...)
 		}
 	})
 }

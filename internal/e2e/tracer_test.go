@@ -23,7 +23,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// syscallInfo is struct ptrace_syscall_info at the entry of a system call (ptrace(2), PTRACE_GET_SYSCALL_INFO, Linux 5.3).
+// syscallInfo is struct ptrace_syscall_info as the kernel fills it at the entry of a system call (ptrace(2),
+// PTRACE_GET_SYSCALL_INFO).
 type syscallInfo struct {
 	op     uint8
 	_      [3]uint8
@@ -33,15 +34,15 @@ type syscallInfo struct {
 	args   [6]uint64
 }
 
-// tracerEnv is a variable that makes the test binary trace one command. The tracer is a separate process, because it waits
-// for all its children, and only the processes of the command may be among them.
+// tracerEnv is the name of an environment variable. If this variable is set, the test binary runs only the tracer. The
+// tracer is a separate process, because it waits for all its child processes, and the test process has other child
+// processes.
 const tracerEnv = "CLUSTERCTL_E2E_TRACER"
 
-// killedAt runs clusterctl in the machine, kills it with SIGKILL before its n-th step, counted from 1, and returns the name
-// of that step. A step is a change that is visible from outside: a message to systemd, or a name that is made or removed on
-// disk. In a row of equal steps on disk only the first two count, because the tests of units/install kill at each of them.
-// The tracer stops the command at each system call, so the same n is always the same moment. step is "" if the command
-// ended earlier.
+// killedAt runs clusterctl in the machine, kills it with SIGKILL before step n, counted from 1, and returns the name of
+// this step. A step is a system call that sends a message to systemd, or that creates, renames or removes a file. If more
+// than two steps with the same name follow each other, only the first two count, because tests of units/install kill
+// before every step. Every message counts. If the command has fewer than n steps, step is "".
 func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string, r lab.Result) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), kit.CommandTimeout)
@@ -59,13 +60,14 @@ func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string,
 	return strings.Trim(step, "-"), r
 }
 
-// runTracer is the main function of the tracer. It runs the command argv, and prints the exit status and the step, or "-".
+// runTracer is the main function of the tracer. runTracer runs the command argv, kills the command before step n, and
+// prints the exit status and the step with a "-" at the end.
 func runTracer(argv []string, n string) error {
 	at, err := strconv.Atoi(n)
 	if err != nil {
 		return err
 	}
-	// All calls of ptrace(2) must come from the thread that has started the process.
+	// The thread that has started the process must make all ptrace(2) calls.
 	runtime.LockOSThread()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, tracerEnv+"=") })
@@ -81,12 +83,14 @@ func runTracer(argv []string, n string) error {
 	return err
 }
 
-// trace follows a new process and all its children until they end. It kills them before step n.
+// trace traces the process pid and its child processes until all these processes end, and kills the processes before step
+// n. The result step is the name of step n, or "" if there are fewer steps. The result code is the exit status of the
+// process pid.
 func trace(pid, n int) (step string, code int, err error) {
 	const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
 		unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL
-	known := map[int]bool{}
-	last, inRow := "", 0
+	traced := map[int]bool{}
+	last, repeats := "", 0
 	for {
 		var ws unix.WaitStatus
 		p, err := unix.Wait4(-1, &ws, unix.WALL, nil)
@@ -108,33 +112,34 @@ func trace(pid, n int) (step string, code int, err error) {
 		switch {
 		case signal == unix.SIGTRAP|0x80:
 			signal = 0
-			what := stepOf(p)
-			if what == "" || step != "" {
+			next := stepOf(p)
+			if next == "" || step != "" {
 				break
 			}
-			if inRow++; what != last {
-				last, inRow = what, 1
+			if repeats++; next != last {
+				last, repeats = next, 1
 			}
-			if inRow > 2 && what != "message" {
+			if repeats > 2 && next != "message" {
 				break
 			}
 			if n--; n == 0 {
-				step = what
+				step = next
 				err = unix.Kill(-pid, unix.SIGKILL)
 			}
-		case !known[p]:
-			// The first stop of a process or thread belongs to the tracer.
+		case !traced[p]:
+			// A process or thread stops once when its tracing begins. The tracer must not pass the signal of this stop to
+			// the process.
 			if signal, err = 0, nil; p == pid {
 				err = unix.PtraceSetOptions(p, options)
 			}
-			known[p] = true
+			traced[p] = true
 		case ws.TrapCause() > 0:
 			signal = 0
 		}
 		if err == nil {
 			err = unix.PtraceSyscall(p, int(signal))
 		}
-		// The process may have been killed in the meantime.
+		// ESRCH means that the process was killed after Wait4 returned.
 		if err != nil && !errors.Is(err, unix.ESRCH) {
 			_ = unix.Kill(-pid, unix.SIGKILL)
 			return step, code, err
@@ -142,7 +147,7 @@ func trace(pid, n int) (step string, code int, err error) {
 	}
 }
 
-// stepOf returns what the next system call of a process changes, or "" if it changes nothing.
+// stepOf returns the name of the step that the system call of a stopped process begins, or "" if the call is not a step.
 func stepOf(pid int) string {
 	const entry = 1
 	var info syscallInfo

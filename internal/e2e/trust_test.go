@@ -11,12 +11,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// hardenedReleases returns the releases for tests with hostile workers. They have the oldest and the newest form of the
-// sandbox.
+// hardenedReleases returns the releases with the oldest and with the newest form of the sandbox.
 func hardenedReleases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
 
-// makeOwnedByDaemon makes a directory owned by the user daemon, who runs the workers of these tests, and removes it at the
-// end of the test.
+// makeOwnedByDaemon creates a directory that the user daemon owns, and removes the directory at the end of the test. The
+// workers of these tests run as the user daemon.
 func makeOwnedByDaemon(t testing.TB, m *kit.Machine, dir string) {
 	t.Helper()
 	m.Sh(t, "mkdir -p "+dir+" && chown daemon:daemon "+dir)
@@ -35,8 +34,9 @@ func runInUnit(t testing.TB, m *kit.Machine, unit, script string) lab.Result {
 		m.MainPID(t, unit), script))
 }
 
-// TestEnvFileOfTheWorker: an environment file that the worker may replace has the usual effect, but it cannot be used to
-// read files that only root may read.
+// TestEnvFileOfTheWorker installs an app with an environment file that the worker can replace. The worker must have the
+// variables of this file. If the worker replaces the file with a link to a file that only root may read, the worker must
+// not get the values in the linked file.
 func TestEnvFileOfTheWorker(t *testing.T) {
 	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/h1")
@@ -48,24 +48,24 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 		m.Sh(t, "chown daemon /srv/h1/.env")
 		a := kit.InstallNative(t, m, "h1", 1, 8651, "--cwd", "/srv/h1", "--env", "FROM=unit", "--env-file", "/etc/h1-root.env",
 			"--env-file", "/srv/h1/.env", "--env-file=-/srv/h1/none", "--", worker)
-		about := askAbout(t, m, a.URL("/about"))
+		about := getAbout(t, m, a.URL("/about"))
 		for _, want := range []string{"FROM=worker", "GREETING=hello $x", "ROOT=1", "INSTANCE=1"} {
 			if !strings.Contains("\n"+strings.Join(about.Env, "\n")+"\n", "\n"+want+"\n") {
-				t.Errorf("%s is not in the environment: %q", want, about.Env)
+				t.Errorf("%s is missing in the environment of the worker: %q", want, about.Env)
 			}
 		}
 		unit := m.ReadFile(t, "/etc/systemd/system/h1@.service")
 		if strings.Contains(unit, "EnvironmentFile=/srv") ||
 			!strings.Contains(unit, "\nEnvironmentFile=/etc/clusterctl/h1.env\nEnvironmentFile=/etc/h1-root.env\n") {
-			t.Errorf("PID 1 reads a file that the worker may change:\n%s", unit)
+			t.Errorf("want EnvironmentFile= for both files in /etc, but not for the file of the worker:\n%s", unit)
 		}
 		if r := m.Must(t, "env", a.Name); !strings.Contains(r.Stdout, "/srv/h1/.env (read at each start, as the user of the app)") {
-			t.Errorf("env: %v", r)
+			t.Errorf("clusterctl env does not print that /srv/h1/.env is read as the user of the app: %v", r)
 		}
 		for _, secret := range []string{"/etc/h1-other.env", "/root/.aws/credentials"} {
 			if r := asDaemon(m, "cd /srv/h1 && cat "+secret+" || ln -sf "+secret+" .env"); r.Code != 0 ||
 				strings.Contains(r.Stdout, "s3cret") {
-				t.Fatalf("the setup of the attack failed: %v", r)
+				t.Fatalf("the preparation of the attack failed: %v", r)
 			}
 			m.Try("systemctl restart h1@1")
 			m.AwaitJournal(t, "reading the environment file", "-u", "h1@1", "--since", "-30s")
@@ -80,23 +80,25 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 	})
 }
 
-// TestEnvFileOfRoot: a worker of root cannot make PID 1 read a file that the sandbox hides.
+// TestEnvFileOfRoot lets a worker that runs as root replace its environment file with a link to a file that the sandbox
+// hides. PID 1 must not read that file.
 func TestEnvFileOfRoot(t *testing.T) {
 	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /srv/h1r && echo HIDDEN=s3cret >/root/h1r.env && chmod 600 /root/h1r.env")
 		t.Cleanup(func() { m.Sh(t, "rm -r /root/h1r.env /srv/h1r") })
 		a := kit.InstallNative(t, m, "h1r", 1, 8654, "--cwd", "/srv/h1r", "--run-as", "root", "--env-file=-/srv/h1r/.env", "--", worker)
 		if r := m.Try(fmt.Sprintf("nsenter -t %d -m -- ln -s /root/h1r.env /srv/h1r/.env", m.MainPID(t, a.Unit(1)))); r.Code != 0 {
-			t.Fatalf("the setup of the attack failed: %v", r)
+			t.Fatalf("the preparation of the attack failed: %v", r)
 		}
 		m.Must(t, "reload", a.Name)
-		if env := strings.Join(askAbout(t, m, a.URL("/about")).Env, "\n"); strings.Contains(env, "s3cret") {
-			t.Errorf("PID 1 has read the file: %s", env)
+		if env := strings.Join(getAbout(t, m, a.URL("/about")).Env, "\n"); strings.Contains(env, "s3cret") {
+			t.Errorf("the environment of the worker contains the value of the hidden file: %s", env)
 		}
 	})
 }
 
-// TestEnvFileOfAnAdoptedApp: the .env file of an unmodified program sets its port, also in the probe.
+// TestEnvFileOfAnAdoptedApp installs an unmodified program that reads its port from the environment. The .env file sets
+// the port. The probe must also use the .env file.
 func TestEnvFileOfAnAdoptedApp(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/adopted")
@@ -114,30 +116,31 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		r := m.Must(t, "install", "/srv/adopted/server.py", "-n", "adopted", "-i", "2", "--env-file", "/srv/adopted/.env",
 			"--env", "FOO=a b", "--settle", "200ms")
 		if !strings.Contains(r.Stderr, "/srv/adopted/.env is read as user daemon and not as root") {
-			t.Errorf("install does not print who reads the file: %v", r)
+			t.Errorf("clusterctl install does not print that the file is read as the user daemon: %v", r)
 		}
 		if got := m.Get(t, "http://127.0.0.1:8653/"); got != "hello there" {
-			t.Errorf("the answer is %q", got)
+			t.Errorf("the response is %q, want \"hello there\"", got)
 		}
-		// The source records who reads the file, so that a scale and a rollback render the same units.
-		if source := m.ReadFile(t, "/etc/clusterctl/adopted.yaml"); !strings.Contains(source,
+		// The configuration must record that the worker reads the file, so that a scale writes the same units.
+		if config := m.ReadFile(t, "/etc/clusterctl/adopted.yaml"); !strings.Contains(config,
 			"worker-env-files:\n  - /srv/adopted/.env\n") {
-			t.Errorf("the source:\n%s", source)
+			t.Errorf("/etc/clusterctl/adopted.yaml does not contain worker-env-files:\n%s", config)
 		}
 		m.Must(t, "scale", "adopted", "1")
 		if r := m.Must(t, "diff", "--all", "--exit-code"); strings.Contains(r.Stdout, "adopted") {
-			t.Errorf("diff reports changes although nothing has changed: %v", r)
+			t.Errorf("diff after a scale reports changes, want none: %v", r)
 		}
 		m.Sh(t, "echo GREETING=changed >>/srv/adopted/.env")
 		m.Must(t, "reload", "adopted")
 		if got := m.Get(t, "http://127.0.0.1:8653/"); got != "changed" {
-			t.Errorf("the answer is %q after a reload", got)
+			t.Errorf("the response after a reload is %q, want \"changed\"", got)
 		}
-		// An older clusterctl made PID 1 read every environment file. A reload of such an app must print what to do.
+		// Earlier versions of clusterctl let PID 1 read all environment files. A reload of such an app must fail and
+		// print the command that updates the app.
 		m.Sh(t, "sed -i s/^worker-env-files/env-files/ /etc/clusterctl/adopted.yaml")
 		r = m.Clusterctl(t, "reload", "adopted")
 		if r.Code != notReached {
-			t.Errorf("a reload of an older app: %v", r)
+			t.Errorf("a reload of an app of an earlier version: got exit status %d, want %d: %v", r.Code, notReached, r)
 		}
 		wantError(t, r.Stderr, `the environment file "/srv/adopted/.env" is read as root`,
 			hint+"sudo clusterctl apply -f /etc/clusterctl/adopted.yaml")
@@ -146,7 +149,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 	})
 }
 
-// TestUntrustedConfig: a clusterctl.yaml that the worker may write gives the app no additional rights, whoever applies it.
+// TestUntrustedConfig applies a clusterctl.yaml that the user of the workers owns. clusterctl apply must refuse the file
+// if it would give the app more rights, for example root or a port below 1024.
 func TestUntrustedConfig(t *testing.T) {
 	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/h3")
@@ -166,65 +170,69 @@ func TestUntrustedConfig(t *testing.T) {
 		write(describe("root", "off"))
 		r := m.Clusterctl(t, apply...)
 		if r.Code != notAllowed {
-			t.Errorf("apply of a new app that runs as root: %v", r)
+			t.Errorf("apply of a new app that runs as root: got exit status %d, want %d: %v", r.Code, notAllowed, r)
 		}
 		wantError(t, r.Stderr, "run-as: dynamic -> root", "sandbox: default -> off", "user daemon owns /srv/h3", hint)
 		if m.Try("test -e /etc/clusterctl/h3.yaml").Code == 0 {
-			t.Error("the refused app was installed")
+			t.Error("/etc/clusterctl/h3.yaml exists after a refused apply")
 		}
 		write(strings.Replace(describe("daemon:shadow", "default"), "8652", "652", 1))
 		if r := m.Clusterctl(t, apply...); r.Code != notAllowed ||
 			!strings.Contains(r.Stderr, "run-as: daemon -> daemon:shadow; listen: 652") {
-			t.Errorf("apply of a new app with another group and a privileged port: %v", r)
+			t.Errorf("apply of a new app with another group and port 652: want exit status %d and both changes: %v",
+				notAllowed, r)
 		}
 		write(describe("daemon", "default"))
 		m.Must(t, apply...)
 		pid := m.MainPID(t, a.Unit(1))
 
-		// The worker cannot change the file from inside the sandbox. Its user can change the file from outside.
+		// A worker in its sandbox must not be able to change the file. A process of the same user outside of the sandbox
+		// can change the file.
 		if r := runInUnit(t, m, a.Unit(1),
 			"cd /srv/h3 && echo x >probe && ! echo x >>clusterctl.yaml && ! mv -f probe clusterctl.yaml && "+
 				"! rm -f clusterctl.yaml"); r.Code != 0 {
-			t.Errorf("the worker can change clusterctl.yaml: %v", r)
+			t.Errorf("the worker can change clusterctl.yaml in its sandbox: %v", r)
 		}
 		if r := asDaemon(m, "cd /srv/h3 && sed s/run-as:.*/run-as:\\ root/\\;s/sandbox:.*/sandbox:\\ off/ clusterctl.yaml "+
 			">.c && mv -f .c clusterctl.yaml && grep root clusterctl.yaml"); r.Code != 0 {
-			t.Fatalf("the setup of the attack failed: %v", r)
+			t.Fatalf("the preparation of the attack failed: %v", r)
 		}
 		for _, more := range [][]string{nil, {"--yes"}, {"--force"}} {
 			if r := m.Clusterctl(t, append(apply, more...)...); r.Code != notAllowed ||
 				!strings.Contains(r.Stderr, "run-as: daemon -> root") {
-				t.Errorf("apply %q: %v", more, r)
+				t.Errorf("apply of the changed file with the flags %q: want exit status %d and the new user: %v",
+					more, notAllowed, r)
 			}
 		}
 		if now := m.MainPID(t, a.Unit(1)); now != pid {
-			t.Error("the app was changed")
+			t.Errorf("a refused apply has restarted the worker: the PID was %d, and is %d", pid, now)
 		}
 
-		// If only root may write the file, more rights still need a confirmation.
+		// If root owns the file and its directory, clusterctl apply must still ask before it gives the app more rights.
 		m.Sh(t, "chown -R root:root /srv/h3")
 		r = m.Clusterctl(t, apply...)
 		if r.Code != usage {
-			t.Errorf("without a terminal: %v", r)
+			t.Errorf("apply without a terminal: got exit status %d, want %d: %v", r.Code, usage, r)
 		}
 		wantError(t, r.Stderr, "run-as: daemon -> root", "sandbox: default -> off", hint, "--yes")
 		if r := m.Must(t, append(apply, "--yes")...); !strings.Contains(r.Stderr, "h3: run-as: daemon -> root; sandbox: default -> off\n") {
-			t.Errorf("apply --yes does not print the new rights: %v", r)
+			t.Errorf("clusterctl apply --yes does not print the new rights: %v", r)
 		}
-		if about := askAbout(t, m, a.URL("/about")); about.UID != 0 {
-			t.Errorf("uid %d", about.UID)
+		if about := getAbout(t, m, a.URL("/about")); about.UID != 0 {
+			t.Errorf("the worker has the user ID %d, want 0", about.UID)
 		}
 		m.Must(t, "rollback", a.Name, "--settle", "100ms")
-		if about := askAbout(t, m, a.URL("/about")); about.UID != 1 {
-			t.Errorf("uid %d after a rollback", about.UID)
+		if about := getAbout(t, m, a.URL("/about")); about.UID != 1 {
+			t.Errorf("the worker has the user ID %d after a rollback, want 1", about.UID)
 		}
 		if r := m.Clusterctl(t, "rollback", a.Name); r.Code != usage || !strings.Contains(r.Stderr, "run-as: daemon -> root") {
-			t.Errorf("a rollback to root: %v", r)
+			t.Errorf("a rollback to root without a terminal: want exit status %d and the new user: %v", usage, r)
 		}
 	})
 }
 
-// TestRootRunsOnlyProgramsOfRoot: root must own a program that runs as root, its directories and its working directory.
+// TestRootRunsOnlyProgramsOfRoot installs programs that run as root. clusterctl install and reload must refuse a program
+// if another user can write the program, a directory on its path or its working directory.
 func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 	suite().Sequential(t, hardenedReleases(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/root-app")
@@ -244,36 +252,36 @@ func TestRootRunsOnlyProgramsOfRoot(t *testing.T) {
 			r := m.Clusterctl(t, append([]string{"install", "rooted", "-i", "1", "--no-listen", "--activation", "native",
 				"--run-as", "root", "--sandbox", "off"}, tt.args...)...)
 			if r.Code != failed || !strings.Contains(r.Stderr, tt.want) || !strings.Contains(r.Stderr, hint) {
-				t.Errorf("%q: %v", tt.args, r)
+				t.Errorf("install %q: want exit status %d, %q and a hint: %v", tt.args, failed, tt.want, r)
 				kit.App{Machine: m, Name: "rooted"}.Uninstall(t)
 			}
 		}
-		// A user whom the administrator trusts may own the program. Each reload checks the paths again.
+		// With --trust daemon, the user daemon may own the program. Each reload must check the paths again.
 		installWithFlags(t, m, "rooted", "-i", "1", "--no-listen", "--run-as", "root", "--trust", "daemon",
 			"--", "/srv/root-app/sleep", "inf")
 		m.Must(t, "reload", "rooted")
 		m.Sh(t, "chmod o+w /srv/root-app/sleep")
 		r := m.Clusterctl(t, "reload", "rooted")
 		if r.Code != notReached || !strings.Contains(r.Stderr, "everybody may write /srv/root-app/sleep") {
-			t.Errorf("a reload of a program that everybody may write: %v", r)
+			t.Errorf("a reload of a program that everybody may write: want exit status %d and the path: %v", notReached, r)
 		}
 		if r := m.Try("systemctl reload rooted"); r.Code == 0 {
-			t.Error("systemctl reload runs a program that everybody may write")
+			t.Error("systemctl reload of a program that everybody may write succeeded, want an error")
 		}
 		if r := m.Must(t, "show", "rooted"); !strings.Contains(r.Stdout,
 			"program /srv/root-app/sleep: everybody may write /srv/root-app/sleep") {
-			t.Errorf("show: %v", r)
+			t.Errorf("clusterctl show does not print that everybody may write the program: %v", r)
 		}
 		if r := m.Must(t, "show", "rooted", "--json"); !strings.Contains(r.Stdout, `"unsafePaths"`) {
-			t.Errorf("show --json: %v", r)
+			t.Errorf("clusterctl show --json does not contain unsafePaths: %v", r)
 		}
 		m.Sh(t, "chmod o-w /srv/root-app/sleep")
 		m.Must(t, "reload", "rooted")
 	})
 }
 
-// TestPathsOfOtherUsersAreRefused: install refuses paths of other users in which systemd, as root, would mount or make
-// sockets.
+// TestPathsOfOtherUsersAreRefused installs apps with paths in directories that other users can write. systemd would mount
+// or create sockets at these paths as root, so clusterctl install must refuse the paths.
 func TestPathsOfOtherUsersAreRefused(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/paths")
@@ -297,19 +305,19 @@ func TestPathsOfOtherUsersAreRefused(t *testing.T) {
 		} {
 			if r := install(tt.args...); r.Code != failed || !strings.Contains(r.Stderr, tt.want) ||
 				!strings.Contains(r.Stderr, hint+tt.hint) {
-				t.Errorf("%q: %v", tt.args, r)
+				t.Errorf("install %q: want exit status %d, %q and the hint %q: %v", tt.args, failed, tt.want, tt.hint, r)
 				kit.App{Machine: m, Name: "paths"}.Uninstall(t)
 			}
 		}
 		t.Cleanup(func() { kit.App{Machine: m, Name: "paths"}.Uninstall(t) })
 		if r := install("--listen", "/srv/paths/x.sock", "--rw", "/srv/paths/data", "--", worker); r.Code != done {
-			t.Errorf("install with a socket in the app's directory: %v", r)
+			t.Errorf("install with a socket in the app's own directory: want exit status 0: %v", r)
 		}
 	})
 }
 
-// TestFilesOfTheAppAreReadOnly: a worker cannot change its program or replace the directory of the program. A deploy from
-// outside can, and a reload runs the new program.
+// TestFilesOfTheAppAreReadOnly checks that a worker in its sandbox cannot change its program or rename the directory of
+// the program. A process outside of the sandbox can replace the program, and a reload must run the new program.
 func TestFilesOfTheAppAreReadOnly(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		makeOwnedByDaemon(t, m, "/srv/deploy")
@@ -325,18 +333,18 @@ func TestFilesOfTheAppAreReadOnly(t *testing.T) {
 		r := runInUnit(t, m, "deploy@1.service", "cd /srv/deploy && echo x >app/data && echo y >other && mv other .. 2>/dev/null; "+
 			"! echo x >>app/main.py && ! mv -f app/data app/main.py && ! rm -f app/main.py && ! mv app app2 && mkdir app2 && mv app2 app3")
 		if r.Code != 0 {
-			t.Errorf("the worker can change its files: %v", r)
+			t.Errorf("the worker can change its program or directory, or cannot write other files: %v", r)
 		}
 		for _, release := range []string{"2", "3"} {
 			deploy(release)
 			m.Must(t, "reload", "deploy")
 			m.AwaitJournal(t, "release "+release, "-u", "deploy@1")
 		}
-		// The program may change a file that --rw names.
+		// With --rw, the worker must be able to replace its program.
 		m.Must(t, "install", "deploy", "--yes", "-i", "1", "--no-listen", "--activation", "native", "--settle", "200ms",
 			"--cwd", "/srv/deploy", "--rw", "/srv/deploy/app/main.py", "--", "python3", "app/main.py")
 		if r := runInUnit(t, m, "deploy@1.service", "cd /srv/deploy/app && cp main.py new && mv -f new main.py"); r.Code != 0 {
-			t.Errorf("--rw of the program: %v", r)
+			t.Errorf("the worker cannot replace a program that --rw names: %v", r)
 		}
 	})
 }

@@ -11,12 +11,13 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestFailedUninstallKeepsRunning: an uninstall that cannot change a file leaves the app unchanged.
+// TestFailedUninstallKeepsRunning runs uninstall with a read-only directory. The uninstall must fail before it stops an
+// instance or changes a file.
 func TestFailedUninstallKeepsRunning(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "kept", 3, 8163, "--", goWorker)
 		m.Sh(t, "systemctl stop kept@3")
-		a.Instances = 2 // instance 3 is stopped, and stays stopped
+		a.Instances = 2 // instance 3 must remain stopped
 		before, pids := kit.Lines(m.Sh(t, traces)), a.PIDs(t)
 		for _, dir := range []string{"/etc", "/etc/clusterctl", "/etc/systemd/system"} {
 			t.Run("read-only "+dir, func(t *testing.T) {
@@ -27,10 +28,10 @@ func TestFailedUninstallKeepsRunning(t *testing.T) {
 				})
 				r := m.Clusterctl(t, "uninstall", "--yes", a.Name)
 				if r.Code != failed || !strings.Contains(r.Stderr, "read-only file system") {
-					t.Errorf("uninstall with %s read-only: %v", dir, r)
+					t.Errorf("uninstall with a read-only %s: want exit status %d and the reason: %v", dir, failed, r)
 				}
 				if strings.Contains(r.Stderr, "stopping") {
-					t.Errorf("the uninstall has stopped the app: %v", r)
+					t.Errorf("clusterctl uninstall prints that it stops the app, want an error before that: %v", r)
 				}
 				a.WantUp(t)
 				kit.WantNotReplaced(t, pids, a.PIDs(t))
@@ -39,11 +40,12 @@ func TestFailedUninstallKeepsRunning(t *testing.T) {
 	})
 }
 
-// TestInterruptedUninstall: an interrupted uninstall starts the instances again that it has stopped.
+// TestInterruptedUninstall sends SIGINT to an uninstall that has stopped some instances. The uninstall must be rolled
+// back: it must start the stopped instances again.
 func TestInterruptedUninstall(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const slow = "/opt/e2e/slow-stop"
-		// The second instance stops only after the test has seen the interruption.
+		// Instance 2 stops only after /run/interrupted exists. The test creates this file after the rollback has begun.
 		m.WriteFile(t, slow, `#!/bin/sh
 [ "$INSTANCE" = 2 ] || exec sleep infinity
 trap 'echo stopping; until [ -e /run/interrupted ]; do sleep 0.1; done; exit 0' TERM
@@ -69,7 +71,7 @@ while :; do sleep 1 & wait; done
 		wantUntouched(t, m, before)
 		m.WantState(t, "active", units...)
 		if s := m.Sh(t, "systemctl is-enabled slow"); s != "enabled" {
-			t.Errorf("the app is %s, want enabled", s)
+			t.Errorf("systemctl is-enabled prints %s, want enabled", s)
 		}
 	})
 }

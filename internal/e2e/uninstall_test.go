@@ -11,40 +11,40 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestUninstallLeavesNothing uninstalls an app in each of its possible states.
+// TestUninstallLeavesNothing uninstalls an app in different states, and checks that no file or unit of the app remains.
 func TestUninstallLeavesNothing(t *testing.T) {
 	states := []struct {
 		name string
 		make func(t *testing.T, m *kit.Machine, a kit.App)
 	}{
-		// The first three states are tested on all releases.
-		{"socket failed", func(t *testing.T, m *kit.Machine, a kit.App) {
-			// Another program on the port keeps the socket from coming back.
+		// All releases test the first three states, and Bookworm tests all states.
+		{"with a failed socket", func(t *testing.T, m *kit.Machine, a kit.App) {
+			// Another program listens on the port, so systemd cannot open the socket.
 			m.Must(t, "stop", a.Name)
-			holdPort(t, m, 8160)
+			listenOn(t, m, 8160)
 			if r := m.Try("systemctl start " + a.Name); r.Code == 0 {
-				t.Error("the app starts although its port is in use")
+				t.Error("systemctl start succeeded although the port is in use, want an error")
 			}
 		}},
-		{"crash-looping", func(t *testing.T, m *kit.Machine, a kit.App) {
+		{"in a crash loop", func(t *testing.T, m *kit.Machine, a kit.App) {
 			m.WriteFile(t, "/opt/e2e/goes", "#!/bin/sh\nexit 1\n", 0o755)
 			m.Sh(t, "systemctl kill -s KILL '"+a.Name+"@*'")
 			kit.DialBus(t, m).Await(t, "all instances are in a crash loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Units()...)
 		}},
-		{"limited", func(t *testing.T, m *kit.Machine, a kit.App) {
+		{"with resource limits", func(t *testing.T, m *kit.Machine, a kit.App) {
 			m.Sh(t, "systemctl set-property clusterctl-gone.slice TasksMax=1000; "+
 				"systemctl set-property --runtime gone@1.service TasksMax=500")
 		}},
 		{"running", func(*testing.T, *kit.Machine, kit.App) {}},
-		{"serving", func(t *testing.T, m *kit.Machine, a kit.App) {
+		{"running with requests", func(t *testing.T, m *kit.Machine, a kit.App) {
 			load.Start(t, m, load.Options{URL: a.URL("/"), Requests: 2000})
 		}},
 		{"stopped", func(t *testing.T, m *kit.Machine, a kit.App) { m.Sh(t, "systemctl stop "+a.Name) }},
 		{"disabled", func(t *testing.T, m *kit.Machine, a kit.App) { m.Sh(t, "systemctl disable --now "+a.Name) }},
-		{"enabled instance", func(t *testing.T, m *kit.Machine, a kit.App) {
+		{"with an enabled instance", func(t *testing.T, m *kit.Machine, a kit.App) {
 			m.Sh(t, "systemctl add-wants multi-user.target "+a.Unit(2))
 		}},
-		{"one more instance than listed", func(t *testing.T, m *kit.Machine, a kit.App) {
+		{"with an instance above the instance count", func(t *testing.T, m *kit.Machine, a kit.App) {
 			m.Sh(t, "systemctl start "+a.Unit(7))
 		}},
 	}
@@ -63,21 +63,22 @@ func TestUninstallLeavesNothing(t *testing.T) {
 				s.make(t, m, a)
 				r := m.Must(t, "uninstall", "--yes", a.Name)
 				if r.Stdout != "" {
-					t.Errorf("uninstall writes to stdout: %q", r.Stdout)
+					t.Errorf("clusterctl uninstall writes %q to stdout, want no output", r.Stdout)
 				}
 				wantUntouched(t, m, before)
-				if u := m.Try("systemctl status gone gone.socket gone@1 gone@2"); u.Code != 4 { // "no such unit"
-					t.Errorf("systemd still knows the units: %v", u)
+				if u := m.Try("systemctl status gone gone.socket gone@1 gone@2"); u.Code != 4 { // 4 means "no such unit"
+					t.Errorf("systemctl status after the uninstall: got exit status %d, want 4: %v", u.Code, u)
 				}
 			})
 		}
 	})
 }
 
-// TestForeignFilesAreKept: an uninstall keeps files that an administrator has put beside the files of the app.
-func TestForeignFilesAreKept(t *testing.T) {
+// TestAdministratorsFilesAreKept writes drop-ins and other files next to the files of an app, as an administrator. An
+// uninstall must not change or remove these files.
+func TestAdministratorsFilesAreKept(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		foreign := map[string]string{
+		files := map[string]string{
 			"/etc/systemd/system/foreign.service.d/override.conf":   "[Unit]\nDocumentation=man:foreign(8)\n",
 			"/etc/systemd/system/foreign@.service.d/env.conf":       "[Service]\nEnvironment=FOREIGN=1\n",
 			"/etc/systemd/system/foreign@2.service.d/second.conf":   "[Service]\nEnvironment=SECOND=1\n",
@@ -89,7 +90,7 @@ func TestForeignFilesAreKept(t *testing.T) {
 			m.Sh(t, "rm -rf /etc/systemd/system/*foreign* /etc/clusterctl/README; "+
 				"rmdir --ignore-fail-on-non-empty /etc/clusterctl; systemctl daemon-reload")
 		})
-		for path, data := range foreign {
+		for path, data := range files {
 			m.WriteFile(t, path, data, 0o640)
 		}
 		m.Sh(t, "systemctl daemon-reload")
@@ -98,50 +99,51 @@ func TestForeignFilesAreKept(t *testing.T) {
 		a.WantUp(t)
 		if env := m.Sh(t, "tr '\\0' '\\n' < /proc/"+m.Sh(t, "systemctl show -p MainPID --value foreign@2")+
 			"/environ | grep -c -e FOREIGN=1 -e SECOND=1"); env != "2" {
-			t.Errorf("only %s of two variables of the drop-ins are set", env)
+			t.Errorf("%s of the two variables in the drop-ins are set, want both", env)
 		}
-		// A mask is a link that the administrator makes in the place of a unit.
+		// A mask is a link to /dev/null with the name of the unit. clusterctl uninstall must not remove this link.
 		m.Sh(t, "systemctl mask foreign@2.service")
 		m.Must(t, "uninstall", "--yes", a.Name)
 		m.Sh(t, "test -L /etc/systemd/system/foreign@2.service && systemctl unmask foreign@2.service")
 		wantUntouched(t, m, before)
-		for path, data := range foreign {
+		for path, data := range files {
 			if got := m.ReadFile(t, path); got != data {
-				t.Errorf("%s has changed: %q", path, got)
+				t.Errorf("%s contains %q, want %q", path, got, data)
 			}
 		}
 	})
 }
 
-// TestReplacedUnitIsKept: an uninstall keeps a unit file that somebody has replaced.
+// TestReplacedUnitIsKept replaces a unit file of an app with another unit, as an administrator. An uninstall must not
+// remove this unit.
 func TestReplacedUnitIsKept(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
-		const path, theirs = "/etc/systemd/system/edited.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
-		m.WriteFile(t, path, theirs, 0o644)
+		const path, other = "/etc/systemd/system/edited.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n"
+		m.WriteFile(t, path, other, 0o644)
 		t.Cleanup(func() { m.Sh(t, "rm -f "+path+"; systemctl daemon-reload") })
 		m.Sh(t, "systemctl daemon-reload")
 		before := kit.Lines(m.Sh(t, traces))
 		m.Sh(t, "rm "+path)
 		kit.InstallNative(t, m, "edited", 1, 8162, "--", goWorker)
-		m.WriteFile(t, path, theirs, 0o644)
+		m.WriteFile(t, path, other, 0o644)
 		m.Must(t, "uninstall", "--yes", "edited")
 		wantUntouched(t, m, before)
 	})
 }
 
-// holdPort runs another program that listens on a port until the test ends.
-func holdPort(t testing.TB, m *kit.Machine, port int) {
+// listenOn runs a program that listens on a port until the test ends.
+func listenOn(t testing.TB, m *kit.Machine, port int) {
 	t.Helper()
-	name := fmt.Sprintf("hold-%d", port)
+	name := fmt.Sprintf("listener-%d", port)
 	p := m.Start(t, "systemd-cat", "-t", name, "python3", "-c", fmt.Sprintf(`
 import socket
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("", %d))
 s.listen()
-print("held", flush=True)
+print("listening", flush=True)
 while True:
     s.accept()`, port))
-	m.AwaitJournal(t, "held", "-t", name)
+	m.AwaitJournal(t, "listening", "-t", name)
 	t.Cleanup(func() { p.Stop() })
 }

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,18 +13,18 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestKilledUpdate kills clusterctl at twenty moments spread over an update that replaces every instance, starts another
-// instance and opens another socket. The app must serve all the time. The next command, an install or a start, must leave
-// all instances with the configuration that is on disk.
+// TestKilledUpdate kills clusterctl at twenty moments during an update. The update replaces every instance, adds an
+// instance and adds a socket. After the next command, an install or a start, all instances must have the configuration in
+// /etc/clusterctl. No request may be lost.
 func TestKilledUpdate(t *testing.T) {
 	t.Parallel()
 	suite().OwnMachines(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "update-k", 2, 8610, "--env", "RELEASE=0", "--", worker)
 		first := installArgs(a, 8610, "--env", "RELEASE=0", "--settle", "50ms", "--", worker)
-		grown := a
-		grown.Instances = 3
+		updated := a
+		updated.Instances = 3
 		args := func(release int) []string {
-			return installArgs(grown, 8610, "--listen", "admin=8611", "--env", fmt.Sprintf("RELEASE=%d", release),
+			return installArgs(updated, 8610, "--listen", "admin=8611", "--env", fmt.Sprintf("RELEASE=%d", release),
 				"--settle", "50ms", "--", worker)
 		}
 		begin := time.Now()
@@ -43,17 +42,18 @@ func TestKilledUpdate(t *testing.T) {
 			if i%2 == 0 {
 				r := m.Must(t, "start", a.Name)
 				if pending != strings.Contains(r.Stderr, "killed half-way") {
-					t.Errorf("an intent exists: %v, but start prints:\n%v", pending, r)
+					t.Errorf("the directory pending exists: %v; want \"killed half-way\" only if it exists: %v", pending, r)
 				}
 				if killed.Code == 0 ||
 					!pending && strings.Contains(m.ReadFile(t, "/etc/clusterctl/update-k.env"), fmt.Sprintf("RELEASE=\"%d\"\n", i+1)) {
-					want, release = grown, i+1 // the update was complete
+					want, release = updated, i+1 // the update was complete before the kill
 				}
 			} else {
 				m.Must(t, args(i+1)...)
-				want, release = grown, i+1
+				want, release = updated, i+1
 			}
-			t.Logf("killed after %v: exit status %d, intent %v, then release %d", at, killed.Code, pending, release)
+			t.Logf("%v: exit status %d; the directory pending exists: %v; the next command runs release %d",
+				at, killed.Code, pending, release)
 			wantRelease(t, want, release)
 			m.Must(t, first...)
 			if t.Failed() {
@@ -65,40 +65,39 @@ func TestKilledUpdate(t *testing.T) {
 	})
 }
 
-// TestKilledRollback kills clusterctl while it rolls back a release that does not come up. The next command must complete
+// TestKilledRollback kills clusterctl while it rolls back an update to a failing program. The next command must complete
 // the rollback.
 func TestKilledRollback(t *testing.T) {
-	suite().Sequential(t, []lab.Release{lab.Bookworm}, killedUndo)
+	suite().Sequential(t, []lab.Release{lab.Bookworm}, killRollbacks)
 }
 
-func killedUndo(t *testing.T, m *kit.Machine) {
+func killRollbacks(t *testing.T, m *kit.Machine) {
 	a := kit.InstallNative(t, m, "update-k", 2, 8610, "--env", "RELEASE=0", "--", worker)
 	first := installArgs(a, 8610, "--env", "RELEASE=0", "--", worker)
 	m.WriteFile(t, "/opt/e2e/update-exits", "#!/bin/sh\necho broken release\nexit 3\n", 0o755)
 	broken := installArgs(a, 8610, "--env", "RELEASE=0", "--settle", "50ms", "--ready", "notify", "--", "/opt/e2e/update-exits")
 	begin := time.Now()
 	if r := m.Clusterctl(t, broken...); r.Code != notReached {
-		t.Fatalf("want exit status %d: %v", notReached, r)
+		t.Fatalf("an update to a failing program: got exit status %d, want %d: %v", r.Code, notReached, r)
 	}
 	whole := time.Since(begin)
 	others := a.PIDs(t)[1:]
 	const kills = 4
 	for i := range kills {
 		p := m.Start(t, append([]string{kit.Ctl}, broken...)...)
-		<-time.After(whole * time.Duration(kills+i) / (2 * kills)) // each kill comes at another moment
+		<-time.After(whole * time.Duration(kills+i) / (2 * kills)) // the rollback runs in the second half of the update
 		t.Logf("killed after %d/%d of %v: exit status %d", kills+i, 2*kills, whole.Round(time.Millisecond), p.Stop().Code)
 		m.Must(t, "start", a.Name)
 		wantRelease(t, a, 0)
-		if now := a.PIDs(t)[1:]; !slices.Equal(now, others) {
-			t.Errorf("other instances were replaced: %v, then %v", others, now)
-		}
+		kit.WantNotReplaced(t, others, a.PIDs(t)[1:])
 		if r := m.Must(t, first...); !strings.Contains(r.Stdout, "nothing has changed") {
-			t.Errorf("the app was not rolled back completely: %v", r)
+			t.Errorf("install with the old flags after the rollback: want \"nothing has changed\": %v", r)
 		}
 	}
 }
 
-// wantRelease fails the test unless the app is up, and the configuration and every instance have the release.
+// wantRelease fails the test unless all units of the app are active. The variable RELEASE must have the value release, in
+// every instance and in /etc/clusterctl.
 func wantRelease(t testing.TB, a kit.App, release int) {
 	t.Helper()
 	a.Machine.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)
@@ -108,17 +107,17 @@ func wantRelease(t testing.TB, a kit.App, release int) {
 		sockets = 1
 	}
 	if got := len(kit.Lines(loaded)); got != a.Instances+sockets {
-		t.Errorf("%d units run, want %d:\n%s", got, a.Instances+sockets, loaded)
+		t.Errorf("%d units are active or starting, want %d:\n%s", got, a.Instances+sockets, loaded)
 	}
 	for i, pid := range a.PIDs(t) {
 		if env := a.Machine.Sh(t, fmt.Sprintf("tr '\\0' '\\n' < /proc/%d/environ", pid)); !strings.Contains("\n"+env+"\n",
 			fmt.Sprintf("\nRELEASE=%d\n", release)) {
-			t.Errorf("instance %d is not of release %d:\n%s", i+1, release, env)
+			t.Errorf("instance %d: want RELEASE=%d in the environment:\n%s", i+1, release, env)
 		}
 	}
 	if values := a.Machine.ReadFile(t, "/etc/clusterctl/"+a.Name+".env"); !strings.Contains(values,
 		fmt.Sprintf("RELEASE=\"%d\"\n", release)) {
-		t.Errorf("the configuration is not the one of release %d:\n%s", release, values)
+		t.Errorf("/etc/clusterctl/%s.env: want RELEASE=\"%d\":\n%s", a.Name, release, values)
 	}
-	wantRead(t, a)
+	wantNoDaemonReload(t, a)
 }

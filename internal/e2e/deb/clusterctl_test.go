@@ -17,46 +17,49 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// The versions of the package before and after the upgrade.
-const older, newer = "0.0.1", "0.0.2"
+// oldVersion and newVersion are the versions of the package before and after the upgrade.
+const oldVersion, newVersion = "0.0.1", "0.0.2"
 
-// TestPackageOfClusterctl installs the package of clusterctl on new machines, uses clusterctl, upgrades the package under
-// load, removes it and purges it. In between it does the same with the package of an adopted app.
+// TestPackageOfClusterctl installs the package of clusterctl on new machines, installs apps with clusterctl, upgrades the
+// package under load, removes the package and purges it. While clusterctl is installed, the test also installs, upgrades
+// and purges the package of an adopted app.
 func TestPackageOfClusterctl(t *testing.T) {
-	first := debFile(makeDeb(t, top, older, nil, "amd64"), older, "amd64")
-	second := debFile(makeDeb(t, top, newer, nil, "amd64"), newer, "amd64")
+	first := debFile(makeDeb(t, top, oldVersion, nil, "amd64"), oldVersion, "amd64")
+	second := debFile(makeDeb(t, top, newVersion, nil, "amd64"), newVersion, "amd64")
 	kit.BareMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.WriteFile(t, "/srv/packages/node/server.js", "require('http').createServer((q, r) => r.end('adopted')).listen(8293)\n", 0o644)
-		host := nativeWorker(t)
-		m.CopyIn(t, host, "/srv/packages/go-worker")
+		m.CopyIn(t, lab.Build(t, "./packaging/examples/go-worker"), "/srv/packages/go-worker")
 		before := prepare(t, m)
 		u := nodeUpgrades(t, m.Systemd(t))
 		m.Sh(t, "apt-get install -y "+copyIn(t, m, first))
-		wantShipped(t, m)
+		wantFilesOfPackage(t, m)
 		m.Sh(t, "clusterctl install hello -i 2 -l 8292 --settle 200ms -- /srv/packages/go-worker")
 		m.Sh(t, "clusterctl install /srv/packages/node/server.js --name adopted -i 2 --listen 8293 --settle 200ms --no-probe")
 
 		upgradeClusterctl(t, m, second)
-		wantPacked(t, m)
-		wantRefused(t, m)
+		wantPackageOfInstalledApp(t, m)
+		wantPackageRefused(t, m)
 		u.install(t, m)
 		u.upgrade(t, m)
-		// This is how an administrator reloads an app while clusterctl is installed.
-		underLoad(t, m, u.port, "a reload", func() { m.Sh(t, "systemctl reload shop && clusterctl reload shop") })
-		wantSeen(t, m)
-		u.fail(t, m)
+		// An administrator can reload the packaged app with systemctl and with clusterctl.
+		underLoad(t, m, u.port, "a reload of a packaged app", func() {
+			m.Sh(t, "systemctl reload shop && clusterctl reload shop")
+		})
+		wantReadOnlyApp(t, m)
+		u.upgradeToBroken(t, m)
 		m.Sh(t, "apt-get purge -y shop")
 		removeClusterctl(t, m, second)
 		m.Sh(t, "clusterctl uninstall --yes hello; clusterctl uninstall --yes adopted")
-		// An administrator may have moved the directory to another disk and replaced it by a link.
+		// An administrator may have moved /var/lib/clusterctl to another disk, and replaced the directory with a link.
 		m.Sh(t, "test ! -e /var/lib/clusterctl; mkdir /srv/packages/state; ln -s /srv/packages/state /var/lib/clusterctl; "+
 			"apt-get purge -y clusterctl; rm /var/lib/clusterctl")
 		kit.WantSameLines(t, before, listFiles(t, m))
 	})
 }
 
-// wantPacked packages an installed app on the machine itself.
-func wantPacked(t *testing.T, m *kit.Machine) {
+// wantPackageOfInstalledApp runs "clusterctl package" with the name of an installed app in the machine, and checks the
+// contents of the package.
+func wantPackageOfInstalledApp(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	got := m.Sh(t, "cd /srv/packages && clusterctl package adopted --package-version 7 && "+
 		"dpkg-deb -f adopted_7_all.deb Depends && dpkg-deb -c adopted_7_all.deb")
@@ -68,27 +71,23 @@ func wantPacked(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// wantRefused fails the test unless a package is refused whose app has units that clusterctl has installed.
-func wantRefused(t *testing.T, m *kit.Machine) {
+// wantPackageRefused fails the test unless apt-get refuses the package of an app that clusterctl has installed.
+func wantPackageRefused(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	before := m.MainPID(t, "adopted@1.service")
 	r := m.Try("apt-get install -y /srv/packages/adopted_7_all.deb")
 	if r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "hint: clusterctl uninstall adopted") {
-		t.Errorf("a package for an app that is already installed: %v", r)
+		t.Errorf("apt-get install of an app that clusterctl has installed: want an error with a hint: %v", r)
 	}
-	if m.MainPID(t, "adopted@1.service") != before {
-		t.Error("a refused package has restarted the app")
+	if pid := m.MainPID(t, "adopted@1.service"); pid != before {
+		t.Errorf("a refused package has restarted adopted@1: the PID was %d, and is %d", before, pid)
 	}
 	m.Sh(t, "dpkg --verify clusterctl; ! dpkg -s adopted 2>/dev/null | grep -q '^Status: .* installed'")
 }
 
-func nativeWorker(t *testing.T) string {
-	t.Helper()
-	return lab.Build(t, "./packaging/examples/go-worker")
-}
-
-// wantSeen fails the test unless clusterctl shows an app that a package has installed, and refuses to change it.
-func wantSeen(t *testing.T, m *kit.Machine) {
+// wantReadOnlyApp fails the test unless clusterctl shows an app that a package has installed. clusterctl must refuse to
+// change this app.
+func wantReadOnlyApp(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	if got := m.Sh(t, "clusterctl ls; clusterctl show shop; clusterctl cat shop; clusterctl diff --all || "+
 		"test $? = 3"); !strings.Contains(got, "/opt/clusterctl-apps/shop/current/clusterctl.yaml") {
@@ -97,16 +96,16 @@ func wantSeen(t *testing.T, m *kit.Machine) {
 	for _, c := range []string{"uninstall --yes shop", "scale shop 3", "install shop -i 1 --listen 8299 -- /srv/packages/go-worker"} {
 		r := m.Try("clusterctl " + c)
 		if r.Code != 1 || !strings.Contains(r.Stderr, "sudo apt-get remove shop") {
-			t.Errorf("clusterctl %s: %v", c, r)
+			t.Errorf("clusterctl %s: want exit status 1 and a hint to apt-get: %v", c, r)
 		}
 	}
 }
 
-// wantShipped fails the test unless each file of the package is where programs look for it.
-func wantShipped(t *testing.T, m *kit.Machine) {
+// wantFilesOfPackage fails the test unless the files of the package exist at the paths where other programs expect them.
+func wantFilesOfPackage(t *testing.T, m *kit.Machine) {
 	t.Helper()
-	if got := m.Sh(t, "clusterctl version"); !strings.Contains(got, "clusterctl "+older) {
-		t.Errorf("clusterctl version: %s", got)
+	if got := m.Sh(t, "clusterctl version"); !strings.Contains(got, "clusterctl "+oldVersion) {
+		t.Errorf("clusterctl version prints %q, want %s", got, oldVersion)
 	}
 	for _, path := range []string{
 		"/usr/bin/clusterctl", "/usr/lib/clusterctl/clusterctl-shim", "/usr/lib/clusterctl/clusterctl-node-preload.cjs",
@@ -118,33 +117,35 @@ func wantShipped(t *testing.T, m *kit.Machine) {
 	} {
 		m.Sh(t, "test -s "+path)
 	}
-	// bash is the only shell on these machines, so only its completion is tried here.
+	// bash is the only shell on these machines. wantCompletions tests the other shells on the host.
 	m.Sh(t, "bash -c '. /usr/share/bash-completion/completions/clusterctl && complete -p clusterctl'")
 	if got := m.Sh(t, "dpkg --verify clusterctl; cat /var/lib/dpkg/info/clusterctl.conffiles 2>/dev/null || true"); got != "" {
 		t.Errorf("dpkg --verify or the list of configuration files is not empty: %s", got)
 	}
 }
 
-// running is a script that prints what an upgrade of clusterctl must not change: the main processes, and the text of units.
-const running = `systemctl show -p MainPID --value hello@1 hello@2 adopted@1 adopted@2; cd /etc/systemd/system; ` +
+// appState is a script that prints the PIDs and the unit files of the apps. An upgrade of clusterctl must not change the
+// output of this script.
+const appState = `systemctl show -p MainPID --value hello@1 hello@2 adopted@1 adopted@2; cd /etc/systemd/system; ` +
 	`cat hello.service hello@.service adopted@.service`
 
+// upgradeClusterctl upgrades the package of clusterctl under load. The apps must not change.
 func upgradeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	t.Helper()
-	before := m.Sh(t, running)
+	before := m.Sh(t, appState)
 	underLoad(t, m, 8292, "an upgrade of clusterctl, native", func() {
 		underLoad(t, m, 8293, "an upgrade of clusterctl, adopted", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, deb)) })
 	})
-	if after := m.Sh(t, running); after != before {
-		t.Errorf("an upgrade of clusterctl has changed the apps:\n%s\nbefore:\n%s", after, before)
+	if after := m.Sh(t, appState); after != before {
+		t.Errorf("an upgrade of clusterctl has changed PIDs or unit files, which were\n%s\nand are\n%s", before, after)
 	}
-	if got := m.Sh(t, "clusterctl version"); !strings.Contains(got, "clusterctl "+newer) {
-		t.Errorf("the version after the upgrade: %s", got)
+	if got := m.Sh(t, "clusterctl version"); !strings.Contains(got, "clusterctl "+newVersion) {
+		t.Errorf("clusterctl version prints %q after the upgrade, want %s", got, newVersion)
 	}
 }
 
-// removeClusterctl removes the package. Running apps must go on, a native app must also come back after a crash, and apt
-// must name the apps that need the shim.
+// removeClusterctl removes the package of clusterctl, and installs it again. Without the package, running apps must
+// continue to run, and a native app must restart after a crash. apt-get must print which apps need the shim.
 func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 	t.Helper()
 	underLoad(t, m, 8293, "the removal of clusterctl, adopted", func() {
@@ -155,32 +156,33 @@ func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 				t.Errorf("%q is missing in the output of the removal of clusterctl:\n%s", want, out)
 			}
 		}
-		underLoad(t, m, 8292, "a restart without clusterctl", func() {
+		underLoad(t, m, 8292, "a restart and a reload without clusterctl", func() {
 			m.Sh(t, "systemctl restart hello@1; systemctl reload hello")
 		})
 		old := m.MainPID(t, "hello@2.service")
-		// After the sync, the lines of the killed process are in the journal, with an earlier time.
+		// After the sync, all lines of the current process are in the journal. These lines have earlier times than the
+		// time in the variable since.
 		since := m.Sh(t, "journalctl --sync; date '+%F %T.%6N'")
 		m.Sh(t, "systemctl kill -s KILL hello@2.service")
 		m.AwaitJournal(t, "listening", "-u", "hello@2.service", "--since", since)
 		if got := m.Sh(t, "systemctl show -p MainPID --value hello@2.service"); got == fmt.Sprint(old) {
-			t.Errorf("hello@2 was not killed")
+			t.Errorf("hello@2 has the PID %s after the kill, want a new process", got)
 		}
 		if got := m.Get(t, fmt.Sprintf("http://127.0.0.1:%d/", 8292)); !strings.Contains(got, "hello from") {
-			t.Errorf("after the removal, hello answers %q", got)
+			t.Errorf("the response of hello after the removal is %q, want \"hello from\" in it", got)
 		}
 	})
 	m.Sh(t, "apt-get install -y /srv/packages/"+filepath.Base(deb))
 }
 
-// TestReleaseIsReproducible: one command makes all files of a release. Two builds from different directories and with
-// different user settings have the same bytes.
+// TestReleaseIsReproducible builds a release twice with "make release", in different directories and with different
+// environment variables. All files of both builds must be equal. The test also checks the contents of the package.
 func TestReleaseIsReproducible(t *testing.T) {
 	tree := filepath.Join(t.TempDir(), "another", "tree")
 	runOnHost(t, top, nil, "sh", "-c", `mkdir -p "$0" && git ls-files -z --cached --others --exclude-standard | `+
 		`xargs -0 cp --parents -t "$0"`, tree)
 	one, two := t.TempDir(), t.TempDir()
-	args := []string{"make", "-s", "release", "VERSION=" + newer, "SOURCE_DATE_EPOCH=1795458313", "ARCHES=amd64"}
+	args := []string{"make", "-s", "release", "VERSION=" + newVersion, "SOURCE_DATE_EPOCH=1795458313", "ARCHES=amd64"}
 	runOnHost(t, top, nil, append(args, "DIST="+one)...)
 	runOnHost(t, tree, []string{"TZ=Asia/Tokyo", "LC_ALL=C", "DPKG_DEB_THREADS_MAX=2"}, append(args, "DIST="+two)...)
 	runOnHost(t, one, nil, "sha256sum", "--check", "--strict", "SHA256SUMS")
@@ -189,15 +191,15 @@ func TestReleaseIsReproducible(t *testing.T) {
 		"clusterctl_0.0.2_linux_amd64.cdx.json", "clusterctl_0.0.2_linux_amd64.tar.gz",
 	}
 	if got := strings.Fields(runOnHost(t, one, []string{"LC_ALL=C"}, "ls")); !slices.Equal(got, want) {
-		t.Errorf("the files of the release are %q, want %q", got, want)
+		t.Errorf("got the files %q in the release, want %q", got, want)
 	}
 	for _, name := range want {
 		if a, b := read(t, filepath.Join(one, name)), read(t, filepath.Join(two, name)); a != b {
-			t.Errorf("%s: two builds differ: %d and %d bytes", name, len(a), len(b))
+			t.Errorf("%s differs between the two builds: %d and %d bytes, want equal files", name, len(a), len(b))
 		}
 	}
 	if list := runOnHost(t, one, nil, "tar", "-tzf", want[4]); !strings.Contains(list, "clusterctl-0.0.2/usr/bin/clusterctl\n") {
-		t.Errorf("the tarball holds\n%s", list)
+		t.Errorf("the tarball does not contain clusterctl-0.0.2/usr/bin/clusterctl:\n%s", list)
 	}
 	deb := filepath.Join(one, want[2])
 	lintian(t, deb)
@@ -207,11 +209,19 @@ func TestReleaseIsReproducible(t *testing.T) {
 	wantMaterials(t, deb, filepath.Join(one, want[3]), "usr/bin/clusterctl")
 }
 
-// wantMaterials fails the test unless the bill of materials lists each module of a program in the package with its licence.
-func wantMaterials(t *testing.T, deb, bill, program string) {
+// unpack unpacks the files of a package into a new directory of the host, and returns the path of this directory.
+func unpack(t *testing.T, deb string) string {
 	t.Helper()
 	dir := t.TempDir()
 	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	return dir
+}
+
+// wantMaterials fails the test unless the bill of materials in the file bill lists exactly the modules of a program and
+// the standard library, and a licence for each module.
+func wantMaterials(t *testing.T, deb, bill, program string) {
+	t.Helper()
+	dir := unpack(t, deb)
 	info, err := buildinfo.ReadFile(filepath.Join(dir, program))
 	if err != nil {
 		t.Fatal(err)
@@ -231,19 +241,19 @@ func wantMaterials(t *testing.T, deb, bill, program string) {
 	}
 	for _, m := range info.Deps {
 		if listed[m.Path+"@"+m.Version] == 0 {
-			t.Errorf("%s: the module %s %s is missing in %s, or has no licence there", program, m.Path, m.Version, filepath.Base(bill))
+			t.Errorf("%s does not list the module %s %s of %s with a licence",
+				filepath.Base(bill), m.Path, m.Version, program)
 		}
 	}
-	if len(listed) != len(info.Deps)+1 { // one more for the standard library
-		t.Errorf("%s has %d components, but the program has %d modules", filepath.Base(bill), len(listed), len(info.Deps))
+	if want := len(info.Deps) + 1; len(listed) != want { // the modules and the standard library
+		t.Errorf("%s lists %d components, want %d", filepath.Base(bill), len(listed), want)
 	}
 }
 
-// wantCompletions fails the test unless bash, zsh and fish find their completions in the package, and offer the command.
+// wantCompletions fails the test unless bash, zsh and fish on the host can load their completions from the package.
 func wantCompletions(t *testing.T, deb string) {
 	t.Helper()
-	dir := t.TempDir()
-	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	dir := unpack(t, deb)
 	path := "PATH=" + filepath.Join(dir, "usr/bin") + ":" + os.Getenv("PATH")
 	share := filepath.Join(dir, "usr/share")
 	for _, c := range []struct {
@@ -257,7 +267,7 @@ func wantCompletions(t *testing.T, deb string) {
 		{"clusterctl", []string{"bash", "-c", ". " + share + "/bash-completion/completions/clusterctl && complete -p clusterctl"}},
 	} {
 		if got := runOnHost(t, "/", []string{path, "HOME=" + dir}, c.argv...); !strings.Contains(got, c.want) {
-			t.Errorf("%s: %q", c.argv[0], got)
+			t.Errorf("the completion of %s: got %q, want %q in it", c.argv[0], got, c.want)
 		}
 	}
 }
@@ -271,24 +281,23 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// TestPackageForArm64: the package for arm64 contains programs for arm64.
+// TestPackageForArm64 builds the package for arm64, and checks that its programs are for arm64.
 func TestPackageForArm64(t *testing.T) {
-	deb := debFile(makeDeb(t, top, newer, nil, "arm64"), newer, "arm64")
+	deb := debFile(makeDeb(t, top, newVersion, nil, "arm64"), newVersion, "arm64")
 	lintian(t, deb)
-	dir := t.TempDir()
-	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	dir := unpack(t, deb)
 	for _, p := range []string{"usr/bin/clusterctl", "usr/lib/clusterctl/clusterctl-shim"} {
 		info, err := buildinfo.ReadFile(filepath.Join(dir, p))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(fmt.Sprint(info.Settings), "{GOARCH arm64}") {
-			t.Errorf("%s is not for arm64: %v", p, info.Settings)
+			t.Errorf("the build settings of %s are %v, want GOARCH arm64", p, info.Settings)
 		}
 	}
 }
 
-// lintian fails the test unless lintian accepts the package. The overrides in the package give their reasons.
+// lintian fails the test unless lintian prints no error and no warning for the package.
 func lintian(t *testing.T, deb string) {
 	t.Helper()
 	out, err := exec.Command("lintian", "--pedantic", "--fail-on", "error,warning,pedantic", "--allow-root", deb).CombinedOutput()
@@ -297,11 +306,10 @@ func lintian(t *testing.T, deb string) {
 	}
 }
 
-// wantCopyright fails the test unless the copyright file names every module in the programs.
+// wantCopyright fails the test unless the copyright file in the package lists all modules of the programs.
 func wantCopyright(t *testing.T, deb string) {
 	t.Helper()
-	dir := t.TempDir()
-	runOnHost(t, "/", nil, "dpkg-deb", "-x", deb, dir)
+	dir := unpack(t, deb)
 	text, err := os.ReadFile(filepath.Join(dir, "usr/share/doc/clusterctl/copyright"))
 	if err != nil {
 		t.Fatal(err)
@@ -315,11 +323,11 @@ func wantCopyright(t *testing.T, deb string) {
 		for _, m := range info.Deps {
 			n++
 			if !strings.Contains(string(text), m.Path+"/*") {
-				t.Errorf("%s is in %s, but not in the copyright file", m.Path, p)
+				t.Errorf("the copyright file does not list %s, a module of %s", m.Path, p)
 			}
 		}
 	}
 	if n < 5 {
-		t.Errorf("found only %d modules", n)
+		t.Errorf("the programs have %d modules, want at least 5", n)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestPackageOfACrashLoop: dpkg returns and fails when the two instances of an app crash, whether they crash at once or one
-// after the other, and whether or not clusterctl is installed.
+// TestPackageOfACrashLoop installs packages of an app whose two instances crash, at the same time or one after another.
+// dpkg must fail and must not wait forever. The test runs first without the shim on the machine, and then with the shim.
 func TestPackageOfACrashLoop(t *testing.T) {
 	p := daemonProject(t, "looper", "DIR/data")
 	p.yaml = strings.Replace(p.yaml, "instances: 1\n", "instances: 2\nready: notify\nstart-timeout: 5s\n", 1)
@@ -32,7 +32,7 @@ func TestPackageOfACrashLoop(t *testing.T) {
 			defer cancel()
 			r := m.Run(ctx, "dpkg", "-i", file)
 			if r.Code <= 0 || !strings.Contains(r.Stdout+r.Stderr, "looper: ") {
-				t.Errorf("dpkg -i of an app in a crash loop: %v", r)
+				t.Errorf("dpkg -i of an app in a crash loop: want an error of looper: %v", r)
 			}
 			dpkg(t, m, "-P --force-remove-reinstreq looper")
 		}

@@ -22,10 +22,12 @@ func TestMain(m *testing.M) { lab.Main(m) }
 // top is the root of the source tree.
 const top = "../../.."
 
-// rate is a load in requests per second. It leaves two cores enough time for four machines.
+// rate is the number of requests per second. This rate is low, so that two CPUs can run the tests of four machines at the
+// same time.
 const rate = 100
 
-// runOnHost runs a program on this machine in a directory, and returns its output.
+// runOnHost runs a command on the host in a directory, with additional environment variables, and returns its stdout. If
+// the command fails, runOnHost ends the test.
 func runOnHost(t testing.TB, dir string, env []string, argv ...string) string {
 	t.Helper()
 	cmd := exec.Command(argv[0], argv[1:]...)
@@ -38,7 +40,7 @@ func runOnHost(t testing.TB, dir string, env []string, argv ...string) string {
 	return stdout.String()
 }
 
-// makeDeb builds the package of clusterctl from a tree.
+// makeDeb builds the package of clusterctl from a source tree, and returns the directory of the package.
 func makeDeb(t testing.TB, tree, version string, env []string, arches string) string {
 	t.Helper()
 	dist := t.TempDir()
@@ -46,22 +48,23 @@ func makeDeb(t testing.TB, tree, version string, env []string, arches string) st
 	return dist
 }
 
+// debFile returns the path of the package of clusterctl in the directory dist.
 func debFile(dist, version, arch string) string {
 	return filepath.Join(dist, fmt.Sprintf("clusterctl_%s-1_%s.deb", version, arch))
 }
 
-// prepare makes dpkg install manuals and other documentation, as on ordinary machines, and returns the files of the
-// machine.
+// prepare changes the configuration of dpkg in the machine, so that dpkg also installs manual pages and other
+// documentation. prepare returns the list of files of the machine.
 func prepare(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
-	// deb-systemd-helper removes every empty directory of links, also those in the image, so remove them before the
-	// comparison.
+	// Remove empty directories in /etc/systemd/system, because deb-systemd-helper would remove them during the test.
 	m.Sh(t, "rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap; mkdir -p /srv/packages; find /etc/systemd/system -mindepth 1 -type d -empty -delete")
 	return listFiles(t, m)
 }
 
-// listFiles lists the files of a machine with type, mode, owner and target, without logs, caches and the files of dpkg.
-// Then it lists users and groups, units, failed units, and packages that are not completely installed.
+// listFiles returns one line with the path, type, mode, owner and link target for each file of the machine, except logs,
+// caches and files of dpkg. The list also contains the users, groups, units and failed units of the machine, and packages
+// that are not completely installed.
 func listFiles(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
 	out := m.Sh(t, `
@@ -82,7 +85,7 @@ true`)
 	return strings.Split(out, "\n")
 }
 
-// copyIn copies a package into a machine, and returns its path there.
+// copyIn copies a package from the host into a machine, and returns the path of the copy.
 func copyIn(t testing.TB, m *kit.Machine, file string) string {
 	t.Helper()
 	to := "/srv/packages/" + filepath.Base(file)
@@ -90,11 +93,12 @@ func copyIn(t testing.TB, m *kit.Machine, file string) string {
 	return to
 }
 
-// underLoad runs do while clients send requests to a port, and fails the test when a request fails.
-func underLoad(t testing.TB, m *kit.Machine, port int, what string, do func()) {
+// underLoad calls f while clients send requests to a port, and fails the test if a request fails. The parameter event
+// describes what happens in f.
+func underLoad(t testing.TB, m *kit.Machine, port int, event string, f func()) {
 	t.Helper()
 	o := load.Options{URL: fmt.Sprintf("http://127.0.0.1:%d/", port), Rate: rate, Conns: 4, Timeout: patience.For(timeout)}
 	loads := kit.StartLoads(t, m, o)
-	do()
-	loads.WantNoneLost(t, what)
+	f()
+	loads.WantNoneLost(t, event)
 }

@@ -1,3 +1,4 @@
-// Package hostile runs a worker that an attacker has taken over in every kind of app, on a booted systemd, and tests that it
-// gains nothing. docs/SECURITY.md lists the promises, and names the test for each of them.
+// Package hostile contains end-to-end tests of the sandbox. The tests install a hostile worker as each kind of app. The
+// hostile worker simulates a worker that an attacker controls: it tries attacks, and each attack must fail.
+// docs/SECURITY.md lists what the sandbox guarantees, and the test of each guarantee.
 package hostile

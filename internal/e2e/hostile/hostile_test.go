@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// TestAttacksGetNothing has the worker of each kind of app make every attempt, and expects that none succeeds.
+// TestAttacksGetNothing lets the hostile worker run every attack in each kind of app. Each attack must fail.
 func TestAttacksGetNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		query := url.Values{
@@ -25,27 +25,28 @@ func TestAttacksGetNothing(t *testing.T) {
 			query.Set("pid", m.Sh(t, "until pgrep -n -u "+who+" -x sleep; do :; done"))
 		}
 		if k.user() != "root" {
-			query.Add("read", "/etc/other/secrets.env") // a worker of root may read files of root
+			query.Add("read", "/etc/other/secrets.env") // a worker that runs as root may read files of root
 		}
 		for _, g := range k.attack(t, m, query) {
 			switch {
 			case g.Got == "":
 			case k.name == "native" && strings.HasPrefix(g.Name, "signal "):
-				// The shim blocks signals to other processes, but native apps run without it (docs/SECURITY.md).
+				// Only the shim blocks signals to other processes, and native apps run without the shim
+				// (docs/SECURITY.md).
 			default:
-				t.Errorf("%s: %s", g.Name, g.Got)
+				t.Errorf("the attack %q succeeded: %s", g.Name, g.Got)
 			}
 		}
 	})
 }
 
-// TestEnvFileLinkReadsNoSecret replaces the app's .env file by a link to a file that only root may read, and restarts the
-// app.
+// TestEnvFileLinkReadsNoSecret replaces the .env file of an app with a link to a file that only root may read, and
+// restarts the app. The worker must not get the contents of this file as variables.
 func TestEnvFileLinkReadsNoSecret(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		for _, secret := range []string{"/root/.aws/credentials", "/etc/other/secrets.env"} {
-			// The link is made by the worker, and then by the worker's user outside of the sandbox.
-			k.ask(t, m, "replace", url.Values{"path": {k.path(".env")}, "link": {secret}})
+			// First the worker creates the link, and then a process of the same user outside of the sandbox.
+			k.get(t, m, "replace", url.Values{"path": {k.path(".env")}, "link": {secret}})
 			if who := k.user(); who != "" && who != "root" {
 				m.Sh(t, fmt.Sprintf("runuser -u %s -- ln -sfn %s %s", who, secret, k.path(".env")))
 			}
@@ -54,58 +55,60 @@ func TestEnvFileLinkReadsNoSecret(t *testing.T) {
 			wantWithout(t, "the environment of the worker", r.Stdout, "hostile-secret")
 			m.Sh(t, fmt.Sprintf("rm -f %[1]s && echo MODE=from-the-file >%[1]s && chown %s: %[1]s", k.path(".env"), k.owner))
 			m.Must(t, "restart", k.name)
-			if got := k.ask(t, m, "env", nil); !strings.Contains(got, "MODE=from-the-file") {
-				t.Errorf("the worker does not have the variables of its .env:\n%s", got)
+			if got := k.get(t, m, "env", nil); !strings.Contains(got, "MODE=from-the-file") {
+				t.Errorf("the worker does not have the variable MODE from its .env file:\n%s", got)
 			}
 		}
 	})
 }
 
-// TestWorkerThatRefusesToStop has a worker that ignores SIGTERM and asks systemd for more time. clusterctl and systemctl
-// must still be able to end it.
+// TestWorkerThatRefusesToStop lets the worker ignore SIGTERM and send EXTEND_TIMEOUT_USEC= to systemd. clusterctl and
+// systemctl must nevertheless stop the worker.
 func TestWorkerThatRefusesToStop(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		for _, command := range [][]string{{"restart", k.name}, {"stop", k.name}, {"start", k.name}} {
 			if command[0] != "start" {
-				k.ask(t, m, "stay", nil)
+				k.get(t, m, "stay", nil)
 			}
 			r := m.Clusterctl(t, command...)
 			t.Logf("%s: %v", command[0], r)
 			if r.Code != 0 && r.Code != 3 {
-				t.Errorf("clusterctl %s: %v", command[0], r)
+				t.Errorf("clusterctl %s: want exit status 0 or 3: %v", command[0], r)
 			}
 		}
-		k.ask(t, m, "stay", nil)
-		// TimeoutStopSec= is 6 s: the drain of 1 s and the margin.
+		k.get(t, m, "stay", nil)
+		// TimeoutStopSec= is 6 s.
 		if r := m.Try("timeout 120 systemctl stop " + k.name + "@1"); r.Code != 0 {
-			t.Errorf("systemctl stop: %v", r)
+			t.Errorf("systemctl stop: want exit status 0 within 120 s: %v", r)
 		}
 	})
 }
 
-// TestForgedLinesOfWorkers: a line that a worker sends to the journal as systemd, about another app, is not shown in that
-// app's logs.
+// TestForgedLinesOfWorkers lets a worker send a forged line to the journal, as if systemd had logged the line for another
+// app. The output of clusterctl logs for the other app must not contain the forged line.
 func TestForgedLinesOfWorkers(t *testing.T) {
 	suite().Sequential(t, releases(), func(t *testing.T, m *kit.Machine) {
 		forger, victim := kinds()[0], kinds()[4]
 		forger.install(t, m)
 		victim.install(t, m)
 		text := "hostile-forged-line"
-		forger.ask(t, m, "forge", url.Values{"unit": {victim.name + "@1.service"}, "app": {victim.name}, "text": {text}})
+		forger.get(t, m, "forge", url.Values{"unit": {victim.name + "@1.service"}, "app": {victim.name}, "text": {text}})
 		m.AwaitJournal(t, text)
 		wantWithout(t, "logs "+victim.name, m.Must(t, "logs", "--no-follow", victim.name).Stdout, text)
-		// The logs of the forging app show the line as a line of the worker, not of systemd.
+		// In the log of the app whose worker has sent the line, the source of the line must be the worker, and not
+		// systemd.
 		wantWithout(t, "logs "+forger.name, m.Must(t, "logs", "--no-follow", "--json", forger.name).Stdout,
 			`"source":"systemd","message":"`+text)
 	})
 }
 
-// TestChangedConfigGivesNoRights: a clusterctl.yaml that the workers' user has changed gives the app no additional rights.
+// TestChangedConfigGivesNoRights changes clusterctl.yaml as the user of the workers, so that it contains "run-as: root",
+// and then runs apply. The worker must not run as root afterwards.
 func TestChangedConfigGivesNoRights(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		who := k.user()
 		if who == "" || who == "root" {
-			return // only root may change the file there
+			return // only root may change the file of this app
 		}
 		m.WriteFile(t, k.path("hostile.yaml"), strings.Replace(k.config(), "run-as: "+who,
 			"run-as: root\n    sandbox: off\n    listen: [127.0.0.1:"+fmt.Sprint(k.port)+"]", 1), 0o644)
@@ -114,21 +117,21 @@ func TestChangedConfigGivesNoRights(t *testing.T) {
 			r := m.Clusterctl(t, append(append([]string{"apply"}, args...), k.path("clusterctl.yaml"))...)
 			t.Logf("clusterctl apply %v: %v", args, r)
 			if uid := m.Sh(t, "ps -o uid= -p $(systemctl show -p MainPID --value "+k.name+"@1)"); strings.TrimSpace(uid) == "0" {
-				t.Errorf("apply %v made the worker root: %v", args, r)
+				t.Errorf("the worker runs as root after apply %v: %v", args, r)
 			}
 		}
 	})
 }
 
-// TestSharedMemoryIsPrivate: files that a worker makes in /dev/shm and /tmp are visible neither on the machine nor in
-// another app.
+// TestSharedMemoryIsPrivate creates files in /dev/shm, /tmp and /var/tmp of the machine. The worker must not be able to
+// see these files.
 func TestSharedMemoryIsPrivate(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		pid := m.MainPID(t, k.name+"@1.service")
 		for _, dir := range []string{"/dev/shm", "/tmp", "/var/tmp"} {
 			m.Sh(t, fmt.Sprintf("echo host >%s/hostile-%s", dir, k.name))
 			if r := m.Try(fmt.Sprintf("test -e /proc/%d/root%s/hostile-%s", pid, dir, k.name)); r.Code == 0 {
-				t.Errorf("the worker sees the machine's %s", dir)
+				t.Errorf("a file in %s of the machine is visible to the worker", dir)
 			}
 			m.Sh(t, "rm "+dir+"/hostile-"+k.name)
 		}

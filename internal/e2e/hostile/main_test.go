@@ -16,17 +16,19 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-const program = "hostile-worker" // in the directory of each app
+// program is the file name of the hostile worker in the directory of each app.
+const program = "hostile-worker"
 
-// kind is a kind of app. The kinds differ in what determines their sandbox.
+// kind describes an app for the tests. Each kind of app has a different sandbox.
 type kind struct {
 	name      string
 	directory string
-	owner     string // of the directory
+	owner     string // the owner of the directory
 	port      int
 	flags     []string
 }
 
+// kinds returns all kinds of apps.
 func kinds() []kind {
 	return []kind{
 		{name: "adopted", directory: "/srv/adopted", owner: "web", port: 8301},
@@ -38,12 +40,14 @@ func kinds() []kind {
 	}
 }
 
+// url returns the URL of a path on the port of the app.
 func (k kind) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d/%s", k.port, path) }
 
+// path returns the path of a file in the directory of the app.
 func (k kind) path(name string) string { return k.directory + "/" + name }
 
-// user returns the user of the workers, to run processes as that user outside of the sandbox. For a dynamic user, it
-// returns "", because that user exists only in the app.
+// user returns the user of the workers, or "" for a dynamic user. Tests run processes outside of the sandbox as this
+// user. Tests cannot do this with a dynamic user, because a dynamic user exists only while the app runs.
 func (k kind) user() string {
 	if k.name == "dynamic" {
 		return ""
@@ -51,11 +55,11 @@ func (k kind) user() string {
 	return k.owner
 }
 
-// releases returns the two releases that most servers run.
+// releases returns the releases on which the tests of this package run.
 func releases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
 
-// onEach installs an app of each kind on each release and runs a test with it. All of them run at the same time, because
-// they mostly wait.
+// onEach installs an app of each kind on each release, and runs f with each app. All apps are tested at the same time,
+// because the tests need little CPU time.
 func onEach(t *testing.T, f func(t *testing.T, m *kit.Machine, k kind)) {
 	t.Helper()
 	suite().Parallel(t, releases(), func(t *testing.T, m *kit.Machine) {
@@ -69,7 +73,8 @@ func onEach(t *testing.T, f func(t *testing.T, m *kit.Machine, k kind)) {
 	})
 }
 
-// suite returns the suite of this package. Its machines have users with secrets.
+// suite returns the suite of this package. The machines of this suite have the users web, alice and bob, and files with
+// secrets.
 func suite() kit.Suite {
 	return kit.Suite{Dir: "/", Equip: func(t testing.TB, m *kit.Machine) {
 		m.Sh(t, `useradd --system --user-group --shell /usr/sbin/nologin web
@@ -84,7 +89,8 @@ echo DB_PASSWORD=hostile-secret >/etc/other/secrets.env; chmod 600 /etc/other/se
 	}}
 }
 
-// install installs the app of this kind, with an .env file, and uninstalls it at the end of the test.
+// install installs the hostile worker as an app of this kind, with an .env file, and uninstalls the app at the end of the
+// test.
 func (k kind) install(t testing.TB, m *kit.Machine) {
 	t.Helper()
 	m.CopyIn(t, lab.Build(t, "./internal/e2e/hostile/worker"), k.path(program))
@@ -103,39 +109,41 @@ func (k kind) install(t testing.TB, m *kit.Machine) {
 	m.Must(t, slices.Concat(flags, k.flags, []string{"--", k.path(program)})...)
 }
 
+// config returns a clusterctl.yaml for the app.
 func (k kind) config() string {
 	return fmt.Sprintf("apps:\n  %s:\n    command: [%s]\n    run-as: %s\n", k.name, k.path(program), k.owner)
 }
 
-// ask sends the worker a request and returns the answer.
-func (k kind) ask(t testing.TB, m *kit.Machine, path string, query url.Values) string {
+// get sends a GET request to the worker, and returns the body of the response.
+func (k kind) get(t testing.TB, m *kit.Machine, path string, query url.Values) string {
 	t.Helper()
-	at := k.url(path)
+	url := k.url(path)
 	if len(query) > 0 {
-		at += "?" + query.Encode()
+		url += "?" + query.Encode()
 	}
-	return m.Sh(t, "curl -fsS --max-time 60 --retry 20 --retry-connrefused '"+at+"'")
+	return m.Sh(t, "curl -fsS --max-time 60 --retry 20 --retry-connrefused '"+url+"'")
 }
 
-// got is the result of one attempt of the worker. Got is empty when the attempt failed.
-type got struct{ Name, Got string }
+// result is the result of one attack. Got describes what the worker has reached, and is empty if the attack failed.
+type result struct{ Name, Got string }
 
-func (k kind) attack(t testing.TB, m *kit.Machine, query url.Values) []got {
+// attack lets the worker run all attacks, and returns their results.
+func (k kind) attack(t testing.TB, m *kit.Machine, query url.Values) []result {
 	t.Helper()
-	var results []got
-	if err := json.Unmarshal([]byte(k.ask(t, m, "attack", query)), &results); err != nil {
-		t.Fatalf("the report of the worker: %v", err)
+	var results []result
+	if err := json.Unmarshal([]byte(k.get(t, m, "attack", query)), &results); err != nil {
+		t.Fatalf("decoding the results of the attacks: %v", err)
 	}
 	if len(results) < 10 {
-		t.Fatalf("the worker tried only %v", results)
+		t.Fatalf("the worker ran only %d attacks, want at least 10: %v", len(results), results)
 	}
 	return results
 }
 
-// wantWithout fails the test when text contains part.
-func wantWithout(t testing.TB, what, text, part string) {
+// wantWithout fails the test if text contains part. The parameter name describes text in the failure text.
+func wantWithout(t testing.TB, name, text, part string) {
 	t.Helper()
 	if strings.Contains(text, part) {
-		t.Errorf("%s contains %q:\n%s", what, part, text)
+		t.Errorf("%s contains %q:\n%s", name, part, text)
 	}
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// App is an app of a test.
+// App is an app that a test installs.
 type App struct {
 	Machine   *Machine
 	Name      string
 	Instances int
-	Port      int        // on 127.0.0.1
-	Output    lab.Result // of the install
+	Port      int        // the TCP port on 127.0.0.1
+	Output    lab.Result // the result of clusterctl install
 }
 
-// Install runs "clusterctl install -i INSTANCES --name NAME ARGS…", and uninstalls the app at the end of the test. args
-// are flags followed by the program, or by a word, "--" and the command.
+// Install runs "clusterctl install -i INSTANCES --name NAME ARGS…", and uninstalls the app at the end of the test. The
+// parameter args contains flags and the program file, or flags, a name, "--" and the command.
 func Install(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
 	t.Helper()
 	a := App{Machine: m, Name: name, Instances: instances, Port: port}
@@ -30,8 +30,8 @@ func Install(t testing.TB, m *Machine, name string, instances, port int, args ..
 	return a
 }
 
-// InstallNative installs an app whose instances inherit a listener on the port from systemd. args are more flags, then
-// "--" and the command.
+// InstallNative installs an app whose instances inherit a listener on the port from systemd. The parameter args contains
+// additional flags, "--" and the command.
 func InstallNative(t testing.TB, m *Machine, name string, instances, port int, args ...string) App {
 	t.Helper()
 	flags := []string{name, "--listen", fmt.Sprint(port), "--activation", "native", "--settle", "200ms"}
@@ -80,20 +80,20 @@ func (a App) PIDs(t testing.TB) []int {
 	return pids
 }
 
-// WantState fails the test unless each of the units has the ActiveState want.
+// WantState fails the test unless each unit has the ActiveState want.
 func (m *Machine) WantState(t testing.TB, want string, units ...string) {
 	t.Helper()
 	got := Lines(m.Sh(t, "systemctl show -p ActiveState --value -- '"+strings.Join(units, "' '")+"'"))
 	for i, u := range units {
 		if i >= len(got) || got[i] != want {
-			t.Errorf("%s: states are %v, want %s for all", strings.Join(units, " "), got, want)
+			t.Errorf("%s: got the states %v, want %s for every unit", strings.Join(units, " "), got, want)
 			t.Log(m.Try("systemctl --no-pager status -- '" + u + "'"))
 			return
 		}
 	}
 }
 
-// WantActive fails the test unless every unit of the app is active, and no other instance of the app runs.
+// WantActive fails the test unless all units of the app are active, and no instance with a number above a.Instances runs.
 func (a App) WantActive(t testing.TB) {
 	t.Helper()
 	a.Machine.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)
@@ -103,29 +103,28 @@ func (a App) WantActive(t testing.TB) {
 	}
 }
 
-// WantUp fails the test unless WantActive holds and the app answers all requests.
+// WantUp fails the test unless the units are active, as in WantActive, and the app answers all requests.
 func (a App) WantUp(t testing.TB) {
 	t.Helper()
 	a.WantActive(t)
 	if r := load.Start(t, a.Machine, load.Options{URL: a.URL("/"), Conns: 2, Requests: 50}).Wait(); r.Failed() > 0 {
-		t.Errorf("not all requests were answered: %v", r)
+		t.Errorf("%d requests failed, want 0: %v", r.Failed(), r)
 	}
 }
 
-// WantDown waits until the app is stopped, and fails the test unless it remains stopped while clients send requests.
-//
-// systemctl stop returns when the aggregate is stopped. That is before the instances have drained, because stop jobs run
-// in the reverse order of start jobs, and the start job of the aggregate waits for the instances.
+// WantDown waits until all units of the app are stopped, and fails the test unless they remain stopped while clients send
+// requests. WantDown waits because systemctl stop returns when a.Service() is stopped, while instances may still drain.
+// systemd starts a.Service() after the instances, so it stops a.Service() before the instances.
 func (a App) WantDown(t testing.TB, b *Bus) {
 	t.Helper()
 	all := append(a.Units(), a.Service(), a.Socket())
 	b.Await(t, "all units are stopped", func(s Status) bool { return s.Active == "inactive" }, all...)
 	r := load.Start(t, a.Machine, load.Options{URL: a.URL("/"), Conns: 4, Requests: 300}).Wait()
 	if r.Refused != r.Requests {
-		t.Errorf("the app is stopped, but not all requests are refused: %v", r)
+		t.Errorf("the app is stopped, but %d of %d requests were not refused: %v", r.Requests-r.Refused, r.Requests, r)
 	}
 	a.Machine.WantState(t, "inactive", all...)
 	if jobs := a.Machine.Sh(t, "systemctl list-jobs --no-legend --plain"); strings.Contains(jobs, a.Name) {
-		t.Errorf("the app is stopped, but it still has jobs:\n%s", jobs)
+		t.Errorf("the app is stopped, but systemd still has jobs for it:\n%s", jobs)
 	}
 }

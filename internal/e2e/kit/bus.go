@@ -9,37 +9,38 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// Bus is a connection to the system bus of a machine, with the manager object of its systemd.
+// Bus holds a connection to the system bus of a machine, and the manager object of systemd.
 type Bus struct {
 	conn    *dbus.Conn
 	manager dbus.BusObject
 }
 
-// SystemdName is the name of systemd on the bus.
+// SystemdName is the bus name of systemd.
 const SystemdName = "org.freedesktop.systemd1"
 
-// DialBus connects to the system bus of a machine, and subscribes to the signals of systemd.
+// DialBus connects to the system bus of a machine, and subscribes to systemd's signals.
 func DialBus(t testing.TB, m *Machine) *Bus {
 	t.Helper()
 	conn := m.Bus(t)
 	b := &Bus{conn: conn, manager: conn.Object(SystemdName, "/org/freedesktop/systemd1")}
 	if err := b.Call("Subscribe"); err != nil {
-		t.Fatalf("subscribing: %v", err)
+		t.Fatalf("subscribing to systemd's signals: %v", err)
 	}
 	return b
 }
 
-// Status holds the properties of a unit that systemd has reported last.
+// Status holds properties of a unit, with the values that systemd has reported last.
 type Status struct {
 	Unit, Active, Sub, Text string
 	PID, Restarts           uint32
 	Exit                    int32 // ExecMainStatus, the exit status of the last main process
 }
 
-// Watch returns a channel that receives the status of each unit, and then every change, until the test ends.
+// Watch sends the current status of each unit to the channel that it returns. After each change of a unit, Watch sends
+// the new status, until the test ends.
 func (b *Bus) Watch(t testing.TB, units ...string) <-chan Status {
 	t.Helper()
-	signals := make(chan *dbus.Signal, 4096) // while this channel is full, godbus stops reading and drops nothing
+	signals := make(chan *dbus.Signal, 4096) // if this channel is full, godbus waits and does not drop signals
 	b.conn.Signal(signals)
 	now := make(map[dbus.ObjectPath]*Status)
 	out := make(chan Status, 4096)
@@ -64,7 +65,8 @@ func (b *Bus) Watch(t testing.TB, units ...string) <-chan Status {
 			if st == nil || len(s.Body) != 3 {
 				continue
 			}
-			// systemd sends a change in two signals: first the properties of the service, then the properties of the unit.
+			// For each change, systemd sends two signals: the first with properties of the service, the second with
+			// properties of the unit.
 			iface, _ := s.Body[0].(string)
 			if props, ok := s.Body[1].(map[string]dbus.Variant); ok {
 				st.apply(props)
@@ -81,7 +83,7 @@ func (b *Bus) Watch(t testing.TB, units ...string) <-chan Status {
 	return out
 }
 
-// apply copies changed properties into the status.
+// apply copies the properties into s.
 func (s *Status) apply(props map[string]dbus.Variant) {
 	for name, v := range props {
 		switch name {
@@ -104,27 +106,29 @@ func (s *Status) apply(props map[string]dbus.Variant) {
 // IsActive reports whether the unit is active.
 func (s Status) IsActive() bool { return s.Active == "active" }
 
-// RunsOther returns a condition that holds when the unit is active and its main process is not pid.
+// RunsOther returns a function that reports whether a unit is active and has a main process other than pid.
 func RunsOther(pid int) func(Status) bool {
 	return func(s Status) bool { return s.IsActive() && s.PID != 0 && int(s.PID) != pid }
 }
 
-// Await waits until the latest status of each unit meets the condition.
-func (b *Bus) Await(t testing.TB, what string, is func(Status) bool, units ...string) {
+// Await waits until f returns true for the current status of every unit. The parameter condition describes f in the
+// failure text.
+func (b *Bus) Await(t testing.TB, condition string, f func(Status) bool, units ...string) {
 	t.Helper()
 	last := make(map[string]Status)
-	ReadUntil(t, what, b.Watch(t, units...), func(s Status) bool {
+	ReadUntil(t, condition, b.Watch(t, units...), func(s Status) bool {
 		last[s.Unit] = s
 		all := len(last) == len(units)
 		for _, s := range last {
-			all = all && is(s)
+			all = all && f(s)
 		}
 		return all
 	})
 }
 
-// ReadUntil reads changes until one of them meets the condition, and returns all changes that it has read.
-func ReadUntil(t testing.TB, what string, changes <-chan Status, is func(Status) bool) []Status {
+// ReadUntil reads statuses from changes until f returns true for a status, and returns all statuses that it has read. The
+// parameter condition describes f in the failure text.
+func ReadUntil(t testing.TB, condition string, changes <-chan Status, f func(Status) bool) []Status {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), EventTimeout)
 	defer cancel()
@@ -132,16 +136,16 @@ func ReadUntil(t testing.TB, what string, changes <-chan Status, is func(Status)
 	for {
 		select {
 		case s := <-changes:
-			if all = append(all, s); is(s) {
+			if all = append(all, s); f(s) {
 				return all
 			}
 		case <-ctx.Done():
-			t.Fatalf("waiting until %s; reported: %v", what, all)
+			t.Fatalf("timeout while waiting until %s; systemd has reported: %v", condition, all)
 		}
 	}
 }
 
-// Call calls a method of systemd's manager.
+// Call calls a method of systemd's manager object.
 func (b *Bus) Call(method string, args ...any) error {
 	return b.manager.Call(SystemdName+".Manager."+method, 0, args...).Err
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// Difference returns the lines that occur only in after, and the lines that occur only in before. A line that occurs
-// several times is matched that many times.
+// Difference compares two lists of lines, without regard to their order. The result more contains the lines that occur in
+// after more often than in before. The result fewer contains the lines that occur in before more often than in after.
 func Difference(before, after []string) (more, fewer []string) {
 	fewer = slices.Clone(before)
 	for _, l := range after {
@@ -22,20 +22,19 @@ func Difference(before, after []string) (more, fewer []string) {
 	return more, fewer
 }
 
-// WantSameLines fails the test when the two lists, taken on a machine before and after a test, differ in more than their
-// order.
+// WantSameLines fails the test unless both lists contain the same lines. The order of the lines does not matter.
 func WantSameLines(t testing.TB, before, after []string) {
 	t.Helper()
 	more, fewer := Difference(before, after)
 	for _, l := range more {
-		t.Errorf("only after the test: %s", l)
+		t.Errorf("this line was added: %s", l)
 	}
 	for _, l := range fewer {
-		t.Errorf("only before the test: %s", l)
+		t.Errorf("this line was removed: %s", l)
 	}
 }
 
-// WantOutput fails the test when one of the texts is missing in the output of a command.
+// WantOutput fails the test unless the output of a command contains all texts.
 func WantOutput(t testing.TB, r lab.Result, texts ...string) {
 	t.Helper()
 	for _, s := range texts {
@@ -45,20 +44,21 @@ func WantOutput(t testing.TB, r lab.Result, texts ...string) {
 	}
 }
 
-// WantReplaced fails the test when an instance has no main process or still has a main process from before.
+// WantReplaced fails the test unless every PID in after is new: the PID must not be 0, and must not be in before. Each
+// element of a list is the PID of one instance.
 func WantReplaced(t testing.TB, before, after []int) {
 	t.Helper()
 	for i, pid := range after {
 		if pid == 0 || slices.Contains(before, pid) {
-			t.Errorf("instance %d was not replaced: PIDs %v, then %v", i+1, before, after)
+			t.Errorf("instance %d has no new process: the PIDs were %v, and are %v", i+1, before, after)
 		}
 	}
 }
 
-// WantNotReplaced fails the test when the main process of an instance has changed.
+// WantNotReplaced fails the test unless both lists of PIDs are equal. Each element of a list is the PID of one instance.
 func WantNotReplaced(t testing.TB, before, after []int) {
 	t.Helper()
 	if !slices.Equal(before, after) {
-		t.Errorf("instances were replaced: PIDs %v, then %v", before, after)
+		t.Errorf("instances have new processes: the PIDs were %v, and are %v", before, after)
 	}
 }

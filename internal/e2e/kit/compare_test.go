@@ -14,7 +14,7 @@ func TestDifference(t *testing.T) {
 	} {
 		more, fewer := Difference(c.before, c.after)
 		if !slices.Equal(more, c.more) || !slices.Equal(fewer, c.fewer) {
-			t.Errorf("%q, then %q: %q more and %q fewer", c.before, c.after, more, fewer)
+			t.Errorf("Difference(%q, %q) = %q, %q; want %q, %q", c.before, c.after, more, fewer, c.more, c.fewer)
 		}
 	}
 }

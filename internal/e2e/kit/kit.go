@@ -1,9 +1,11 @@
-// Package kit holds what the packages of end-to-end tests share: machines with clusterctl installed, installed apps, the
-// states of units as systemd reports them, load, and comparisons.
+// Package kit contains functions for the end-to-end tests. The functions prepare machines with clusterctl, install apps,
+// watch units, send requests, and compare results.
 package kit
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,23 +16,22 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// The paths of clusterctl and the shim in a machine.
+// These are the paths of clusterctl and the shim in a machine.
 const (
 	Ctl  = "/usr/bin/clusterctl"
 	Shim = "/usr/lib/clusterctl/clusterctl-shim"
 )
 
-// The timeouts of one clusterctl command in a machine, and of the wait for something that systemd reports.
 const (
-	CommandTimeout = 5 * time.Minute
-	EventTimeout   = 5 * time.Minute
+	CommandTimeout = 5 * time.Minute // for one clusterctl command
+	EventTimeout   = 5 * time.Minute // for a condition that a test waits for
 )
 
-// Suite describes the machines of one package of tests.
+// Suite describes the machines that the tests of one package use.
 type Suite struct {
-	// Dir is the directory in which clusterctl runs in the machine.
+	// Dir is the working directory of clusterctl in the machine.
 	Dir string
-	// Equip copies into a new machine the files that the tests need in addition to clusterctl.
+	// Equip copies the files that the tests need, except clusterctl and the shim, into a new machine.
 	Equip func(t testing.TB, m *Machine)
 }
 
@@ -40,19 +41,21 @@ type Machine struct {
 	dir string
 }
 
-// Shared returns the machine of a release that all tests of the process share. The first call equips it.
+// Shared returns the shared machine of a release. All tests of this process use this machine. The first call copies
+// clusterctl and the files of the suite into the machine.
 func (s Suite) Shared(t testing.TB, r lab.Release) *Machine {
 	t.Helper()
 	return s.equipped(t, lab.Shared(t, r))
 }
 
-// Boot boots a machine for one test, and equips it.
+// Boot boots a machine for one test, and copies clusterctl and the files of the suite into the machine.
 func (s Suite) Boot(t testing.TB, r lab.Release, opts ...lab.Option) *Machine {
 	t.Helper()
 	return s.equipped(t, lab.Boot(t, r, opts...))
 }
 
-// BareMachines runs a test on new machines without clusterctl and without workers, on all releases at the same time.
+// BareMachines boots one machine per release, without clusterctl and without workers, and runs f on all these machines at
+// the same time.
 func BareMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {
@@ -63,6 +66,7 @@ func BareMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *
 	}
 }
 
+// equipped copies clusterctl, the shim and the files of the suite into a booted machine, and returns the machine.
 func (s Suite) equipped(t testing.TB, booted *lab.Machine) *Machine {
 	t.Helper()
 	m := &Machine{booted, s.Dir}
@@ -74,8 +78,8 @@ func (s Suite) equipped(t testing.TB, booted *lab.Machine) *Machine {
 	return m
 }
 
-// Sequential runs a test on the shared machines of the releases, one release after the other. It is for load at full speed,
-// which would disturb other tests.
+// Sequential runs f on the shared machine of each release, one release after another. A test that sends requests at full
+// speed must use Sequential, because it would slow down other tests that run at the same time.
 func (s Suite) Sequential(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {
@@ -83,8 +87,8 @@ func (s Suite) Sequential(t *testing.T, releases []lab.Release, f func(t *testin
 	}
 }
 
-// Parallel runs a test on the shared machines of the releases at the same time. The tests of one machine still run one
-// after the other, unless the caller has called t.Parallel.
+// Parallel runs f on the shared machines of all releases at the same time. Two tests run on the same machine at the same
+// time only if both have called t.Parallel before Parallel.
 func (s Suite) Parallel(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {
@@ -95,7 +99,7 @@ func (s Suite) Parallel(t *testing.T, releases []lab.Release, f func(t *testing.
 	}
 }
 
-// OwnMachines runs a test on new machines, on all releases at the same time.
+// OwnMachines boots a new machine for each release, and runs f on all these machines at the same time.
 func (s Suite) OwnMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {
@@ -106,14 +110,13 @@ func (s Suite) OwnMachines(t *testing.T, releases []lab.Release, f func(t *testi
 	}
 }
 
-// Clusterctl runs clusterctl as root in the directory of the suite. It ends the test when the command exceeds
-// CommandTimeout.
+// Clusterctl runs clusterctl as root in the directory Suite.Dir, and ends the test if the command exceeds CommandTimeout.
 func (m *Machine) Clusterctl(t testing.TB, args ...string) lab.Result {
 	t.Helper()
 	return m.ClusterctlIn(t, m.dir, args...)
 }
 
-// ClusterctlIn runs clusterctl as root in a directory of the machine. It ends the test when the command exceeds
+// ClusterctlIn runs clusterctl as root in the directory dir of the machine, and ends the test if the command exceeds
 // CommandTimeout.
 func (m *Machine) ClusterctlIn(t testing.TB, dir string, args ...string) lab.Result {
 	t.Helper()
@@ -126,7 +129,7 @@ func (m *Machine) ClusterctlIn(t testing.TB, dir string, args ...string) lab.Res
 	return r
 }
 
-// Must runs clusterctl like Clusterctl, and ends the test when clusterctl fails.
+// Must runs clusterctl as root in the directory Suite.Dir, and ends the test if clusterctl fails.
 func (m *Machine) Must(t testing.TB, args ...string) lab.Result {
 	t.Helper()
 	r := m.Clusterctl(t, args...)
@@ -136,39 +139,57 @@ func (m *Machine) Must(t testing.TB, args ...string) lab.Result {
 	return r
 }
 
-// AsNobody returns a command line that runs a command as the user nobody, who has no rights.
+// AsNobody returns a command line that runs argv as the unprivileged user "nobody" (65534).
 func AsNobody(argv ...string) []string {
 	return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}, argv...)
 }
 
-// MustAsNobody runs clusterctl as the user nobody, and ends the test when clusterctl fails.
+// MustAsNobody runs clusterctl as the unprivileged user "nobody", and ends the test if clusterctl fails.
 func (m *Machine) MustAsNobody(t testing.TB, args ...string) lab.Result {
 	t.Helper()
 	r := m.Run(t.Context(), AsNobody(slices.Insert(args, 0, Ctl)...)...)
 	if r.Code != 0 {
-		t.Fatalf("clusterctl %q without rights: %v", args, r)
+		t.Fatalf("clusterctl %q as an unprivileged user: %v", args, r)
 	}
 	return r
 }
 
-// Property returns one property of a unit.
+// CopyTree copies all files below a directory of the host into a directory of the machine.
+func (m *Machine) CopyTree(t testing.TB, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err == nil {
+			m.CopyIn(t, path, filepath.Join(to, rel))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Property returns the value of one property of a unit.
 func (m *Machine) Property(t testing.TB, unit, name string) string {
 	t.Helper()
 	return m.Sh(t, "systemctl show --value -p "+name+" '"+unit+"'")
 }
 
-// Get returns the body of a page, and ends the test when the request fails.
+// Get returns the body of the response to a GET request, and ends the test if the request fails.
 func (m *Machine) Get(t testing.TB, url string) string {
 	t.Helper()
 	return m.Sh(t, "curl -fsS --max-time 60 '"+url+"'")
 }
 
-// Exposure returns the verdict of systemd-analyze security on a unit: 0 is the best, 10 is the worst.
+// Exposure returns the exposure level of a unit that systemd-analyze security prints: 0 is the best, 10 is the worst.
 func (m *Machine) Exposure(t testing.TB, unit string) float64 {
 	t.Helper()
 	out := m.Sh(t, "systemd-analyze security --no-pager "+unit)
-	_, verdict, _ := strings.Cut(out, "Overall exposure level for "+unit+": ")
-	number, _, _ := strings.Cut(verdict, " ")
+	_, level, _ := strings.Cut(out, "Overall exposure level for "+unit+": ")
+	number, _, _ := strings.Cut(level, " ")
 	x, err := strconv.ParseFloat(number, 64)
 	if err != nil {
 		t.Fatalf("systemd-analyze security prints no exposure level: %v\n%s", err, out)
@@ -176,8 +197,7 @@ func (m *Machine) Exposure(t testing.TB, unit string) float64 {
 	return x
 }
 
-// Step runs one step of a test as a subtest. It ends the whole test when the step fails, because the next steps depend on
-// it.
+// Step runs f as a subtest. If f fails, Step ends the whole test, because the next steps depend on this step.
 func Step(t *testing.T, name string, f func(t *testing.T)) {
 	t.Helper()
 	if !t.Run(name, f) {
@@ -185,18 +205,19 @@ func Step(t *testing.T, name string, f func(t *testing.T)) {
 	}
 }
 
-// Poll waits until a condition holds that no event reports, and fails the test after a timeout.
-func Poll(t testing.TB, what string, is func() bool) {
+// Poll calls f until f returns true, and fails the test after a timeout. Poll is only for conditions that no event
+// reports. The parameter condition describes f in the failure text.
+func Poll(t testing.TB, condition string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience.For(EventTimeout)); !is(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(patience.For(EventTimeout)); !f(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Errorf("waiting until %s took too long", what)
+			t.Errorf("timeout while waiting until %s", condition)
 			return
 		}
 	}
 }
 
-// Lines returns the lines of an output that are not empty.
+// Lines returns the non-empty lines of s.
 func Lines(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
 }

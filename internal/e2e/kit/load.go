@@ -6,7 +6,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// Loads are two loads at the same time: one with a new connection for each request, and one with kept connections.
+// Loads are two loads that run at the same time. The first load opens a new connection for each request. The second load
+// keeps its connections open.
 type Loads [2]*load.Run
 
 // StartLoads starts both loads.
@@ -19,19 +20,21 @@ func StartLoads(t testing.TB, m load.Machine, o load.Options) (l Loads) {
 	return l
 }
 
-// WantNoneLost stops the loads, and fails the test when a request failed or no request was answered.
-func (l Loads) WantNoneLost(t testing.TB, what string) {
+// WantNoneLost stops the loads, and fails the test if a request failed, or if no request of a load was answered. The
+// parameter event describes what happened while the loads ran.
+func (l Loads) WantNoneLost(t testing.TB, event string) {
 	t.Helper()
 	for i, kind := range []string{"new connections", "kept connections"} {
-		WantNoneLost(t, what+", "+kind, l[i].Stop())
+		WantNoneLost(t, event+", "+kind, l[i].Stop())
 	}
 }
 
-// WantNoneLost fails the test when a request failed or no request was answered.
-func WantNoneLost(t testing.TB, what string, r load.Report) {
+// WantNoneLost fails the test if a request failed, or if no request was answered. The parameter event describes what
+// happened while the load ran.
+func WantNoneLost(t testing.TB, event string, r load.Report) {
 	t.Helper()
-	t.Logf("%s: %s", what, r.Summary())
+	t.Logf("%s: %s", event, r.Summary())
 	if r.Failed() > 0 || r.OK == 0 {
-		t.Errorf("%s: requests were lost: %v", what, r)
+		t.Errorf("%s: %d requests failed and %d were answered, want 0 and at least 1: %v", event, r.Failed(), r.OK, r)
 	}
 }

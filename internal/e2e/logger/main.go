@@ -1,9 +1,9 @@
-// Command logger is a worker for tests that logs with fields. Each instance has a FIFO, whose path is the first argument
-// with the number of the instance appended, and reads commands from it, one word per line:
+// Command logger is a worker for tests that logs with fields. Each instance reads commands from a FIFO, one word per
+// line. The path of the FIFO is the first argument of the command, a dot and the number of the instance.
 //
 //	fields    logs a message with attributes
 //	big       logs a message of 2 MiB with newlines
-//	die       logs a message and ends at once
+//	die       logs a message and exits immediately
 package main
 
 import (
@@ -34,7 +34,7 @@ func run() error {
 	if err := syscall.Mkfifo(path, 0o600); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	// Opening the FIFO for writing too keeps reads from returning the end of the file.
+	// The FIFO is also opened for writing, because a read without a writer would return the end of the file.
 	fifo, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err

@@ -17,32 +17,32 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// slowProbe makes the probe wait long enough for a program on a busy machine. The probe usually ends earlier, when the
-// program listens and is quiet.
+// slowProbe contains the flag --probe-timeout with a value that is long enough on a busy machine.
 var slowProbe = []string{"--probe-timeout", "2m"}
 
-// install installs an app with the given arguments, and uninstalls it at the end of the test.
+// install installs an app with a long probe timeout and --settle 100ms, and uninstalls the app at the end of the test.
+// The parameter args contains additional flags and the program.
 func install(t testing.TB, m *kit.Machine, name string, instances, port int, args ...string) kit.App {
 	t.Helper()
 	return kit.Install(t, m, name, instances, port, slices.Concat([]string{"--settle", "100ms"}, slowProbe, args)...)
 }
 
-// bodies is the name of a header that no program sends. With it, package load takes the body of an answer as the name of
-// the worker.
+// bodies is a value of load.Options.WorkerHeader: the name of a header that no program sends. If a response does not have
+// this header, package load counts the response by its body.
 const bodies = "X-None"
 
-// hello matches the answer of the programs in testdata.
+// hello matches the responses of the programs in testdata.
 var hello = regexp.MustCompile(`^hello from /hello by (\d+)$`)
 
-// answers returns how often each process answered. The report must name workers by the bodies of their answers. A wrong
-// answer fails the test.
-func answers(t testing.TB, r load.Report, want *regexp.Regexp) map[int]int {
+// responsesByPID returns the number of responses of each process. The report must be of a load with the option
+// "WorkerHeader: bodies". If a response does not match want, the test fails.
+func responsesByPID(t testing.TB, r load.Report, want *regexp.Regexp) map[int]int {
 	t.Helper()
 	by := map[int]int{}
 	for body, n := range r.Workers {
 		m := want.FindStringSubmatch(body)
 		if m == nil {
-			t.Errorf("%d answers are %q, want %v", n, body, want)
+			t.Errorf("%d responses are %q, want %v", n, body, want)
 			continue
 		}
 		pid, _ := strconv.Atoi(m[1])
@@ -51,8 +51,8 @@ func answers(t testing.TB, r load.Report, want *regexp.Regexp) map[int]int {
 	return by
 }
 
-// instanceOf returns the instance of the app that a process belongs to, or 0 if the process has ended or is not part of the
-// app. It looks at the cgroup, so that child processes of the main process are found, too.
+// instanceOf returns the number of the instance to whose cgroup a process belongs, or 0 if the process has ended or does
+// not belong to the app. The cgroup contains the main process and its child processes.
 func instanceOf(a kit.App, pid int) int {
 	b, err := os.ReadFile(fmt.Sprintf("%s/proc/%d/cgroup", a.Machine.Root(), pid))
 	if err != nil {
@@ -81,8 +81,8 @@ func processes(t testing.TB, a kit.App, i int) []int {
 	return pids
 }
 
-// notifier returns the PID of the shim that runs beside the program of an instance.
-func notifier(t testing.TB, a kit.App, i int) int {
+// shimPID returns the PID of the shim process in instance i. The shim process intercepts system calls of the program.
+func shimPID(t testing.TB, a kit.App, i int) int {
 	t.Helper()
 	for _, pid := range processes(t, a, i) {
 		exe, err := os.Readlink(fmt.Sprintf("%s/proc/%d/exe", a.Machine.Root(), pid))
@@ -90,31 +90,32 @@ func notifier(t testing.TB, a kit.App, i int) int {
 			return pid
 		}
 	}
-	t.Fatalf("no notifier runs in %s", a.Unit(i))
+	t.Fatalf("no process of the shim runs in %s", a.Unit(i))
 	return 0
 }
 
-// runConcurrently runs subtests at the same time, at most atATime of them. T.Parallel would run only as many as there are
-// CPUs, but these subtests mostly wait.
-func runConcurrently[P interface{ String() string }](t *testing.T, atATime int, programs []P, f func(*testing.T, P)) {
+// runConcurrently runs one subtest for each program, at most limit of them at the same time. t.Parallel would run only
+// one subtest per CPU, but these subtests need little CPU time.
+func runConcurrently[P interface{ String() string }](t *testing.T, limit int, programs []P, f func(*testing.T, P)) {
 	t.Helper()
-	turn := make(chan struct{}, atATime)
+	running := make(chan struct{}, limit)
 	var wg sync.WaitGroup
 	for _, p := range programs {
 		wg.Go(func() {
-			turn <- struct{}{}
-			defer func() { <-turn }()
+			running <- struct{}{}
+			defer func() { <-running }()
 			t.Run(p.String(), func(t *testing.T) { f(t, p) })
 		})
 	}
 	wg.Wait()
 }
 
-// mostBatches limits how often wantAllAnswer sends requests. One or two batches are usually enough.
+// mostBatches is the maximum number of batches of requests that wantAllAnswer sends. Usually, one or two batches are
+// enough.
 const mostBatches = 40
 
-// wantAllAnswer sends requests until each instance has answered. It fails the test when an answer is wrong or a request
-// fails.
+// wantAllAnswer sends batches of requests until each instance has answered a request. The test fails if a request fails,
+// if a response does not match want, or if an instance has not answered after mostBatches batches.
 func wantAllAnswer(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
 	t.Helper()
 	seen := map[int]int{}
@@ -122,10 +123,10 @@ func wantAllAnswer(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
 		r := load.Start(t, a.Machine, load.Options{URL: a.URL(path), Conns: 4 * a.Instances, Requests: 30 * a.Instances,
 			WorkerHeader: bodies}).Wait()
 		if r.Failed() > 0 {
-			t.Errorf("not all requests were answered: %v", r)
+			t.Errorf("%d requests failed, want 0: %v", r.Failed(), r)
 			return
 		}
-		for pid, n := range answers(t, r, want) {
+		for pid, n := range responsesByPID(t, r, want) {
 			seen[instanceOf(a, pid)] += n
 		}
 		delete(seen, 0)
@@ -133,5 +134,5 @@ func wantAllAnswer(t testing.TB, a kit.App, path string, want *regexp.Regexp) {
 			return
 		}
 	}
-	t.Errorf("not all of the %d instances answered: %v", a.Instances, seen)
+	t.Errorf("want responses of %d instances, got the responses per instance %v", a.Instances, seen)
 }

@@ -10,14 +10,15 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestProgramThatCannotBeAdopted: when the shim cannot adopt a program, it logs one error with one hint, and does not start
-// the program.
+// TestProgramThatCannotBeAdopted changes a unit so that the shim cannot adopt the program. The shim must log one error
+// with one hint, and must not start the program.
 func TestProgramThatCannotBeAdopted(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "cd "+srv+" && gcc -O1 -Wall -Werror -o listener listener.c")
 	for _, c := range []struct {
-		name, why, hint string
-		// dropIn is a drop-in that the administrator has added to the unit. EXEC stands for the command line of the unit.
+		name, reason, hint string
+		// The field dropIn is the text of a drop-in for the unit. The test replaces EXEC with the command line of the
+		// unit.
 		dropIn string
 	}{
 		{
@@ -26,7 +27,8 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 		},
 		{
 			"h-busy", "listener is already installed", "--activation native",
-			// The helper first installs a seccomp listener. It runs as the user of the unit.
+			// The program "listener" installs a seccomp user notification filter, and then executes EXEC. The kernel
+			// permits only one such filter per process.
 			"[Service]\nSystemCallFilter=\nExecStart=\nExecStart=:" + srv + "/listener EXEC\n",
 		},
 	} {
@@ -39,30 +41,30 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 			since := m.Sh(t, "date '+%F %T.%6N'")
 			m.Sh(t, "systemctl daemon-reload")
 			if r := m.Try("systemctl restart " + a.Unit(1)); r.Code == 0 {
-				t.Error("the program was started")
+				t.Error("systemctl restart succeeded, want an error")
 			}
 			m.AwaitJournal(t, c.hint, "-u", a.Unit(1), "--since", since) // the last line of the message
-			wantOneError(t, m, a.Unit(1), since, c.why, c.hint)
+			wantOneError(t, m, a.Unit(1), since, c.reason, c.hint)
 			if s := a.Machine.Property(t, a.Unit(1), "ActiveState"); s != "failed" {
-				t.Errorf("a restart cannot fix this, so the unit must be failed, but it is %s", s)
+				t.Errorf("%s is %s, want failed, because a restart cannot fix this error", a.Unit(1), s)
 			}
 			kit.WantOutput(t, m.Must(t, "show", a.Name), "cannot adopt the program on this machine")
 		})
 	}
 }
 
-// wantOneError fails the test unless the log of the unit has exactly one error of the shim, with the reason, and exactly
-// one hint.
-func wantOneError(t testing.TB, m *kit.Machine, unit, since, why, hint string) {
+// wantOneError checks the lines that the shim has logged for the unit since a time. It fails the test unless there are
+// exactly two lines: an error that contains the reason, and the hint.
+func wantOneError(t testing.TB, m *kit.Machine, unit, since, reason, hint string) {
 	t.Helper()
-	var said []string
+	var lines []string
 	for _, l := range kit.Lines(m.Journal(t, "-u", unit, "-o", "cat", "--since", since)) {
 		if strings.HasPrefix(l, "clusterctl-shim: ") {
-			said = append(said, l)
+			lines = append(lines, l)
 		}
 	}
-	if len(said) != 2 || !strings.Contains(said[0], why) || !strings.HasPrefix(said[1], "clusterctl-shim: hint: ") ||
-		!strings.Contains(said[1], hint) {
-		t.Errorf("the shim logged\n%s\nwant an error with %q and a hint with %q", strings.Join(said, "\n"), why, hint)
+	if len(lines) != 2 || !strings.Contains(lines[0], reason) || !strings.HasPrefix(lines[1], "clusterctl-shim: hint: ") ||
+		!strings.Contains(lines[1], hint) {
+		t.Errorf("the shim logged\n%s\nwant an error with %q and a hint with %q", strings.Join(lines, "\n"), reason, hint)
 	}
 }

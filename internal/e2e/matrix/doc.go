@@ -1,11 +1,12 @@
-// Package matrix tests that unmodified programs run as N workers on one port, on a booted systemd. It installs them as users
-// do, sends them load that never retries, restarts and kills them, and checks that nothing is left behind. It holds only
-// tests, behind the build tag lab (package lab):
+// Package matrix contains end-to-end tests of unmodified programs. The tests install a program as N workers on one port
+// on a booted systemd, send requests that the client never repeats, restart and kill workers, and check that no file or
+// process remains. To run the tests, which boot machines with package lab:
 //
 //	go test -tags lab ./internal/e2e/matrix/
 //
-// testdata holds the programs as their authors would have written them; packaging/examples/cluster-2021 is used unchanged.
-// Each program answers "hello from PATH by PID", so that an answer shows whether it is right and which process sent it.
+// The programs are in testdata and in packaging/examples/cluster-2021. The programs do not use clusterctl. The response
+// of each program in testdata is "hello from PATH by PID", so a test can check the response, and finds out which process
+// has sent it.
 //
-// The tests log how long things take, and never assert it.
+// The tests log durations, but no test fails because of a duration.
 package matrix

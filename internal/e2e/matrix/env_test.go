@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// TestVariablesOfEachInstance: each instance has its variables, and is bound to one CPU.
+// TestVariablesOfEachInstance checks the variables of each instance, and that --pin binds each instance to one CPU.
 func TestVariablesOfEachInstance(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "e-vars", 3, 8711, portFlags(8711, "--env", "DEBUG_PORT=9229", "--increment", "METRICS_PORT=9100",
@@ -27,11 +27,11 @@ func TestVariablesOfEachInstance(t *testing.T) {
 			"NODE_OPTIONS=--no-warnings --require " + preload,
 		} {
 			if !slices.Contains(env, want) {
-				t.Errorf("instance %d lacks %s:\n%s", i+1, want, strings.Join(env, "\n"))
+				t.Errorf("instance %d does not have the variable %s:\n%s", i+1, want, strings.Join(env, "\n"))
 			}
 		}
 		if i := slices.IndexFunc(env, func(v string) bool { return strings.HasPrefix(v, "LISTEN_") }); i >= 0 {
-			t.Errorf("an unmodified program gets %s", env[i])
+			t.Errorf("an unmodified program has the variable %s, want no LISTEN_ variable", env[i])
 		}
 		pinned = append(pinned, m.Sh(t, fmt.Sprintf("sed -n 's/Cpus_allowed_list:[[:space:]]*//p' /proc/%d/status", pid)))
 	}
@@ -42,6 +42,6 @@ func TestVariablesOfEachInstance(t *testing.T) {
 		}
 	}
 	if pinned[0] == pinned[1] && m.Sh(t, "nproc") != "1" {
-		t.Errorf("the first two instances share CPU %s", pinned[0])
+		t.Errorf("the first two instances run on the same CPU %s, want different CPUs", pinned[0])
 	}
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// silencer is a program that shuts its listener down when it stops. The mode is the way in which it waits for connections.
-type silencer struct {
-	mode string
+// shutdownCase is a run of silence.py, a program that calls shutdown(2) on its listener when it stops.
+type shutdownCase struct {
+	mode string // how the program waits for connections
 	port int
 	args []string
 }
 
-func (s silencer) String() string { return s.mode }
+func (c shutdownCase) String() string { return c.mode }
 
-func silencers() []silencer {
-	return []silencer{
+func shutdownCases() []shutdownCase {
+	return []shutdownCase{
 		{"accept", 8751, nil},
 		{"poll", 8752, nil},
 		{"epoll", 8753, nil},
@@ -29,18 +29,20 @@ func silencers() []silencer {
 	}
 }
 
-// TestProgramsThatShutTheListenerDown: workers shut the shared listener down (shutdown(2)) when they stop. Under load, an
-// adopted app never refuses a connection, however its workers end. A native worker does shut the listener down, and root
-// listens again at once, so the test does not limit the refused connections of native workers.
+// TestProgramsThatShutTheListenerDown reloads, restarts and kills workers that call shutdown(2) on the shared listener
+// when they stop. The shim must intercept the call in adopted workers, so that no connection is refused. In native
+// workers, the call succeeds, and the listener listens again after the next start, so the test allows refused
+// connections.
 func TestProgramsThatShutTheListenerDown(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
-		runConcurrently(t, 4, silencers(), func(t *testing.T, s silencer) { testSilencer(t, m, s) })
+		runConcurrently(t, 4, shutdownCases(), func(t *testing.T, c shutdownCase) { c.run(t, m) })
 	})
 }
 
-func testSilencer(t *testing.T, m *kit.Machine, s silencer) {
-	a := install(t, m, "silence-"+s.mode, 2, s.port,
-		append(append([]string{"--env", "MODE=" + s.mode, "--drain-timeout", "5s"}, s.args...), portFlags(s.port, "silence.py")...)...)
+// run installs the app, and sends requests while its workers are replaced.
+func (c shutdownCase) run(t *testing.T, m *kit.Machine) {
+	a := install(t, m, "silence-"+c.mode, 2, c.port,
+		append(append([]string{"--env", "MODE=" + c.mode, "--drain-timeout", "5s"}, c.args...), portFlags(c.port, "silence.py")...)...)
 	wantAllAnswer(t, a, "/hello", hello)
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
 	for range 3 {
@@ -48,10 +50,10 @@ func testSilencer(t *testing.T, m *kit.Machine, s silencer) {
 	}
 	restartInTurn(t, a, 4)
 	r := run.Stop()
-	answers(t, r, hello)
+	responsesByPID(t, r, hello)
 	t.Logf("three reloads and four restarts: %v", r)
-	if s.mode != "native" && (r.Failed() > 0 || r.OK == 0) {
-		t.Errorf("requests failed in reloads and restarts: %v", r)
+	if c.mode != "native" && (r.Failed() > 0 || r.OK == 0) {
+		t.Errorf("%d of %d requests failed during reloads and restarts, want 0: %v", r.Failed(), r.Requests, r)
 	}
 	wantAllAnswer(t, a, "/hello", hello)
 
@@ -59,24 +61,24 @@ func testSilencer(t *testing.T, m *kit.Machine, s silencer) {
 	awaitReplacement(t, a, 1, func() { kill(t, m, m.MainPID(t, a.Unit(1))) })
 	m.Must(t, "restart", a.Name)
 	r = run.Stop()
-	if s.mode != "native" && (r.Refused > 0 || r.OK == 0) {
-		t.Errorf("requests failed after one worker was killed and all were restarted: %v", r)
+	if c.mode != "native" && (r.Refused > 0 || r.OK == 0) {
+		t.Errorf("%d connections were refused after a kill and a restart, want 0: %v", r.Refused, r)
 	}
 	m.Must(t, "stop", a.Name)
 	m.Must(t, "start", a.Name)
 	wantAllAnswer(t, a, "/hello", hello)
-	if s.mode == "accept" {
+	if c.mode == "accept" {
 		wantNoForcedKill(t, m, a)
 	}
 }
 
-// wantNoForcedKill fails the test when systemd had to kill a worker that was waiting in accept while another thread shut
-// the listener down.
+// wantNoForcedKill fails the test if systemd has killed a worker because its stop timed out. A stop times out if accept
+// does not return after another thread of the worker has called shutdown.
 func wantNoForcedKill(t testing.TB, m *kit.Machine, a kit.App) {
 	t.Helper()
 	for i := range a.Instances {
 		if j := m.Journal(t, "-u", a.Unit(i+1)); strings.Contains(j, "stop-sigterm") || strings.Contains(j, "timed out") {
-			t.Errorf("a worker did not end by itself:\n%s", j)
+			t.Errorf("the stop of %s timed out, want an exit of the worker before the timeout:\n%s", a.Unit(i+1), j)
 		}
 	}
 }

@@ -5,7 +5,6 @@ package matrix
 import (
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"testing"
 
@@ -15,22 +14,22 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// Paths in a machine.
+// These are paths in a machine.
 const (
 	preload = "/usr/lib/clusterctl/clusterctl-node-preload.cjs"
-	srv     = "/srv/matrix" // testdata, and the programs built from it
+	srv     = "/srv/matrix" // contains the files of testdata, and programs that are built from them
 )
 
-// suite returns the suite of this package. Its machines have the programs of testdata.
+// suite returns the suite of this package, which copies the programs into its machines.
 func suite() kit.Suite { return kit.Suite{Dir: srv, Equip: copyPrograms} }
 
-// copyPrograms copies the programs into a machine.
+// copyPrograms copies the programs of this package into a machine.
 func copyPrograms(t testing.TB, m *kit.Machine) {
 	t.Helper()
 	m.CopyIn(t, "../../../activation/shim/nodepreload/clusterctl-node-preload.cjs", preload)
 	m.CopyIn(t, buildHTTPD(t), srv+"/httpd")
-	copyTree(t, m, "testdata", srv)
-	copyTree(t, m, "../../../packaging/examples/cluster-2021", srv+"/cluster-2021")
+	m.CopyTree(t, "testdata", srv)
+	m.CopyTree(t, "../../../packaging/examples/cluster-2021", srv+"/cluster-2021")
 	m.WriteFile(t, srv+"/files/hello", "hello from a file\n", 0o644)
 	m.WriteFile(t, srv+"/nginx/slow", "thirty bytes, very slowly....\n", 0o644)
 	if m.Release() == lab.Workers {
@@ -38,8 +37,8 @@ func copyPrograms(t testing.TB, m *kit.Machine) {
 	}
 }
 
-// buildHTTPD builds the static Go server from a single file, because a program that is built as part of this module counts
-// as a native worker.
+// buildHTTPD builds testdata/httpd.go as a static program, and returns the path of the program. The program is built from
+// a file and not from a package of this module, because clusterctl treats programs of this module as native workers.
 func buildHTTPD(t testing.TB) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "httpd")
@@ -49,21 +48,4 @@ func buildHTTPD(t testing.TB) string {
 		t.Fatalf("building httpd.go: %v\n%s", err, msg)
 	}
 	return out
-}
-
-func copyTree(t testing.TB, m *kit.Machine, from, to string) {
-	t.Helper()
-	err := filepath.WalkDir(from, func(p string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(from, p)
-		if err == nil {
-			m.CopyIn(t, p, path.Join(to, filepath.ToSlash(rel)))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }

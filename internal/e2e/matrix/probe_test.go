@@ -13,7 +13,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestSeveralPorts: each port that the program binds becomes a socket, with its own address.
+// TestSeveralPorts installs a program that listens on three ports with different addresses. PID 1 must have a listener
+// for each port, and all instances must answer on each port.
 func TestSeveralPorts(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "p-ports", 2, 8601, "ports.js")
@@ -23,24 +24,25 @@ func TestSeveralPorts(t *testing.T) {
 		b.Port = p
 		wantAllAnswer(t, b, "/hello", hello)
 	}
-	held := m.Sh(t, "ss -H -ltnp | grep -c 'systemd.*pid=1,' ")
-	if held != "3" {
-		t.Errorf("PID 1 has %s listeners, want 3:\n%s", held, m.Sh(t, "ss -H -ltnp"))
+	listeners := m.Sh(t, "ss -H -ltnp | grep -c 'systemd.*pid=1,' ")
+	if listeners != "3" {
+		t.Errorf("PID 1 has %s listeners, want 3:\n%s", listeners, m.Sh(t, "ss -H -ltnp"))
 	}
 	run := load.Start(t, m, load.Options{URL: "http://127.0.0.1:8602/hello", Conns: 4, Rate: rate})
 	m.Sh(t, "systemctl reload "+a.Name)
 	if r := run.Stop(); r.Failed() > 0 {
-		t.Errorf("requests failed in a reload: %v", r)
+		t.Errorf("%d requests failed during a reload, want 0: %v", r.Failed(), r)
 	}
 }
 
-// TestListenerMapping puts a public port, and then a Unix socket, in front of the port that the program binds.
+// TestListenerMapping maps a public port, and then a Unix socket, to the port that the program binds (--listen
+// PORT:PORT).
 func TestListenerMapping(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	a := install(t, m, "p-map", 2, 8610, portFlags(3000, "--listen", "8610:3000", "node.js")...)
 	wantAllAnswer(t, a, "/hello", hello)
 	if r := load.Start(t, m, load.Options{URL: "http://127.0.0.1:3000/", Requests: 3}).Wait(); r.Refused != 3 {
-		t.Errorf("the port that the program binds is open: %v", r)
+		t.Errorf("requests to port 3000, which the program binds: want only refused requests: %v", r)
 	}
 	const path = "/run/p-unix.sock"
 	u := install(t, m, "p-unix", 2, 0, portFlags(3001, "--listen", path+":3001", "node.js")...)
@@ -48,17 +50,18 @@ func TestListenerMapping(t *testing.T) {
 		run := load.Start(t, m, load.Options{URL: "unix:" + path + ":/hello", Conns: 4, KeepAlive: keep, Rate: rate, WorkerHeader: bodies})
 		m.Sh(t, "systemctl reload "+u.Name)
 		r := run.Stop()
-		if by := answers(t, r, hello); r.Failed() > 0 || len(by) < 2 {
-			t.Errorf("requests through a Unix socket failed in a reload (keep-alive %v): %v", keep, r)
+		if by := responsesByPID(t, r, hello); r.Failed() > 0 || len(by) < 2 {
+			t.Errorf("keep-alive %v: %d requests failed during a reload, and %d processes answered, want 0 and 2: %v",
+				keep, r.Failed(), len(by), r)
 		}
 	}
 	u.Uninstall(t)
 	if m.Try("test -e "+path).Code == 0 {
-		t.Errorf("%s still exists", path)
+		t.Errorf("%s exists after the uninstall", path)
 	}
 }
 
-// TestProbeOutcomes runs the probe with programs that do not simply bind one port.
+// TestProbeOutcomes installs programs that do not bind exactly one port before the probe ends.
 func TestProbeOutcomes(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
@@ -68,13 +71,13 @@ func TestProbeOutcomes(t *testing.T) {
 		kit.WantOutput(t, a.Output, "the program listens on nothing, so it becomes a background app")
 		a.PIDs(t)
 		if r := m.Try("systemctl cat p-background.socket"); r.Code == 0 {
-			t.Error("a background app has a socket")
+			t.Error("p-background.socket exists, want no socket unit for a background app")
 		}
 	})
 	t.Run("the program exits at once", func(t *testing.T) {
 		r := m.Clusterctl(t, "install", "-n", "p-broken", "broken.py")
 		if r.Code != 3 {
-			t.Errorf("exit status %d, want 3", r.Code)
+			t.Errorf("got exit status %d, want 3", r.Code)
 		}
 		kit.WantOutput(t, r, "the program ended in the probe", "exited 1", "reading the configuration", "no such database: orders")
 	})
@@ -88,43 +91,44 @@ func TestProbeOutcomes(t *testing.T) {
 		kit.WantOutput(t, a.Output, "the program listens on tcp port 8621")
 		wantAllAnswer(t, a, "/hello", hello)
 	})
-	t.Run("the program binds another port than --listen", func(t *testing.T) {
+	t.Run("the program binds a port other than the port in --listen", func(t *testing.T) {
 		r := m.Clusterctl(t, slices.Concat([]string{"install", "-n", "p-other"}, slowProbe,
 			portFlags(8623, "--listen", "8622", "node.js"))...)
 		if r.Code == 0 {
-			t.Error("the app is installed")
+			t.Errorf("install with the wrong port succeeded, want an error: %v", r)
 		}
 		kit.WantOutput(t, r, "the program does not bind port 8622", "hint: use --listen 8622:8623")
 		wantAllAnswer(t, install(t, m, "p-other", 1, 8622, portFlags(8623, "--listen", "8622:8623", "node.js")...), "/hello", hello)
 	})
 	t.Run("--no-listen", func(t *testing.T) {
-		// There must be no probe: it would make the program log its line twice.
+		// With --no-listen, clusterctl install must not run a probe, so the program must log its line only once.
 		a := install(t, m, "p-nolisten", 1, 0, "--no-listen", "x", "--", "/bin/sh", "-c", "echo here I am; exec sleep infinity")
 		if strings.Contains(a.Output.Stderr, "probe:") {
-			t.Errorf("the program was probed:\n%v", a.Output)
+			t.Errorf("clusterctl install --no-listen has run a probe:\n%v", a.Output)
 		}
 		m.AwaitJournal(t, "here I am", "-t", "p-nolisten")
 		if n := strings.Count(m.Journal(t, "-t", "p-nolisten", "-o", "cat"), "here I am"); n != 1 {
-			t.Errorf("the program ran %d times", n)
+			t.Errorf("the program has logged its line %d times, want 1", n)
 		}
 	})
-	wantNothingLeft(t, m, before)
+	wantInventory(t, m, before)
 }
 
-// TestInstallTargets installs each kind of file, directory and command, and compares the command lines of the workers.
+// TestInstallTargets installs each kind of file and directory, and compares the command line of the worker with the
+// expected command line.
 func TestInstallTargets(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "chmod 755 "+srv+"/shebang && cp "+srv+"/shebang "+srv+"/unexecutable && chmod 644 "+srv+"/unexecutable")
 	for i, c := range []struct {
 		what, name string
 		args       []string
-		want       string // in the command line
+		want       string // the end of the command line
 	}{
 		{"a file", "node", []string{"node.js"}, "/usr/bin/node " + srv + "/node.js"},
 		{"a directory with a start script", "express-app", []string{"express"}, "/usr/bin/node app.js"},
-		{"a directory with a main", "Main-App", []string{"main"}, "/usr/bin/node " + srv + "/main/lib/server.js"},
+		{"a directory with a main file", "Main-App", []string{"main"}, "/usr/bin/node " + srv + "/main/lib/server.js"},
 		{"an executable script", "shebang", []string{"./shebang"}, "node --no-warnings " + srv + "/shebang"},
-		{"a script that may not be executed", "unexecutable", []string{"./unexecutable"},
+		{"a script without execute permission", "unexecutable", []string{"./unexecutable"},
 			"/usr/bin/node --no-warnings " + srv + "/unexecutable"},
 		{"--interpreter", "late", []string{"--interpreter", "bun", "late.js"}, "/usr/local/bin/bun " + srv + "/late.js"},
 		{"--node-args and arguments", "args",
@@ -144,7 +148,7 @@ func TestInstallTargets(t *testing.T) {
 			if c.name != "args" {
 				wantAllAnswer(t, a, "/hello", hello)
 			} else if got := m.Get(t, a.URL("/")); got != "--max-old-space-size=64 --no-warnings "+srv+"/args.js one two words" {
-				t.Errorf("the program got %q", got)
+				t.Errorf("the program has the arguments %q, want --max-old-space-size=64, --no-warnings, the file, one and two words", got)
 			}
 		})
 	}

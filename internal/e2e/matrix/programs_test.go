@@ -16,9 +16,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// fromDebian unpacks packages and their dependencies into a machine, without configuring them. The machine has no network,
-// so this process downloads them; the host must run the same Debian.
-func fromDebian(t testing.TB, m *kit.Machine, packages ...string) {
+// unpackDebianPackages unpacks packages and their dependencies into a machine, without running their maintainer scripts.
+// The machine has no network, so the host downloads the packages. The host must run the Debian release of the machine.
+func unpackDebianPackages(t testing.TB, m *kit.Machine, packages ...string) {
 	t.Helper()
 	depends := append([]string{"depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts",
 		"--no-breaks", "--no-replaces", "--no-enhances"}, packages...)
@@ -26,10 +26,10 @@ func fromDebian(t testing.TB, m *kit.Machine, packages ...string) {
 	if err != nil {
 		t.Fatalf("apt-cache: %v", err)
 	}
-	there := kit.Lines(m.Sh(t, "dpkg-query -W -f '${Package}\\n'"))
+	installed := kit.Lines(m.Sh(t, "dpkg-query -W -f '${Package}\\n'"))
 	var missing []string
 	for _, name := range kit.Lines(string(out)) {
-		if c := name[0]; (c >= 'a' && c <= 'z' || c >= '0' && c <= '9') && !slices.Contains(there, name) {
+		if c := name[0]; (c >= 'a' && c <= 'z' || c >= '0' && c <= '9') && !slices.Contains(installed, name) {
 			missing = append(missing, name)
 		}
 	}
@@ -39,28 +39,30 @@ func fromDebian(t testing.TB, m *kit.Machine, packages ...string) {
 	if out, err := get.CombinedOutput(); err != nil {
 		t.Fatalf("apt-get download: %v\n%s", err, out)
 	}
-	copyTree(t, m, dir, srv+"/debs")
+	m.CopyTree(t, dir, srv+"/debs")
 	m.Sh(t, "for f in "+srv+"/debs/*.deb; do dpkg-deb --fsys-tarfile $f | tar -x -C / --keep-directory-symlink; done; rm -r "+
 		srv+"/debs; ldconfig")
 }
 
-// reloads is how often each program is reloaded under load.
+// reloads is the number of reloads of each program under load.
 const reloads = 3
 
-// row is one line of docs/programs.md.
+// row is one row of the table in docs/programs.md.
 type row struct {
-	program, version, where, done string
-	requests, refused, failed     int
+	program, version          string
+	listensOn, events         string
+	requests, refused, failed int
 }
 
 func (r row) String() string {
-	return fmt.Sprintf("| %s | %s | %s | %s | %d | %d | %d |", r.program, r.version, r.where, r.done, r.requests, r.refused, r.failed)
+	return fmt.Sprintf("| %s | %s | %s | %s | %d | %d | %d |",
+		r.program, r.version, r.listensOn, r.events, r.requests, r.refused, r.failed)
 }
 
-// TestProgramsOfTheWorld runs popular servers unmodified, and writes the results to the file that the variable PROGRAMS
-// names.
+// TestProgramsOfTheWorld runs popular servers unmodified, and writes the results to the file in the environment variable
+// PROGRAMS.
 func TestProgramsOfTheWorld(t *testing.T) {
-	rows := append(silencersOfTheWorld(t), unixPrograms(t)...)
+	rows := append(runShutdownServers(t), runUnixPrograms(t)...)
 	file := os.Getenv("PROGRAMS")
 	if t.Failed() || file == "" {
 		return
@@ -77,18 +79,19 @@ func TestProgramsOfTheWorld(t *testing.T) {
 
 const programsHead = `<!-- Made by "make programs". Edits are lost: change internal/e2e/matrix/programs_test.go. -->
 
-# Programs as they are
+# Tests of unmodified programs
 
-Run on %s on Debian 12 (systemd 252). Each program ran unchanged in two instances, under load that never sends a
-request again, and was reloaded %d times. A request is refused if nobody took the connection.
-It has failed if it got no answer. A kill or a restart may cut the requests that are being answered; none may be refused.
+These are the results of a test on %s on Debian 12 (systemd 252). Each program ran unmodified in two instances, and was
+reloaded %d times while clients sent requests. The clients did not repeat failed requests. A refused request is a request
+whose connection was refused. A failed request is a request without a complete response. A kill or a restart may cause failed
+requests, but must not cause refused requests.
 
-| program | version | listens on | what was done | requests | refused | failed |
+| program | version | listens on | events | requests | refused | failed |
 |---|---|---|---|--:|--:|--:|
 `
 
-// version returns the version of a package of Debian: the installed version, or the available one if the package was only
-// unpacked.
+// version returns the version of a Debian package. If the package is not installed in the machine, version returns the
+// version that the host can download.
 func version(t testing.TB, m *kit.Machine, name string) string {
 	t.Helper()
 	if v := strings.TrimSpace(m.Sh(t, "dpkg-query -W -f '${Version}' "+name+" 2>/dev/null || true")); v != "" {
@@ -106,47 +109,49 @@ func version(t testing.TB, m *kit.Machine, name string) string {
 	return ""
 }
 
-// silencersOfTheWorld tests servers that shut their listener down when they stop: daphne (Twisted) and the HTTP server of
-// Java under load, and Python's gRPC server with its own client.
-func silencersOfTheWorld(t *testing.T) []row {
+// runShutdownServers runs servers that call shutdown(2) on their listener when they stop: daphne (Twisted), the HTTP
+// server of Java, and Python's gRPC server. runShutdownServers returns a row for each server.
+func runShutdownServers(t *testing.T) []row {
 	m := suite().Shared(t, lab.Workers)
-	fromDebian(t, m, "daphne", "python3-grpcio", "openjdk-17-jdk-headless")
+	unpackDebianPackages(t, m, "daphne", "python3-grpcio", "openjdk-17-jdk-headless")
 	drain := []string{"--drain-timeout", "5s"}
-	daphne := silencedServer(t, install(t, m, "daphne", 2, 8761,
+	daphne := reloadKillRestart(t, install(t, m, "daphne", 2, 8761,
 		append(drain, "x", "--", "daphne", "-b", "0.0.0.0", "-p", "8761", "asgi:app")...))
-	java := silencedServer(t, install(t, m, "java", 2, 8763,
+	java := reloadKillRestart(t, install(t, m, "java", 2, 8763,
 		append(portFlags(8763, drain...), "x", "--", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "Hello.java")...))
 
 	g := install(t, m, "grpc", 2, 8762, append(portFlags(8762, drain...), "grpc_server.py")...)
-	asked := 0
-	ask := func() {
+	requests := 0
+	call := func() {
 		m.Sh(t, fmt.Sprintf("python3 %s/grpc_client.py 127.0.0.1:8762 %d", srv, calls))
-		asked += calls
+		requests += calls
 	}
-	ask()
+	call()
 	for range reloads {
 		m.Must(t, "reload", g.Name)
-		ask()
+		call()
 	}
 	m.Must(t, "restart", g.Name)
-	ask()
+	call()
 	m.Must(t, "stop", g.Name)
 	m.Must(t, "start", g.Name)
-	ask()
-	silenced := "reloads, a kill, a restart"
+	call()
+	events := "reloads, a kill, a restart"
 	return []row{
-		{"daphne (Twisted)", version(t, m, "daphne"), "TCP", silenced, daphne.Requests, daphne.Refused, daphne.Failed()},
-		{"Java, com.sun.net.httpserver", version(t, m, "openjdk-17-jdk-headless"), "TCP", silenced, java.Requests,
+		{"daphne (Twisted)", version(t, m, "daphne"), "TCP", events, daphne.Requests, daphne.Refused, daphne.Failed()},
+		{"Java, com.sun.net.httpserver", version(t, m, "openjdk-17-jdk-headless"), "TCP", events, java.Requests,
 			java.Refused, java.Failed()},
-		{"Python gRPC", version(t, m, "python3-grpcio"), "TCP", "reloads, a restart, stop and start; asked after each", asked, 0, 0},
+		{"Python gRPC", version(t, m, "python3-grpcio"), "TCP", "reloads, a restart, stop and start, with requests after each",
+			requests, 0, 0},
 	}
 }
 
-// calls is how many requests the gRPC client sends in one run. The run fails if one of them fails.
+// calls is the number of requests in one run of the gRPC client. The client fails if a request fails.
 const calls = 50
 
-// silencedServer replaces the workers of a server under load, and fails the test when a connection is refused.
-func silencedServer(t *testing.T, a kit.App) load.Report {
+// reloadKillRestart reloads an app, kills a worker and restarts the app under load. If a connection is refused, the test
+// fails. reloadKillRestart returns the report of the load.
+func reloadKillRestart(t *testing.T, a kit.App) load.Report {
 	m := a.Machine
 	wantAllAnswer(t, a, "/hello", hello)
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate / 10, WorkerHeader: bodies})
@@ -158,26 +163,26 @@ func silencedServer(t *testing.T, a kit.App) load.Report {
 	r := run.Stop()
 	t.Logf("%s, reloads, a kill and a restart: %v", a.Name, r)
 	if r.Refused > 0 || r.OK == 0 {
-		t.Errorf("%s: %v", a.Name, r)
+		t.Errorf("%s: %d connections were refused, want 0: %v", a.Name, r.Refused, r)
 	}
 	wantAllAnswer(t, a, "/hello", hello)
 	return r
 }
 
-// unixPrograms runs TestUnixPrograms with every program in every place.
-func unixPrograms(t *testing.T) (rows []row) {
+// runUnixPrograms runs all cases of unixCases, and returns a row for each case.
+func runUnixPrograms(t *testing.T) (rows []row) {
 	cases := unixCases()
 	rows = make([]row, len(cases))
 	m := testUnixPrograms(t, cases, func(c unixCase, r load.Report) {
-		where := "a Unix socket in its directory"
+		listensOn := "a Unix socket in its directory"
 		if strings.HasPrefix(c.path, "/run/") {
-			where = "a Unix socket in /run"
+			listensOn = "a Unix socket in /run"
 		}
-		if c.given {
-			where += ", with --listen"
+		if c.listen {
+			listensOn += ", with --listen"
 		}
-		i := slices.IndexFunc(cases, func(one unixCase) bool { return one.name == c.name })
-		rows[i] = row{c.pkg, "", where, "reloads behind nginx", r.Requests, r.Refused, r.Failed()}
+		i := slices.IndexFunc(cases, func(other unixCase) bool { return other.name == c.name })
+		rows[i] = row{c.pkg, "", listensOn, "reloads behind nginx", r.Requests, r.Refused, r.Failed()}
 	})
 	for i, r := range rows {
 		rows[i].version = version(t, m, r.program)

@@ -12,12 +12,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// settle is short, because this test does not check that instances stay up, and there are hundreds of them.
+// settle is a flag with a short time, because TestReloadsAndScalesLoseNothing starts hundreds of instances.
 const settle = "--settle 50ms"
 
-// TestReloadsAndScalesLoseNothing reloads an unmodified Node server and a Go worker 50 times each with clusterctl and 50
-// times with systemctl, and scales them to 2, 6, 1 and max. The load never retries, and uses new connections and kept ones.
-// No request may fail. All four releases run at the same time, because much of the test is waiting.
+// TestReloadsAndScalesLoseNothing reloads an unmodified Node server and a Go worker 50 times with clusterctl and 50 times
+// with systemctl, and scales them to 6, 1 and max. Clients send requests on new connections and on kept connections, and
+// do not repeat failed requests. No request may fail.
 func TestReloadsAndScalesLoseNothing(t *testing.T) {
 	goWorker := lab.Build(t, "./packaging/examples/go-worker")
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -25,7 +25,7 @@ func TestReloadsAndScalesLoseNothing(t *testing.T) {
 		node := install(t, m, "l-node", 2, 8421, portFlags(8421, "node.js")...)
 		worker := install(t, m, "l-go", 2, 8422, "--listen", "8422", "--activation", "native", "x", "--", srv+"/go-worker")
 		for _, a := range []kit.App{node, worker} {
-			// systemctl reload has no flags, so the flag is set in the unit of the app.
+			// systemctl reload has no --settle, so a drop-in sets the variable from which ExecReload= reads its flags.
 			drop := "/etc/systemd/system/" + a.Name + ".service.d"
 			m.WriteFile(t, drop+"/60-test.conf", "[Service]\nEnvironment=\"CLUSTERCTL_RELOAD_FLAGS="+settle+"\"\n", 0o644)
 			t.Cleanup(func() { m.Sh(t, "rm "+drop+"/60-test.conf; systemctl daemon-reload") })
@@ -37,7 +37,7 @@ func TestReloadsAndScalesLoseNothing(t *testing.T) {
 				loads = append(loads, load.Start(t, m, load.Options{URL: a.URL("/"), Conns: 2, Rate: 30, KeepAlive: keep}))
 			}
 		}
-		both := func(command string) string {
+		forBoth := func(command string) string {
 			return fmt.Sprintf("clusterctl -q %[1]s & other=$!; clusterctl -q %[2]s || exit 1; wait $other || exit 1",
 				fmt.Sprintf(command, node.Name), fmt.Sprintf(command, worker.Name))
 		}
@@ -46,14 +46,14 @@ func TestReloadsAndScalesLoseNothing(t *testing.T) {
 			times  int
 			script string
 		}{
-			{"reloads of both by clusterctl", 50, both("reload %s " + settle)},
-			{"reloads of both by systemctl", 50, "systemctl reload l-node l-go || exit 1"},
-			{"scale to 6", 1, both("scale %s 6 " + settle)},
-			{"scale to 1", 1, both("scale %s 1 " + settle)},
-			{"scale to max", 1, both("scale %s max " + settle)},
+			{"reloads of both apps with clusterctl", 50, forBoth("reload %s " + settle)},
+			{"reloads of both apps with systemctl", 50, "systemctl reload l-node l-go || exit 1"},
+			{"scale to 6", 1, forBoth("scale %s 6 " + settle)},
+			{"scale to 1", 1, forBoth("scale %s 1 " + settle)},
+			{"scale to max", 1, forBoth("scale %s max " + settle)},
 		} {
 			begin := time.Now()
-			// Run ten in one shell: entering a machine takes as long as a reload, and each shell has a timeout.
+			// Each m.Sh needs as much time as a reload, and has a timeout. So one m.Sh runs ten commands.
 			for left := step.times; left > 0; left -= 10 {
 				m.Sh(t, fmt.Sprintf("for i in $(seq %d); do %s; done", min(left, 10), step.script))
 			}

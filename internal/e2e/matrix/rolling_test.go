@@ -12,22 +12,23 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// rate limits the load of one program, in requests per second: enough that a request is always in progress, and low enough
-// to leave CPU time for the restarts. Programs that run at the same time share it.
+// rate is the number of requests per second for one program. Tests that run several programs at the same time use a lower
+// rate for each program. The rate is high enough that a request is always in progress, and low enough to leave CPU time
+// for the restarts.
 const rate = 500
 
-// TestRollingRestarts restarts the workers of six servers one after the other, a hundred times each. The load never
-// retries, and uses new connections and kept ones at the same time. No request may fail. All six servers run at the same
-// time, because a restart is mostly waiting. The last two servers close each connection themselves.
+// TestRollingRestarts restarts the workers of six servers one after another, a hundred times per server. Clients send
+// requests on new connections and on kept connections, and do not repeat failed requests. No request may fail. The last
+// two servers close each connection after one request, so they are tested only with new connections.
 func TestRollingRestarts(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
 	m.Sh(t, "sed 's/8312/8403/; s/nginx.pid/nginx-rolling.pid/' "+srv+"/nginx.conf > "+srv+"/nginx-rolling.conf")
-	type kept struct {
+	type loadedProgram struct {
 		program
 		keepAlive []bool
 	}
-	runConcurrently(t, 6, []kept{
+	runConcurrently(t, 6, []loadedProgram{
 		{program{name: "r-node", port: 8401, args: portFlags(8401, "node.js")}, []bool{false, true}},
 		{program{name: "r-go", port: 8402, args: portFlags(8402, "./httpd")}, []bool{false, true}},
 		{program{name: "r-nginx", port: 8403, args: []string{"x", "--", "nginx", "-c", srv + "/nginx-rolling.conf"}}, []bool{false, true}},
@@ -35,10 +36,11 @@ func TestRollingRestarts(t *testing.T) {
 			[]bool{false, true}},
 		{program{name: "r-c", port: 8405, args: portFlags(8405, "./server-c")}, []bool{false}},
 		{program{name: "r-ruby", port: 8406, args: portFlags(8406, "server.rb")}, []bool{false}},
-	}, func(t *testing.T, p kept) { rollingRestarts(t, m, p.program, 100, rate/8, p.keepAlive...) })
+	}, func(t *testing.T, p loadedProgram) { rollingRestarts(t, m, p.program, 100, rate/8, p.keepAlive...) })
 }
 
-// rollingRestarts restarts the two instances of a program in turn under one load of each kind.
+// rollingRestarts installs a program with two instances, and restarts the instances in turn under one load for each value
+// of keepAlive.
 func rollingRestarts(t *testing.T, m *kit.Machine, p program, restarts, rate int, keepAlive ...bool) {
 	a := install(t, m, p.name, 2, p.port, p.args...)
 	var loads []*load.Run
@@ -52,24 +54,23 @@ func rollingRestarts(t *testing.T, m *kit.Machine, p program, restarts, rate int
 	t.Logf("%d restarts took %v, %v each", restarts, took, took/time.Duration(restarts))
 	for i, run := range loads {
 		r := run.Stop()
-		answers(t, r, hello)
-		kit.WantNoneLost(t, fmt.Sprintf("keep-alive %v", keepAlive[i]), r)
+		responsesByPID(t, r, hello)
+		kit.WantNoneLost(t, fmt.Sprintf("restarts, keep-alive %v", keepAlive[i]), r)
 	}
 	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// restartInTurn restarts instances one after the other, in one shell, because entering the machine takes longer than a
-// restart.
+// restartInTurn restarts the instances of an app one after another. The parameter times is the total number of restarts.
+// All restarts run in one shell, because each m.Sh takes longer than a restart.
 func restartInTurn(t testing.TB, a kit.App, times int) {
 	t.Helper()
 	a.Machine.Sh(t, fmt.Sprintf("for k in $(seq 0 %d); do systemctl restart %s@$((k %% %d + 1)); done", times-1, a.Name, a.Instances))
 }
 
-// slowPath is the path of a request that takes two seconds.
+// slowPath is the path of a request whose response takes two seconds.
 const slowPath = "/hello?ms=2000"
 
-// TestSlowRequests restarts workers twenty times while each of their requests takes two seconds, and expects that no
-// request is cut. The programs run at the same time, because they mostly wait.
+// TestSlowRequests restarts workers twenty times while each request takes two seconds. No request may fail.
 func TestSlowRequests(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)

@@ -13,20 +13,22 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// unixCase is a real program on a Unix socket, with nginx in front.
+// unixCase is a program that listens on a Unix socket, with nginx as a reverse proxy.
 type unixCase struct {
-	name, path string
-	pkg        string // of Debian
-	port       int    // of nginx
-	given      bool   // whether --listen has the path; the program always has it
-	fastCGI    bool
-	command    []string
+	name    string
+	path    string // the path of the Unix socket
+	pkg     string // the Debian package of the program
+	port    int    // the port of nginx
+	listen  bool   // --listen has the path; if false, the probe must find the path
+	fastCGI bool   // the program uses FastCGI and not HTTP
+	command []string
 }
 
 func (c unixCase) String() string { return c.name }
 
-// unixCases returns a case for each program, with the path in the directory of the app or in /run, and with the path found
-// by the probe or given with --listen. The programs remove the path, test it by connecting, and change its owner and mode.
+// unixCases returns four cases for each program: the path is in the directory of the app or in /run, and --listen has the
+// path or the probe finds it. Before a program binds, it removes the socket file or connects to the socket. After the
+// bind, the program changes the owner and mode of the socket file.
 func unixCases() (all []unixCase) {
 	programs := []struct {
 		name    string
@@ -45,40 +47,40 @@ func unixCases() (all []unixCase) {
 		}},
 	}
 	for _, p := range programs {
-		for _, where := range []string{"own", "run"} {
-			for _, given := range []bool{false, true} {
-				name := fmt.Sprintf("u-%s-%s-%v", p.name, where, given)
+		for _, place := range []string{"own", "run"} {
+			for _, listen := range []bool{false, true} {
+				name := fmt.Sprintf("u-%s-%s-%v", p.name, place, listen)
 				dir := "/srv/" + name
 				path := dir + "/app.sock"
-				if where == "run" {
+				if place == "run" {
 					path = "/run/" + name + "/app.sock"
 				}
-				all = append(all, unixCase{name, path, p.pkg, 8700 + len(all), given, p.fastCGI, p.command(dir, path)})
+				all = append(all, unixCase{name, path, p.pkg, 8700 + len(all), listen, p.fastCGI, p.command(dir, path)})
 			}
 		}
 	}
 	return all
 }
 
-// TestUnixPrograms runs one case for each program and each place, found and given. "make programs" runs all sixteen.
+// TestUnixPrograms runs one case for each program. "make programs" runs all sixteen cases.
 func TestUnixPrograms(t *testing.T) {
 	all := unixCases()
 	testUnixPrograms(t, []unixCase{all[0], all[5], all[10], all[15]}, func(unixCase, load.Report) {})
 }
 
-// testUnixPrograms puts nginx in front of programs on a Unix socket. The socket file must stay, and no request may be lost
-// in three reloads. It passes the report of each case to done, and returns the machine.
+// testUnixPrograms runs the cases, with one nginx as the reverse proxy of all programs. testUnixPrograms calls done with
+// the report of each case, and returns the machine.
 func testUnixPrograms(t *testing.T, cases []unixCase, done func(unixCase, load.Report)) *kit.Machine {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)
 	startNginx(t, m, cases)
 	runConcurrently(t, 3, cases, func(t *testing.T, c unixCase) { done(c, c.run(t, m)) })
 	m.Sh(t, "systemctl stop unix-nginx.service; rm /etc/unix-nginx.conf; rmdir /run/u-*; rmdir /run/systemd/transient || true")
-	wantNothingLeft(t, m, before)
+	wantInventory(t, m, before)
 	return m
 }
 
-// startNginx starts nginx as Debian runs it, with workers that run as www-data.
+// startNginx starts nginx with one server for each case. The workers of nginx run as www-data, as in Debian.
 func startNginx(t *testing.T, m *kit.Machine, cases []unixCase) {
 	t.Helper()
 	var conf strings.Builder
@@ -96,6 +98,8 @@ func startNginx(t *testing.T, m *kit.Machine, cases []unixCase) {
 	m.Sh(t, "systemd-run -q --unit=unix-nginx nginx -e stderr -c /etc/unix-nginx.conf")
 }
 
+// run installs the program, and reloads it three times under load. The socket file must not change, and no request may
+// fail.
 func (c unixCase) run(t *testing.T, m *kit.Machine) load.Report {
 	dir := "/srv/" + c.name
 	m.Sh(t, "mkdir -p "+dir+" && cp "+srv+"/wsgi.py "+srv+"/asgi.py "+srv+"/unix/config.ru "+dir)
@@ -104,14 +108,14 @@ func (c unixCase) run(t *testing.T, m *kit.Machine) load.Report {
 		"\nlisten.owner = www-data\nlisten.group = www-data\npm = static\npm.max_children = 2\n", 0o644)
 	m.Sh(t, "chown -R daemon: "+dir)
 	flags := []string{"--cwd", dir, "--run-as", "daemon", "--socket-group", "www-data"}
-	if c.given {
+	if c.listen {
 		flags = append(flags, "--listen", c.path)
 	} else {
 		m.Sh(t, "mkdir -p $(dirname "+c.path+")")
 	}
 	a := install(t, m, c.name, 2, c.port, slices.Concat(flags, []string{"x", "--"}, c.command)...)
 	if want := "listening on " + c.path + " (mode 0660, owner daemon:www-data)"; !strings.Contains(a.Output.Stdout, want) {
-		t.Errorf("%v, want %q", a.Output, want)
+		t.Errorf("clusterctl install does not print %q: %v", want, a.Output)
 	}
 	file := m.Sh(t, "stat -c '%i %A %U:%G' "+c.path)
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 4, Rate: rate, WorkerHeader: bodies})
@@ -119,11 +123,12 @@ func (c unixCase) run(t *testing.T, m *kit.Machine) load.Report {
 		m.Must(t, "reload", "--settle", "100ms", c.name)
 	}
 	r := run.Stop()
-	if by := answers(t, r, hello); r.Failed() > 0 || len(by) < 2 {
-		t.Errorf("requests failed in three reloads: %v", r)
+	if by := responsesByPID(t, r, hello); r.Failed() > 0 || len(by) < 2 {
+		t.Errorf("%d requests failed during three reloads, and %d processes answered, want 0 and at least 2: %v",
+			r.Failed(), len(by), r)
 	}
 	if got := m.Sh(t, "stat -c '%i %A %U:%G' "+c.path); got != file || !strings.HasSuffix(got, " srw-rw---- daemon:www-data") {
-		t.Errorf("the socket file changed from %s to %s", file, got)
+		t.Errorf("the inode, mode and owner of the socket file were %s, and are %s", file, got)
 	}
 	a.Uninstall(t)
 	return r

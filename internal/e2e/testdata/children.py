@@ -1,4 +1,4 @@
-# A worker whose log lines are written by children that exit at once: to stdout, and with the native protocol of the journal.
+# This worker starts child processes that write one log line and exit: to stdout, or with the native protocol of the journal.
 import os
 import socket
 import time

@@ -1,4 +1,4 @@
-# flood.py SECONDS: sends messages with the native protocol of the journal as fast as it can.
+# flood.py SECONDS sends messages with the native protocol of the journal, without a pause, for this time.
 import socket
 import sys
 import time

@@ -1,5 +1,5 @@
-# A process of a local user that claims to be the worker of an app, systemd or journald. Its children exit before journald can
-# look them up.
+# This program sends forged lines to the journal: lines of a worker, of systemd and of journald. Its child processes exit
+# before journald can read their cgroup.
 import os
 import socket
 import sys
@@ -17,5 +17,5 @@ for i in range(200):
         journal.send(f"MESSAGE=FORGED {i}\n{claims}".encode())
         os._exit(0)
     os.wait()
-journal.send(f"MESSAGE=FORGED from one that lives\n{claims}".encode())
+journal.send(f"MESSAGE=FORGED from a running process\n{claims}".encode())
 journal.send(f"MESSAGE=Suppressed 4711 messages from {app}@1.service\n{claims}{dropped}".encode())

@@ -1,4 +1,4 @@
-# A worker that opens a UDP socket and joins a multicast group, as discovery services do. It writes what it receives to a file.
+# This worker opens a UDP socket and joins a multicast group, as discovery services do. It prints the datagrams that it receives.
 import os
 import select
 import socket
@@ -9,7 +9,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("", port))
 s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("239.7.7.7") + socket.inet_aton("127.0.0.1"))
-if len(sys.argv) > 3:  # also listen on a TCP port, which can be shared
+if len(sys.argv) > 3:  # also listen on this TCP port
     l = socket.create_server(("0.0.0.0", int(sys.argv[3])))
     if os.fork() == 0:
         while True:

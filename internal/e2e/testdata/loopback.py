@@ -1,4 +1,4 @@
-# A server that always binds the address and port in its arguments, like a program with a fixed address.
+# This HTTP server binds the address and the port in its arguments.
 import http.server
 import sys
 

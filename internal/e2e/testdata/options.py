@@ -1,4 +1,5 @@
-# A server that sets options on its socket before and after bind. It answers with NAME=CONNECTION/LISTENER for each option.
+# This server sets options on its socket before and after bind. Its response contains, for each option, the values of the
+# connection and of the listener, as NAME=CONNECTION/LISTENER.
 import signal
 import socket
 import sys

@@ -1,4 +1,5 @@
-# reader.py PORT N: requests N streams, prints "reading from" when each has sent something, and reads until all are closed.
+# reader.py PORT N requests N streams. It prints "reading from" and its addresses when it has received data on each stream, and
+# reads until the server has closed all streams.
 import socket, sys
 
 streams = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(int(sys.argv[2]))]

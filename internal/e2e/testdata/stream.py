@@ -1,4 +1,4 @@
-# stream.py PORT [deaf]: a server that sends an endless event stream on each connection. With "deaf" it ignores SIGTERM.
+# stream.py PORT [deaf] is a server that sends an endless event stream on each connection. With "deaf", it ignores SIGTERM.
 import asyncio, signal, sys
 
 async def serve(reader, writer):

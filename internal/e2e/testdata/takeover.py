@@ -1,4 +1,5 @@
-"""A worker that an attacker has taken over. It runs the body of each request as a shell script, and answers with its output."""
+"""This worker runs the body of each request as a shell script, and responds with the output. It simulates a worker that
+an attacker controls."""
 import http.server
 import os
 import socket
@@ -19,7 +20,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    # Skip the lookup of the machine's name.
+    # This method does not look up the name of the machine, unlike the method of the base class.
     def server_bind(self):
         if "LISTEN_FDS" in os.environ:
             self.socket.close()

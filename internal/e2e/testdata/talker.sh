@@ -1,5 +1,5 @@
 #!/bin/sh
-# A worker that prints that it is ready, and then runs each line that is written to its FIFO as a command.
+# This worker prints "ready" and its instance number, and then runs each line that it reads from its FIFO as a command.
 f=$1.$INSTANCE
 mkdir -p "${f%/*}"
 rm -f "$f"

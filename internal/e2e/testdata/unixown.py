@@ -1,4 +1,4 @@
-# A server on a Unix socket that every user may connect to, because of its umask, as with gunicorn.
+# This server creates its Unix socket with umask 0, like gunicorn, so every user can connect.
 import http.server
 import os
 import socketserver

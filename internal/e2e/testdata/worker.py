@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A native worker in Python: it uses the inherited listener, fd 3, and sends READY=1 itself."""
+"""This native worker uses the inherited listener, file descriptor 3, and sends READY=1."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ import socket
 async def answer(reader, writer):
     try:
         while (line := await reader.readline()).strip():
-            pass  # one request per connection, without a body
+            pass  # the connection has one request, without a body
         writer.write(b"HTTP/1.1 200 OK\r\nX-Worker: %d\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n" % os.getpid())
         await writer.drain()
     finally:

@@ -1,11 +1,11 @@
-// Command worker is a worker for tests. It serves these paths on all the listeners that it inherits:
+// Command worker is a native worker for tests. The worker serves these paths on all listeners that it inherits:
 //
-//	/              the instance (header X-Worker: its PID)
-//	/about         the worker's arguments, environment, directory, user and listeners, as JSON
+//	/              the text "worker PID", with the header X-Worker: PID
+//	/about         the arguments, environment, working directory, user and listeners of the worker, as JSON
 //	/credential?name=…  the file of that name in $CREDENTIALS_DIRECTORY
 //	/log?line=…    writes the line to stdout
 //
-// It answers a datagram with its PID and the datagram.
+// The response to a datagram is the PID of the worker and the contents of the datagram.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// About is the answer to /about.
+// About is the JSON document at /about.
 type About struct {
 	Args      []string `json:"args"`
 	Env       []string `json:"env"`
@@ -65,6 +65,7 @@ func run() error {
 	return activation.Serve(context.Background(), &http.Server{Handler: handler(about)}, all...)
 }
 
+// handler returns the handler for all paths.
 func handler(about About) http.Handler {
 	pid := strconv.Itoa(os.Getpid())
 	mux := http.NewServeMux()
@@ -91,6 +92,7 @@ func handler(about About) http.Handler {
 	return mux
 }
 
+// echo answers datagrams until the socket is closed.
 func echo(c net.PacketConn) {
 	b := make([]byte, 2048)
 	for {

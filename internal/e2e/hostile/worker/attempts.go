@@ -14,39 +14,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// victim holds the targets of the attempts.
-type victim struct {
+// targets holds the processes and files that the attacks use.
+type targets struct {
 	pid     int      // a process of the same user outside of the sandbox
-	secrets []string // files that must stay unreadable
-	kept    []string // files that must stay as they are
+	secrets []string // paths of files that the worker must not be able to read
+	kept    []string // paths of files that the worker must not be able to change
 }
 
-type attempt struct {
+// attack is an action that the sandbox must refuse.
+type attack struct {
 	name string
-	// try returns what the attempt got, or "" when it got nothing.
-	try func(victim) string
+	// try runs the attack. If a part of the attack succeeds, try returns a description of this part. Otherwise, try
+	// returns "".
+	try func(targets) string
 }
 
-func attempts() []attempt {
-	return []attempt{
+// attacks returns all attacks.
+func attacks() []attack {
+	return []attack{
 		{"read secrets", readSecrets},
 		{"change protected files", changeProtected},
-		{"write outside of what is allowed", writableDirectories},
+		{"create a file in a directory of the machine", writableDirectories},
 		{"reach a process of the same user through /proc", throughProc},
-		{"trace a process of the same user", tracing},
-		{"signal a process of the same user", signalling},
-		{"hold a capability", capabilities},
-		{"make a set-user-ID file", setUserID},
-		{"use a system call that is not for services", systemCalls},
-		{"make a device or mount", mounting},
+		{"trace a process of the same user", traceProcesses},
+		{"signal a process of the same user", signalProcesses},
+		{"have a capability", capabilities},
+		{"create a set-user-ID file", setUserID},
+		{"use a system call that services do not need", systemCalls},
+		{"create a device or mount", mountAndDevices},
 		{"leave the cgroup", leaveCgroup},
 		{"reach PID 1 as root", managerSockets},
 		{"dump core without a limit", coreDump},
 	}
 }
 
-// readSecrets opens each secret by its path, and by its path below the root directory of every visible process.
-func readSecrets(v victim) string {
+// readSecrets reads each secret file through its path, and through the root directory of every visible process.
+func readSecrets(v targets) string {
 	var got []string
 	for _, s := range v.secrets {
 		for _, p := range append([]string{s}, belowRoots(s)...) {
@@ -58,12 +61,12 @@ func readSecrets(v victim) string {
 	return strings.Join(got, ", ")
 }
 
-// belowRoots returns path below the root directories of other processes.
+// belowRoots returns the path below /proc/PID/root of each visible process with another mount namespace.
 func belowRoots(path string) []string {
 	roots, _ := filepath.Glob("/proc/[0-9]*/root")
 	var out []string
 	for _, r := range roots {
-		// Omit the worker's own root directory, because the caller reads the path in it directly.
+		// Omit the root directory of the worker, because the caller also reads the path without a prefix.
 		if same, err := sameRoot(r); err == nil && !same {
 			out = append(out, r+path)
 		}
@@ -71,41 +74,43 @@ func belowRoots(path string) []string {
 	return out
 }
 
+// sameRoot reports whether a process has the mount namespace of the worker. The parameter root is the path /proc/PID/root
+// of the process.
 func sameRoot(root string) (bool, error) {
 	pid := strings.Split(root, "/")[2]
-	theirs, err := os.Readlink("/proc/" + pid + "/ns/mnt")
+	other, err := os.Readlink("/proc/" + pid + "/ns/mnt")
 	if err != nil {
 		return false, err
 	}
-	ours, err := os.Readlink("/proc/self/ns/mnt")
-	return ours == theirs, err
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	return own == other, err
 }
 
-// changeProtected tries to write, replace and remove the files that must not change.
-func changeProtected(v victim) string {
+// changeProtected tries to write, replace and rename the files that the worker must not change.
+func changeProtected(v targets) string {
 	var got []string
 	for _, p := range v.kept {
 		if f, err := os.OpenFile(p, os.O_WRONLY|os.O_APPEND, 0); err == nil {
 			f.Close()
 			got = append(got, "write "+p)
 		}
-		made := filepath.Join(filepath.Dir(p), "hostile-new")
-		if os.WriteFile(made, []byte("hostile"), 0o755) == nil {
-			if os.Rename(made, p) == nil {
+		created := filepath.Join(filepath.Dir(p), "hostile-new")
+		if os.WriteFile(created, []byte("hostile"), 0o755) == nil {
+			if os.Rename(created, p) == nil {
 				got = append(got, "replace "+p)
 			}
-			_ = os.Remove(made)
+			_ = os.Remove(created)
 		}
 		if os.Rename(p, p+".hostile-moved") == nil {
-			got = append(got, "move "+p)
+			got = append(got, "rename "+p)
 		}
 	}
 	return strings.Join(got, ", ")
 }
 
-// writableDirectories lists the directories of the whole file system in which the worker can make a file. It omits the
-// directories that every worker has: its own, the private temporary directories, and /dev/shm if it is private.
-func writableDirectories(victim) string {
+// writableDirectories returns the directories of the whole file system in which the worker can create a file.
+// writableDirectories omits the directories in which every worker may create files (see isWorkerDirectory).
+func writableDirectories(targets) string {
 	var got []string
 	_ = filepath.WalkDir("/", func(p string, d fs.DirEntry, err error) error {
 		switch {
@@ -128,21 +133,23 @@ func writableDirectories(victim) string {
 	return strings.Join(got, ", ")
 }
 
+// isWorkerDirectory reports whether p is the working directory of the worker, a private temporary directory, /dev/shm,
+// /dev/mqueue or an empty home directory.
 func isWorkerDirectory(p string) bool {
 	wd, err := os.Getwd()
 	return err == nil && wd != "/" && p == wd || p == "/tmp" || p == "/var/tmp" || p == "/dev/shm" || p == "/dev/mqueue" || emptyHome(p)
 }
 
-// emptyHome reports whether p is the empty tmpfs that covers the home directories. Before systemd 257 a worker can write to
-// it, and no other process sees the files.
+// emptyHome reports whether p is the private tmpfs that hides the home directories. Before systemd 257, a worker can
+// create files in this tmpfs, but these files are not visible to other processes.
 func emptyHome(p string) bool {
 	var st unix.Statfs_t
 	err := unix.Statfs(p, &st)
 	return (p == "/home" || p == "/root" || p == "/run/user") && err == nil && st.Type == unix.TMPFS_MAGIC
 }
 
-// throughProc writes into the file system and the memory of a process outside of the sandbox.
-func throughProc(v victim) string {
+// throughProc opens the root directory, the environment and the memory of processes outside of the sandbox.
+func throughProc(v targets) string {
 	var got []string
 	for _, pid := range otherProcesses(v) {
 		base := "/proc/" + strconv.Itoa(pid)
@@ -162,8 +169,8 @@ func throughProc(v victim) string {
 	return strings.Join(got, ", ")
 }
 
-// otherProcesses returns the victim's process, and every visible process outside of the worker's cgroup.
-func otherProcesses(v victim) []int {
+// otherProcesses returns v.pid, and the PIDs of all visible processes outside of the worker's cgroup.
+func otherProcesses(v targets) []int {
 	var pids []int
 	if v.pid > 0 {
 		pids = append(pids, v.pid)
@@ -175,15 +182,16 @@ func otherProcesses(v victim) []int {
 		if err != nil || pid == v.pid {
 			continue
 		}
-		theirs, err := os.ReadFile("/proc/" + e.Name() + "/cgroup")
-		if err == nil && len(theirs) > 0 && !bytes.Equal(own, theirs) {
+		other, err := os.ReadFile("/proc/" + e.Name() + "/cgroup")
+		if err == nil && len(other) > 0 && !bytes.Equal(own, other) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
 }
 
-func tracing(v victim) string {
+// traceProcesses tries to trace processes outside of the sandbox, and to read their memory.
+func traceProcesses(v targets) string {
 	var got []string
 	for _, pid := range otherProcesses(v) {
 		if unix.PtraceSeize(pid) == nil {
@@ -200,7 +208,8 @@ func tracing(v victim) string {
 	return strings.Join(got, ", ")
 }
 
-func signalling(v victim) string {
+// signalProcesses sends signal 0 to processes outside of the sandbox.
+func signalProcesses(v targets) string {
 	var got []string
 	for _, pid := range otherProcesses(v) {
 		if unix.Kill(pid, 0) == nil {
@@ -210,8 +219,9 @@ func signalling(v victim) string {
 	return strings.Join(got, ", ")
 }
 
-// capabilities reports capabilities that are in use or could be regained, and missing protection against new privileges.
-func capabilities(victim) string {
+// capabilities returns the lines of /proc/self/status that show a capability, a missing NoNewPrivileges= or a missing
+// system call filter.
+func capabilities(targets) string {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return err.Error()
@@ -227,7 +237,8 @@ func capabilities(victim) string {
 	return strings.Join(got, ", ")
 }
 
-func setUserID(victim) string {
+// setUserID tries to create a file with the set-user-ID bit.
+func setUserID(targets) string {
 	const name = "hostile-setuid"
 	for _, dir := range []string{".", "/tmp"} {
 		p := filepath.Join(dir, name)
@@ -243,8 +254,8 @@ func setUserID(victim) string {
 	return ""
 }
 
-// systemCalls makes system calls that the filter must refuse whatever their arguments are. The filter answers EPERM.
-func systemCalls(victim) string {
+// systemCalls runs system calls that the filter must refuse for all arguments. The filter returns EPERM.
+func systemCalls(targets) string {
 	var got []string
 	for _, c := range []struct {
 		name string
@@ -266,7 +277,8 @@ func systemCalls(victim) string {
 	return strings.Join(got, ", ")
 }
 
-func mounting(victim) string {
+// mountAndDevices tries to mount and unmount file systems, to create a device, and to open devices.
+func mountAndDevices(targets) string {
 	var got []string
 	if unix.Mount("none", "/tmp", "tmpfs", 0, "") == nil {
 		got = append(got, "mount")
@@ -289,8 +301,9 @@ func mounting(victim) string {
 	return strings.Join(got, ", ")
 }
 
-// leaveCgroup tries to move its process to another cgroup, where a stop would not reach it, and to write kernel settings.
-func leaveCgroup(victim) string {
+// leaveCgroup tries to open files of cgroups and of kernel settings for writing. With a writable cgroup file, a process
+// could move to another cgroup, and systemd would not stop the process there.
+func leaveCgroup(targets) string {
 	var got []string
 	procs, _ := filepath.Glob("/sys/fs/cgroup/*/cgroup.procs")
 	more, _ := filepath.Glob("/sys/fs/cgroup/*/*/cgroup.procs")
@@ -304,9 +317,9 @@ func leaveCgroup(victim) string {
 	return strings.Join(got, ", ")
 }
 
-// managerSockets connects to the sockets of managers that obey every process with user ID 0. For other users a connection
-// gives no rights.
-func managerSockets(victim) string {
+// managerSockets tries to connect to the sockets of daemons that execute the commands of every process with user ID 0.
+// For other users, managerSockets returns "", because the daemons check the rights of these users.
+func managerSockets(targets) string {
 	if os.Getuid() != 0 {
 		return ""
 	}
@@ -326,7 +339,8 @@ func managerSockets(victim) string {
 	return strings.Join(got, ", ")
 }
 
-func coreDump(victim) string {
+// coreDump returns the limit for core dumps if this limit is above 4 GiB.
+func coreDump(targets) string {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &l); err != nil || l.Cur > 4<<30 {
 		return fmt.Sprintf("core limit %d", l.Cur)

@@ -12,12 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stubborn is a listener whose Accept tries again when it fails, as it does while the listener is shut down.
-type stubborn struct{ net.Listener }
+// retryingListener is a listener whose Accept repeats a failed accept, so that the worker continues to serve after a
+// shutdown of the listener.
+type retryingListener struct{ net.Listener }
 
-func (s stubborn) Accept() (net.Conn, error) {
+func (l retryingListener) Accept() (net.Conn, error) {
 	for {
-		c, err := s.Listener.Accept()
+		c, err := l.Listener.Accept()
 		if err == nil || errors.Is(err, net.ErrClosed) {
 			return c, err
 		}
@@ -25,10 +26,10 @@ func (s stubborn) Accept() (net.Conn, error) {
 	}
 }
 
-// silence returns a handler that tries to shut the listener down, and answers with the error of the attempt, or "ok".
-func silence(l net.Listener) http.HandlerFunc {
+// closeListener returns a handler that tries to close the listener for all workers. The response is the error, or "ok".
+func closeListener(l net.Listener) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		err := tryToSilence(l, r.FormValue("way"))
+		err := tryToClose(l, r.FormValue("way"))
 		if err == nil {
 			err = errors.New("ok")
 		}
@@ -36,7 +37,9 @@ func silence(l net.Listener) http.HandlerFunc {
 	}
 }
 
-func tryToSilence(l net.Listener, way string) error {
+// tryToClose tries to close a TCP listener for all workers. The parameter way is shutdown, race, disconnect, filter or
+// listen.
+func tryToClose(l net.Listener, way string) error {
 	raw, err := l.(*net.TCPListener).SyscallConn()
 	if err != nil {
 		return err
@@ -61,14 +64,15 @@ func tryToSilence(l net.Listener, way string) error {
 		case "listen":
 			tried = unix.Listen(int(fd), 0)
 		default:
-			tried = errors.New("no such way")
+			tried = fmt.Errorf("invalid way %q", way)
 		}
 	})
 	return errors.Join(err, tried)
 }
 
-// race calls shutdown on a file descriptor while another thread keeps replacing that descriptor, in turn with the listener
-// and with another socket. The notifier may then see another socket than the kernel.
+// race calls shutdown on a file descriptor while another thread replaces this descriptor again and again, in turn with
+// the listener and with another socket. The shim, which intercepts shutdown, may then inspect a different socket than the
+// kernel.
 func race(listener int) error {
 	other, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -1,19 +1,19 @@
-// Command worker is a worker that an attacker has taken over: a small web server that, on request, tries everything that a
-// sandboxed worker must not be able to do, and answers with the results. It does no lasting harm: the only signal that it
-// sends is signal 0, and it writes only files whose name begins with "hostile-".
+// Command worker is a hostile worker for tests: a web server that runs attacks on request, and returns their results. The
+// worker does not damage the machine: it sends only signal 0, and it creates only files whose names begin with
+// "hostile-".
 //
 // GET /          "ok"
-// GET /attack    JSON, a list of {"name", "got"}; got is empty when the attempt failed.
+// GET /attack    runs all attacks, and returns a JSON list of {"name", "got"}; got is empty if the attack failed
 //
 //	?pid=N         a process of the same user outside of the sandbox
-//	?read=PATH     a file that must stay unreadable; may be repeated
-//	?keep=PATH     a file that must not change; may be repeated
+//	?read=PATH     a file that the worker must not be able to read; may be repeated
+//	?keep=PATH     a file that the worker must not be able to change; may be repeated
 //
-// GET /replace?path=P&link=T   replaces P by a symbolic link to T, and answers with the error or "ok"
+// GET /replace?path=P&link=T   replaces P with a symbolic link to T, and returns the error or "ok"
 // GET /env       the environment of the worker, one variable per line
-// GET /stay      makes the worker ignore SIGTERM, and ask systemd for more time again and again
-// GET /forge?unit=U&app=A&text=T   sends the journal a line about U that claims to be from systemd
-// GET /silence?way=W  tries to close the shared listener for all workers: shutdown, race, disconnect, filter or listen
+// GET /stay      ignores SIGTERM from now on, and sends EXTEND_TIMEOUT_USEC= to systemd every 100 ms
+// GET /forge?unit=U&app=A&text=T   sends a line to the journal with the fields of a line of systemd about the unit U
+// GET /silence?way=W  tries to close the shared listener for all workers; W is shutdown, race, disconnect, filter or listen
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 }
 
 func serve() error {
-	// This must come before anything can take the right to send notifications away.
+	// The worker must send NOTIFYACCESS=main first, because systemd may later no longer accept its notifications.
 	notify("NOTIFYACCESS=main")
 	l, err := listener()
 	if err != nil {
@@ -45,18 +45,18 @@ func serve() error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("/attack", attack)
+	mux.HandleFunc("/attack", runAttacks)
 	mux.HandleFunc("/replace", replace)
 	mux.HandleFunc("/env", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, strings.Join(os.Environ(), "\n")) })
 	mux.HandleFunc("/stay", stay)
 	mux.HandleFunc("/forge", forge)
-	mux.HandleFunc("/silence", silence(l))
+	mux.HandleFunc("/silence", closeListener(l))
 	fmt.Println("listening")
-	notify("READY=1") // the notifier may have lost the right to send this
-	return http.Serve(stubborn{l}, mux)
+	notify("READY=1") // systemd may not accept READY=1 of the shim after NOTIFYACCESS=main
+	return http.Serve(retryingListener{l}, mux)
 }
 
-// listener returns the inherited socket in a native worker. In other workers it binds the port in $PORT.
+// listener returns the inherited listener in a native worker. In other workers, listener opens the port in $PORT.
 func listener() (net.Listener, error) {
 	if os.Getenv("LISTEN_FDS") != "" && os.Getenv("HOSTILE_NATIVE") != "" {
 		l, err := net.FileListener(os.NewFile(3, "listener"))
@@ -68,16 +68,16 @@ func listener() (net.Listener, error) {
 	return net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
 }
 
-func attack(w http.ResponseWriter, r *http.Request) {
+func runAttacks(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	pid, _ := strconv.Atoi(q.Get("pid"))
-	v := victim{pid: pid, secrets: q["read"], kept: q["keep"]}
+	v := targets{pid: pid, secrets: q["read"], kept: q["keep"]}
 	type result struct {
 		Name string `json:"name"`
 		Got  string `json:"got"`
 	}
 	var results []result
-	for _, a := range attempts() {
+	for _, a := range attacks() {
 		results = append(results, result{a.name, a.try(v)})
 	}
 	_ = json.NewEncoder(w).Encode(results)
@@ -96,7 +96,7 @@ func replace(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// stay ignores SIGTERM and keeps extending every timeout of systemd that a worker may extend.
+// stay makes the worker ignore stop signals, and extend systemd's timeouts every 100 ms.
 func stay(w http.ResponseWriter, _ *http.Request) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 	go func() {
@@ -107,6 +107,7 @@ func stay(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
+// notify sends a notification to systemd (sd_notify(3)), and ignores errors.
 func notify(state string) {
 	c, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
 	if err != nil {
@@ -116,7 +117,7 @@ func notify(state string) {
 	_, _ = c.Write([]byte(state))
 }
 
-// forge sends journald a line with the fields that systemd sets in its messages about a unit.
+// forge sends a line to journald with the fields that systemd sets in its lines about a unit.
 func forge(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	c, err := net.Dial("unixgram", "/run/systemd/journal/socket")

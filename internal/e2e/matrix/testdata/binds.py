@@ -1,4 +1,4 @@
-"""/binds calls bind ten thousand times with other ports, from four threads, and returns the results. Every tenth port is in use.
+"""/binds calls bind ten thousand times in four threads, and returns the results. Every tenth call uses a port that is in use.
 /descriptors returns the number of open descriptors, including the connection of the request."""
 import errno
 import os

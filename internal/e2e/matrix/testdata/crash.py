@@ -1,4 +1,4 @@
-"""A server that exits at its start while the file crash/NAME-INSTANCE exists. It prints the failures that the shim has counted."""
+"""This server exits at its start if the file crash/NAME-INSTANCE exists. It prints the number of failures in its backoff file."""
 import os
 import pathlib
 import sys

@@ -1,4 +1,4 @@
-"""grpc_client.py HOST:PORT CALLS sends CALLS requests, each on a new connection. It never waits for a server."""
+"""grpc_client.py HOST:PORT CALLS sends CALLS requests, each on a new connection. It does not retry a failed connection."""
 import sys
 
 import grpc

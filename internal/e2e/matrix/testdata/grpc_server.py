@@ -1,4 +1,5 @@
-"""The gRPC server of Python, without generated code. It stops as its manual recommends, which shuts the listener down."""
+"""This is a server with Python's gRPC, without generated code. It stops as the manual of gRPC recommends. gRPC then calls
+shutdown(2) on the listener."""
 import os
 import signal
 from concurrent import futures

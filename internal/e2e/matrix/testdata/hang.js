@@ -1,4 +1,4 @@
-// A request to /hang stops the whole process while it serves that request, like a debugger or a full terminal does.
+// This server sends SIGSTOP to itself while it serves a request to /hang.
 const http = require('http');
 
 http.createServer((req, res) => {

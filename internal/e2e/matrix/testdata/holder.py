@@ -1,4 +1,4 @@
-"""A hostile worker. It ignores SIGTERM, and keeps asking systemd for more time, even if systemd does not react."""
+"""This hostile worker ignores SIGTERM, and sends EXTEND_TIMEOUT_USEC= to systemd every 200 ms."""
 import os
 import signal
 import socket
@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def say(text):
+def notify(text):
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
             s.connect(os.environ.get("NOTIFY_SOCKET", "/run/systemd/notify"))
@@ -19,9 +19,9 @@ def say(text):
         pass
 
 
-def hold():
+def extend_timeouts():
     while True:
-        say("EXTEND_TIMEOUT_USEC=600000000")
+        notify("EXTEND_TIMEOUT_USEC=600000000")
         time.sleep(0.2)
 
 
@@ -37,12 +37,12 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-threading.Thread(target=hold, daemon=True).start()
+threading.Thread(target=extend_timeouts, daemon=True).start()
 here = os.path.dirname(os.path.abspath(__file__))
 if os.path.exists(os.path.join(here, "crash", os.environ["NAME"] + "-never")):
     time.sleep(10**6)
 if "PORT" in os.environ:
     HTTPServer(("", int(os.environ["PORT"])), Handler).serve_forever()
-say("READY=1")
+notify("READY=1")
 print("holding", flush=True)
 time.sleep(10**6)

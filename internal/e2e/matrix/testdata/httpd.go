@@ -1,7 +1,7 @@
 //go:build ignore
 
-// httpd is an ordinary server with net/http. It listens by itself and knows nothing of systemd. It does not handle
-// signals, so SIGTERM ends it at once. It is built without cgo, so it is static and no library can be preloaded into it.
+// httpd is a common server with net/http, which does not use systemd. It does not handle signals, so SIGTERM ends it
+// immediately. It is built without cgo, so it is static, and LD_PRELOAD has no effect.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// A server that listens only after two seconds, like a program that first reads its data.
+// This server listens two seconds after its start, like a program that first reads its data.
 const http = require('http');
 
 setTimeout(() => {

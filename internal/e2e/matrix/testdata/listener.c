@@ -1,5 +1,5 @@
-/* Installs a seccomp filter with a listener, as some sandboxes do, and then executes the command in its arguments. The kernel
- * allows at most one such listener per process. */
+/* This program installs a seccomp filter with a user notification descriptor, as some sandboxes do, and then executes the
+ * command in its arguments. The kernel permits at most one such filter per process. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@ int main(int argc, char **argv)
 	struct sock_fprog prog = { 1, allow };
 
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	/* The copy of the descriptor has no close-on-exec flag, so that the listener outlives execv. */
+	/* The copy of the descriptor has no close-on-exec flag, so it stays open after execv. */
 	int fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog);
 	if (fd < 0 || dup(fd) < 0) {
 		perror("seccomp");

@@ -1,9 +1,9 @@
-# A master that runs as root serves requests. Its child runs as the user nobody and tries to bind the same address. Each
-# answer is the result of the child's bind.
+# The master runs as root and serves requests. Its child process runs as the user nobody and tries to bind the same address.
+# Each response of the master is the result of this bind.
 import errno, http.server, os, socket
 
 port = int(os.environ["PORT"])
-said, tells = os.pipe()
+result_read, result_write = os.pipe()
 
 def child():
     os.setgroups([])
@@ -13,9 +13,9 @@ def child():
         s.bind(("0.0.0.0", port))
         s.listen()
     except OSError as e:
-        os.write(tells, errno.errorcode[e.errno].encode())
+        os.write(result_write, errno.errorcode[e.errno].encode())
         return
-    os.write(tells, b"bound")
+    os.write(result_write, b"bound")
     while True:
         c, _ = s.accept()
         c.recv(4096)
@@ -34,5 +34,5 @@ server = http.server.HTTPServer(("0.0.0.0", port), Handler)
 if os.fork() == 0:
     child()
     os._exit(0)
-result = os.read(said, 64)
+result = os.read(result_read, 64)
 server.serve_forever()

@@ -1,4 +1,4 @@
-// An ordinary server with Node's http. With ?ms=N an answer takes N milliseconds.
+// This is a common server with Node's module http. With ?ms=N, a response takes N milliseconds.
 const http = require('http');
 
 http.createServer((req, res) => {

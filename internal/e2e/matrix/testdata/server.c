@@ -1,4 +1,4 @@
-/* A textbook server: socket, bind, listen, and a blocking accept. It serves one request at a time. */
+/* This is a server as in textbooks: socket, bind, listen, and a blocking accept. It serves one request at a time. */
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>

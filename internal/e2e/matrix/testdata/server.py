@@ -1,4 +1,4 @@
-"""An ordinary server with Python's http.server. It serves one request at a time."""
+"""This is a common server with Python's http.server. It serves one request at a time."""
 import os
 import time
 import urllib.parse

@@ -1,4 +1,4 @@
-# A server as in tutorials: a TCPServer with a blocking accept.
+# This is a server as in tutorials: a TCPServer with a blocking accept.
 require 'socket'
 
 server = TCPServer.new('0.0.0.0', Integer(ENV.fetch('PORT')))

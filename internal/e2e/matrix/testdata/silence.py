@@ -1,5 +1,6 @@
-"""A server that shuts its listening socket down when it stops, as Twisted, gRPC and cpp-httplib do. MODE is how it
-waits for connections: accept, poll (http.server), epoll (asyncio) or native (asyncio, on the socket of systemd)."""
+"""This server calls shutdown(2) on its listener when it stops, as Twisted, gRPC and cpp-httplib do. The variable MODE is
+the way in which it waits for connections: accept, poll (http.server), epoll (asyncio) or native (asyncio, on the listener
+of systemd)."""
 import asyncio
 import http.server
 import os
@@ -64,7 +65,7 @@ def polling():
     t.start()
     signal.sigwait({signal.SIGTERM})
     server._BaseServer__shutdown_request = True
-    server.socket.shutdown(socket.SHUT_RDWR)  # wakes serve_forever up
+    server.socket.shutdown(socket.SHUT_RDWR)  # makes serve_forever return
     t.join()
     server.server_close()
 

@@ -1,4 +1,5 @@
-// A server of slow answers: /parts pauses for 8 s within its body, and /events sends an event each second forever.
+// This server sends slow responses: /parts has a pause of 8 s in its body, and /events sends an event each second,
+// forever.
 const http = require('http');
 
 http.createServer((req, res) => {

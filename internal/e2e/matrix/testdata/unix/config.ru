@@ -1,4 +1,4 @@
-# A minimal application for puma.
+# This is a minimal application for puma.
 run lambda { |env|
   [200, { 'content-type' => 'text/plain' }, ["hello from #{env['PATH_INFO']} by #{Process.pid}\n"]]
 }

@@ -11,9 +11,10 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// formerPackage returns the package that an earlier clusterctl would have made of the same app. That clusterctl used
-// /opt/NAME, /var/lib/NAME and /etc/NAME. Its maintainer scripts are in testdata/former.
-func formerPackage(t testing.TB, deb, name string) string {
+// earlierPackage changes a package into the package that an earlier version of clusterctl would have built of the app,
+// and returns the path of the new package. Packages of earlier versions used /opt/NAME, /var/lib/NAME and /etc/NAME.
+// testdata/former contains the maintainer scripts of such a package.
+func earlierPackage(t testing.TB, deb, name string) string {
 	t.Helper()
 	dir := t.TempDir()
 	tree := filepath.Join(dir, "tree")
@@ -34,12 +35,13 @@ ln -s "/var/lib/$2/data" "usr/lib/clusterctl-apps/$2/app/data"`, "sh", scripts, 
 	return to
 }
 
-// TestPackageOfAFormerVersion: an app that was packaged by an earlier clusterctl keeps its data and its paths in an
-// upgrade, in a failed upgrade, and after a reboot. A purge removes no files that may belong to somebody else.
-func TestPackageOfAFormerVersion(t *testing.T) {
+// TestPackageOfAnEarlierVersion installs the package that an earlier version of clusterctl has built of an app, and
+// upgrades it to packages of the current version. The app must keep its data and its paths, also in a failed upgrade and
+// after a reboot. A purge must not remove files that other programs or users may have created.
+func TestPackageOfAnEarlierVersion(t *testing.T) {
 	p := daemonProject(t, "nest", "DIR/data")
-	old := formerPackage(t, p.version(t, "1.0"), "nest")
-	two := p.version(t, "2.0")
+	old := earlierPackage(t, p.version(t, "1.0"), "nest")
+	next := p.version(t, "2.0")
 	p.write(t, "run.sh", "#!/bin/sh\nexit 3\n", 0o755)
 	broken := p.version(t, "1.5")
 	onReleases(t, func(t *testing.T, m *kit.Machine) {
@@ -48,39 +50,39 @@ func TestPackageOfAFormerVersion(t *testing.T) {
 		before := listFiles(t, m)
 		dpkg(t, m, "-i "+copyIn(t, m, old))
 		m.Sh(t, "test -L /opt/nest/current; grep -qx 1.0 /var/lib/nest/data/starts")
-		runs := func(version string) {
+		restart := func(version string) {
 			t.Helper()
 			since := m.Sh(t, "journalctl --sync; date '+%F %T.%6N'")
 			m.Sh(t, "systemctl restart nest@1; test -x /opt/nest/current/app/run.sh; test -s /opt/nest/current/instances")
 			m.AwaitJournal(t, "started "+version+" etc", "-u", "nest@1.service", "--since", since)
 		}
-		runs("1.0")
+		restart("1.0")
 		if r := m.Try("dpkg -i " + copyIn(t, m, broken)); r.Code == 0 || !strings.Contains(r.Stdout+r.Stderr, "the old release runs") {
-			t.Errorf("an upgrade to a broken release: %v", r)
+			t.Errorf("an upgrade to a broken version: want an error and \"the old release runs\": %v", r)
 		}
-		runs("1.0")
+		restart("1.0")
 		m.Reboot(t)
-		runs("1.0")
-		dpkg(t, m, "-i "+copyIn(t, m, two))
-		runs("2.0")
-		dpkg(t, m, "-i "+copyIn(t, m, two))
-		runs("2.0")
+		restart("1.0")
+		dpkg(t, m, "-i "+copyIn(t, m, next))
+		restart("2.0")
+		dpkg(t, m, "-i "+copyIn(t, m, next))
+		restart("2.0")
 		if got := strings.Fields(m.Sh(t, "ls -A /opt/nest")); !slices.Equal(got, []string{"current", "x"}) {
-			t.Errorf("the files in /opt/nest are %q", got)
+			t.Errorf("got the files %q in /opt/nest, want current and x", got)
 		}
 		m.Sh(t, "grep -qx 1.0 /var/lib/nest/data/starts; grep -qx 2.0 /var/lib/nest/data/starts")
 		if out := dpkg(t, m, "-P nest"); !strings.Contains(out, "/var/lib/nest/data") {
-			t.Errorf("the output does not mention that the data is kept:\n%s", out)
+			t.Errorf("dpkg -P does not print the path of the remaining data:\n%s", out)
 		}
 		m.Sh(t, "grep -qx 1.0 /var/lib/nest/data/starts; rm -r /var/lib/nest/data; userdel nest")
 		kit.WantSameLines(t, before, listFiles(t, m))
 
-		// Remove the old package, and then install the package of the current version.
+		// Remove the package of the earlier version, and install the package of the current version.
 		dpkg(t, m, "-i "+copyIn(t, m, old))
 		dpkg(t, m, "-r nest")
 		m.Sh(t, "mkdir -p /etc/nest; echo FROM=etc >/etc/nest/nest.env; install -d -o nest /var/lib/nest/data; "+
 			"echo 0.9 >/var/lib/nest/data/starts")
-		dpkg(t, m, "-i "+copyIn(t, m, two))
+		dpkg(t, m, "-i "+copyIn(t, m, next))
 		m.Sh(t, "grep -qx 0.9 /var/lib/clusterctl-apps/nest/data/starts; dpkg -P nest; rm -r /var/lib/nest/data; userdel nest")
 		kit.WantSameLines(t, before, listFiles(t, m))
 	})

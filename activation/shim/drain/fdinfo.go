@@ -44,30 +44,6 @@ func parseEpoll(text []byte) []watch {
 	return list
 }
 
-// socketInode returns N from the link text "socket:[N]".
-func socketInode(link string) (uint64, bool) {
-	number, found := strings.CutPrefix(link, "socket:[")
-	if !found {
-		return 0, false
-	}
-	number, found = strings.CutSuffix(number, "]")
-	if !found {
-		return 0, false
-	}
-	ino, err := strconv.ParseUint(number, 10, 64)
-	return ino, err == nil
-}
-
-// threadState returns the state letter from the text of /proc/PID/task/TID/stat. The name before the letter is in
-// parentheses, and may itself contain parentheses.
-func threadState(stat []byte) (byte, bool) {
-	i := bytes.LastIndexByte(stat, ')')
-	if i < 0 || i+2 >= len(stat) || stat[i+1] != ' ' {
-		return 0, false
-	}
-	return stat[i+2], true
-}
-
 // parseSchedstat parses "cpu-ns queue-ns times" of /proc/PID/task/TID/schedstat (Documentation/scheduler/sched-stats.rst).
 // Zeros mean that the kernel does not count, since every thread has run. Then it returns false.
 func parseSchedstat(text []byte) (ran, bool) {

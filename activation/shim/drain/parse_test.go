@@ -21,35 +21,6 @@ func TestParseEpoll(t *testing.T) {
 	}
 }
 
-func TestSocketInode(t *testing.T) {
-	for link, want := range map[string]uint64{
-		"socket:[8123]": 8123, "socket:[4294967295]": 1<<32 - 1,
-		"socket:[]": 0, "socket:[1": 0, "socket:1]": 0, "pipe:[1]": 0, "/tmp/socket:[1]": 0, "": 0, "socket:[-1]": 0,
-	} {
-		if got, ok := socketInode(link); got != want || ok != (want != 0) {
-			t.Errorf("socketInode(%q) = %d, %v; want %d", link, got, ok, want)
-		}
-	}
-}
-
-func TestThreadState(t *testing.T) {
-	for text, want := range map[string]byte{
-		"1 (node) S 0 1 1\n":       'S',
-		"7 (a) R (b) R 0 1 1":      'R',
-		"7 (x) Z) D 0":             'D',
-		"7 (tmux: server)":         0,
-		"7 (x)":                    0,
-		"7 (x) ":                   0,
-		"":                         0,
-		"12345 (\n) t 1 2 3 4 5 6": 't',
-	} {
-		got, ok := threadState([]byte(text))
-		if got != want || ok != (want != 0) {
-			t.Errorf("threadState(%q) = %q, %v; want %q", text, got, ok, want)
-		}
-	}
-}
-
 func TestCgroupDir(t *testing.T) {
 	const (
 		unified   = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -110,10 +81,8 @@ func TestParsePids(t *testing.T) {
 // FuzzParse: a parser does not panic for any text of /proc, and its results are in range.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("tfd:        8 events:       19 data:                8  pos:0 ino:61ef sdev:9\n"))
-	f.Add([]byte("7 (a) R (b) R 0 1 1"))
 	f.Add([]byte("0::/system.slice/a@1.service/.control\n"))
 	f.Add([]byte("30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"))
-	f.Add([]byte("socket:[12]"))
 	f.Add([]byte("82345678 1200 41\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, w := range parseEpoll(b) {
@@ -121,11 +90,9 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("parseEpoll returned descriptor %d", w.fd)
 			}
 		}
-		threadState(b)
 		if r, ok := parseSchedstat(b); ok && (r.cpu <= 0 || r.times <= 0) {
 			t.Errorf("parseSchedstat returned %+v", r)
 		}
-		socketInode(string(b))
 		for _, pid := range parsePids(b) {
 			if pid <= 0 {
 				t.Errorf("parsePids returned %d", pid)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/nodepreload"
+	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
 // process is the content of /proc/PID/fd at one time.
@@ -50,7 +51,7 @@ func look(pid int) (process, error) {
 }
 
 func (p *process) note(fd int, link string) {
-	if ino, ok := socketInode(link); ok {
+	if ino, ok := target.ParseSocketLink([]byte(link)); ok {
 		p.sockets[ino] = fd
 		return
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
 // asleep reports whether all threads of the processes sleep. A thread is awake if it runs, is ready to run, or is in state
@@ -90,8 +92,8 @@ func (t thread) awake() bool {
 	if err != nil {
 		return false // gone
 	}
-	state, ok := threadState(text)
-	return ok && (state == 'R' || state == 'D')
+	stat, ok := target.ParseStat(text)
+	return ok && (stat.State == 'R' || stat.State == 'D')
 }
 
 // ran returns how much the thread has run, from schedstat. It returns false if the kernel has no CONFIG_SCHED_INFO: then the

@@ -220,25 +220,9 @@ func parseInet(b []byte) (Socket, bool) {
 // parseTCPInfo parses struct tcp_info. Older kernels have a shorter struct; missing fields are 0.
 func parseTCPInfo(b []byte) TCPInfo {
 	var t unix.TCPInfo
-	u32 := func(off uintptr) uint32 {
-		if len(b) < int(off)+4 {
-			return 0
-		}
-		return binary.NativeEndian.Uint32(b[off:])
-	}
-	u64 := func(off uintptr) uint64 {
-		if len(b) < int(off)+8 {
-			return 0
-		}
-		return binary.NativeEndian.Uint64(b[off:])
-	}
-	return TCPInfo{
-		SentAge:  u32(unsafe.Offsetof(t.Last_data_sent)),
-		RecvAge:  u32(unsafe.Offsetof(t.Last_data_recv)),
-		AckAge:   u32(unsafe.Offsetof(t.Last_ack_recv)),
-		Acked:    u64(unsafe.Offsetof(t.Bytes_acked)),
-		Received: u64(unsafe.Offsetof(t.Bytes_received)),
-	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&t)), unsafe.Sizeof(t)), b)
+	return TCPInfo{SentAge: t.Last_data_sent, RecvAge: t.Last_data_recv, AckAge: t.Last_ack_recv,
+		Acked: t.Bytes_acked, Received: t.Bytes_received}
 }
 
 func parseUnix(b []byte) (Socket, bool) {

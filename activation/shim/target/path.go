@@ -1,6 +1,7 @@
 package target
 
 import (
+	"bytes"
 	"strconv"
 	"unsafe"
 
@@ -28,18 +29,14 @@ func (r *Reader) Text(tid uint32, ptr uint64, p *[MaxPath]byte) (n int, ok bool,
 	if e != 0 {
 		return 0, false, e
 	}
-	n = index(p[:got], 0)
+	n = bytes.IndexByte(p[:got], 0)
 	return n, n >= 0, 0
 }
 
 // SplitPath returns the directory of a path, which is empty or ends in a slash, and its last element.
 func SplitPath(path []byte) (dir, base []byte) {
-	for i := len(path); i > 0; i-- {
-		if path[i-1] == '/' {
-			return path[:i], path[i:]
-		}
-	}
-	return nil, path
+	i := bytes.LastIndexByte(path, '/') + 1
+	return path[:i], path[i:]
 }
 
 // Directory returns the directory that dir means for thread tid. Unless dir begins with a slash, it is relative to dirfd, or

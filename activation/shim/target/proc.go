@@ -1,6 +1,10 @@
 package target
 
-import "golang.org/x/sys/unix"
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+)
 
 // Kind is the kind of a socket, as far as it matters for sharing the socket.
 type Kind uint8
@@ -20,10 +24,7 @@ const (
 // the name of the kernel's struct proto (net/socket.c, sockfs_xattr_get), which lsof(8) shows too. Unlike SO_TYPE, it can be
 // read for a descriptor of another process without the right to attach.
 func ParseProto(b []byte) Kind {
-	if n := len(b); n > 0 && b[n-1] == 0 {
-		b = b[:n-1]
-	}
-	switch string(b) {
+	switch string(bytes.TrimSuffix(b, []byte{0})) {
 	case "TCP", "MPTCP":
 		return TCP4
 	case "TCPv6", "MPTCPv6":
@@ -49,10 +50,7 @@ func ParseUmask(b []byte) (umask uint32, ok bool) { return octal(b, "Umask:") }
 
 // octal returns the octal number after the key, from the first line that begins with the key.
 func octal(b []byte, key string) (n uint32, ok bool) {
-	line := find(b, key)
-	for len(line) > 0 && (line[0] == '\t' || line[0] == ' ') {
-		line = line[1:]
-	}
+	line := bytes.TrimLeft(find(b, key), "\t ")
 	if len(line) == 0 || len(line) > 10 {
 		return 0, false
 	}
@@ -86,24 +84,15 @@ type Stat struct {
 // ParseStat parses /proc/PID/stat (proc_pid_stat(5)). The command name may contain spaces and parentheses, so ParseStat
 // counts the fields after the last parenthesis.
 func ParseStat(b []byte) (s Stat, ok bool) {
-	end := -1
-	for i, c := range b {
-		if c == ')' {
-			end = i
-		}
-	}
+	end := bytes.LastIndexByte(b, ')')
 	if end < 0 {
 		return Stat{}, false
 	}
 	b = b[end+1:]
 	// The word after ") " is field 3, the state.
 	for field := 2; len(b) > 0; field++ {
-		word := b
-		if i := index(b, ' '); i >= 0 {
-			word, b = b[:i], b[i+1:]
-		} else {
-			b = nil
-		}
+		var word []byte
+		word, b, _ = bytes.Cut(b, []byte{' '})
 		if field == 3 && len(word) == 1 {
 			s.State = word[0]
 		}
@@ -133,16 +122,9 @@ func ParseStat(b []byte) (s Stat, ok bool) {
 // ParseUID returns the effective user id from /proc/TID/status (proc_pid_status(5)): the second number of the "Uid:" line.
 // The kernel escapes newlines in the "Name:" line above, so no process can forge the "Uid:" line.
 func ParseUID(b []byte) (uid uint32, ok bool) {
-	line := find(b, "Uid:\t") // one tab before each number
-	at := index(line, '\t')
-	if at < 0 {
-		return 0, false
-	}
-	line = line[at+1:]
-	if at = index(line, '\t'); at >= 0 {
-		line = line[:at]
-	}
-	n, good := parseUint(line)
+	_, line, _ := bytes.Cut(find(b, "Uid:\t"), []byte{'\t'}) // one tab before each number
+	number, _, _ := bytes.Cut(line, []byte{'\t'})
+	n, good := parseUint(number)
 	return uint32(n), good && n < 1<<32
 }
 
@@ -152,12 +134,8 @@ func ParseThreadGroup(b []byte) (pid uint64, ok bool) { return parseUint(find(b,
 // find returns the rest of the first line that begins with the key.
 func find(b []byte, key string) []byte {
 	for len(b) > 0 {
-		line := b
-		if i := index(b, '\n'); i >= 0 {
-			line, b = b[:i], b[i+1:]
-		} else {
-			b = nil
-		}
+		var line []byte
+		line, b, _ = bytes.Cut(b, []byte{'\n'})
 		if len(line) >= len(key) && string(line[:len(key)]) == key {
 			return line[len(key):]
 		}
@@ -174,10 +152,7 @@ func ParseThreads(b []byte, tids []uint32) []uint32 {
 		if size <= head || size > len(b) {
 			return tids
 		}
-		name := b[head:size]
-		if i := index(name, 0); i >= 0 {
-			name = name[:i]
-		}
+		name, _, _ := bytes.Cut(b[head:size], []byte{0})
 		if n, ok := parseUint(name); ok && n < 1<<32 && len(tids) < cap(tids) {
 			tids = append(tids, uint32(n))
 		}
@@ -204,13 +179,4 @@ func parseUint(b []byte) (uint64, bool) {
 		n = n*10 + uint64(c-'0')
 	}
 	return n, true
-}
-
-func index(b []byte, c byte) int {
-	for i, x := range b {
-		if x == c {
-			return i
-		}
-	}
-	return -1
 }

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"bytes"
 	"strconv"
 	"unsafe"
 
@@ -183,10 +184,8 @@ func (r *Reader) Name(pid uint32) []byte {
 	if !ok {
 		return nil
 	}
-	if i := index(b, '\n'); i >= 0 {
-		b = b[:i]
-	}
-	return b
+	name, _, _ := bytes.Cut(b, []byte{'\n'})
+	return name
 }
 
 // file returns the first kilobyte of a file, which is enough for its callers.

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
@@ -85,12 +86,7 @@ func (a *Addr) unix(b []byte) bool {
 	}
 	a.Family = unix.AF_UNIX
 	if len(b) > 0 && b[0] != 0 {
-		for i, c := range b {
-			if c == 0 {
-				b = b[:i]
-				break
-			}
-		}
+		b, _, _ = bytes.Cut(b, []byte{0})
 	}
 	a.pathN = uint8(copy(a.path[:], b))
 	return true

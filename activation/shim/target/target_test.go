@@ -143,6 +143,17 @@ func TestParseFlags(t *testing.T) {
 	}
 }
 
+func TestParseSocketLink(t *testing.T) {
+	for link, want := range map[string]uint64{
+		"socket:[8123]": 8123, "socket:[4294967295]": 1<<32 - 1,
+		"socket:[]": 0, "socket:[1": 0, "socket:1]": 0, "pipe:[1]": 0, "/tmp/socket:[1]": 0, "": 0, "socket:[-1]": 0,
+	} {
+		if got, ok := ParseSocketLink([]byte(link)); got != want || ok != (want != 0) {
+			t.Errorf("ParseSocketLink(%q) = %d, %v, want %d", link, got, ok, want)
+		}
+	}
+}
+
 func TestParseUID(t *testing.T) {
 	for _, c := range []struct {
 		in   string
@@ -195,6 +206,10 @@ func TestParseStat(t *testing.T) {
 		ok           bool
 	}{
 		{"12 (node) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0 0 20 0", 10, 0, true},
+		{"12 (a\nR) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0 0 20 0", 10, 0, true},
+		{"12 (a) R (b) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0 0 20 0", 10, 0, true},
+		{"12 (tmux: server)", 0, 0, false},
+		{"12 (a) ", 0, 0, false},
 		{"12 (a) b) (c) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 1 4", 10, 5, true},
 		{"12 (a) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 1", 0, 0, false},
 		{"12 (a) S 1 12 12 0 -1 4194304 100 0 0 0 x 3 0 0", 0, 0, false},

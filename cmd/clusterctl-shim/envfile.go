@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,7 +20,7 @@ func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 		case err != nil && optional:
 			continue // as with "-" in EnvironmentFile=, ignore every error
 		case err != nil:
-			return nil, &failure{code: exitFailed, err: errors.New("reading the environment file: " + err.Error()),
+			return nil, &failure{code: exitFailed, err: fmt.Errorf("reading the environment file: %w", err),
 				hint: "the user of the unit must be able to read " + path}
 		}
 		env = envfile.Merge(env, vars)
@@ -46,7 +45,7 @@ func readEnvFile(path string, s envfile.Syntax) ([]string, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New(path + " is not a file")
+		return nil, fmt.Errorf("%s is not a file", path)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
 	if err != nil {
@@ -58,7 +57,7 @@ func readEnvFile(path string, s envfile.Syntax) ([]string, error) {
 	vars, faults := envfile.Parse(string(data), s)
 	for _, f := range faults {
 		if f.Whole {
-			return nil, errors.New(path + ": " + f.Error())
+			return nil, fmt.Errorf("%s: %w", path, f)
 		}
 	}
 	return vars, nil

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,12 +25,8 @@ func startGuard(value string) {
 	if pid == "" {
 		return
 	}
-	_, err := syscall.ForkExec("/proc/self/exe", []string{os.Args[0], guardName, pid, after, unit}, &syscall.ProcAttr{
-		Env: []string{}, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
-		report(errors.New("starting the guard of the stop: " + err.Error()))
-	}
+	_, err := startBackground(1, guardName, pid, after, unit)
+	warn("starting the guard of the stop", err)
 }
 
 func guardCommand(args []string) (int, error) {
@@ -47,23 +42,11 @@ func guardCommand(args []string) (int, error) {
 	if err != nil {
 		return 0, nil // the process has ended
 	}
-	ended, err := endsWithin(program, after)
+	ended, err := drain.EndsWithin(program, after)
 	if err != nil || ended {
 		return 0, err
 	}
 	os.Stderr.WriteString(contract.LogPrefix + "the program did not stop within " + after.String() + "; killed (SIGKILL)\n")
 	// Kill the other processes, too: the program may have declared another main process to systemd (MAINPID=).
 	return 0, errors.Join(unix.PidfdSendSignal(program, unix.SIGKILL, nil, 0), drain.KillOthers(args[2]))
-}
-
-// endsWithin reports whether a process ends within the limit.
-func endsWithin(pidfd int, limit time.Duration) (bool, error) {
-	deadline := time.Now().Add(limit)
-	for {
-		left := unix.NsecToTimespec(max(time.Until(deadline), 0).Nanoseconds())
-		n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, &left, nil)
-		if err != unix.EINTR {
-			return n > 0, err
-		}
-	}
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"flag"
-	"io"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -17,11 +17,10 @@ import (
 func ownCommand(args []string) (int, error) {
 	var userName, groupName string
 	f := flag.NewFlagSet("own", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	f.StringVar(&userName, "user", "", "")
 	f.StringVar(&groupName, "group", "", "")
-	if err := f.Parse(args); err != nil {
-		return 0, usage(err.Error())
+	if err := parse(f, args); err != nil {
+		return 0, err
 	}
 	uid, gid, err := ownerIDs(userName, groupName)
 	if err != nil {
@@ -71,7 +70,7 @@ func lookup(file, name string, fields ...int) (ids []int, err error) {
 		for _, f := range fields {
 			id, err := strconv.Atoi(entry[f])
 			if err != nil {
-				return nil, errors.New(file + ": the entry of " + strconv.Quote(name) + " has no number")
+				return nil, fmt.Errorf("%s: the entry of %q has no number", file, name)
 			}
 			ids = append(ids, id)
 		}
@@ -80,6 +79,6 @@ func lookup(file, name string, fields ...int) (ids []int, err error) {
 	if id, err := strconv.ParseUint(name, 10, 32); err == nil {
 		return append([]int{int(id)}, slices.Repeat([]int{-1}, len(fields)-1)...), nil
 	}
-	return nil, &failure{code: exitFailed, err: errors.New(file + " has no " + strconv.Quote(name) + "; only root can connect"),
+	return nil, &failure{code: exitFailed, err: fmt.Errorf("%s has no %q; only root can connect", file, name),
 		hint: "use a local user or group: clusterctl install … --socket-group GROUP"}
 }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
-	"os"
 	"strconv"
-	"syscall"
 
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
@@ -30,9 +27,7 @@ func startRelease(s backoff.State, neverReady bool) {
 	if err != nil {
 		return // not in a unit
 	}
-	if err := forkRelease(unit); err != nil {
-		report(errors.New("releasing the next start: " + err.Error()))
-	}
+	warn("releasing the next start", forkRelease(unit))
 }
 
 func forkRelease(unit string) error {
@@ -41,10 +36,7 @@ func forkRelease(unit string) error {
 	if err != nil {
 		return err
 	}
-	argv := []string{os.Args[0], releaseName, unit, strconv.FormatUint(uint64(restarts), 10)}
-	pid, err := syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{
-		Env: []string{}, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
+	pid, err := startBackground(1, releaseName, unit, strconv.FormatUint(uint64(restarts), 10))
 	if err != nil {
 		return err
 	}

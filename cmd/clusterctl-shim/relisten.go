@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -34,9 +33,7 @@ func listenAgain(all []netip.AddrPort) {
 	if n > 0 {
 		report(errors.New("a worker has shut down the shared listener (shutdown(2)); it listens again"))
 	}
-	if err != nil {
-		report(errors.New("listeners: " + err.Error()))
-	}
+	warn("listeners", err)
 }
 
 // keepName is the subcommand that "drain" starts in the background for a native worker. It is internal.
@@ -53,14 +50,12 @@ func startKeep(addresses []string) {
 	err := unix.Pipe2(pipe[:], unix.O_CLOEXEC)
 	if err == nil {
 		defer unix.Close(pipe[0])
-		_, err = syscall.ForkExec("/proc/self/exe",
-			append([]string{os.Args[0], keepName, strconv.Itoa(os.Getppid()), pid}, addresses...), &syscall.ProcAttr{
-				Env: []string{}, Files: []uintptr{0, uintptr(pipe[1]), 2}, Sys: &syscall.SysProcAttr{Setsid: true},
-			})
+		keep := append([]string{keepName, strconv.Itoa(os.Getppid()), pid}, addresses...)
+		_, err = startBackground(uintptr(pipe[1]), keep...)
 		unix.Close(pipe[1])
 	}
 	if err != nil {
-		report(errors.New("watching the listener: " + err.Error()))
+		warn("watching the listener", err)
 		return
 	}
 	// Wait until the process watches the listeners or has ended.

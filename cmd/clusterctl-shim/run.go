@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"flag"
-	"io"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
@@ -56,7 +56,6 @@ func runCommand(args []string) (int, error) {
 
 func (o *runOptions) parse(args []string) error {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	f.BoolVar(&o.adopt, "adopt", false, "")
 	f.Func("map", "", func(s string) error {
 		m, err := contract.ParseMap(s)
@@ -71,23 +70,29 @@ func (o *runOptions) parse(args []string) error {
 		return nil
 	})
 	f.BoolVar(&o.ownPtrace, "own-ptrace", false, "")
-	f.BoolVar(&o.confine, "confine", false, "")
-	f.IntVar(&o.instance, "instance", 0, "")
-	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
-	o.envFlags(f)
-	f.Func("secret-env", "", func(s string) error { o.secretEnv = append(o.secretEnv, s); return nil })
+	o.programFlags(f)
 	f.BoolVar(&o.pin, "pin", false, "")
-	f.StringVar(&o.nodePreload, "node-preload", "", "")
 	f.StringVar(&o.sigpipe, "sigpipe", "ignore", "")
 	f.StringVar(&o.state, "state", "", "")
 	f.BoolVar(&o.backoff, "backoff", false, "")
 	f.DurationVar(&o.minUptime, "min-uptime", contract.MinUptime, "")
 	f.IntVar(&o.maxRestarts, "max-restarts", -1, "")
-	if err := f.Parse(args); err != nil {
-		return usage(err.Error())
+	if err := parse(f, args); err != nil {
+		return err
 	}
 	o.argv = f.Args()
 	return o.check()
+}
+
+// programFlags defines the flags that "run" and "probe" have in common.
+func (o *runOptions) programFlags(f *flag.FlagSet) {
+	f.BoolVar(&o.confine, "confine", false, "")
+	f.IntVar(&o.instance, "instance", o.instance, "")
+	f.Func("increment", "", appendTo(&o.increment))
+	f.Func("env-file", "", appendTo(&o.envFiles))
+	f.BoolVar(&o.envSyntax.CommentsContinue, "env-comments-continue", false, "")
+	f.Func("secret-env", "", appendTo(&o.secretEnv))
+	f.StringVar(&o.nodePreload, "node-preload", "", "")
 }
 
 func (o *runOptions) check() error {
@@ -135,7 +140,7 @@ func run(o *runOptions) error {
 	}
 	if o.pin {
 		if err := pin(o.instance); err != nil {
-			return errors.New("pinning to one CPU: " + err.Error())
+			return fmt.Errorf("pinning to one CPU: %w", err)
 		}
 	}
 	if o.sigpipe == "ignore" {
@@ -145,7 +150,8 @@ func run(o *runOptions) error {
 		// The notifier was forked before, so it is outside of the domain and may read the program.
 		confine.Signals()
 	}
-	return execute(o.argv, env)
+	// syscall.Exec restores the RLIMIT_NOFILE that the Go runtime has raised.
+	return notExecuted(o.argv[0], syscall.Exec(o.argv[0], o.argv, env))
 }
 
 // waitForBackoff waits for the delay after the series of short runs, or gives up. The launcher has the rights of the
@@ -183,7 +189,7 @@ func startAdoption(o *runOptions) error {
 	}
 	passed, err := adopt.Receive()
 	if err != nil {
-		f := &failure{code: exitFailed, err: errors.New("no socket to adopt: " + err.Error())}
+		f := &failure{code: exitFailed, err: fmt.Errorf("no socket to adopt: %w", err)}
 		if errors.Is(err, adopt.ErrNoSockets) {
 			f.hint = "start the .socket unit of this app first; the service needs Sockets= and Requires= with its name"
 		}
@@ -193,13 +199,8 @@ func startAdoption(o *runOptions) error {
 	if err != nil {
 		return usage(err.Error())
 	}
-	err = adopt.Start(adopt.Config{
-		Listeners:    ls,
-		HoldAccept:   o.holdAccept,
-		NotifySocket: os.Getenv("NOTIFY_SOCKET"),
-		OwnPtrace:    o.ownPtrace,
-		Args:         os.Args,
-	})
+	err = adopt.Start(adopt.Config{Listeners: ls, HoldAccept: o.holdAccept, OwnPtrace: o.ownPtrace, Args: os.Args,
+		NotifySocket: os.Getenv("NOTIFY_SOCKET")})
 	if err != nil {
 		return unavailable(err)
 	}
@@ -217,19 +218,14 @@ func unavailable(err error) error {
 	case errors.Is(err, seccomp.ErrForbidden):
 		hint = "SystemCallFilter= of the unit must allow it: SystemCallFilter=@system-service seccomp"
 	default:
-		return &failure{code: exitFailed, err: errors.New("adopting: " + err.Error())}
+		return &failure{code: exitFailed, err: fmt.Errorf("adopting: %w", err)}
 	}
 	return &failure{code: contract.StatusUnavailable, err: err, hint: hint}
 }
 
-// execute becomes the program. syscall.Exec restores the RLIMIT_NOFILE that the Go runtime has raised.
-func execute(argv, env []string) error {
-	return notExecuted(argv[0], syscall.Exec(argv[0], argv, env))
-}
-
 // notExecuted returns the failure with a hint for an error of execve(2).
 func notExecuted(path string, err error) error {
-	f := &failure{code: exitNotRunnable, err: errors.New("executing " + path + ": " + err.Error())}
+	f := &failure{code: exitNotRunnable, err: fmt.Errorf("executing %s: %w", path, err)}
 	switch {
 	case errors.Is(err, syscall.ENOENT):
 		f.code = exitNotFound

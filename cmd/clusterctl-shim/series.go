@@ -1,9 +1,8 @@
 package main
 
 import (
-	"errors"
 	"flag"
-	"io"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -23,23 +22,21 @@ import (
 // an environment variable, since EnvironmentFile= of the app can set any variable, also for commands that run as root.
 func stateFlag(f *flag.FlagSet) *string { return f.String("state", "", "") }
 
-// waitForBackoff waits for the delay after the series of short runs. It prints errors of the state, which never prevent a start.
-func waitForBackoff(instance string, policy backoff.Policy, longest time.Duration) error {
+// delayStart waits for the delay after the series of short runs. It prints errors of the state, which never prevent a start.
+func delayStart(instance string, policy backoff.Policy, longest time.Duration) error {
 	s, d, err := backoff.Begin(instance, policy)
-	if err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
+	warn("backoff", err)
 	if d.GiveUp {
 		return nil // the main process reports this by its exit status
 	}
 	if delay := min(d.Delay, longest); delay > 0 {
-		if err := wait(instance, s, delay); err != nil {
-			return err
+		if sig, stopped := backoff.Wait(delay); stopped {
+			// The instance is stopped, so the series ends, and this process ends by the signal.
+			warn("backoff", backoff.Save(instance, backoff.State{}))
+			return endBySignal(sig)
 		}
 	}
-	if err := backoff.Started(instance, s); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
+	warn("backoff", backoff.Started(instance, s))
 	return nil
 }
 
@@ -47,8 +44,8 @@ func waitForBackoff(instance string, policy backoff.Policy, longest time.Duratio
 // the main process.
 func gaveUp(s backoff.State, maxRestarts int) error {
 	return &failure{code: contract.StatusGaveUp,
-		err: errors.New("gave up after " + strconv.Itoa(maxRestarts) + " restarts: the last run ended after " +
-			s.Uptime.Round(time.Millisecond).String() + " with " + ended(s)),
+		err: fmt.Errorf("gave up after %d restarts: the last run ended after %v with %s",
+			maxRestarts, s.Uptime.Round(time.Millisecond), ended(s)),
 		hint: "journalctl -u this unit, then clusterctl reset and start it again",
 	}
 }
@@ -57,13 +54,12 @@ func gaveUp(s backoff.State, maxRestarts int) error {
 // start.
 func waitCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("wait", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	minUptime := f.Duration("min-uptime", contract.MinUptime, "")
 	longest := f.Duration("max-delay", contract.MaxDelay, "")
 	maxRestarts := f.Int("max-restarts", -1, "")
 	state, listeners := stateFlag(f), relistenFlag(f)
-	if err := f.Parse(args); err != nil {
-		return 0, usage(err.Error())
+	if err := parse(f, args); err != nil {
+		return 0, err
 	}
 	if *state == "" || *minUptime <= 0 || *longest <= 0 || f.NArg() > 0 {
 		return 0, usage("wait: want --state PATH, --min-uptime DURATION, --max-delay DURATION, --max-restarts N and nothing else")
@@ -73,10 +69,8 @@ func waitCommand(args []string) (int, error) {
 		return 0, err
 	}
 	listenAgain(*listeners)
-	if err := backoff.Prepare(*state); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
-	return 0, waitForBackoff(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: *maxRestarts}, *longest)
+	warn("backoff", backoff.Prepare(*state))
+	return 0, delayStart(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: *maxRestarts}, *longest)
 }
 
 func ended(s backoff.State) string {
@@ -98,19 +92,6 @@ func sendWaiting(s backoff.State, d time.Duration) {
 	}
 }
 
-// wait returns after the delay, or ends this process by the signal that stops the instance.
-func wait(instance string, s backoff.State, d time.Duration) error {
-	sig, stopped := backoff.Wait(d)
-	if !stopped {
-		return nil
-	}
-	// The instance is stopped, so the series ends, and this process ends by the signal.
-	if err := backoff.Save(instance, backoff.State{}); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
-	return endBySignal(sig)
-}
-
 // endBySignal ends this process by the signal sig.
 func endBySignal(sig syscall.Signal) error {
 	if err := unix.Kill(unix.Getpid(), sig); err != nil {
@@ -122,11 +103,10 @@ func endBySignal(sig syscall.Signal) error {
 // stoppingCommand is ExecStop= of an app that is not drained: it records that the stop was requested, and starts the guard.
 func stoppingCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopping", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	after := f.String("kill-after", "", "")
 	state := stateFlag(f)
-	if err := f.Parse(args); err != nil {
-		return 0, usage(err.Error())
+	if err := parse(f, args); err != nil {
+		return 0, err
 	}
 	refuseMessages()
 	recordStop(*state)
@@ -154,41 +134,32 @@ func recordStop(state string) {
 		return
 	}
 	// Do not call Prepare: the program still runs and may use the runtime directory that an earlier version has made there.
-	if err := backoff.MakeDirectory(state); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
-	if err := backoff.Stopping(state, os.Getenv("MAINPID") != ""); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
+	warn("backoff", backoff.MakeDirectory(state))
+	warn("backoff", backoff.Stopping(state, os.Getenv("MAINPID") != ""))
 }
 
 // stoppedCommand is ExecStopPost=: it judges the run.
 func stoppedCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopped", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	minUptime := f.Duration("min-uptime", contract.MinUptime, "")
 	hasExecStop := f.Bool("exec-stop", false, "")
 	last := f.String("last-stops", "", "")
 	state, listeners := stateFlag(f), relistenFlag(f)
-	if err := f.Parse(args); err != nil {
-		return 0, usage(err.Error())
+	if err := parse(f, args); err != nil {
+		return 0, err
 	}
 	if *state == "" {
 		return 0, usage("stopped: want --state PATH")
 	}
 	listenAgain(*listeners)
-	if err := backoff.Prepare(*state); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
+	warn("backoff", backoff.Prepare(*state))
 	e := backoff.Exit{
 		Result: os.Getenv("SERVICE_RESULT"), Code: os.Getenv("EXIT_CODE"), Status: os.Getenv("EXIT_STATUS"), HasExecStop: *hasExecStop,
 	}
 	e.GaveUp = e.Code == "exited" && e.Status == strconv.Itoa(contract.StatusGaveUp)
 	// systemd calls ExecStop= only for a service that has become ready.
 	neverReady := *hasExecStop && backoff.Load(*state).Stop == backoff.NotRecorded
-	if err := backoff.Record(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, e); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
+	warn("backoff", backoff.Record(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, e))
 	startRelease(backoff.Load(*state), neverReady)
 	if *last != "" && allGaveUp(*state) {
 		return 0, stopApp(*last)
@@ -219,7 +190,7 @@ func allGaveUp(instance string) bool {
 // stopApp stops the unit, which closes the shared socket, when no instance will accept again: connections of clients should
 // be refused, not wait in the queue. It only queues the job, since the job may wait for the instance of this process.
 func stopApp(unit string) error {
-	report(errors.New("all instances have given up; stopping " + unit))
+	report(fmt.Errorf("all instances have given up; stopping %s", unit))
 	// Do not pass the environment of this process, which comes from the app: systemctl would use LD_PRELOAD= of an
 	// EnvironmentFile= as root.
 	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -230,5 +201,5 @@ func stopApp(unit string) error {
 			err = e
 		}
 	}
-	return errors.New("executing systemctl: " + err.Error())
+	return fmt.Errorf("executing systemctl: %w", err)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,7 +68,18 @@ func (f pidfds) close() {
 
 // ended reports whether the process of the pidfd has ended.
 func ended(pidfd int) bool {
-	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0
+	ended, _ := EndsWithin(pidfd, 0)
+	return ended
+}
+
+// EndsWithin reports whether the process of the pidfd ends within the limit.
+func EndsWithin(pidfd int, limit time.Duration) (bool, error) {
+	deadline := time.Now().Add(limit)
+	for {
+		remaining := unix.NsecToTimespec(max(time.Until(deadline), 0).Nanoseconds())
+		n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, &remaining, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0, err
+		}
+	}
 }

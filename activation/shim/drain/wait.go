@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
@@ -49,19 +47,12 @@ func (d *drain) wait(ctx context.Context) error {
 			d.result.Reason, d.result.Open = d.timeoutReason(verdict), verdict.open()
 			return nil
 		}
-		if d.mainEnds(max(interval, min(maxShare*cost, costlyInterval))) {
+		if ended, _ := EndsWithin(d.main, max(interval, min(maxShare*cost, costlyInterval))); ended {
 			d.result.Reason, d.result.Left = "the main process ended by itself", 0
 			return nil
 		}
 		interval = min(2*interval, maxInterval)
 	}
-}
-
-// mainEnds waits at most t for the end of the main process, and reports whether it has ended.
-func (d *drain) mainEnds(t time.Duration) bool {
-	timeout := unix.NsecToTimespec(t.Nanoseconds())
-	n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(d.main), Events: unix.POLLIN}}, &timeout, nil)
-	return err == nil && n > 0
 }
 
 // sampled is the state of all connections at one time.

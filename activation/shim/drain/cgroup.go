@@ -13,14 +13,10 @@ import (
 	"syscall"
 )
 
-// control is the sub-cgroup for the control processes (ExecStop= and others) of a unit with Delegate=. The cgroup of the
-// instance is its parent directory.
-const control = "/.control"
-
-// ownCgroup returns the directory of the cgroup of this process, in the hierarchy in which systemd tracks services: cgroup
-// v2 if the process is below its root, otherwise name=systemd of cgroup v1.
-func ownCgroup() (string, error) {
-	membership, err := os.ReadFile("/proc/self/cgroup")
+// cgroupOf returns the directory of the cgroup of a process ("self" or a process id), in the hierarchy in which systemd
+// tracks services: cgroup v2 if the process is below its root, otherwise name=systemd of cgroup v1.
+func cgroupOf(process string) (string, error) {
+	membership, err := os.ReadFile("/proc/" + process + "/cgroup")
 	if err != nil {
 		return "", err
 	}
@@ -39,7 +35,8 @@ func cgroupDir(membership, mounts []byte) (string, error) {
 		{"name=systemd", "cgroup", "name=systemd"},
 	} {
 		path, found := memberOf(membership, h.controllers)
-		path = strings.TrimSuffix(path, control)
+		// With Delegate=, the control processes of a unit, such as ExecStop=, are in a cgroup below the cgroup of the instance.
+		path = strings.TrimSuffix(path, "/.control")
 		if !found || path == "/" || path == "" {
 			continue
 		}
@@ -118,7 +115,7 @@ func members(dir string) ([]int, error) {
 // KillOthers kills all other processes in the cgroup of this process, if this is the cgroup of the unit. It looks again
 // after each round, since a process may have forked. If a program forks faster, the service manager must kill it.
 func KillOthers(unit string) error {
-	dir, err := ownCgroup()
+	dir, err := cgroupOf("self")
 	if err != nil || filepath.Base(dir) != unit {
 		return nil
 	}
@@ -137,21 +134,13 @@ func KillOthers(unit string) error {
 
 // OwnUnit returns the name of the unit of this process.
 func OwnUnit() (string, error) {
-	dir, err := ownCgroup()
+	dir, err := cgroupOf("self")
 	return filepath.Base(dir), err
 }
 
 // MoveToInit moves a process out of the cgroup of its unit and into the cgroup of PID 1.
 func MoveToInit(pid int) error {
-	membership, err := os.ReadFile("/proc/1/cgroup")
-	if err != nil {
-		return err
-	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return err
-	}
-	dir, err := cgroupDir(membership, mounts)
+	dir, err := cgroupOf("1")
 	if err != nil {
 		return fmt.Errorf("PID 1: %w", err)
 	}
@@ -161,7 +150,7 @@ func MoveToInit(pid int) error {
 // SiblingsRun reports whether another instance of the template of this unit runs. Only a running unit has a cgroup: systemd
 // removes the cgroup of a unit that has ended.
 func SiblingsRun() (bool, error) {
-	dir, err := ownCgroup()
+	dir, err := cgroupOf("self")
 	if err != nil {
 		return false, err
 	}

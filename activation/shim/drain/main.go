@@ -2,10 +2,13 @@ package drain
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
@@ -52,7 +55,7 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 		fmt.Fprintf(stderr, contract.LogPrefix+"drain: %s\n", text)
 	}
 	if *report != "" {
-		if err := left.Save(*report, result.report()); err != nil {
+		if err := left.Save(*report, left.Report{Waited: result.Waited, Count: len(result.Open), Connections: result.Open}); err != nil {
 			fmt.Fprintf(stderr, contract.LogPrefix+"drain: %v\n", err)
 		}
 	}
@@ -64,25 +67,34 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 func runWithLimit(opt Options) (Result, string) {
 	ctx, cancel := context.WithTimeout(context.Background(), opt.Timeout+contract.DrainSlack)
 	defer cancel()
-	done := make(chan Result, 1)
-	failed := make(chan error, 1)
+	var result Result
+	var err error
+	done := make(chan struct{})
 	go func() {
-		result, err := Run(ctx, opt)
-		if err != nil {
-			failed <- err
-			return
-		}
-		done <- result
+		defer close(done)
+		result, err = Run(ctx, opt)
 	}()
 	select {
-	case err := <-failed:
-		return Result{}, fmt.Sprintf("%v%s; stopping without a drain", err, hint(err))
-	case result := <-done:
-		if result.Reason == "" {
-			return result, ""
-		}
-		return result, result.String()
+	case <-done:
 	case <-ctx.Done():
 		return Result{}, "time is up: looking at the worker takes too long; stopping without a drain"
 	}
+	switch {
+	case err != nil:
+		return Result{}, fmt.Sprintf("%v%s; stopping without a drain", err, hint(err))
+	case result.Reason == "":
+		return result, ""
+	}
+	return result, result.String()
+}
+
+// hint returns the cause of an error in parentheses, if it is known.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return " (not permitted: drain needs root (ExecStop=+), and in a container a runtime that allows pidfd_getfd)"
+	case errors.Is(err, unix.ENOSYS):
+		return " (pidfd_getfd needs Linux 5.6 or later, and a container whose filter allows it)"
+	}
+	return ""
 }

@@ -74,11 +74,6 @@ type Result struct {
 	Reason string
 }
 
-// report returns the report about the connections that the stop may cut.
-func (r Result) report() left.Report {
-	return left.Report{Waited: r.Waited, Count: len(r.Open), Connections: r.Open}
-}
-
 // String returns the line for the log.
 func (r Result) String() string {
 	if r.Reason == "" {

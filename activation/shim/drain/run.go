@@ -55,7 +55,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	}
 	defer unix.Close(main)
 	if opt.Cgroup == "" {
-		if opt.Cgroup, err = ownCgroup(); err != nil {
+		if opt.Cgroup, err = cgroupOf("self"); err != nil {
 			return Result{}, fmt.Errorf("%w: drain only works in ExecStop=", err)
 		}
 	}
@@ -208,7 +208,8 @@ func (d *drain) noDrainReason() string {
 	}
 	switch {
 	case uring:
-		return "stopping without a drain: the program accepts by io_uring" + uringHint
+		return "stopping without a drain: the program accepts by io_uring; hint: SystemCallFilter=~io_uring_setup, as in the " +
+			"default sandbox, makes programs use epoll"
 	case d.opt.Mode == ModeAccept:
 		return "stopping without a drain: found no notifier that holds accept"
 	case epoll:

@@ -1,3 +1,13 @@
+// Package seccomp installs a seccomp(2) filter that shows the calls of bind(2), listen(2), shutdown(2) and optionally
+// accept(2) of a program to another process, the notifier. It also contains the notifier's side of this protocol,
+// seccomp_unotify(2).
+//
+// The package does not know listeners and systemd; see package adopt.
+//
+// # Invariants
+//
+//   - The filter never shows a call of a foreign architecture.
+//   - A method of FD makes one system call, does not allocate and never enters the Go scheduler.
 package seccomp
 
 import "golang.org/x/sys/unix"
@@ -28,11 +38,10 @@ const (
 	offArg2Low = 16 + 2*8
 )
 
-// check decides by the value of one argument whether a call is shown: the first test that is true decides, otherwise rest.
+// check decides by the value of one argument whether a call is shown: the first test that is true decides.
 type check struct {
 	nr, offset uint32
 	tests      []test
-	rest       bool
 }
 
 // test is true if the argument is equal to k, or at least k.
@@ -42,14 +51,17 @@ type test struct {
 	shown bool
 }
 
+// otherwise returns the last test of a check, which is always true.
+func otherwise(shown bool) test { return test{unix.BPF_JGE, 0, shown} }
+
 // checks returns the checks of calls that are shown depending on an argument.
 func (c Calls) checks(m Machine) []check {
-	list := []check{{m.Bind, offArg2Low, []test{{unix.BPF_JGE, c.MinAddrLen, true}}, false}}
+	list := []check{{m.Bind, offArg2Low, []test{{unix.BPF_JGE, c.MinAddrLen, true}, otherwise(false)}}}
 	if !c.AnyShutdown {
-		list = append(list, check{m.Shutdown, offArg1Low, []test{{unix.BPF_JEQ, unix.SHUT_WR, false}}, true})
+		list = append(list, check{m.Shutdown, offArg1Low, []test{{unix.BPF_JEQ, unix.SHUT_WR, false}, otherwise(true)}})
 	}
 	if len(c.Paths) > 0 {
-		list = append(list, check{m.Connect, offArg2Low, c.connectTests(), false})
+		list = append(list, check{m.Connect, offArg2Low, c.connectTests()})
 	}
 	return list
 }
@@ -72,55 +84,91 @@ func (c Calls) always(m Machine) []uint32 {
 // Program returns the filter for machine m. It does not show system calls of another architecture (i386 on amd64, arm on
 // arm64) or of the x32 ABI, which have other numbers.
 func Program(m Machine, c Calls) []unix.SockFilter {
-	nrs, checks := c.always(m), c.checks(m)
-	head := 3 // load arch, test arch, load nr
+	p := []unix.SockFilter{load(offArch), jump(unix.BPF_JEQ, m.Arch, 0, toAllow), load(offNr)}
 	if m.X32Bit != 0 {
-		head++
+		p = append(p, jump(unix.BPF_JGE, m.X32Bit, toAllow, 0))
 	}
-	at := make([]int, len(checks)) // where each check begins
-	notify := head + len(checks) + len(nrs) + 1
-	for i, c := range checks {
-		at[i] = notify
-		notify += 1 + len(c.tests) + 1
-	}
-	allow := notify + 1
-	var p []unix.SockFilter
-	to := func(target int) uint8 { return uint8(target - len(p) - 1) }
-	verdict := func(shown bool) int {
-		if shown {
-			return notify
+	for _, check := range c.checks(m) {
+		p = append(p, jump(unix.BPF_JEQ, check.nr, 0, uint8(len(check.tests)+1)), load(check.offset))
+		for _, t := range check.tests {
+			target := toAllow
+			if t.shown {
+				target = toNotify
+			}
+			p = append(p, jump(t.jump, t.k, target, 0))
 		}
-		return allow
 	}
-	jump := func(kind uint16, k uint32, yes, no uint8) {
-		p = append(p, unix.SockFilter{Code: unix.BPF_JMP | kind | unix.BPF_K, Jt: yes, Jf: no, K: k})
+	for _, nr := range c.always(m) {
+		p = append(p, jump(unix.BPF_JEQ, nr, toNotify, 0))
 	}
+	return finish(p)
+}
 
-	p = append(p, load(offArch))
-	jump(unix.BPF_JEQ, m.Arch, 0, to(allow))
-	p = append(p, load(offNr))
-	if m.X32Bit != 0 {
-		jump(unix.BPF_JGE, m.X32Bit, to(allow), 0)
+// Joins returns a filter that shows the calls of setsockopt(2) that add a socket to a multicast group. The filter of
+// [Program], which handles all other system calls, must follow it. Other options are not shown, since many servers set some
+// for each connection.
+func Joins(m Machine) []unix.SockFilter {
+	// The options are in ip(7), ipv6(7) and RFC 3678.
+	four := []uint32{unix.IP_ADD_MEMBERSHIP, unix.IP_ADD_SOURCE_MEMBERSHIP, unix.MCAST_JOIN_GROUP, unix.MCAST_JOIN_SOURCE_GROUP}
+	six := []uint32{unix.IPV6_JOIN_GROUP, unix.MCAST_JOIN_GROUP, unix.MCAST_JOIN_SOURCE_GROUP}
+	p := []unix.SockFilter{
+		load(offArch), jump(unix.BPF_JEQ, m.Arch, 0, toNext),
+		load(offNr), jump(unix.BPF_JEQ, m.Setsockopt, 0, toNext),
+		load(offArg1Low), jump(unix.BPF_JEQ, unix.IPPROTO_IP, uint8(len(six)+3), 0), jump(unix.BPF_JEQ, unix.IPPROTO_IPV6, 0, toAllow),
 	}
-	for i, c := range checks {
-		jump(unix.BPF_JEQ, c.nr, to(at[i]), 0)
-	}
-	for _, nr := range nrs {
-		jump(unix.BPF_JEQ, nr, to(notify), 0)
-	}
-	jump(unix.BPF_JA, uint32(to(allow)), 0, 0)
-	for _, c := range checks {
-		p = append(p, load(c.offset))
-		for _, t := range c.tests {
-			jump(t.jump, t.k, to(verdict(t.shown)), 0)
+	for _, numbers := range [][]uint32{six, four} {
+		p = append(p, load(offArg2Low))
+		for _, n := range numbers {
+			p = append(p, jump(unix.BPF_JEQ, n, toNotify, 0))
 		}
-		jump(unix.BPF_JA, uint32(to(verdict(c.rest))), 0, 0)
+		p = append(p, jump(unix.BPF_JGE, 0, toAllow, 0))
 	}
-	p = append(p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF})
-	p = append(p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
+	return finish(p)
+}
+
+// connectTests returns the tests for the length of the address. connect(2) is not shown for the lengths of IPv4 and IPv6, so
+// that connections to other machines are not slowed down, unless one of the paths has an address of this length.
+func (c Calls) connectTests() (tests []test) {
+	for _, n := range [...]uint32{unix.SizeofSockaddrInet4, unix.SizeofSockaddrInet6} {
+		taken := false
+		for _, p := range c.Paths {
+			bare := uint32(len(p)) + 2 // with sun_family; some programs also count the NUL
+			taken = taken || bare == n || bare+1 == n
+		}
+		if !taken {
+			tests = append(tests, test{unix.BPF_JEQ, n, false})
+		}
+	}
+	return append(tests, test{unix.BPF_JGE, 3, true}, otherwise(false)) // shorter addresses have no name
+}
+
+// Targets of jumps from any instruction. finish replaces them by distances.
+const (
+	toNext   = uint8(iota + 253) // the instruction after the filter
+	toNotify                     // the last instruction
+	toAllow                      // the last but one
+)
+
+// finish appends the instructions that end the filter, and resolves the jumps.
+func finish(p []unix.SockFilter) []unix.SockFilter {
+	for _, result := range []uint32{unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_USER_NOTIF} {
+		p = append(p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: result})
+	}
+	for i := range p {
+		for _, distance := range []*uint8{&p[i].Jt, &p[i].Jf} {
+			if *distance >= toNext {
+				*distance = uint8(len(p)-i-1) - (*distance - toNext)
+			}
+		}
+	}
 	return p
 }
 
 func load(offset uint32) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
+}
+
+// jump returns a jump by the distance yes if the comparison with k is true, otherwise by the distance no.
+func jump(kind uint16, k uint32, yes, no uint8) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_JMP | kind | unix.BPF_K, Jt: yes, Jf: no, K: k}
 }

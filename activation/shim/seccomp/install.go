@@ -2,6 +2,8 @@ package seccomp
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -95,19 +97,9 @@ func refusal(e unix.Errno) error {
 
 // atLeast reports whether a kernel release, which begins with "major.minor", is at least the given version.
 func atLeast(release string, major, minor int) bool {
-	a, rest := number(release)
-	if rest == "" || rest[0] != '.' {
-		return a > major
-	}
-	b, _ := number(rest[1:])
+	first, rest, _ := strings.Cut(release, ".")
+	second := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+	a, _ := strconv.Atoi(first)
+	b, _ := strconv.Atoi(second)
 	return a > major || a == major && b >= minor
-}
-
-func number(s string) (int, string) {
-	n, i := 0, 0
-	for i < len(s) && s[i] >= '0' && s[i] <= '9' && n < 1<<20 {
-		n = n*10 + int(s[i]-'0')
-		i++
-	}
-	return n, s[i:]
 }

@@ -1,6 +1,9 @@
 package httpclose
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // insn is struct bpf_insn. On little-endian machines, such as amd64 and arm64, the low half of regs is dst, and the high
 // half is src.
@@ -67,9 +70,24 @@ func (a *assembler) number(dst uint8, v uint64) {
 	a.op(0, 0, 0, 0, int32(uint32(v>>32)))
 }
 
-// constant loads the 8 bytes of s into dst, in the order of memory.
+// constant loads s, of at most 8 bytes, into dst, in the order of memory. The other bytes of dst are zero.
 func (a *assembler) constant(dst uint8, s string) {
-	a.number(dst, binary.LittleEndian.Uint64([]byte(s)))
+	var b [8]byte
+	copy(b[:], s)
+	a.number(dst, binary.LittleEndian.Uint64(b[:]))
+}
+
+// widest returns the largest size that one instruction can load or store at the beginning of s, and its opcodes.
+func widest(s string) (n int, load, store uint8) {
+	switch {
+	case len(s) >= 8:
+		return 8, ldx64, stx64
+	case len(s) >= 4:
+		return 4, ldx32, stx32
+	case len(s) >= 2:
+		return 2, ldx16, stx16
+	}
+	return 1, ldx8, stx8
 }
 
 // mapRef loads a map into dst.
@@ -83,25 +101,11 @@ func (a *assembler) mapRef(dst uint8, fd int) {
 // cannot contain them. It uses r3 to r5.
 func (a *assembler) expect(off int16, s, label string) {
 	for len(s) > 0 {
-		n, load := 8, uint8(ldx64)
-		switch {
-		case len(s) >= 8:
-		case len(s) >= 4:
-			n, load = 4, ldx32
-		case len(s) >= 2:
-			n, load = 2, ldx16
-		default:
-			n, load = 1, ldx8
-		}
-		pad, mask := make([]byte, 8), make([]byte, 8)
-		copy(pad, s[:n])
-		for i := range n {
-			mask[i] = 0x20
-		}
+		n, load, _ := widest(s)
 		a.op(load, 3, 1, off, 0)
-		a.constant(4, string(mask))
+		a.constant(4, strings.Repeat("\x20", n))
 		a.op(or, 3, 4, 0, 0)
-		a.constant(5, string(pad))
+		a.constant(5, s[:n])
 		a.jump(jne, 3, 5, 0, label)
 		s, off = s[n:], off+int16(n)
 	}
@@ -110,17 +114,8 @@ func (a *assembler) expect(off int16, s, label string) {
 // write stores s at r1+off. It uses r3.
 func (a *assembler) write(off int16, s string) {
 	for len(s) > 0 {
-		n, store := 8, uint8(stx64)
-		switch {
-		case len(s) >= 8:
-		case len(s) >= 2:
-			n, store = 2, stx16
-		default:
-			n, store = 1, stx8
-		}
-		pad := make([]byte, 8)
-		copy(pad, s[:n])
-		a.constant(3, string(pad))
+		n, _, store := widest(s)
+		a.constant(3, s[:n])
 		a.op(store, 1, 3, off, 0)
 		s, off = s[n:], off+int16(n)
 	}

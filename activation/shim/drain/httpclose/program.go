@@ -100,7 +100,7 @@ func (a *assembler) statusLine() {
 	a.op(mov, 1, 6, 0, 0)
 	a.op(addImm, 1, 0, 0, stateCopy)
 	a.op(ldx32, 3, 1, 0, 0)
-	a.constant(4, "HTTP\x00\x00\x00\x00")
+	a.constant(4, "HTTP")
 	a.jump(jne, 3, 4, 0, "not HTTP")
 	a.op(ldx64, 3, 1, 0, 0)
 	a.constant(4, "HTTP/1.1")

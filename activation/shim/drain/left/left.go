@@ -6,7 +6,7 @@
 package left
 
 import (
-	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -41,15 +41,11 @@ type Connection struct {
 
 // Encode returns the report as text, with one KEY=VALUE on each line.
 func (r Report) Encode() []byte {
-	var b strings.Builder
-	b.WriteString(magic)
-	b.WriteString("waited=" + strconv.FormatInt(int64(r.Waited), 10) + "\n")
-	b.WriteString("count=" + strconv.Itoa(r.Count) + "\n")
+	b := fmt.Appendf(nil, "%swaited=%d\ncount=%d\n", magic, r.Waited, r.Count)
 	for _, c := range r.Connections[:min(len(r.Connections), Most)] {
-		b.WriteString("connection=" + strconv.FormatInt(int64(c.Request), 10) + " " + c.Peer + "\n")
+		b = fmt.Appendf(b, "connection=%d %s\n", c.Request, c.Peer)
 	}
-	b.WriteString("end\n")
-	return []byte(b.String())
+	return append(b, "end\n"...)
 }
 
 // Decode reads the text of Encode; ok is false for any other text.
@@ -90,7 +86,7 @@ func Save(instance string, r Report) error {
 		return statefile.Replace(name, r.Encode())
 	}
 	if err := unix.Unlink(name); err != nil && err != unix.ENOENT {
-		return errors.New("removing " + name + ": " + err.Error())
+		return fmt.Errorf("removing %s: %w", name, err)
 	}
 	return nil
 }

@@ -9,20 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pidfds maps the process ids of the instance to pidfds. Process ids are reused; a pidfd always refers to the process that
-// was in the cgroup.
+// pidfds maps the process ids of the instance to pidfds. The kernel reuses process ids, but a pidfd always refers to the
+// process that was in the cgroup.
 type pidfds map[int]int
 
-// follow opens the pidfds of new processes, closes the pidfds of ended processes, and returns the process ids in order.
-// list must return the current processes of the cgroup.
-func (f pidfds) follow(list func() ([]int, error)) ([]int, error) {
+// update opens the pidfds of new processes, closes the pidfds of ended processes, and returns the process ids in order. The
+// function list must return the current processes of the cgroup.
+func (f pidfds) update(list func() ([]int, error)) ([]int, error) {
 	pids, err := list()
 	if err != nil {
 		return nil, err
 	}
 	for pid, fd := range f {
 		if ended(fd) {
-			f.drop(pid)
+			f.remove(pid)
 		}
 	}
 	var opened []int
@@ -43,26 +43,27 @@ func (f pidfds) follow(list func() ([]int, error)) ([]int, error) {
 	if len(opened) == 0 {
 		return pids, nil
 	}
-	// If a process has not ended and is still in the cgroup, its pidfd refers to this process.
+	// The kernel may have reused a process id before pidfd_open. A process that still runs and is in the cgroup now is the
+	// process of its pidfd.
 	if pids, err = list(); err != nil {
 		return nil, err
 	}
 	for _, pid := range opened {
 		if !slices.Contains(pids, pid) || ended(f[pid]) {
-			f.drop(pid)
+			f.remove(pid)
 		}
 	}
 	return pids, nil
 }
 
-func (f pidfds) drop(pid int) {
+func (f pidfds) remove(pid int) {
 	unix.Close(f[pid])
 	delete(f, pid)
 }
 
 func (f pidfds) close() {
 	for pid := range f {
-		f.drop(pid)
+		f.remove(pid)
 	}
 }
 
@@ -72,7 +73,7 @@ func ended(pidfd int) bool {
 	return ended
 }
 
-// EndsWithin reports whether the process of the pidfd ends within the limit.
+// EndsWithin waits for the end of the process of the pidfd, at most for limit, and reports whether the process has ended.
 func EndsWithin(pidfd int, limit time.Duration) (bool, error) {
 	deadline := time.Now().Add(limit)
 	for {

@@ -4,15 +4,15 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// asleep reports whether all threads of the processes sleep. A thread is awake if it runs, is ready to run, or is in state
-// D, where it waits for a page of memory or a disk and soon continues. A thread may have got an event from epoll_wait before
-// the listener was removed, and not yet have called accept. Such a thread is awake, so no thread accepts once asleep returns
-// true.
+// asleep reports whether all threads of the processes sleep. A thread may have got an event from epoll_wait before the
+// listener was removed, and not yet have called accept. Such a thread is awake, so once asleep returns true, no thread will
+// accept.
 func asleep(pids []int) bool {
 	for t := range threads(pids) {
 		if t.awake() {
@@ -22,40 +22,40 @@ func asleep(pids []int) bool {
 	return true
 }
 
-// ran is how much a thread has run so far.
-type ran struct {
-	cpu   time.Duration
+// cpuUsage is how much a thread has run so far.
+type cpuUsage struct {
+	time  time.Duration
 	times int // how often it got a processor
 }
 
-// A thread that got an event before the removal has called accept by the time it has run for enoughCPU, or enoughTimes: it
-// computes in the background or reads from a disk. This is not so for a thread that only waits for a processor on a busy
-// machine.
+// A thread that got an event before the listener was removed has called accept once it has run for minCPUTime or minRuns
+// times. If such a thread is still awake, it computes in the background or reads from a disk. A limit in real time would be
+// wrong, because on a busy machine a thread waits for a processor.
 const (
-	enoughCPU   = 20 * time.Millisecond
-	enoughTimes = 10
+	minCPUTime = 20 * time.Millisecond
+	minRuns    = 10
 )
 
-// ranSoFar returns how much each thread of the processes has run, by thread id.
-func ranSoFar(pids []int) map[int]ran {
-	all := make(map[int]ran)
+// cpuUsages returns the CPU usage of each thread of the processes, by thread id.
+func cpuUsages(pids []int) map[int]cpuUsage {
+	all := make(map[int]cpuUsage)
 	for t := range threads(pids) {
-		if r, ok := t.ran(); ok {
-			all[t.tid] = r
+		if u, ok := t.cpuUsage(); ok {
+			all[t.tid] = u
 		}
 	}
 	return all
 }
 
-// movedOn reports whether each thread that is awake has run for enoughCPU, or enoughTimes, since before.
-func movedOn(pids []int, before map[int]ran) bool {
+// allHaveRun reports whether each awake thread has run for minCPUTime, or minRuns times, since before.
+func allHaveRun(pids []int, before map[int]cpuUsage) bool {
 	for t := range threads(pids) {
 		if !t.awake() {
 			continue
 		}
-		now, ok := t.ran()
+		now, ok := t.cpuUsage()
 		then := before[t.tid]
-		if ok && now.cpu-then.cpu < enoughCPU && now.times-then.times < enoughTimes {
+		if ok && now.time-then.time < minCPUTime && now.times-then.times < minRuns {
 			return false
 		}
 	}
@@ -65,14 +65,11 @@ func movedOn(pids []int, before map[int]ran) bool {
 // thread is one task of a process.
 type thread struct{ pid, tid int }
 
-// threads returns an iterator over the threads of the processes.
+// threads returns an iterator over the threads of the processes. It skips processes that have ended.
 func threads(pids []int) func(yield func(thread) bool) {
 	return func(yield func(thread) bool) {
 		for _, pid := range pids {
-			names, err := readNames(fmt.Sprintf("/proc/%d/task", pid))
-			if err != nil {
-				continue // gone
-			}
+			names, _ := readNames(fmt.Sprintf("/proc/%d/task", pid))
 			for _, name := range names {
 				if tid, err := strconv.Atoi(name); err == nil && !yield(thread{pid, tid}) {
 					return
@@ -82,26 +79,40 @@ func threads(pids []int) func(yield func(thread) bool) {
 	}
 }
 
-// file reads a file of the thread in /proc.
+// file returns the content of a file of the thread in /proc.
 func (t thread) file(name string) ([]byte, error) {
 	return os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/%s", t.pid, t.tid, name))
 }
 
+// awake reports whether the thread runs, is ready to run, or is in state D: in state D a thread waits for a page of memory or
+// for a disk, and continues soon. A thread that has ended is not awake.
 func (t thread) awake() bool {
 	text, err := t.file("stat")
 	if err != nil {
-		return false // gone
+		return false
 	}
 	stat, ok := target.ParseStat(text)
 	return ok && (stat.State == 'R' || stat.State == 'D')
 }
 
-// ran returns how much the thread has run, from schedstat. It returns false if the kernel has no CONFIG_SCHED_INFO: then the
-// file has zeros or does not exist.
-func (t thread) ran() (ran, bool) {
+// cpuUsage returns the CPU usage of the thread. ok is false if the kernel does not count it (without CONFIG_SCHED_INFO).
+func (t thread) cpuUsage() (u cpuUsage, ok bool) {
 	text, err := t.file("schedstat")
 	if err != nil {
-		return ran{}, false
+		return cpuUsage{}, false
 	}
 	return parseSchedstat(text)
+}
+
+// parseSchedstat parses "cpu-ns queue-ns times", the text of /proc/PID/task/TID/schedstat
+// (Documentation/scheduler/sched-stats.rst). Every thread has run, so zeros mean that the kernel does not count; then ok is
+// false.
+func parseSchedstat(text []byte) (u cpuUsage, ok bool) {
+	fields := strings.Fields(string(text))
+	if len(fields) < 3 {
+		return cpuUsage{}, false
+	}
+	cpu, err1 := strconv.ParseInt(fields[0], 10, 64)
+	times, err2 := strconv.Atoi(fields[2])
+	return cpuUsage{time.Duration(cpu), times}, err1 == nil && err2 == nil && cpu > 0 && times > 0
 }

@@ -28,15 +28,16 @@ func cgroupOf(process string) (string, error) {
 }
 
 // cgroupDir returns the directory of a cgroup. membership is the text of /proc/PID/cgroup, and mounts is the text of
-// /proc/self/mountinfo. The root of a hierarchy is an error: it is not the cgroup of an instance, and a drain would act on all
-// processes of the machine.
+// /proc/self/mountinfo. The root of a hierarchy is an error: it is not the cgroup of an instance, and a drain would act on
+// all processes of the machine.
 func cgroupDir(membership, mounts []byte) (string, error) {
 	for _, h := range []struct{ controllers, fstype, option string }{
 		{"", "cgroup2", ""},
 		{"name=systemd", "cgroup", "name=systemd"},
 	} {
 		path, found := memberOf(membership, h.controllers)
-		// With Delegate=, the control processes of a unit, such as ExecStop=, are in a cgroup below the cgroup of the instance.
+		// With Delegate=, the control processes of a unit, such as ExecStop=, are in a cgroup below the cgroup of the
+		// instance.
 		path = strings.TrimSuffix(path, "/.control")
 		if !found || path == "/" || path == "" {
 			continue
@@ -60,8 +61,9 @@ func memberOf(membership []byte, controllers string) (string, bool) {
 	return "", false
 }
 
-// below returns the directory of the cgroup path under the mount of its hierarchy. In a container without a cgroup namespace,
-// the mount shows only a part of the hierarchy. Then path begins with the root of this part, the 4th field in mountinfo.
+// below returns the directory of the cgroup path under the mount of its hierarchy. In a container without a cgroup
+// namespace, the mount shows only a part of the hierarchy. Then path begins with the root of this part, the 4th field in
+// mountinfo.
 func below(mounts []byte, fstype, option, path string) (string, bool) {
 	for line := range bytes.Lines(mounts) {
 		head, tail, found := strings.Cut(strings.TrimSpace(string(line)), " - ")
@@ -85,8 +87,8 @@ func unescapeMount(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// members returns the ids of the processes in a cgroup and in all cgroups below it, in ascending order, without this process.
-// It skips cgroups that are removed while it reads them.
+// members returns the ids of the processes in a cgroup and in all cgroups below it, in ascending order, without this
+// process. It skips cgroups that are removed while it reads them.
 func members(dir string) ([]int, error) {
 	var pids []int
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -98,7 +100,8 @@ func members(dir string) ([]int, error) {
 		}
 		text, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
 		if err != nil {
-			// ENODEV: the cgroup was removed. EOPNOTSUPP: the cgroup is threaded, and its processes are listed in its parent.
+			// ENODEV: the cgroup was removed. EOPNOTSUPP: the cgroup is threaded, and its processes are listed in its
+			// parent.
 			return nil
 		}
 		pids = append(pids, parsePids(text)...)
@@ -112,8 +115,9 @@ func members(dir string) ([]int, error) {
 	return slices.DeleteFunc(slices.Compact(pids), func(pid int) bool { return pid == self }), nil
 }
 
-// KillOthers kills all other processes in the cgroup of this process, if this is the cgroup of the unit. It repeats this until
-// no process is left, since a process may fork. It gives up after 100 rounds; then the service manager must kill the program.
+// KillOthers kills all other processes in the cgroup of this process, if this is the cgroup of the unit. It repeats this
+// until no process is left, since a process may fork. It gives up after 100 rounds; then the service manager must kill the
+// program.
 func KillOthers(unit string) error {
 	dir, err := cgroupOf("self")
 	if err != nil || filepath.Base(dir) != unit {
@@ -147,8 +151,8 @@ func MoveToInit(pid int) error {
 	return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
 }
 
-// SiblingsRun reports whether another instance of the template of this unit has a cgroup. systemd removes the cgroup of a unit
-// that has ended.
+// SiblingsRun reports whether another instance of the template of this unit has a cgroup. systemd removes the cgroup of a
+// unit that has ended.
 func SiblingsRun() (bool, error) {
 	dir, err := cgroupOf("self")
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// cluster acts as the service manager: it has the shared listener open, and starts workers that inherit it, each in a separate
-// cgroup.
+// cluster acts as the service manager: it has the shared listener open, and starts workers that inherit it, each in a
+// separate cgroup.
 type cluster struct {
 	t      *testing.T
 	fd     int // the shared listener

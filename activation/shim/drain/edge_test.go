@@ -75,13 +75,13 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestEveryEpoll: the drain removes every kind of entry: with a descriptor number that its Go runtime uses, with a descriptor
-// that is closed in the program, in a nested epoll instance, and with EPOLLEXCLUSIVE.
+// TestEveryEpoll: the drain removes every kind of entry: with a descriptor number that its Go runtime uses, with a
+// descriptor that is closed in the program, in a nested epoll instance, and with EPOLLEXCLUSIVE.
 func TestEveryEpoll(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "epolls")
 	w := c.start()
-	// Wait for all entries: the worker counts as ready after the first entry, and the entry with a high descriptor number comes
-	// later, because the kernel must enlarge the table of descriptors (expand_fdtable in fs/file.c).
+	// Wait for all entries: the worker counts as ready after the first entry, and the entry with a high descriptor number
+	// comes later, because the kernel must enlarge the table of descriptors (expand_fdtable in fs/file.c).
 	await(t, func() bool { _, err := os.Stat(w.ready); return err == nil })
 	r, err := c.run(w, shortLimits)
 	if err != nil {
@@ -245,8 +245,8 @@ func TestAccept(t *testing.T) {
 	}
 }
 
-// TestUnixSocket: no request fails on a Unix socket while workers restart. Like a proxy, the clients use a new connection for
-// each request.
+// TestUnixSocket: no request fails on a Unix socket while workers restart. Like a proxy, the clients use a new connection
+// for each request.
 func TestUnixSocket(t *testing.T) {
 	c := newUnixCluster(t, "/proc/self/exe", "serve")
 	workers := []*worker{c.start(), c.start()}

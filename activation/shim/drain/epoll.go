@@ -262,9 +262,9 @@ func raiseLimit(number int) error {
 	return nil
 }
 
-// deleteAt calls epoll_ctl(ep, EPOLL_CTL_DEL) while the listener has the given descriptor number, and then restores the table
-// of file descriptors. It makes raw system calls and does not allocate, so that the Go scheduler does not run on this thread
-// before the table is restored: in this process, the number may be the epoll descriptor of the Go runtime.
+// deleteAt calls epoll_ctl(ep, EPOLL_CTL_DEL) while the listener has the given descriptor number, and then restores the
+// table of file descriptors. It makes raw system calls and does not allocate, so that the Go scheduler does not run on this
+// thread before the table is restored: in this process, the number may be the epoll descriptor of the Go runtime.
 func deleteAt(ep, listener, number int) unix.Errno {
 	if number == listener {
 		return epollDelete(ep, number)

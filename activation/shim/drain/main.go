@@ -13,28 +13,29 @@
 //  3. It sends a signal to the processes that expect one: Node processes with the preload of clusterctl (see PreloadSignal),
 //     and with ModeAccept the notifiers of adopted programs.
 //  4. It waits until the server has responded to the requests on all connections of the instance, at most for
-//     Options.Timeout. [stateOf] describes how it decides this. Keep-alive connections that do not end by
-//     themselves end with the next response of the server; see package httpclose. If a response cannot carry the header (TLS,
-//     HTTP/2, WebSocket), the drain waits at most Options.Busy for the connection. It does not wait for streams, whose
-//     request is older than Options.StreamAge.
+//     Options.Timeout. [stateOf] describes how it decides this. Keep-alive connections that do not end by themselves end
+//     with the next response of the server; see package httpclose. If a response cannot carry the header (TLS, HTTP/2,
+//     WebSocket), the drain waits at most Options.Busy for the connection. It does not wait for streams, whose request is
+//     older than Options.StreamAge.
 //
 // All programs are drained in the same way, and get SIGTERM when no request is open. The drain cannot find out whether a
-// program handles SIGTERM well: the runtimes of Node and Go always have a handler (SigCgt of /proc/PID/status), and a handler
-// may just exit.
+// program handles SIGTERM well: the runtimes of Node and Go always have a handler (SigCgt of /proc/PID/status), and a
+// handler may just exit.
 //
 // A failed drain does not fail the stop: Main prints the error on one line and returns 0, and systemd stops the instance.
 //
 // # The notifier's side of ModeAccept
 //
-// Step 2 has no effect on a program that waits in accept, poll or select. If the seccomp filter of the program includes accept
-// and accept4, the notifier can hold these calls during the drain:
+// Step 2 has no effect on a program that waits in accept, poll or select. If the seccomp filter of the program includes
+// accept and accept4, the notifier can hold these calls during the drain:
 //
-//   - drain sends [NotifierSignal] (SIGUSR1) with pidfd_send_signal to each notifier in the cgroup of the instance. A process
-//     is a notifier if its executable has the base name of the executable of drain, and its argv[1] is [NotifierArg]
+//   - drain sends [NotifierSignal] (SIGUSR1) with pidfd_send_signal to each notifier in the cgroup of the instance. A
+//     process is a notifier if its executable has the base name of the executable of drain, and its argv[1] is [NotifierArg]
 //     ("notify"). The comparison ignores the suffix " (deleted)", which the kernel adds after an upgrade of the package.
 //   - The notifier must block SIGUSR1 before it lets the program run, because the default action would end the notifier.
 //   - After the signal the notifier does not let accept and accept4 on a shared listener continue. If the listener is
-//     non-blocking, the call fails with EAGAIN after a pause. The notifier never goes back, since SIGTERM follows in any case.
+//     non-blocking, the call fails with EAGAIN after a pause. The notifier never goes back, since SIGTERM follows in any
+//     case.
 //   - The notifier does not confirm the signal. drain checks the connections instead.
 package drain
 
@@ -56,8 +57,8 @@ import (
 // "drain". It returns the exit status: 2 if an argument is invalid, otherwise 0, so that a failed drain does not fail the
 // stop.
 func Main(args []string, getenv func(string) string, stderr io.Writer) int {
-	// Without a main process, as after a crash, systemd does not set $MAINPID. Then there is nothing to drain, and the restart
-	// must not wait.
+	// Without a main process, as after a crash, systemd does not set $MAINPID. Then there is nothing to drain, and the
+	// restart must not wait.
 	pid, err := strconv.Atoi(getenv("MAINPID"))
 	if err != nil || pid <= 0 {
 		return 0

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// PreloadSignal tells a Node process with the preload of clusterctl that a drain has begun. SIGURG is ignored by default,
-	// so it does not harm a process without a handler, and no Node program uses it.
+	// PreloadSignal tells a Node process with the preload of clusterctl that a drain has begun. SIGURG is ignored by
+	// default, so it does not harm a process without a handler, and no Node program uses it.
 	PreloadSignal = unix.SIGURG
 	// NotifierSignal tells the notifier of an adopted program to hold accept calls.
 	NotifierSignal = unix.SIGUSR1

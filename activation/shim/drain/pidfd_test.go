@@ -20,8 +20,8 @@ func TestPidfds(t *testing.T) {
 	a, b := start(), start()
 	f := make(pidfds)
 	defer f.close()
-	// step calls update. first are the processes of the cgroup at the beginning of update, and second are its processes after
-	// update has opened new pidfds.
+	// step calls update. first are the processes of the cgroup at the beginning of update, and second are its processes
+	// after update has opened new pidfds.
 	step := func(what string, first, second []int, want ...int) {
 		t.Helper()
 		lists := [][]int{first, second}

@@ -51,8 +51,8 @@ func TestRolling(t *testing.T) {
 				t.Parallel()
 				c := p.cluster(t)
 				workers := []*worker{c.start(), c.start()}
-				// Without a pause, a keep-alive connection is never silent, which is the hardest case for the drain. With a new
-				// connection for each request, clients without a pause would only take CPU time from the restarts.
+				// Without a pause, a keep-alive connection is never silent, which is the hardest case for the drain. With a
+				// new connection for each request, clients without a pause would only take CPU time from the restarts.
 				pause := 5 * time.Millisecond
 				if keepAlive {
 					pause = 0

@@ -133,8 +133,8 @@ func serveEpolls() int {
 			unix.Close(number) // the entry remains, since descriptor 3 refers to the same open file
 		}
 	}
-	// Add the highest possible descriptor number, at most the default of fs.nr_open. On a host that allows 2^30, the table of
-	// descriptors would take 8 GiB.
+	// Add the highest possible descriptor number, at most the default of fs.nr_open. On a host that allows 2^30, the table
+	// of descriptors would take 8 GiB.
 	var lim unix.Rlimit
 	ok = ok && unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) == nil
 	most := min(lim.Max, 1<<20)

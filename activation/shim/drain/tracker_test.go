@@ -53,7 +53,8 @@ func TestStateOf(t *testing.T) {
 
 var oneSecond = Options{Idle: time.Second, RequestAge: time.Second, Busy: time.Hour}
 
-// TestTracker: the owner of a connection is unknown at first, then the connection belongs to the instance, then it is reused.
+// TestTracker: the owner of a connection is unknown at first, then the connection belongs to the instance, then it is
+// reused.
 func TestTracker(t *testing.T) {
 	var tr tracker
 	now := time.Now()

@@ -14,8 +14,8 @@ import (
 const (
 	minInterval = 2 * time.Millisecond
 	maxInterval = 20 * time.Millisecond
-	// costFactor limits the CPU time of the drain: after a check, the drain waits costFactor times as long as the check took,
-	// at most maxCostInterval. With large tables of sockets or files, a check takes long.
+	// costFactor limits the CPU time of the drain: after a check, the drain waits costFactor times as long as the check
+	// took, at most maxCostInterval. With large tables of sockets or files, a check takes long.
 	costFactor      = 10
 	maxCostInterval = 200 * time.Millisecond
 	// maxSleepWait is how long the drain waits for a time at which all threads sleep, once the connections are done. The
@@ -140,7 +140,8 @@ func (d *drain) finished(u unfinished, now time.Time) bool {
 	if d.tracker.allReusedSince.IsZero() {
 		d.tracker.allReusedSince = now
 	}
-	// Most clients pause between requests. So if a connection is busy, wait longer for a time at which no connection is busy.
+	// Most clients pause between requests. So if a connection is busy, wait longer for a time at which no connection is
+	// busy.
 	limit := d.opt.Busy
 	if u.busy > 0 {
 		limit *= 2
@@ -182,8 +183,8 @@ func peers(list []socket) string {
 	return strings.Join(names, ", ")
 }
 
-// acceptsDone reports whether no thread can still accept a connection. All threads have slept at the same time since the last
-// removal, or the awake threads have run for long enough. After that, one more check must find no new connection.
+// acceptsDone reports whether no thread can still accept a connection. All threads have slept at the same time since the
+// last removal, or the awake threads have run for long enough. After that, one more check must find no new connection.
 func (d *drain) acceptsDone(now time.Time) bool {
 	if d.tracker.acceptsDone {
 		return true

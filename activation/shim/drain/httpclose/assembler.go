@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// insn is struct bpf_insn. On little-endian machines, such as amd64 and arm64, the low half of regs is dst, and the high
-// half is src.
+// insn is struct bpf_insn. The low half of regs is the register dst, and the high half is src (on little-endian machines,
+// such as amd64 and arm64).
 type insn struct {
 	code, regs uint8
 	off        int16
@@ -56,7 +56,7 @@ func (a *assembler) jump(code, dst, src uint8, imm int32, label string) {
 
 func (a *assembler) label(name string) { a.labels[name] = len(a.code) }
 
-// resolve fills in the distances of the jumps.
+// resolve sets the distances of the jumps and returns the program.
 func (a *assembler) resolve() []insn {
 	for at, label := range a.jumps {
 		a.code[at].off = int16(a.labels[label] - at - 1)
@@ -90,15 +90,15 @@ func widest(s string) (n int, load, store uint8) {
 	return 1, ldx8, stx8
 }
 
-// mapRef loads a map into dst.
+// mapRef loads the address of a map into dst.
 func (a *assembler) mapRef(dst uint8, fd int) {
 	a.op(lddw, dst, pseudoMapRef, 0, int32(fd))
 	a.op(0, 0, 0, 0, 0)
 }
 
-// expect jumps to label unless the bytes at r1+off are s, in upper or lower case: s is in lower case, and bit 0x20 is set in
-// the bytes before the comparison. Then some other bytes are equal too (CR and "-"), but a header that otherwise matches
-// cannot contain them. It uses r3 to r5.
+// expect jumps to label unless the bytes at r1+off are s, in upper or lower case. s must be in lower case: the program sets
+// bit 0x20 of each byte before the comparison. This also makes CR equal to "-", for example, but such bytes do not occur in
+// a header that matches otherwise. expect changes r3 to r5.
 func (a *assembler) expect(off int16, s, label string) {
 	for len(s) > 0 {
 		n, load, _ := widest(s)
@@ -111,7 +111,7 @@ func (a *assembler) expect(off int16, s, label string) {
 	}
 }
 
-// write stores s at r1+off. It uses r3.
+// write stores s at r1+off. It changes r3.
 func (a *assembler) write(off int16, s string) {
 	for len(s) > 0 {
 		n, _, store := widest(s)

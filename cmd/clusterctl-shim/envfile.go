@@ -10,15 +10,15 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// readEnvFiles returns env with the variables of the files, which replace variables of env with the same name, as with
-// EnvironmentFile=.
+// readEnvFiles returns env with the variables of the environment files. As with EnvironmentFile=, they replace variables of
+// env with the same name.
 func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 	for _, path := range o.envFiles {
 		path, optional := strings.CutPrefix(path, "-")
 		vars, err := readEnvFile(path, o.envSyntax)
 		switch {
 		case err != nil && optional:
-			continue // as with "-" in EnvironmentFile=, ignore every error
+			continue // EnvironmentFile=-PATH ignores every error too
 		case err != nil:
 			return nil, &failure{code: exitFailed, err: fmt.Errorf("reading the environment file: %w", err),
 				hint: "the user of the unit must be able to read " + path}
@@ -31,9 +31,9 @@ func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 // maxEnvFile is larger than any environment that the kernel accepts.
 const maxEnvFile = 4 << 20
 
-// readEnvFile returns the variables of an environment file as NAME=VALUE. It reads the file as the user of the workers, who
-// may have replaced the file by a symbolic link: PID 1 would follow the link as root. It does not wait for the writer of a
-// FIFO.
+// readEnvFile returns the variables of an environment file as NAME=VALUE. It runs with the rights of the user of the
+// workers. This user may have replaced the file by a symbolic link, which PID 1 would follow as root. If the file is a FIFO,
+// readEnvFile returns an error and does not wait for a writer.
 func readEnvFile(path string, s envfile.Syntax) ([]string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -13,12 +13,12 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// guardName is the subcommand that the commands of ExecStop= start in the background. It is internal.
+// guardName is the internal subcommand that the commands of ExecStop= start in the background.
 const guardName = "guard"
 
-// startGuard starts a process in the background that kills the program if it does not end in time after its stop signal.
-// value is "DURATION:UNIT". Without the guard, a program with a notify socket could extend its stop without limit
-// (EXTEND_TIMEOUT_USEC=). The guard runs as root in the cgroup of the instance, and ends with the instance.
+// startGuard starts the guard, a process in the background that kills the program if the program does not end in time after
+// its stop signal. value is "DURATION:UNIT". Without the guard, a program with a notify socket could extend its stop without
+// limit (EXTEND_TIMEOUT_USEC=). The guard runs as root in the cgroup of the instance, and ends with the instance.
 func startGuard(value string) {
 	after, unit, _ := strings.Cut(value, ":")
 	pid := os.Getenv("MAINPID")
@@ -29,6 +29,7 @@ func startGuard(value string) {
 	warn("starting the guard of the stop", err)
 }
 
+// guardCommand is the guard. args are the process id of the program, the duration and the unit.
 func guardCommand(args []string) (int, error) {
 	if len(args) != 3 {
 		return 0, usage("guard: want PID DURATION UNIT")
@@ -47,6 +48,6 @@ func guardCommand(args []string) (int, error) {
 		return 0, err
 	}
 	os.Stderr.WriteString(contract.LogPrefix + "the program did not stop within " + after.String() + "; killed (SIGKILL)\n")
-	// Kill the other processes, too: the program may have declared another main process to systemd (MAINPID=).
+	// Kill all other processes too, because the program may have told systemd another main process (MAINPID=).
 	return 0, errors.Join(unix.PidfdSendSignal(program, unix.SIGKILL, nil, 0), drain.KillOthers(args[2]))
 }

@@ -1,5 +1,6 @@
-// Command clusterctl-shim starts a program for systemd that does not know systemd. "run" becomes the program; units call the
-// other subcommands before and after the program. The binary is static and small, because it starts with every worker.
+// Command clusterctl-shim starts programs that were not written for systemd. Units call its subcommands: "run" becomes the
+// program, and other subcommands run before or after the program. The binary is static and small, because it starts with
+// every worker.
 package main
 
 import (
@@ -15,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// version is set at link time (-X main.version=…).
+// version is set by the linker (-X main.version=…).
 var version = "devel"
 
 // Exit statuses that are not in package contract.
@@ -25,7 +26,7 @@ const (
 	exitNotFound    = 127 // the program does not exist
 )
 
-// failure is an error with an exit status and a hint.
+// failure is an error with the exit status of the command, and a hint.
 type failure struct {
 	code int
 	err  error
@@ -35,6 +36,7 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
+// usage returns the failure for invalid arguments.
 func usage(text string) error {
 	return &failure{code: contract.StatusUsage, err: errors.New(text), hint: "clusterctl-shim help"}
 }
@@ -54,7 +56,7 @@ func commands() []command {
 		{guardName, guardCommand},
 		{"own", ownCommand},
 		{releaseName, releaseCommand},
-		{keepName, keepCommand},
+		{watchName, watchCommand},
 		{"stopping", stoppingCommand},
 		{"stopped", stoppedCommand},
 		{"version", versionCommand},
@@ -101,7 +103,7 @@ func warn(what string, err error) {
 	}
 }
 
-// parse parses the flags of a subcommand.
+// parse parses the flags of a subcommand. An invalid flag is a usage failure.
 func parse(f *flag.FlagSet, args []string) error {
 	f.SetOutput(io.Discard)
 	if err := f.Parse(args); err != nil {
@@ -118,15 +120,16 @@ func appendTo(list *[]string) func(string) error {
 	}
 }
 
-// startBackground starts a subcommand in a process that survives this one, with an empty environment.
+// startBackground starts a subcommand in a new process with an empty environment. The process continues when this process
+// ends.
 func startBackground(stdout uintptr, args ...string) (pid int, err error) {
 	return syscall.ForkExec("/proc/self/exe", append([]string{os.Args[0]}, args...), &syscall.ProcAttr{
 		Env: []string{}, Files: []uintptr{0, stdout, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 }
 
-// drainCommand is ExecStop= of an app with a socket. Before the flags of the drain it accepts --state=PATH,
-// --kill-after=DURATION:UNIT and any number of --relisten=ADDRESS.
+// drainCommand is ExecStop= of an app with a socket. The flags --state=PATH, --kill-after=DURATION:UNIT and
+// --relisten=ADDRESS must come before the flags of package drain.
 func drainCommand(args []string) (int, error) {
 	var state, after string
 	var listeners []string
@@ -149,7 +152,7 @@ flags:
 	if after != "" {
 		startGuard(after)
 	}
-	startKeep(listeners)
+	startWatch(listeners)
 	return code, nil
 }
 
@@ -167,12 +170,12 @@ const help = `usage: clusterctl-shim run [flags] -- /path/to/program [arguments]
 
 Becomes the program. The units of clusterctl call it; see clusterctl(1).
 
-  --adopt                  answer binds of the program with sockets of the unit
-  --map KEY=KIND:PORT      the bind that a socket answers, if its port differs
+  --adopt                  give the program the sockets of the unit at bind(2)
+  --map KEY=KIND:PORT      use the socket KEY for a bind of another port
                            KEY: descriptor name, name/K or number from 0
                            KIND: tcp, tcp4, tcp6, udp, udp4, udp6; or unix:/PATH
   --accept hold            let a drain hold accept(2) of programs without epoll
-  --own-ptrace             keep CAP_SYS_PTRACE in the shim, not in the program
+  --own-ptrace             CAP_SYS_PTRACE of the unit is only for the shim
   --confine                forbid signals to processes of other programs
                            (Landlock, Linux 6.12 or later)
   --instance N             set INSTANCE=N and NODE_APP_INSTANCE=N-1
@@ -194,10 +197,10 @@ usage: clusterctl-shim probe [flags] -- /path/to/program [arguments]
 Runs the program until it listens, kills it and prints its binds as JSON.
 
   --timeout DURATION       limit of the whole probe (1m)
-  --settle DURATION        silence after the last listen (500ms)
+  --settle DURATION        end this long after the last listen(2) (500ms)
   --idle DURATION          end if the program is idle and does not listen
-                           for so long (10s); 0: never
-  --own PATH               Unix socket on which the app listens, or will listen
+                           for this long (10s); 0: never
+  --own PATH               path of a Unix socket of the app
   --output FILE            write the report to FILE instead of stdout
   --confine, --instance, --env-file, --increment, --node-preload: as above
 

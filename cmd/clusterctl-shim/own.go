@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/socketfile"
 )
 
-// ownCommand gives Unix sockets to a user and a group. It is ExecStartPost= of a socket unit whose files are in a directory
-// to which the workers may write, where PID 1 would follow a link.
+// ownCommand changes the user and group of Unix sockets. It is ExecStartPost= of a socket unit if the workers may write to
+// the directory of the sockets. PID 1 does not change the owner there, because it would follow a symbolic link.
 func ownCommand(args []string) (int, error) {
 	var userName, groupName string
 	f := flag.NewFlagSet("own", flag.ContinueOnError)
@@ -33,8 +33,8 @@ func ownCommand(args []string) (int, error) {
 	return 0, errors.Join(errs...)
 }
 
-// ownerIDs returns the ids of a user and a group. Without a group, gid is the primary group of the user. -1 means that the
-// owner must not change.
+// ownerIDs returns the ids of a user and a group. If group is empty, gid is the primary group of the user. An id of -1 means
+// that the owner must not change.
 func ownerIDs(user, group string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	if user != "" {
@@ -54,9 +54,9 @@ func ownerIDs(user, group string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// lookup returns the numbers in the given fields of the entry of a name or id in passwd(5) or group(5). For an id without an
-// entry it returns the id and then -1 for each further field. It does not use package os/user, which can call the C library
-// and the network.
+// lookup finds the entry of a name or id in a file like passwd(5) or group(5), and returns the numbers in the given fields
+// of the entry. If an id has no entry, lookup returns the id, and -1 for each further field. It does not use package
+// os/user, which can call the C library and send requests over the network.
 func lookup(file, name string, fields ...int) (ids []int, err error) {
 	data, err := os.ReadFile(file)
 	if err != nil {

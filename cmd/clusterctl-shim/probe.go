@@ -14,10 +14,10 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
-// probeChildName is the subcommand that the prober starts. It is internal.
+// probeChildName is the internal subcommand that "probe" starts.
 const probeChildName = "probe-child"
 
-// confineFlag may be the first argument of the child, before the absolute path of the program.
+// confineFlag may be the first argument of probe-child. The absolute path of the program follows.
 const confineFlag = "--confine"
 
 func probeCommand(args []string) (int, error) {
@@ -59,7 +59,7 @@ func probeCommand(args []string) (int, error) {
 	}
 	runtime.LockOSThread()
 	r, err := probe.Run(probe.Config{
-		// The program must not report readiness for the prober's unit.
+		// Without these variables, the program cannot send messages to systemd for the unit of the probe.
 		Argv: o.argv, Env: without(env, "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"), Timeout: timeout, Settle: settle, Idle: idle,
 		Child: child, Own: own,
 	})
@@ -69,6 +69,7 @@ func probeCommand(args []string) (int, error) {
 	return 0, write(output, r.JSON())
 }
 
+// write writes the report to the file, or to stdout if path is empty.
 func write(path string, b []byte) error {
 	if path == "" {
 		_, err := os.Stdout.Write(b)
@@ -85,7 +86,7 @@ func probeChild(args []string) (int, error) {
 	runtime.LockOSThread()
 	ignoreSIGPIPE()
 	if args[0] == confineFlag {
-		// The prober stays outside of the domain, as the notifier does later.
+		// Only the program is in the Landlock domain, not the prober, which must read the program.
 		confine.Signals()
 		args = args[1:]
 	}

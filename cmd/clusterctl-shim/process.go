@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// environment returns the environment of the program: env without the variables for the shim, and with the variables of the
-// flags.
+// environment returns the environment of the program: env, with the variables that the flags set. With --adopt it removes
+// LISTEN_FDS= and the like, because the shim uses these sockets.
 func environment(env []string, o *runOptions) ([]string, error) {
 	if o.adopt {
 		env = without(env, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
@@ -52,8 +52,8 @@ func environment(env []string, o *runOptions) ([]string, error) {
 	return env, nil
 }
 
-// credential returns a secret that PID 1 has put into $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=). An error
-// never contains the value.
+// credential returns the value of a credential that the unit loads (LoadCredential= in systemd.exec(5)). Errors must not
+// contain the value.
 func credential(env []string, name string) (string, error) {
 	dir, ok := get(env, "CREDENTIALS_DIRECTORY")
 	if !ok || strings.ContainsAny(name, "/=") || name == "" {
@@ -81,7 +81,8 @@ func nodeQuote(s string) string {
 	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
 }
 
-func get(env []string, name string) (string, bool) {
+// get returns the value of a variable. ok is false if the variable is not set.
+func get(env []string, name string) (value string, ok bool) {
 	for _, kv := range env {
 		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
 			return v, true
@@ -103,7 +104,7 @@ func without(env []string, names ...string) []string {
 	})
 }
 
-// pin restricts this thread, and so the program, to one of its allowed CPUs.
+// pin restricts this thread to one of its allowed CPUs. The program inherits this.
 func pin(instance int) error {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -116,7 +117,7 @@ func pin(instance int) error {
 	return unix.SchedSetaffinity(0, one)
 }
 
-// nthCPU returns the set with the n-th allowed CPU, where n is taken modulo the number of allowed CPUs.
+// nthCPU returns the set with the n-th allowed CPU, counted from 0. After the last CPU it continues with the first CPU.
 func nthCPU(allowed *unix.CPUSet, n int) (*unix.CPUSet, error) {
 	count := allowed.Count()
 	if count == 0 {

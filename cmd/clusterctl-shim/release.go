@@ -9,15 +9,14 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/pid1"
 )
 
-// releaseName is the subcommand that ExecStopPost= starts in the background. It is internal.
+// releaseName is the internal subcommand that "stopped" starts in the background.
 const releaseName = "release"
 
-// startRelease starts a process in the background that cancels the start job of the next run, if the next run waits for a
-// delay or the last run never became ready. Otherwise the boot, or "systemctl start" of the app, would wait for one failing
-// run after the other. The process does not cancel the job of a start or restart by hand, or of the first restart after a
-// run that was ready.
+// startRelease starts a process in the background that cancels the start job of the next run. It does nothing unless the
+// next run begins with a delay, or the last run never became ready. With the start job, the boot or "systemctl start" of the
+// app would wait for one failing run after the other. The process only cancels the job of an automatic restart.
 //
-// The process runs as root and moves into the cgroup of PID 1. In the cgroup of the instance, systemd would kill it before
+// The process runs as root in the cgroup of PID 1, because systemd kills all processes in the cgroup of the instance before
 // the next run begins.
 func startRelease(s backoff.State, neverReady bool) {
 	if s.GaveUp || s.Failures == 0 || contract.Delay(s.Failures) == 0 && !neverReady {
@@ -30,8 +29,9 @@ func startRelease(s backoff.State, neverReady bool) {
 	warn("releasing the next start", forkRelease(unit))
 }
 
+// forkRelease starts the process.
 func forkRelease(unit string) error {
-	// Read the restart counter before this process ends: the run ends with it, and the next start changes the counter.
+	// Read the restart counter now: when this process has ended, systemd begins the next start, which changes the counter.
 	restarts, err := pid1.Restarts(unit)
 	if err != nil {
 		return err
@@ -43,6 +43,7 @@ func forkRelease(unit string) error {
 	return drain.MoveToInit(pid)
 }
 
+// releaseCommand cancels the start job. args are the unit and its restart counter.
 func releaseCommand(args []string) (int, error) {
 	if len(args) == 2 {
 		if restarts, err := strconv.ParseUint(args[1], 10, 32); err == nil {

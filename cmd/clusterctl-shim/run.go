@@ -29,7 +29,7 @@ type runOptions struct {
 	ownPtrace  bool
 	confine    bool
 	instance   int
-	// envFiles are read with the rights of the program. A file with "-" in front may be missing.
+	// envFiles are the paths of the environment files. A file may be missing if its path begins with "-".
 	envFiles    []string
 	envSyntax   envfile.Syntax
 	increment   []string
@@ -49,7 +49,7 @@ func runCommand(args []string) (int, error) {
 	if err := o.parse(args); err != nil {
 		return 0, err
 	}
-	// Filter, affinity and capabilities belong to a thread, so the same thread must call execve(2).
+	// The seccomp filter, the CPU affinity and the capabilities belong to a thread, so the same thread must call execve(2).
 	runtime.LockOSThread()
 	return 0, run(&o)
 }
@@ -113,7 +113,7 @@ func (o *runOptions) check() error {
 	return nil
 }
 
-// run prepares the process and becomes the program. It only returns if it fails.
+// run prepares the process and becomes the program. It always returns an error.
 func run(o *runOptions) error {
 	if adopt.HasPtrace() && !o.ownPtrace {
 		return &failure{
@@ -147,19 +147,20 @@ func run(o *runOptions) error {
 		ignoreSIGPIPE()
 	}
 	if o.confine {
-		// The notifier was forked before, so it is outside of the domain and may read the program.
+		// The notifier is not in the Landlock domain, because it was forked before. So it may still read the program.
 		confine.Signals()
 	}
 	// syscall.Exec restores the RLIMIT_NOFILE that the Go runtime has raised.
 	return notExecuted(o.argv[0], syscall.Exec(o.argv[0], o.argv, env))
 }
 
-// waitForBackoff waits for the delay after the series of short runs, or gives up. The launcher has the rights of the
-// program, so it only reads the state. Commands that run as root write the state.
+// waitForBackoff waits for the delay that follows from the recorded short runs, or returns the failure of an instance that
+// has given up. It only reads the state, because this process has the rights of the program. Commands that run as root write
+// the state.
 func (o *runOptions) waitForBackoff() error {
 	state := o.state
 	if state == "" && o.backoff {
-		// A unit that is older than --state has a RuntimeDirectory= with the same name.
+		// A unit of an earlier version has no --state, but a RuntimeDirectory= with the path of the state.
 		state, _, _ = strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
 	}
 	if state == "" {
@@ -169,12 +170,12 @@ func (o *runOptions) waitForBackoff() error {
 	switch delay := contract.Delay(s.Failures); {
 	case o.maxRestarts >= 0 && (o.state != "" && s.GaveUp || o.backoff && !s.GaveUp && s.Failures > o.maxRestarts):
 		return gaveUp(s, o.maxRestarts)
-	case o.backoff && delay > 0: // without --backoff, "wait" has waited before this command
+	case o.backoff && delay > 0: // in units without --backoff, ExecStartPre= ("wait") has waited
 		sendWaiting(s, delay)
 		if sig, stopped := backoff.Wait(delay); stopped {
 			return endBySignal(sig)
 		}
-		// Remove the status text of the wait, since the program may never send a status.
+		// Remove the status text, since the program may never send one.
 		if err := adopt.Notify("STATUS="); err != nil {
 			report(err)
 		}
@@ -182,7 +183,7 @@ func (o *runOptions) waitForBackoff() error {
 	return nil
 }
 
-// startAdoption receives the passed sockets and starts the notifier, which answers the binds of the program.
+// startAdoption receives the sockets from systemd, and starts the notifier, which gives them to the program at bind(2).
 func startAdoption(o *runOptions) error {
 	if err := seccomp.Check(); err != nil {
 		return unavailable(err)
@@ -207,12 +208,12 @@ func startAdoption(o *runOptions) error {
 	return nil
 }
 
-// unavailable returns the failure with the hint for an error of package seccomp.
+// unavailable returns the failure for an error of package seccomp, with a hint.
 func unavailable(err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, seccomp.ErrKernel):
-		hint = "clusterctl install … --activation native, for a program that takes the socket from systemd itself (LISTEN_FDS)"
+		hint = "clusterctl install … --activation native, for a program that supports socket activation (LISTEN_FDS)"
 	case errors.Is(err, seccomp.ErrBusy):
 		hint = "run the program outside of the container or sandbox, or install it with --activation native"
 	case errors.Is(err, seccomp.ErrForbidden):
@@ -223,14 +224,14 @@ func unavailable(err error) error {
 	return &failure{code: contract.StatusUnavailable, err: err, hint: hint}
 }
 
-// notExecuted returns the failure with a hint for an error of execve(2).
+// notExecuted returns the failure for an error of execve(2), with a hint.
 func notExecuted(path string, err error) error {
 	f := &failure{code: exitNotRunnable, err: fmt.Errorf("executing %s: %w", path, err)}
 	switch {
 	case errors.Is(err, syscall.ENOENT):
 		f.code = exitNotFound
 		if _, serr := os.Stat(path); serr == nil {
-			f.hint = "the file exists, but the interpreter in its first line, or its dynamic loader, does not"
+			f.hint = "the file exists, but the interpreter in its first line, or its dynamic loader, is missing"
 		}
 	case errors.Is(err, syscall.ENOEXEC):
 		f.hint = "a script needs a first line like #!/bin/sh, or clusterctl install … --interpreter"
@@ -240,7 +241,7 @@ func notExecuted(path string, err error) error {
 	return f
 }
 
-// ignoreSIGPIPE ignores SIGPIPE again. systemd starts services with SIGPIPE ignored (IgnoreSIGPIPE=, systemd.exec(5)), but
-// the Go runtime installs a handler, and execve(2) resets handlers to the default action, which ends a program whose client
-// closes its connection.
+// ignoreSIGPIPE ignores SIGPIPE, as systemd does for services (IgnoreSIGPIPE= in systemd.exec(5)). The Go runtime has
+// installed a handler, and execve(2) resets handlers to the default action. The default action would end a program when a
+// client closes its connection.
 func ignoreSIGPIPE() { signal.Ignore(unix.SIGPIPE) }

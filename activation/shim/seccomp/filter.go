@@ -1,31 +1,33 @@
-// Package seccomp installs a seccomp(2) filter that shows the calls of bind(2), listen(2), shutdown(2) and optionally
-// accept(2) of a program to another process, the notifier. It also contains the notifier's side of this protocol,
-// seccomp_unotify(2).
-//
-// The package does not know listeners and systemd; see package adopt.
+// Package seccomp installs a seccomp(2) filter on a program. For bind(2), listen(2), shutdown(2) and optionally accept(2),
+// the filter stops the program and sends a notification to another process, the notifier, which decides how the call
+// continues (seccomp_unotify(2)). The comments say that the filter shows these calls. Package adopt contains the notifier,
+// which uses the methods of FD.
 //
 // # Invariants
 //
-//   - The filter never shows a call of a foreign architecture.
+//   - The filter only shows system calls of the architecture of the machine.
 //   - A method of FD makes one system call, does not allocate and never enters the Go scheduler.
 package seccomp
 
-import "golang.org/x/sys/unix"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 // Calls selects the system calls that a filter shows to the notifier.
 type Calls struct {
-	// Accept adds accept(2) and accept4(2) to bind(2) and listen(2). It costs each new connection two switches to the
-	// notifier and back.
+	// Accept adds accept(2) and accept4(2). Each new connection then takes longer, since the kernel switches to the notifier
+	// and back.
 	Accept bool
-	// MinAddrLen is the length of the shortest address for which bind(2) is shown. With 16, the filter does not show the
-	// netlink binds of getaddrinfo(3) (12 bytes), but every bind of IPv4 and IPv6.
+	// MinAddrLen is the minimum length of the address in a bind(2) that is shown. With 16, the filter shows every bind of
+	// IPv4 and IPv6, but not the netlink binds of getaddrinfo(3) (12 bytes).
 	MinAddrLen uint32
-	// Paths are the paths of the Unix listeners. Unless the list is empty, the filter shows every call that removes or
-	// renames a path or changes its owner or mode. It also shows connect(2), except for addresses with the length of IPv4 or
-	// IPv6, unless one of the paths has this length.
+	// Paths are the paths of the Unix listeners. With at least one path, the filter shows every call that removes or renames
+	// a file or changes its owner or mode. It also shows connect(2); see connectTests.
 	Paths []string
-	// AnyShutdown adds shutdown(SHUT_WR), which harms a shared datagram socket but not a listener. Most programs call it for
-	// each connection.
+	// AnyShutdown adds shutdown(SHUT_WR), which harms a shared datagram socket but not a listener. Without datagram sockets
+	// it should be off, because most programs call shutdown(SHUT_WR) for each connection.
 	AnyShutdown bool
 }
 
@@ -38,9 +40,9 @@ const (
 	offArg2Low = 16 + 2*8
 )
 
-// check decides by the value of one argument whether a call is shown: the first test that is true decides.
+// check decides by the value of one argument whether a call is shown. The first test that is true decides.
 type check struct {
-	nr, offset uint32
+	nr, offset uint32 // number of the system call, and offset of the argument
 	tests      []test
 }
 
@@ -66,7 +68,7 @@ func (c Calls) checks(m Machine) []check {
 	return list
 }
 
-// always returns the numbers of the calls that are shown with any arguments.
+// always returns the numbers of the calls that are shown for all arguments.
 func (c Calls) always(m Machine) []uint32 {
 	nrs := []uint32{m.Listen}
 	if c.Accept {
@@ -81,8 +83,8 @@ func (c Calls) always(m Machine) []uint32 {
 	return nrs
 }
 
-// Program returns the filter for machine m. It does not show system calls of another architecture (i386 on amd64, arm on
-// arm64) or of the x32 ABI, which have other numbers.
+// Program returns the filter for machine m. The filter does not show system calls of another architecture (i386 on amd64,
+// arm on arm64) or of the x32 ABI, because their numbers differ.
 func Program(m Machine, c Calls) []unix.SockFilter {
 	p := []unix.SockFilter{load(offArch), jump(unix.BPF_JEQ, m.Arch, 0, toAllow), load(offNr)}
 	if m.X32Bit != 0 {
@@ -104,9 +106,9 @@ func Program(m Machine, c Calls) []unix.SockFilter {
 	return finish(p)
 }
 
-// Joins returns a filter that shows the calls of setsockopt(2) that add a socket to a multicast group. The filter of
-// [Program], which handles all other system calls, must follow it. Other options are not shown, since many servers set some
-// for each connection.
+// Joins returns a filter that shows the calls of setsockopt(2) that add a socket to a multicast group. The caller must
+// append the filter of [Program], which decides about all other system calls. The filter does not show other socket options,
+// since many servers set some of them on each connection.
 func Joins(m Machine) []unix.SockFilter {
 	// The options are in ip(7), ipv6(7) and RFC 3678.
 	four := []uint32{unix.IP_ADD_MEMBERSHIP, unix.IP_ADD_SOURCE_MEMBERSHIP, unix.MCAST_JOIN_GROUP, unix.MCAST_JOIN_SOURCE_GROUP}
@@ -126,30 +128,30 @@ func Joins(m Machine) []unix.SockFilter {
 	return finish(p)
 }
 
-// connectTests returns the tests for the length of the address. connect(2) is not shown for the lengths of IPv4 and IPv6, so
-// that connections to other machines are not slowed down, unless one of the paths has an address of this length.
+// connectTests returns the tests for the length of the address in connect(2). The filter does not show the lengths of IPv4
+// and IPv6, because this would slow down connections to other machines. But if the address of one of the paths has this
+// length, the filter shows it.
 func (c Calls) connectTests() (tests []test) {
 	for _, n := range [...]uint32{unix.SizeofSockaddrInet4, unix.SizeofSockaddrInet6} {
-		taken := false
-		for _, p := range c.Paths {
-			bare := uint32(len(p)) + 2 // with sun_family; some programs also count the NUL
-			taken = taken || bare == n || bare+1 == n
+		isPath := func(p string) bool {
+			length := uint32(len(p)) + 2 // with sun_family; some programs also count the NUL
+			return length == n || length+1 == n
 		}
-		if !taken {
+		if !slices.ContainsFunc(c.Paths, isPath) {
 			tests = append(tests, test{unix.BPF_JEQ, n, false})
 		}
 	}
-	return append(tests, test{unix.BPF_JGE, 3, true}, otherwise(false)) // shorter addresses have no name
+	return append(tests, test{unix.BPF_JGE, 3, true}, otherwise(false)) // an address of 2 bytes has no path
 }
 
-// Targets of jumps from any instruction. finish replaces them by distances.
+// Targets of jumps. They are larger than every distance in a filter, and finish replaces them by distances.
 const (
-	toNext   = uint8(iota + 253) // the instruction after the filter
-	toNotify                     // the last instruction
-	toAllow                      // the last but one
+	toNext   = uint8(iota + 253) // the first instruction of the filter that follows
+	toNotify                     // the last instruction, which shows the call
+	toAllow                      // the last but one instruction, which allows the call
 )
 
-// finish appends the instructions that end the filter, and resolves the jumps.
+// finish appends the two instructions that return a result, and sets the distances of the jumps to targets.
 func finish(p []unix.SockFilter) []unix.SockFilter {
 	for _, result := range []uint32{unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_USER_NOTIF} {
 		p = append(p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: result})
@@ -168,7 +170,7 @@ func load(offset uint32) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
 }
 
-// jump returns a jump by the distance yes if the comparison with k is true, otherwise by the distance no.
-func jump(kind uint16, k uint32, yes, no uint8) unix.SockFilter {
-	return unix.SockFilter{Code: unix.BPF_JMP | kind | unix.BPF_K, Jt: yes, Jf: no, K: k}
+// jump returns an instruction that compares the loaded value with k. It skips ifTrue or ifFalse instructions.
+func jump(kind uint16, k uint32, ifTrue, ifFalse uint8) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_JMP | kind | unix.BPF_K, Jt: ifTrue, Jf: ifFalse, K: k}
 }

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine holds the numbers that differ between architectures.
+// Machine holds the numbers of an architecture that the filters use.
 type Machine struct {
 	Arch                          uint32 // AUDIT_ARCH_*, as in seccomp_data.arch
 	X32Bit                        uint32 // the bit that marks x32 calls on amd64, else 0
@@ -15,8 +15,8 @@ type Machine struct {
 	Path                          PathCalls
 }
 
-// PathCalls holds the numbers of the system calls that remove or rename a path or change its owner or mode. It is 0 for a
-// call that the machine does not have.
+// PathCalls holds the numbers of the system calls that remove or rename a file or change its owner or mode. A number is 0 if
+// the architecture does not have the call.
 type PathCalls struct {
 	Unlink, Unlinkat, Rename, Renameat, Renameat2       uint32
 	Chmod, Fchmodat, Fchmodat2, Chown, Lchown, Fchownat uint32
@@ -34,8 +34,8 @@ func (p PathCalls) numbers() (nrs []uint32) {
 
 // AMD64 returns the machine of GOARCH=amd64.
 //
-// The numbers are written here, not taken from package unix, so that the filters of both machines are tested on each of
-// them.
+// The numbers do not come from package unix, which only has the numbers of the current architecture. So the tests check the
+// filters for both architectures on each of them.
 func AMD64() Machine {
 	return Machine{Arch: unix.AUDIT_ARCH_X86_64, X32Bit: 0x40000000, Bind: 49, Listen: 50, Accept: 43, Accept4: 288,
 		Connect: 42, Shutdown: 48, Setsockopt: 54,
@@ -50,7 +50,7 @@ func ARM64() Machine {
 		Path: PathCalls{Unlinkat: 35, Renameat: 38, Renameat2: 276, Fchmodat: 53, Fchmodat2: 452, Fchownat: 54}}
 }
 
-// Native returns the machine of this binary; ok is false if adoption does not support it.
+// Native returns the machine of this binary. ok is false if the package does not support its architecture.
 func Native() (m Machine, ok bool) {
 	switch runtime.GOARCH {
 	case "amd64":

@@ -6,13 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Kind is the kind of a socket, as far as it matters for sharing the socket.
+// Kind is the kind of a socket: protocol and address family.
 type Kind uint8
 
-// The kinds of socket. Unknown is any other socket, or a file that is not a socket.
+// The kinds of sockets. Unknown means another socket, or a file that is not a socket.
 const (
 	Unknown Kind = iota
-	TCP4         // stream over IPv4, MPTCP included
+	TCP4         // TCP or MPTCP over IPv4
 	TCP6
 	UDP4
 	UDP6
@@ -20,9 +20,9 @@ const (
 	UnixOther // datagram and seqpacket
 )
 
-// ParseProto returns the kind of a socket from the value of its extended attribute system.sockprotoname. The attribute is
-// the name of the kernel's struct proto (net/socket.c, sockfs_xattr_get), which lsof(8) shows too. Unlike SO_TYPE, it can be
-// read for a descriptor of another process without the right to attach.
+// ParseProto returns the kind of a socket from the value of its extended attribute system.sockprotoname. The value is the
+// name of the kernel's struct proto (net/socket.c, sockfs_xattr_get), which lsof(8) shows too. To read SO_TYPE of a socket
+// of another process, the right to attach is necessary, but not to read the attribute.
 func ParseProto(b []byte) Kind {
 	switch string(bytes.TrimSuffix(b, []byte{0})) {
 	case "TCP", "MPTCP":
@@ -48,7 +48,7 @@ func ParseFlags(b []byte) (flags uint32, ok bool) { return octal(b, "flags:") }
 // ParseUmask returns the umask from the "Umask:" line of /proc/PID/status (proc_pid_status(5), since Linux 4.7).
 func ParseUmask(b []byte) (umask uint32, ok bool) { return octal(b, "Umask:") }
 
-// octal returns the octal number after the key, from the first line that begins with the key.
+// octal returns the octal number after the key, in the first line that begins with the key.
 func octal(b []byte, key string) (n uint32, ok bool) {
 	line := bytes.TrimLeft(find(b, key), "\t ")
 	if len(line) == 0 || len(line) > 10 {
@@ -63,7 +63,7 @@ func octal(b []byte, key string) (n uint32, ok bool) {
 	return n, true
 }
 
-// ParseSocketLink returns the inode in "socket:[123]", the text of the link /proc/PID/fd/FD of a socket.
+// ParseSocketLink returns the inode 123 for "socket:[123]", the text of the link /proc/PID/fd/FD of a socket.
 func ParseSocketLink(b []byte) (inode uint64, ok bool) {
 	const head = "socket:["
 	if len(b) < len(head)+2 || string(b[:len(head)]) != head || b[len(b)-1] != ']' {
@@ -76,13 +76,13 @@ func ParseSocketLink(b []byte) (inode uint64, ok bool) {
 type Stat struct {
 	State  byte   // R, S, D, T, t, Z, X, I
 	Parent uint64 // process id
-	Ticks  uint64 // utime and stime together, in clock ticks
-	// Reaped is the same sum for the children that have ended and were waited for.
+	Ticks  uint64 // CPU time (utime and stime) in clock ticks
+	// Reaped is the CPU time of the children that have ended and for which the process has waited.
 	Reaped uint64
 }
 
-// ParseStat parses /proc/PID/stat (proc_pid_stat(5)). The command name may contain spaces and parentheses, so ParseStat
-// counts the fields after the last parenthesis.
+// ParseStat parses /proc/PID/stat (proc_pid_stat(5)). It counts the fields from the last parenthesis on, because the command
+// name before this parenthesis may contain spaces and parentheses.
 func ParseStat(b []byte) (s Stat, ok bool) {
 	end := bytes.LastIndexByte(b, ')')
 	if end < 0 {
@@ -143,12 +143,11 @@ func find(b []byte, key string) []byte {
 	return nil
 }
 
-// ParseThreads appends the thread ids among the directory entries (getdents64(2)) of /proc/PID/task to tids, as long as tids
-// has room.
+// ParseThreads appends thread ids to tids up to its capacity. b holds directory entries (getdents64(2)) of /proc/PID/task.
 func ParseThreads(b []byte, tids []uint32) []uint32 {
 	const head = 19 // d_ino, d_off, d_reclen, d_type
 	for len(b) > head {
-		size := int(b[16]) | int(b[17])<<8 // little-endian as amd64 and arm64 are
+		size := int(b[16]) | int(b[17])<<8 // amd64 and arm64 are little-endian
 		if size <= head || size > len(b) {
 			return tids
 		}

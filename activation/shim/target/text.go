@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AppendTo appends the address as text: 127.0.0.1:80, [::1]:80, /run/x.sock or @abstract. It allocates only if dst is too
-// small.
+// AppendTo appends the address as text: 127.0.0.1:80, [::1]:80, /run/x.sock or @abstract. It only allocates if the capacity
+// of dst is too small.
 func (a *Addr) AppendTo(dst []byte) []byte {
 	switch a.Family {
 	case unix.AF_INET, unix.AF_INET6:
@@ -42,7 +42,7 @@ func appendPath(dst, p []byte) []byte {
 		case c == 0 && i == 0:
 			dst = append(dst, '@')
 		case c < ' ' || c == 0x7f:
-			dst = append(dst, '?') // the text goes to the log, on one line
+			dst = append(dst, '?') // a control character would break the line in the log
 		default:
 			dst = append(dst, c)
 		}

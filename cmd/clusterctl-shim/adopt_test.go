@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestTwoInstances: two instances of an unmodified program run on one listener, and clients get responses.
+// TestTwoInstances: two instances of an unmodified program serve on one listener.
 func TestTwoInstances(t *testing.T) {
 	for _, c := range []struct {
 		name, network, address string
@@ -23,7 +23,7 @@ func TestTwoInstances(t *testing.T) {
 			argv: func(t *testing.T, p string) []string { return []string{node(t), data(t, "server.js"), "5999"} }},
 		{name: "node cluster", network: "tcp6", address: "[::]:0",
 			argv: func(t *testing.T, p string) []string { return []string{node(t), data(t, "cluster.js"), p} }},
-		{name: "static go", network: "tcp6", address: "[::]:0",
+		{name: "static Go server", network: "tcp6", address: "[::]:0",
 			argv: func(t *testing.T, p string) []string { return []string{filepath.Join(testdata, "goserver"), ":" + p} }},
 		{name: "python http.server", network: "tcp4", address: "0.0.0.0:0", blocking: true,
 			argv: func(t *testing.T, p string) []string { return []string{python(t), "-m", "http.server", p} }},
@@ -31,14 +31,14 @@ func TestTwoInstances(t *testing.T) {
 			argv: func(t *testing.T, p string) []string { return []string{python(t), "-m", "http.server", p} }},
 		{name: "python, with a bind in each child", network: "tcp4", address: "0.0.0.0:0",
 			argv: func(t *testing.T, p string) []string { return []string{python(t), data(t, "prefork.py"), p} }},
-		{name: "blocking c", network: "tcp4", address: "0.0.0.0:0", blocking: true,
+		{name: "blocking C server", network: "tcp4", address: "0.0.0.0:0", blocking: true,
 			argv: func(t *testing.T, p string) []string { return []string{filepath.Join(testdata, "cserver"), p} }},
-		{name: "blocking c, accept held for a drain", network: "tcp4", address: "0.0.0.0:0", blocking: true,
+		{name: "blocking C server with --accept hold", network: "tcp4", address: "0.0.0.0:0", blocking: true,
 			flags: []string{"--accept", "hold"},
 			argv:  func(t *testing.T, p string) []string { return []string{filepath.Join(testdata, "cserver"), p} }},
 		{name: "another port", network: "tcp4", address: "127.0.0.1:0", flags: []string{"--map", "0=tcp4:5998"},
 			argv: func(t *testing.T, p string) []string { return []string{filepath.Join(testdata, "cserver"), "5998"} }, blocking: true},
-		{name: "unix socket in front of node", network: "unix", flags: []string{"--map", "0=tcp:5997"},
+		{name: "node on a TCP port, with a Unix socket as the listener", network: "unix", flags: []string{"--map", "0=tcp:5997"},
 			argv: func(t *testing.T, p string) []string { return []string{node(t), data(t, "server.js"), "5997"} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestTwoInstances(t *testing.T) {
 					t.Error("got an empty response, want a body")
 				}
 			}
-			// After the end of the first instance, the second one still serves.
+			// After the end of the first instance, the second instance still serves.
 			a.stop(t)
 			fetch(t, c.network, address)
 			b.stop(t)

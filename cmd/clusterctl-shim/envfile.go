@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// readEnvFiles returns env with the variables of the environment files. As with EnvironmentFile=, they replace variables of
-// env with the same name.
+// readEnvFiles returns env with the variables of the environment files. As with EnvironmentFile=, the variables of the files
+// replace variables of env with the same name.
 func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 	for _, path := range o.envFiles {
 		path, optional := strings.CutPrefix(path, "-")
@@ -31,9 +31,9 @@ func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 // maxEnvFile is larger than any environment that the kernel accepts.
 const maxEnvFile = 4 << 20
 
-// readEnvFile returns the variables of an environment file as NAME=VALUE. It runs with the rights of the user of the
-// workers. This user may have replaced the file by a symbolic link, which PID 1 would follow as root. If the file is a FIFO,
-// readEnvFile returns an error and does not wait for a writer.
+// readEnvFile returns the variables of an environment file as NAME=VALUE. It does not read the file as root, unlike PID 1:
+// the user of the workers may have replaced the file by a symbolic link. If the file is a FIFO, readEnvFile returns an error
+// and does not wait for a writer.
 func readEnvFile(path string, s envfile.Syntax) ([]string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

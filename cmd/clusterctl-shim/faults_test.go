@@ -16,7 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestExitStatus: the exit status, the signal and the output of the process are those of the program, which is a shell here.
+// TestExitStatus: the process that runs the shim ends with the exit status or the signal of the program, and has the output
+// of the program. The program is a shell.
 func TestExitStatus(t *testing.T) {
 	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
 	for _, c := range []struct {
@@ -42,7 +43,7 @@ func TestExitStatus(t *testing.T) {
 }
 
 // TestProcessState: the program has no sockets of the unit and no child, the variables from the flags, and the descriptors,
-// limits and signals as without the shim. SIGPIPE is ignored, as systemd does.
+// limits and signals as without the shim. The program ignores SIGPIPE, as under systemd.
 func TestProcessState(t *testing.T) {
 	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
 	script := `echo "${LISTEN_FDS-none} ${LISTEN_PID-none} $INSTANCE $NODE_APP_INSTANCE $PORT $NODE_OPTIONS"
@@ -161,7 +162,7 @@ func TestKills(t *testing.T) {
 	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	for range 20 { // the program without its notifier and its sibling still serve
+	for range 20 { // both the sibling and the program without a notifier still serve
 		fetch(t, "tcp6", client)
 	}
 	w.stop(t)

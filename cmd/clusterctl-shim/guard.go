@@ -26,10 +26,10 @@ func startGuard(value string) {
 		return
 	}
 	_, err := startBackground(1, guardName, pid, after, unit)
-	warn("starting the guard of the stop", err)
+	warn("starting the guard, which kills the program after its stop timeout", err)
 }
 
-// guardCommand is the guard. args are the process id of the program, the duration and the unit.
+// guardCommand runs the guard. args are the process id of the program, the duration and the unit.
 func guardCommand(args []string) (int, error) {
 	if len(args) != 3 {
 		return 0, usage("guard: want PID DURATION UNIT")
@@ -48,6 +48,6 @@ func guardCommand(args []string) (int, error) {
 		return 0, err
 	}
 	os.Stderr.WriteString(contract.LogPrefix + "the program did not stop within " + after.String() + "; killed (SIGKILL)\n")
-	// Kill all other processes too, because the program may have told systemd another main process (MAINPID=).
+	// Kill all other processes too: with MAINPID=, the program may have changed the main process of the unit.
 	return 0, errors.Join(unix.PidfdSendSignal(program, unix.SIGKILL, nil, 0), drain.KillOthers(args[2]))
 }

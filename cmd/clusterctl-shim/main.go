@@ -96,7 +96,7 @@ func report(err error) int {
 	return code
 }
 
-// warn prints an error that does not stop the command. Without an error it does nothing.
+// warn prints an error that does not stop the command. It does nothing if err is nil.
 func warn(what string, err error) {
 	if err != nil {
 		report(fmt.Errorf("%s: %w", what, err))
@@ -120,8 +120,8 @@ func appendTo(list *[]string) func(string) error {
 	}
 }
 
-// startBackground starts a subcommand in a new process with an empty environment. The process continues when this process
-// ends.
+// startBackground starts a subcommand in a new process with an empty environment. The new process still runs when the
+// calling process has ended.
 func startBackground(stdout uintptr, args ...string) (pid int, err error) {
 	return syscall.ForkExec("/proc/self/exe", append([]string{os.Args[0]}, args...), &syscall.ProcAttr{
 		Env: []string{}, Files: []uintptr{0, stdout, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
@@ -168,13 +168,13 @@ func helpCommand([]string) (int, error) {
 
 const help = `usage: clusterctl-shim run [flags] -- /path/to/program [arguments]
 
-Becomes the program. The units of clusterctl call it; see clusterctl(1).
+Becomes the program. Units of clusterctl use this command; see clusterctl(1).
 
   --adopt                  give the program the sockets of the unit at bind(2)
   --map KEY=KIND:PORT      use the socket KEY for a bind of another port
                            KEY: descriptor name, name/K or number from 0
                            KIND: tcp, tcp4, tcp6, udp, udp4, udp6; or unix:/PATH
-  --accept hold            let a drain hold accept(2) of programs without epoll
+  --accept hold            a drain holds accept(2), for programs without epoll
   --own-ptrace             CAP_SYS_PTRACE of the unit is only for the shim
   --confine                forbid signals to processes of other programs
                            (Landlock, Linux 6.12 or later)
@@ -194,7 +194,8 @@ Becomes the program. The units of clusterctl call it; see clusterctl(1).
 
 usage: clusterctl-shim probe [flags] -- /path/to/program [arguments]
 
-Runs the program until it listens, kills it and prints its binds as JSON.
+Runs the program until it listens, kills the program and prints its binds
+as JSON.
 
   --timeout DURATION       limit of the whole probe (1m)
   --settle DURATION        end this long after the last listen(2) (500ms)

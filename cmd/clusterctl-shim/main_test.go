@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// asSystemd is a variable with the number of sockets for the shim. If it is set, the test binary acts as systemd: it sets
-// LISTEN_FDS and LISTEN_PID for the descriptors from 3 on, and executes the real shim.
+// asSystemd is an environment variable with the number of sockets for the shim. If the variable is set, the test binary acts
+// as systemd: it sets LISTEN_FDS and LISTEN_PID for the descriptors from 3 on, and executes the real shim.
 const asSystemd = "CLUSTERCTL_SHIM_TEST_FDS"
 
-// shim is the path of the shim, and testdata is the directory of test programs. TestMain builds them.
+// shim is the path of the shim, and testdata is the directory of test programs. TestMain builds the shim and the programs.
 var shim, testdata string
 
 func TestMain(m *testing.M) {
@@ -62,7 +62,7 @@ func runAll(m *testing.M) int {
 	return m.Run()
 }
 
-// listen opens a listener as systemd does. It returns its descriptor and its address.
+// listen opens a listener as systemd does, and returns its descriptor and its address.
 func listen(t *testing.T, network, address string, nonBlocking bool) (*os.File, string) {
 	t.Helper()
 	var config net.ListenConfig

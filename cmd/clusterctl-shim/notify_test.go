@@ -13,7 +13,7 @@ import (
 )
 
 // TestFullNotifySocket: if the queue of NOTIFY_SOCKET is full, the notifier sends READY=1 when the queue has room. Until
-// then it still handles the calls of the program.
+// then the notifier still handles the calls of the program.
 func TestFullNotifySocket(t *testing.T) {
 	l, address := listen(t, "tcp6", "[::]:0", true)
 	ready := listenNotify(t)

@@ -13,7 +13,7 @@ import (
 )
 
 // ownCommand changes the user and group of Unix sockets. It is ExecStartPost= of a socket unit if the workers may write to
-// the directory of the sockets. PID 1 does not change the owner there, because it would follow a symbolic link.
+// the directory of the sockets. In this directory, PID 1 must not change the owner, because it would follow a symbolic link.
 func ownCommand(args []string) (int, error) {
 	var userName, groupName string
 	f := flag.NewFlagSet("own", flag.ContinueOnError)
@@ -55,7 +55,7 @@ func ownerIDs(user, group string) (uid, gid int, err error) {
 }
 
 // lookup finds the entry of a name or id in a file like passwd(5) or group(5), and returns the numbers in the given fields
-// of the entry. If an id has no entry, lookup returns the id, and -1 for each further field. It does not use package
+// of the entry. If an id has no entry, lookup returns the id, and -1 for each further field. lookup does not use package
 // os/user, which can call the C library and send requests over the network.
 func lookup(file, name string, fields ...int) (ids []int, err error) {
 	data, err := os.ReadFile(file)
@@ -70,7 +70,7 @@ func lookup(file, name string, fields ...int) (ids []int, err error) {
 		for _, f := range fields {
 			id, err := strconv.Atoi(entry[f])
 			if err != nil {
-				return nil, fmt.Errorf("%s: the entry of %q has no number", file, name)
+				return nil, fmt.Errorf("%s: the entry of %q has no numeric id", file, name)
 			}
 			ids = append(ids, id)
 		}
@@ -79,6 +79,6 @@ func lookup(file, name string, fields ...int) (ids []int, err error) {
 	if id, err := strconv.ParseUint(name, 10, 32); err == nil {
 		return append([]int{int(id)}, slices.Repeat([]int{-1}, len(fields)-1)...), nil
 	}
-	return nil, &failure{code: exitFailed, err: fmt.Errorf("%s has no %q; only root can connect", file, name),
+	return nil, &failure{code: exitFailed, err: fmt.Errorf("%s has no entry %q, so only root can connect to the socket", file, name),
 		hint: "use a local user or group: clusterctl install … --socket-group GROUP"}
 }

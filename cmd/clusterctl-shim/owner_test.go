@@ -23,7 +23,7 @@ func TestOwner(t *testing.T) {
 		{"a child of another user", []string{"bind", "child:65534", "child:65534", "child:-"},
 			[]string{"bind shared", "child:65534 EADDRINUSE", "child:65534 EADDRINUSE", "child:- shared"},
 			"of user 65534 binds 0.0.0.0:PORT, which belongs to user 0 of the main process; " + noSocket},
-		{"a child of another user, before the main process", []string{"child:65534", "bind"},
+		{"a child of another user that binds before the main process", []string{"child:65534", "bind"},
 			[]string{"child:65534 EADDRINUSE", "bind shared"}, noSocket},
 		{"a main process that drops its privileges", []string{"bind", "drop", "bind", "child:-"},
 			[]string{"bind shared", "bind shared", "child:- shared"}, ""},
@@ -67,7 +67,7 @@ func TestWorkersOfAnotherUser(t *testing.T) {
 	w.stop(t)
 }
 
-// startOwners runs owners.py with the steps. It returns the process and the port of the listener.
+// startOwners runs owners.py with the steps, and returns the process and the port of the listener.
 func startOwners(t *testing.T, steps ...string) (w *worker, p string) {
 	t.Helper()
 	l, address := listen(t, "tcp4", "0.0.0.0:0", false)

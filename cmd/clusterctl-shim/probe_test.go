@@ -55,7 +55,7 @@ func exited(status string, left ...string) contract.Report {
 
 // TestProbe compares the reports for programs that listen, that only run, and that end.
 func TestProbe(t *testing.T) {
-	// Listen on the ports, like a running instance. This must not affect the probe.
+	// Listen on the ports, like a running instance, which must not affect the probe.
 	_, a4 := listen(t, "tcp4", "0.0.0.0:0", true)
 	_, a6 := listen(t, "tcp6", "[::]:0", true)
 	p4, _ := strconv.Atoi(port(a4))

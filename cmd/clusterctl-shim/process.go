@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// environment returns the environment of the program: env, with the variables that the flags set. With --adopt it removes
-// LISTEN_FDS= and the like, because the shim uses these sockets.
+// environment returns the environment of the program: env, with the variables that the flags set. With --adopt, environment
+// removes LISTEN_FDS and the related variables, because the notifier uses the sockets of the unit.
 func environment(env []string, o *runOptions) ([]string, error) {
 	if o.adopt {
 		env = without(env, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
@@ -57,16 +57,16 @@ func environment(env []string, o *runOptions) ([]string, error) {
 func credential(env []string, name string) (string, error) {
 	dir, ok := get(env, "CREDENTIALS_DIRECTORY")
 	if !ok || strings.ContainsAny(name, "/=") || name == "" {
-		return "", errors.New("the unit loads no credential of that name")
+		return "", errors.New("the unit does not load a credential with this name")
 	}
 	value, err := os.ReadFile(filepath.Join(dir, name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", errors.New("the unit loads no credential of that name")
+		return "", errors.New("the unit does not load a credential with this name")
 	case err != nil:
 		return "", err
 	case bytes.IndexByte(value, 0) >= 0:
-		return "", errors.New("the value contains NUL, which no variable can hold")
+		return "", errors.New("the value contains NUL, which is not possible in a variable")
 	}
 	return string(value), nil
 }
@@ -91,12 +91,12 @@ func get(env []string, name string) (value string, ok bool) {
 	return "", false
 }
 
-// set returns env with the variable.
+// set returns env with the variable name=value.
 func set(env []string, name, value string) []string {
 	return envfile.Merge(env, []string{name + "=" + value})
 }
 
-// without returns env without the variables with these names.
+// without returns env without the variables in names.
 func without(env []string, names ...string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
@@ -104,7 +104,7 @@ func without(env []string, names ...string) []string {
 	})
 }
 
-// pin restricts this thread to one of its allowed CPUs. The program inherits this.
+// pin restricts this thread to one of its allowed CPUs. The program inherits the restriction.
 func pin(instance int) error {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -117,7 +117,7 @@ func pin(instance int) error {
 	return unix.SchedSetaffinity(0, one)
 }
 
-// nthCPU returns the set with the n-th allowed CPU, counted from 0. After the last CPU it continues with the first CPU.
+// nthCPU returns the set with the n-th allowed CPU, counted from 0. After the last CPU, nthCPU continues with the first CPU.
 func nthCPU(allowed *unix.CPUSet, n int) (*unix.CPUSet, error) {
 	count := allowed.Count()
 	if count == 0 {

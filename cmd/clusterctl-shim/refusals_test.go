@@ -31,7 +31,7 @@ func TestWrongFamily(t *testing.T) {
 	}
 }
 
-// TestRefusals: if the shim cannot start the program, it has the right exit status and prints the reason.
+// TestRefusals: if the shim cannot start the program, the shim ends with the right exit status and prints the reason.
 func TestRefusals(t *testing.T) {
 	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
 	for _, c := range []struct {
@@ -147,7 +147,8 @@ type tcpSocket struct {
 	state, queues, inode string
 }
 
-// waitTCP waits until want returns true for an IPv4 socket. If this takes too long, it fails the test with the message.
+// waitTCP waits until want returns true for an IPv4 socket. If the wait takes too long, waitTCP fails the test with the
+// message.
 func waitTCP(t *testing.T, message string, want func(tcpSocket) bool) {
 	t.Helper()
 	port := func(address string) int {

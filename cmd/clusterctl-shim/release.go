@@ -12,9 +12,9 @@ import (
 // releaseName is the internal subcommand that "stopped" starts in the background.
 const releaseName = "release"
 
-// startRelease starts a process in the background that cancels the start job of the next run. It does nothing unless the
-// next run begins with a delay, or the last run never became ready. With the start job, the boot or "systemctl start" of the
-// app would wait for one failing run after the other. The process only cancels the job of an automatic restart.
+// startRelease starts a process in the background that cancels the start job of the next run, if the next run begins with a
+// delay, or if the last run never became ready. Without this, the boot or "systemctl start" of the app would wait for one
+// failing run after the other. The process only cancels the job of an automatic restart.
 //
 // The process runs as root in the cgroup of PID 1, because systemd kills all processes in the cgroup of the instance before
 // the next run begins.
@@ -29,7 +29,7 @@ func startRelease(s backoff.State, neverReady bool) {
 	warn("releasing the next start", forkRelease(unit))
 }
 
-// forkRelease starts the process.
+// forkRelease starts the process for startRelease.
 func forkRelease(unit string) error {
 	// Read the restart counter now: when this process has ended, systemd begins the next start, which changes the counter.
 	restarts, err := pid1.Restarts(unit)

@@ -24,8 +24,8 @@ func relistenFlag(f *flag.FlagSet) *[]netip.AddrPort {
 	return &all
 }
 
-// listenAgain makes the listeners of PID 1, the parent of this process, listen again. It prints an error, since an error
-// must not prevent a start.
+// listenAgain makes the listeners of PID 1, the parent of this process, listen again. It only prints errors, since an error
+// must not prevent the start.
 func listenAgain(all []netip.AddrPort) {
 	if len(all) == 0 {
 		return
@@ -40,8 +40,8 @@ func listenAgain(all []netip.AddrPort) {
 // watchName is the internal subcommand that "drain" starts in the background for a native worker.
 const watchName = "watch-listeners"
 
-// startWatch starts a process in the background. If the worker shuts a shared listener down during its stop, this process
-// makes the listener listen again at once. It ends with the worker.
+// startWatch starts a process in the background. If the worker shuts a shared listener down during its stop, the new process
+// makes the listener listen again at once. The new process ends with the worker.
 func startWatch(addresses []string) {
 	pid := os.Getenv("MAINPID")
 	if pid == "" || len(addresses) == 0 {

@@ -102,7 +102,7 @@ func (o *runOptions) check() error {
 	case !strings.HasPrefix(o.argv[0], "/"):
 		return usage("the program \"" + o.argv[0] + "\" is not an absolute path")
 	case o.instance < 0 || o.instance == 0 && (o.pin || len(o.increment) > 0):
-		return usage("--pin and --increment need --instance N with N of at least 1")
+		return usage("--pin and --increment need --instance N, and N must be at least 1")
 	case o.sigpipe != "ignore" && o.sigpipe != "default":
 		return usage("--sigpipe must be ignore or default, not " + o.sigpipe)
 	case !o.adopt && (len(o.maps) > 0 || o.holdAccept || o.ownPtrace):
@@ -113,7 +113,7 @@ func (o *runOptions) check() error {
 	return nil
 }
 
-// run prepares the process and becomes the program. It always returns an error.
+// run prepares the process and becomes the program. run always returns an error.
 func run(o *runOptions) error {
 	if adopt.HasPtrace() && !o.ownPtrace {
 		return &failure{
@@ -147,7 +147,8 @@ func run(o *runOptions) error {
 		ignoreSIGPIPE()
 	}
 	if o.confine {
-		// The notifier is not in the Landlock domain, because it was forked before. So it may still read the program.
+		// The notifier is not in the Landlock domain, because it was forked before. So the notifier may still read the
+		// memory of the program.
 		confine.Signals()
 	}
 	// syscall.Exec restores the RLIMIT_NOFILE that the Go runtime has raised.
@@ -160,7 +161,7 @@ func run(o *runOptions) error {
 func (o *runOptions) waitForBackoff() error {
 	state := o.state
 	if state == "" && o.backoff {
-		// A unit of an earlier version has no --state, but a RuntimeDirectory= with the path of the state.
+		// A unit of an earlier version does not use --state. Its RuntimeDirectory= is the path of the state.
 		state, _, _ = strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
 	}
 	if state == "" {
@@ -175,7 +176,7 @@ func (o *runOptions) waitForBackoff() error {
 		if sig, stopped := backoff.Wait(delay); stopped {
 			return endBySignal(sig)
 		}
-		// Remove the status text, since the program may never send one.
+		// Remove the status text, since the program may never send a status.
 		if err := adopt.Notify("STATUS="); err != nil {
 			report(err)
 		}
@@ -192,7 +193,7 @@ func startAdoption(o *runOptions) error {
 	if err != nil {
 		f := &failure{code: exitFailed, err: fmt.Errorf("no socket to adopt: %w", err)}
 		if errors.Is(err, adopt.ErrNoSockets) {
-			f.hint = "start the .socket unit of this app first; the service needs Sockets= and Requires= with its name"
+			f.hint = "start the .socket unit of this app first; Sockets= and Requires= of the service must name the .socket unit"
 		}
 		return f
 	}
@@ -217,7 +218,7 @@ func unavailable(err error) error {
 	case errors.Is(err, seccomp.ErrBusy):
 		hint = "run the program outside of the container or sandbox, or install it with --activation native"
 	case errors.Is(err, seccomp.ErrForbidden):
-		hint = "SystemCallFilter= of the unit must allow it: SystemCallFilter=@system-service seccomp"
+		hint = "SystemCallFilter= of the unit must allow seccomp(2): SystemCallFilter=@system-service seccomp"
 	default:
 		return &failure{code: exitFailed, err: fmt.Errorf("adopting: %w", err)}
 	}

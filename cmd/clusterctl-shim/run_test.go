@@ -181,8 +181,8 @@ func notifiers() (pids []int) {
 	return pids
 }
 
-// stop sends SIGTERM to the program and its children, like systemd. It checks that the program ends by the signal, and that
-// the notifier ends.
+// stop sends SIGTERM to the program and its children, like systemd. stop checks that the program ends by the signal, and
+// that the notifier ends.
 func (w *worker) stop(t *testing.T) {
 	t.Helper()
 	if err := syscall.Kill(-w.Process.Pid, syscall.SIGTERM); err != nil {

@@ -23,8 +23,8 @@ import (
 // also for commands that run as root.
 func stateFlag(f *flag.FlagSet) *string { return f.String("state", "", "") }
 
-// delayStart waits for the delay that follows from the recorded short runs, at most for longest. It prints errors of the
-// state, since they must not prevent a start.
+// delayStart waits for the delay that follows from the recorded short runs, at most for longest. It only prints errors of
+// the state, since an error must not prevent the start.
 func delayStart(instance string, policy backoff.Policy, longest time.Duration) error {
 	s, d, err := backoff.Begin(instance, policy)
 	warn("backoff", err)
@@ -33,7 +33,7 @@ func delayStart(instance string, policy backoff.Policy, longest time.Duration) e
 	}
 	if delay := min(d.Delay, longest); delay > 0 {
 		if sig, stopped := backoff.Wait(delay); stopped {
-			// The instance is stopped, so the series ends, and this process ends by the signal.
+			// After a stop, the next start must not be delayed, so reset the state.
 			warn("backoff", backoff.Save(instance, backoff.State{}))
 			return endBySignal(sig)
 		}
@@ -48,11 +48,11 @@ func gaveUp(s backoff.State, maxRestarts int) error {
 	return &failure{code: contract.StatusGaveUp,
 		err: fmt.Errorf("gave up after %d restarts: the last run ended after %v with %s",
 			maxRestarts, s.Uptime.Round(time.Millisecond), ended(s)),
-		hint: "journalctl -u this unit, then clusterctl reset and start it again",
+		hint: "read journalctl -u UNIT, then run: clusterctl reset APP && clusterctl start APP",
 	}
 }
 
-// waitCommand is ExecStartPre= of units without "run --backoff". It waits for the delay and records the start.
+// waitCommand is ExecStartPre= of units without "run --backoff". waitCommand waits for the delay and records the start.
 func waitCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("wait", flag.ContinueOnError)
 	minUptime := f.Duration("min-uptime", contract.MinUptime, "")
@@ -102,7 +102,8 @@ func endBySignal(sig syscall.Signal) error {
 	select {} // wait for the signal
 }
 
-// stoppingCommand is ExecStop= of an app without a drain. It records whether the stop was requested, and starts the guard.
+// stoppingCommand is ExecStop= of an app without a drain. stoppingCommand records whether the stop was requested, and starts
+// the guard.
 func stoppingCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopping", flag.ContinueOnError)
 	after := f.String("kill-after", "", "")
@@ -119,8 +120,8 @@ func stoppingCommand(args []string) (int, error) {
 }
 
 // refuseMessages makes systemd ignore messages of the program, so that the program cannot extend its stop with
-// EXTEND_TIMEOUT_USEC=. This has no effect before systemd 254, or if the program has already restricted the notify socket to
-// itself. Then the guard ends the program.
+// EXTEND_TIMEOUT_USEC=. Before systemd 254, or if the program has already restricted the notify socket to itself, the
+// message has no effect. In these cases the guard kills the program.
 func refuseMessages() {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return
@@ -130,7 +131,8 @@ func refuseMessages() {
 	}
 }
 
-// recordStop records whether the stop was requested. It does nothing if state is empty, since the app then has no backoff.
+// recordStop records whether the stop was requested. recordStop does nothing if state is empty, since the app then has no
+// backoff.
 func recordStop(state string) {
 	if state == "" {
 		return
@@ -141,7 +143,7 @@ func recordStop(state string) {
 	warn("backoff", backoff.Stopping(state, os.Getenv("MAINPID") != ""))
 }
 
-// stoppedCommand is ExecStopPost=. It records whether the run was short.
+// stoppedCommand is ExecStopPost=. stoppedCommand records whether the run was short.
 func stoppedCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopped", flag.ContinueOnError)
 	minUptime := f.Duration("min-uptime", contract.MinUptime, "")

@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// inUnit runs a subcommand with --state and more variables, like a unit. It returns the exit status and the output.
+// inUnit runs a subcommand with --state and the variables env, like a unit, and returns the exit status and the output.
 func inUnit(t *testing.T, instance string, env []string, args ...string) (int, string) {
 	t.Helper()
 	cmd := exec.Command(shim, slices.Insert(slices.Clone(args), 1, "--state="+instance)...)
@@ -63,12 +63,12 @@ func TestSeriesOfRuns(t *testing.T) {
 	if s := backoff.Load(dir); !s.GaveUp {
 		t.Errorf("the state is %+v, want GaveUp true", s)
 	}
-	// A start by hand does not wait.
+	// After a start by hand, "wait" returns at once, and "run" starts the program.
 	wait()
 	if code, out := inUnit(t, dir, nil, run...); code != 7 || out != "" {
 		t.Errorf("run after a start by hand ended with %d, %q, want 7 and no output", code, out)
 	}
-	// A requested stop ends the series.
+	// A requested stop resets the state.
 	inUnit(t, dir, []string{"MAINPID=1"}, "stopping")
 	inUnit(t, dir, crash, "stopped", "--exec-stop")
 	if s := backoff.Load(dir); s.Failures != 0 {
@@ -79,7 +79,7 @@ func TestSeriesOfRuns(t *testing.T) {
 // TestStopDuringDelay: a stop during the delay of "run --backoff" ends the process by the signal, and resets the state.
 func TestStopDuringDelay(t *testing.T) {
 	instance := t.TempDir() + "/app/1"
-	inUnit(t, instance, nil, "stopping") // makes the directory
+	inUnit(t, instance, nil, "stopping") // creates the directory of the state
 	if err := backoff.Save(instance, backoff.State{Failures: 40}); err != nil {
 		t.Fatal(err)
 	}
@@ -133,8 +133,8 @@ func TestUnwritableState(t *testing.T) {
 }
 
 // TestOldDirectory: an earlier version gave the directory of the state to the user of the app. Commands that run as root
-// remove this directory when the program does not run. If the user has replaced the directory by a symbolic link, they do
-// not follow the link.
+// remove this directory when the program does not run. If the user has replaced the directory by a symbolic link, the
+// commands do not follow the link.
 func TestOldDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("this test needs root: sudo make test")

@@ -133,7 +133,7 @@ func disconnect(fd int) error {
 	return nil
 }
 
-// awaitListening waits until the socket listens. It polls, because the test gets no event for this.
+// awaitListening waits until the socket listens. It polls, because the kernel only notifies processes that poll the socket.
 func awaitListening(t *testing.T, l *os.File) {
 	t.Helper()
 	for end := time.Now().Add(bound); !listens(t, l); time.Sleep(time.Millisecond) {

@@ -81,7 +81,7 @@ func checkCommand(t *testing.T, dir, words string) {
 	args := strings.Fields(plain)
 	drain := args[0] == "drain"
 	if drain {
-		// Add an invalid argument. "drain" reports the argument after it has accepted all flags, and then does not drain.
+		// Add an invalid argument. "drain" first accepts all flags, then reports the invalid argument, and does not drain.
 		args = append(args, "refused")
 	}
 	cmd := exec.Command(shim, args...)

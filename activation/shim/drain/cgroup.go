@@ -28,8 +28,8 @@ func cgroupOf(process string) (string, error) {
 }
 
 // cgroupDir returns the directory of a cgroup. membership is the text of /proc/PID/cgroup, and mounts is the text of
-// /proc/self/mountinfo. The root of a hierarchy is an error: it is not the cgroup of an instance, and a drain would act on
-// all processes of the machine.
+// /proc/self/mountinfo. cgroupDir returns an error for the root of a hierarchy: the root is not the cgroup of an instance,
+// and a drain of the root would act on all processes of the machine.
 func cgroupDir(membership, mounts []byte) (string, error) {
 	for _, h := range []struct{ controllers, fstype, option string }{
 		{"", "cgroup2", ""},
@@ -62,7 +62,7 @@ func memberOf(membership []byte, controllers string) (string, bool) {
 }
 
 // below returns the directory of the cgroup path under the mount of its hierarchy. In a container without a cgroup
-// namespace, the mount shows only a part of the hierarchy. Then path begins with the root of this part, the 4th field in
+// namespace, the mount shows only a part of the hierarchy, and path begins with the root of this part, the 4th field in
 // mountinfo.
 func below(mounts []byte, fstype, option, path string) (string, bool) {
 	for line := range bytes.Lines(mounts) {
@@ -88,7 +88,7 @@ func unescapeMount(s string) string {
 }
 
 // members returns the ids of the processes in a cgroup and in all cgroups below it, in ascending order, without this
-// process. It skips cgroups that are removed while it reads them.
+// process. members skips cgroups that are removed while it reads them.
 func members(dir string) ([]int, error) {
 	var pids []int
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -115,9 +115,9 @@ func members(dir string) ([]int, error) {
 	return slices.DeleteFunc(slices.Compact(pids), func(pid int) bool { return pid == self }), nil
 }
 
-// KillOthers kills all other processes in the cgroup of this process, if this is the cgroup of the unit. It repeats this
-// until no process is left, since a process may fork. It gives up after 100 rounds; then the service manager must kill the
-// program.
+// KillOthers kills all other processes in the cgroup of this process, if this is the cgroup of the unit. Since a process may
+// fork, KillOthers repeats this until no process is left, at most 100 times. Processes that fork even faster must be killed
+// by the service manager.
 func KillOthers(unit string) error {
 	dir, err := cgroupOf("self")
 	if err != nil || filepath.Base(dir) != unit {
@@ -169,8 +169,8 @@ func SiblingsRun() (bool, error) {
 	return false, err
 }
 
-// parsePids returns the process ids in the text of cgroup.procs, one on each line. It skips 0, which means a process outside
-// the PID namespace of the reader.
+// parsePids returns the process ids in the text of cgroup.procs, one on each line. parsePids skips 0, which means a process
+// outside the PID namespace of the reader.
 func parsePids(text []byte) []int {
 	var pids []int
 	for line := range bytes.Lines(text) {

@@ -152,7 +152,7 @@ func (c *cluster) await(w *worker) {
 }
 
 // drain runs "drain" for the worker as systemd runs ExecStop=: in the cgroup of the worker, with MAINPID, and as a child of
-// the service manager. It returns how long the drain took.
+// the service manager. drain returns how long the drain took.
 func (c *cluster) drain(w *worker, flags ...string) time.Duration {
 	c.t.Helper()
 	cmd := c.command(w.cgroup, "/proc/self/exe", append([]string{"drain"}, flags...)...)
@@ -192,7 +192,7 @@ func (w *worker) kill() {
 	}
 }
 
-// roll restarts the workers one after the other, with n restarts in total. It returns the duration of the longest drain.
+// roll restarts the workers one after the other, with n restarts in total. roll returns the duration of the longest drain.
 func (c *cluster) roll(workers []*worker, n int, flags ...string) (longest time.Duration) {
 	for i := range n {
 		slot := i % len(workers)

@@ -22,7 +22,7 @@ func (c *cluster) run(w *worker, opt drain.Options) (drain.Result, error) {
 	return c.begin(w, opt)()
 }
 
-// begin starts a drain of the worker. The function end waits for its end, and returns the Result.
+// begin starts a drain of the worker. The function end waits until the drain has ended, and returns the Result.
 func (c *cluster) begin(w *worker, opt drain.Options) (end func() (drain.Result, error)) {
 	c.t.Helper()
 	opt.MainPID = w.cmd.Process.Pid
@@ -75,13 +75,15 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestEveryEpoll: the drain removes every kind of entry: with a descriptor number that its Go runtime uses, with a
-// descriptor that is closed in the program, in a nested epoll instance, and with EPOLLEXCLUSIVE.
+// TestEveryEpoll: the drain removes all kinds of entries: entries with a descriptor number that the Go runtime of the drain
+// uses, entries whose descriptor the program has closed, entries in a nested epoll instance, and an entry with
+// EPOLLEXCLUSIVE.
 func TestEveryEpoll(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "epolls")
 	w := c.start()
-	// Wait for all entries: the worker counts as ready after the first entry, and the entry with a high descriptor number
-	// comes later, because the kernel must enlarge the table of descriptors (expand_fdtable in fs/file.c).
+	// Wait until the worker has added all entries. The worker counts as ready after the first entry. The entry with a high
+	// descriptor number takes longer, because the kernel must enlarge the table of descriptors (expand_fdtable in
+	// fs/file.c).
 	await(t, func() bool { _, err := os.Stat(w.ready); return err == nil })
 	r, err := c.run(w, shortLimits)
 	if err != nil {

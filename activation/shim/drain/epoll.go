@@ -30,7 +30,7 @@ type location struct {
 // epollKey identifies an epoll instance by process and descriptor.
 type epollKey struct{ pid, fd int }
 
-// epollCache holds the entries of an epoll instance that are shared listeners.
+// epollCache holds the entries for shared listeners in one epoll instance. The drain uses them until they expire.
 type epollCache struct {
 	shared  []entry
 	expires time.Time
@@ -41,8 +41,8 @@ type epollCache struct {
 // pause the drain uses the entries of the last read.
 const pauseFactor = 100
 
-// sharedEntries returns the entries of shared listeners in the epoll instances of all processes. An instance that is inside
-// another instance has a descriptor too.
+// sharedEntries returns the entries of shared listeners in the epoll instances of all processes. This includes an epoll
+// instance inside another epoll instance, because both have descriptors.
 func (d *drain) sharedEntries(ctx context.Context) []location {
 	var list []location
 	caches := make(map[epollKey]epollCache)
@@ -80,7 +80,7 @@ func (d *drain) sharedEntries(ctx context.Context) []location {
 //
 //	tfd:        8 events:       19 data:                8  pos:0 ino:61ef sdev:9
 //
-// parseEpoll ignores other lines, since newer kernels print more of them.
+// parseEpoll ignores lines of another form, which newer kernels may add.
 func parseEpoll(text []byte) []entry {
 	var list []entry
 	for line := range bytes.Lines(text) {
@@ -106,13 +106,13 @@ func parseEpoll(text []byte) []entry {
 	return list
 }
 
-// removeEntries removes the entries from their epoll instances and returns the number of removed entries. For each listener,
-// at least one process of holders must have it open. removeEntries stops when ctx is done.
+// removeEntries removes the entries from their epoll instances and returns the number of removed entries. Each listener must
+// be open in at least one process of holders. removeEntries stops when ctx is done.
 //
 // The kernel finds an entry by the open file and the descriptor number. So during epoll_ctl(EPOLL_CTL_DEL), the listener
-// must have the number of the entry in this process too, where this number may belong to another file, such as the epoll
-// instance of the Go runtime. Therefore removeEntries runs on a thread with a separate table of file descriptors
-// (unshare(CLONE_FILES)), which ends with the call.
+// must have this descriptor number in the calling process too. But in this process, the number may belong to another file,
+// such as the epoll instance of the Go runtime. Therefore removeEntries runs on a thread with a separate table of file
+// descriptors (unshare(CLONE_FILES)), which ends with the call.
 func removeEntries(ctx context.Context, list []location, holders []process) (int, error) {
 	if len(list) == 0 {
 		return 0, nil
@@ -147,15 +147,15 @@ func removeEntries(ctx context.Context, list []location, holders []process) (int
 	return count, err
 }
 
-// remover removes entries. It keeps the two descriptors of the last entry open, since the next entry often has the same
-// epoll instance and listener. The end of the thread closes them.
+// remover removes entries. After each entry, the descriptors of its epoll instance and its listener stay open, since the
+// next entry often needs the same descriptors. The end of the thread closes the descriptors.
 type remover struct {
 	holders         []process
 	last            location
 	epoll, listener int
 }
 
-// open duplicates the epoll instance and the listener of l into this process, unless they are the same as the last time.
+// open duplicates the epoll instance and the listener of l into this process, unless the remover has them open already.
 func (r *remover) open(l location) error {
 	if r.epoll < 0 || r.last.pid != l.pid || r.last.epoll != l.epoll {
 		r.close(&r.epoll)
@@ -206,8 +206,8 @@ func (r *remover) remove(l location) error {
 // errGone means that the process, its epoll instance or the entry no longer exists.
 var errGone = errors.New("gone")
 
-// duplicateSocket returns a descriptor of the socket with the inode. It duplicates the descriptor of process pid if this
-// process has the socket open, otherwise the descriptor of another holder. All holders share one open file description.
+// duplicateSocket duplicates the socket with inode ino into this process, and returns the descriptor. It prefers the
+// descriptor of process pid to the descriptors of the other holders. All holders share one open file description.
 func duplicateSocket(ino uint64, pid int, holders []process) (int, error) {
 	err := errGone
 	for _, own := range []bool{true, false} {
@@ -231,7 +231,7 @@ func duplicateSocket(ino uint64, pid int, holders []process) (int, error) {
 	return -1, err
 }
 
-// duplicate duplicates a descriptor of the process into this process. It uses pidfd_getfd(2), which needs Linux 5.6 and the
+// duplicate duplicates a descriptor of the process into this process, with pidfd_getfd(2), which needs Linux 5.6 and the
 // right to ptrace the process.
 func (p process) duplicate(number int) (int, error) {
 	fd, err := unix.PidfdGetfd(p.pidfd, number, 0)
@@ -263,8 +263,8 @@ func raiseLimit(number int) error {
 }
 
 // deleteAt calls epoll_ctl(ep, EPOLL_CTL_DEL) while the listener has the given descriptor number, and then restores the
-// table of file descriptors. It makes raw system calls and does not allocate, so that the Go scheduler does not run on this
-// thread before the table is restored: in this process, the number may be the epoll descriptor of the Go runtime.
+// table of file descriptors. deleteAt makes raw system calls and does not allocate, so that the Go scheduler does not run on
+// this thread before the table is restored: in this process, the number may be the epoll descriptor of the Go runtime.
 func deleteAt(ep, listener, number int) unix.Errno {
 	if number == listener {
 		return epollDelete(ep, number)

@@ -1,22 +1,23 @@
-// Package drain lets one worker finish its requests before systemd stops it, without the help of the program. ExecStop= of
-// every instance with a shared socket runs it as root, before systemd sends SIGTERM:
+// Package drain lets one worker finish its requests before systemd stops the worker, without the help of the program.
+// ExecStop= of every instance with a shared socket runs "drain" as root, before systemd sends SIGTERM:
 //
 //	ExecStop=-+:/usr/lib/clusterctl/clusterctl-shim drain [flags]
 //
 // # What it does
 //
-//  1. It finds the processes of the instance, which are in its own cgroup, and the shared listeners: the service manager has
-//     sockets with the same inode open. Other listeners of the program, such as a metrics port, stay as they are.
-//  2. It removes each shared listener from every epoll instance of these processes, with EPOLL_CTL_DEL on duplicates of the
-//     descriptors, which it gets by pidfd_getfd. No descriptor of the program is closed, and its memory does not change. But
-//     epoll no longer reports new connections to the program, so the siblings accept them.
-//  3. It sends a signal to the processes that expect one: Node processes with the preload of clusterctl (see PreloadSignal),
-//     and with ModeAccept the notifiers of adopted programs.
-//  4. It waits until the server has responded to the requests on all connections of the instance, at most for
+//  1. drain finds the processes of the instance, which are in the cgroup of drain itself. It also finds the shared
+//     listeners: the service manager has sockets with the same inode open. Other listeners of the program, such as a metrics
+//     port, stay as they are.
+//  2. drain removes each shared listener from every epoll instance of these processes, with EPOLL_CTL_DEL on duplicates of
+//     the descriptors (pidfd_getfd). No descriptor of the program is closed, and its memory does not change. But epoll no
+//     longer reports new connections to the program, so the siblings accept them.
+//  3. drain sends a signal to the processes that handle the signal: Node processes with the preload of clusterctl (see
+//     PreloadSignal), and with ModeAccept the notifiers of adopted programs.
+//  4. drain waits until the server has responded to the requests on all connections of the instance, at most for
 //     Options.Timeout. [stateOf] describes how it decides this. Keep-alive connections that do not end by themselves end
 //     with the next response of the server; see package httpclose. If a response cannot carry the header (TLS, HTTP/2,
-//     WebSocket), the drain waits at most Options.Busy for the connection. It does not wait for streams, whose request is
-//     older than Options.StreamAge.
+//     WebSocket), the drain waits at most Options.Busy for the connection. The drain does not wait for streams, whose
+//     request is older than Options.StreamAge.
 //
 // All programs are drained in the same way, and get SIGTERM when no request is open. The drain cannot find out whether a
 // program handles SIGTERM well: the runtimes of Node and Go always have a handler (SigCgt of /proc/PID/status), and a
@@ -33,9 +34,8 @@
 //     process is a notifier if its executable has the base name of the executable of drain, and its argv[1] is [NotifierArg]
 //     ("notify"). The comparison ignores the suffix " (deleted)", which the kernel adds after an upgrade of the package.
 //   - The notifier must block SIGUSR1 before it lets the program run, because the default action would end the notifier.
-//   - After the signal the notifier does not let accept and accept4 on a shared listener continue. If the listener is
-//     non-blocking, the call fails with EAGAIN after a pause. The notifier never goes back, since SIGTERM follows in any
-//     case.
+//   - After the signal, calls of accept and accept4 on a shared listener do not return. If the listener is non-blocking,
+//     they fail with EAGAIN after a pause. This does not end, since SIGTERM follows in any case.
 //   - The notifier does not confirm the signal. drain checks the connections instead.
 package drain
 
@@ -54,11 +54,11 @@ import (
 )
 
 // Main runs the subcommand "clusterctl-shim drain" with the environment of ExecStop=. args does not contain the word
-// "drain". It returns the exit status: 2 if an argument is invalid, otherwise 0, so that a failed drain does not fail the
+// "drain". Main returns the exit status: 2 if an argument is invalid, otherwise 0, so that a failed drain does not fail the
 // stop.
 func Main(args []string, getenv func(string) string, stderr io.Writer) int {
-	// Without a main process, as after a crash, systemd does not set $MAINPID. Then there is nothing to drain, and the
-	// restart must not wait.
+	// If the main process has ended, as after a crash, systemd does not set $MAINPID. The restart must not wait for a drain
+	// then.
 	pid, err := strconv.Atoi(getenv("MAINPID"))
 	if err != nil || pid <= 0 {
 		return 0
@@ -67,7 +67,7 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 	flags := flag.NewFlagSet("drain", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.DurationVar(&opt.Timeout, "drain-timeout", contract.DrainTimeout, "limit of the whole drain")
-	flags.DurationVar(&opt.Idle, "idle", defaultIdle, "silence after a response after which a connection is done")
+	flags.DurationVar(&opt.Idle, "idle", defaultIdle, "how long a connection must be silent after a response to be done")
 	flags.DurationVar(&opt.Busy, "busy", defaultBusy, "limit for keep-alive connections that are used without a pause")
 	flags.BoolVar(&opt.HTTPClose, "http-close", true, "add Connection: close to responses on keep-alive connections that do not end")
 	report := flags.String("report", "", "instance for which to store the connections that are still in use")
@@ -102,8 +102,8 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 	return 0
 }
 
-// runWithLimit runs the drain and returns its result and the line to print. It ends soon after Options.Timeout, so that the
-// stop does not reach TimeoutStopSec= even if reading the files of the worker takes long.
+// runWithLimit runs the drain, and returns its result and the line to print. It returns soon after Options.Timeout, even if
+// reading the files of the worker takes long, so that the stop does not reach TimeoutStopSec=.
 func runWithLimit(opt Options) (Result, string) {
 	ctx, cancel := context.WithTimeout(context.Background(), opt.Timeout+contract.DrainSlack)
 	defer cancel()
@@ -134,7 +134,7 @@ func hint(err error) string {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return " (not permitted: drain needs root (ExecStop=+), and in a container a runtime that allows pidfd_getfd)"
 	case errors.Is(err, unix.ENOSYS):
-		return " (pidfd_getfd needs Linux 5.6 or later, and a container whose filter allows it)"
+		return " (pidfd_getfd needs Linux 5.6 or later; in a container, the seccomp filter must allow pidfd_getfd)"
 	}
 	return ""
 }

@@ -38,22 +38,21 @@ const (
 
 // Options configures a drain. The zero values of Cgroup and Manager mean the cgroup and the parent of this process.
 type Options struct {
-	MainPID int    // main process of the instance ($MAINPID); 0: it has ended
-	Manager int    // process of the service manager, which has the shared listeners open
+	MainPID int    // process id of the main process ($MAINPID), or 0 if the process has ended
+	Manager int    // process id of the service manager
 	Cgroup  string // directory of the instance's cgroup
 	Mode    Mode
 	Timeout time.Duration // limit of the whole drain
-	Idle    time.Duration // silence after a response after which a connection is done
-	Busy    time.Duration // limit for connections that get new requests without a pause, and for streams
+	Idle    time.Duration // how long a connection must be silent after a response to be done
+	Busy    time.Duration // how long the drain waits for streams, and for connections with requests without a pause
 	// RequestAge is how old the last request of a connection must be before the connection can be done; 0 means twice Idle.
-	// From outside, a pause within a response looks like the silence after the response. With a longer time, responses with
-	// longer pauses are not cut, but each stop waits longer for clients with an idle connection.
+	// From outside, a pause within a response looks like the silence after the response. With a larger RequestAge, a
+	// response may pause for longer, but each stop waits longer for idle connections.
 	RequestAge time.Duration
 	// StreamAge is how old the last request must be before a response that does not end counts as a stream; 0 means Timeout.
 	StreamAge time.Duration
 
-	// HTTPClose adds Connection: close to the responses of any HTTP/1.1 server, on connections that do not end otherwise;
-	// see package httpclose.
+	// HTTPClose adds Connection: close to responses on connections that do not end by themselves; see package httpclose.
 	HTTPClose bool
 }
 
@@ -70,7 +69,7 @@ type Result struct {
 	Waited         time.Duration
 	// Open lists the connections that were in use at the end, including streams.
 	Open []left.Connection
-	// Reason is why the drain is incomplete or did nothing. It is empty after a complete drain.
+	// Reason is why the drain is incomplete or did nothing. Reason is empty after a complete drain.
 	Reason string
 }
 

@@ -18,11 +18,11 @@ import (
 // process holds the open files of a process at one time, from /proc/PID/fd.
 type process struct {
 	pid     int
-	pidfd   int            // opened while the process was in the cgroup
+	pidfd   int            // pidfd of the process
 	sockets map[uint64]int // inode -> number of a descriptor of this socket
 	epolls  []int          // descriptors of epoll instances
-	uring   bool           // it has an io_uring, by which it may accept without epoll
-	preload bool           // it has the Node preload of clusterctl open, so it handles PreloadSignal
+	uring   bool           // whether the process has an io_uring, through which it may accept connections
+	preload bool           // whether the process has the Node preload of clusterctl open
 }
 
 func (p process) hasSocket(ino uint64) bool {
@@ -55,7 +55,7 @@ func readProcess(pid int) (process, error) {
 	return p, nil
 }
 
-// add adds descriptor fd, whose link in /proc/PID/fd has the given text.
+// add records descriptor fd. link is the text of the link /proc/PID/fd/FD.
 func (p *process) add(fd int, link string) {
 	if ino, ok := target.ParseSocketLink([]byte(link)); ok {
 		p.sockets[ino] = fd
@@ -88,8 +88,8 @@ func baseName(link string) string {
 	return filepath.Base(strings.TrimSuffix(link, " (deleted)"))
 }
 
-// readProcesses returns the open files of the processes. It returns an error if the files of a process cannot be read, since
-// this process may have the listener.
+// readProcesses returns the open files of the processes. If the files of one process cannot be read, the result is an error,
+// since this process may have the listener open.
 func readProcesses(pids []int, fds pidfds) ([]process, error) {
 	list := make([]process, 0, len(pids))
 	for _, pid := range pids {
@@ -125,7 +125,7 @@ func isNotifier(pid int, self string) bool {
 	return len(argv) > 1 && argv[1] == NotifierArg
 }
 
-// catches reports whether the process has a handler for the signal. It reads SigCgt of proc_pid_status(5), a bit mask in
+// catches reports whether the process has a handler for the signal. SigCgt in proc_pid_status(5) is a bit mask in
 // hexadecimal whose lowest bit is signal 1.
 func catches(pid int, sig unix.Signal) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -141,8 +141,9 @@ func catches(pid int, sig unix.Signal) bool {
 	return false
 }
 
-// signal sends sig to the process if check returns true for its id, and reports whether the signal was sent. If another
-// process has the id now, check reads that process, but no process gets the signal: the pidfd refers to the ended process.
+// signal sends sig to the process if check returns true for its id, and reports whether the signal was sent. If the process
+// has ended and another process has its id, check is called for the other process. But no process gets the signal, because
+// the pidfd refers to the ended process.
 func (p process) signal(sig unix.Signal, check func(pid int) bool) (bool, error) {
 	if !check(p.pid) {
 		return false, nil

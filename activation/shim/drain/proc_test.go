@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// await waits until the condition is true, and fails the test if it takes too long.
+// await waits until the condition is true. If the wait takes too long, await fails the test.
 func await(t *testing.T, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience.For(60 * time.Second)); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {

@@ -39,8 +39,8 @@ type drain struct {
 }
 
 // Run drains the instance. It returns when all connections are done, when the main process has ended, or when a time limit
-// is reached. It returns an error only if it could not do anything. In all cases the caller stops the instance afterwards.
-// Run needs root, or the right to ptrace the processes of the instance.
+// is reached. Run returns an error only if the drain had no effect. In all cases the caller must stop the instance
+// afterwards. Run needs root, or the right to ptrace the processes of the instance.
 func Run(ctx context.Context, opt Options) (Result, error) {
 	if opt.MainPID <= 0 {
 		return Result{Reason: "the main process has ended"}, nil
@@ -113,8 +113,8 @@ func (d *drain) run(ctx context.Context) error {
 	return nil
 }
 
-// readProcesses reads the processes of the instance. The drain calls it again and again, since a master process may start
-// workers.
+// readProcesses reads the processes of the instance. The drain calls readProcesses repeatedly, since a master process may
+// start workers.
 func (d *drain) readProcesses() error {
 	pids, err := d.pidfds.update(func() ([]int, error) { return members(d.opt.Cgroup) })
 	if err != nil {
@@ -126,8 +126,8 @@ func (d *drain) readProcesses() error {
 }
 
 // findListeners stores the listeners to drain: the sockets that both the instance and the manager have open. If the manager
-// has none of them open (the socket unit was changed or has failed) or cannot be read, these are all listeners of the
-// instance.
+// has no listener of the instance open (the socket unit was changed or has failed), or its files cannot be read, the drain
+// uses all listeners of the instance.
 func (d *drain) findListeners() error {
 	all, err := d.diag.Listening()
 	if err != nil {
@@ -158,8 +158,8 @@ func (d *drain) findListeners() error {
 	return nil
 }
 
-// stopAccepting makes the instance accept no more connections. It notifies each process once. The drain calls it again and
-// again, since a program may start a worker, or add its listener to epoll again (nginx with accept_mutex).
+// stopAccepting makes the instance accept no more connections, and notifies each process once. The drain calls stopAccepting
+// repeatedly, since a program may start a worker, or add its listener to epoll again (nginx with accept_mutex).
 func (d *drain) stopAccepting(ctx context.Context) error {
 	n, err := removeEntries(ctx, d.sharedEntries(ctx), d.procs)
 	d.result.Removed += n
@@ -174,7 +174,7 @@ func (d *drain) stopAccepting(ctx context.Context) error {
 		err = errors.Join(err, d.notify(p))
 	}
 	if d.result.Removed+d.result.Held > 0 {
-		return nil // a partial drain is better than none
+		return nil // the drain works for a part of the processes
 	}
 	return err
 }

@@ -115,7 +115,8 @@ func serveGraceful(server *http.Server, l net.Listener) int {
 // epollEntries is the number of entries that serveEpolls makes.
 const epollEntries = 40 + 3
 
-// serveEpolls adds the listener to epoll instances with many descriptor numbers, nested and exclusively.
+// serveEpolls adds the listener to two epoll instances, one inside the other, with many descriptor numbers and with
+// EPOLLEXCLUSIVE.
 func serveEpolls() int {
 	outer, err1 := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	inner, err2 := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -152,8 +153,8 @@ func serveEpolls() int {
 // reAdds is how often serveReAdd adds its listener to epoll again.
 const reAdds = 5
 
-// serveReAdd accepts one connection. It closes the connection after the drain has removed the listener from epoll, and
-// serveReAdd has added it again, reAdds times.
+// serveReAdd accepts one connection, and adds the listener to epoll again each time after the drain has removed the
+// listener. After reAdds times, serveReAdd closes the connection.
 func serveReAdd() int {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -195,7 +196,7 @@ func notify(path string) int {
 	return 0
 }
 
-// run runs a drain with the Options in text, and prints the Result. Both are JSON.
+// run runs a drain with the Options in text (JSON), and prints the Result as JSON.
 func run(text string) int {
 	var opt drain.Options
 	if err := json.Unmarshal([]byte(text), &opt); err != nil {
@@ -221,7 +222,7 @@ func waitForChild() {
 	}
 }
 
-// forever sleeps without end. It does not use "select {}", which the runtime would report as a deadlock.
+// forever sleeps without end. "select {}" is not possible, because the Go runtime would report a deadlock.
 func forever() {
 	for {
 		time.Sleep(time.Hour)

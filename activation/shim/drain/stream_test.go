@@ -135,7 +135,7 @@ func get(t *testing.T, addr, path string) (net.Conn, io.Reader) {
 	return conn, resp.Body
 }
 
-// Sizes for serveMany.
+// The number of epoll instances of serveMany, and of the entries in each instance.
 const (
 	instances   = 10
 	entriesEach = 8000

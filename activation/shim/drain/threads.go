@@ -11,8 +11,8 @@ import (
 )
 
 // asleep reports whether all threads of the processes sleep. A thread may have got an event from epoll_wait before the
-// listener was removed, and not yet have called accept. Such a thread is awake, so once asleep returns true, no thread will
-// accept.
+// listener was removed, but may not have called accept yet. This thread is awake. So if all threads sleep, no thread will
+// call accept.
 func asleep(pids []int) bool {
 	for t := range threads(pids) {
 		if t.awake() {
@@ -25,12 +25,12 @@ func asleep(pids []int) bool {
 // cpuUsage is how much a thread has run so far.
 type cpuUsage struct {
 	time  time.Duration
-	times int // how often it got a processor
+	times int // how often the thread got a processor
 }
 
 // A thread that got an event before the listener was removed has called accept once it has run for minCPUTime or minRuns
-// times. If such a thread is still awake, it computes in the background or reads from a disk. A limit in real time would be
-// wrong, because on a busy machine a thread waits for a processor.
+// times. A thread that is still awake after that computes in the background or reads from a disk. The limit is not in real
+// time, because on a busy machine a thread may wait long for a processor.
 const (
 	minCPUTime = 20 * time.Millisecond
 	minRuns    = 10
@@ -65,7 +65,7 @@ func allHaveRun(pids []int, before map[int]cpuUsage) bool {
 // thread is one task of a process.
 type thread struct{ pid, tid int }
 
-// threads returns an iterator over the threads of the processes. It skips processes that have ended.
+// threads returns an iterator over the threads of the processes. threads skips processes that have ended.
 func threads(pids []int) func(yield func(thread) bool) {
 	return func(yield func(thread) bool) {
 		for _, pid := range pids {
@@ -95,7 +95,7 @@ func (t thread) awake() bool {
 	return ok && (stat.State == 'R' || stat.State == 'D')
 }
 
-// cpuUsage returns the CPU usage of the thread. ok is false if the kernel does not count it (without CONFIG_SCHED_INFO).
+// cpuUsage returns the CPU usage of the thread. ok is false if the kernel does not count CPU usage (no CONFIG_SCHED_INFO).
 func (t thread) cpuUsage() (u cpuUsage, ok bool) {
 	text, err := t.file("schedstat")
 	if err != nil {
@@ -105,8 +105,8 @@ func (t thread) cpuUsage() (u cpuUsage, ok bool) {
 }
 
 // parseSchedstat parses "cpu-ns queue-ns times", the text of /proc/PID/task/TID/schedstat
-// (Documentation/scheduler/sched-stats.rst). Every thread has run, so zeros mean that the kernel does not count; then ok is
-// false.
+// (Documentation/scheduler/sched-stats.rst). ok is false if the numbers are 0: since every thread has run, the kernel then
+// does not count CPU usage.
 func parseSchedstat(text []byte) (u cpuUsage, ok bool) {
 	fields := strings.Fields(string(text))
 	if len(fields) < 3 {

@@ -13,33 +13,34 @@ type tracker struct {
 	others      map[uint64]int   // other connections, by inode: how many reads of /proc found no owner in the instance
 	filesReadAt time.Time        // when the files of the processes were last read
 
-	acceptsDone    bool             // see (*drain).acceptsDone
-	doneSince      time.Time        // since when all connections are done
+	acceptsDone    bool             // result of (*drain).acceptsDone
+	doneSince      time.Time        // time from which on all connections were done
 	cpuAtDone      map[int]cpuUsage // the CPU usage of each thread at doneSince
-	allReusedSince time.Time        // since when each remaining connection gets new requests
+	allReusedSince time.Time        // time from which on all remaining connections were reused
 }
 
 // conn is one connection of the instance.
 type conn struct {
 	first, last    socket    // the first and the last state
-	done           bool      // whether the last state was done
+	done           bool      // whether the connection was done in its last state
 	hasPreload     bool      // whether its process has the Node preload, which adds Connection: close
-	closeRequested bool      // see requestClose
-	requests       int       // number of requests that came after a response, since closeRequested
+	closeRequested bool      // whether requestClose has handled the connection
+	requests       int       // number of requests after responses since requestClose
 	answered       bool      // whether the peer has received data since the last of these requests
 	firstSeen      time.Time // time of the first state
-	changedAt      time.Time // when the counters last changed, at first firstSeen
-	flushedAt      time.Time // when all sent data was last acknowledged, at first firstSeen
+	changedAt      time.Time // time of the last change of the counters; initially firstSeen
+	flushedAt      time.Time // time when the peer had last acknowledged all data; initially firstSeen
 
-	// After closeRequested: the key, which is valid if hasKey, the last result, and Acked at the time of the result.
+	// The state of httpclose. key is valid if hasKey is true. closeResult is the last result, and checkedAt is Acked at the
+	// time of this result.
 	key         httpclose.Key
 	hasKey      bool
 	closeResult httpclose.Result
 	checkedAt   uint64
 }
 
-// maxReadsWithoutOwner is the number of reads of /proc without an owner in the instance after which a connection counts as a
-// connection of a sibling. One read is not enough: accept(2) gives the socket its inode just before the process gets the
+// If the drain has read /proc maxReadsWithoutOwner times and has not found a connection in the instance, the connection
+// belongs to a sibling. One read is not enough: accept(2) gives the socket its inode just before the process gets the
 // descriptor.
 const maxReadsWithoutOwner = 2
 
@@ -105,9 +106,9 @@ func (t *tracker) update(all []socket, o Options, now time.Time) unfinished {
 // downloadRate is the rate in bytes per second from which a response counts as a download.
 const downloadRate = 64 << 10
 
-// isStream reports whether the response may never end, as with server-sent events or a WebSocket. The request is older than
-// Options.StreamAge, and the drain has seen the connection for at least Options.Busy. A download is not a stream: it always
-// has unacknowledged data, or a high rate.
+// isStream reports whether the response may never end, as with server-sent events or a WebSocket. The request must be older
+// than Options.StreamAge, and the drain must have watched the connection for at least Options.Busy. A download is not a
+// stream. It always has unacknowledged data, or a high rate.
 func (c *conn) isStream(o Options, now time.Time) bool {
 	age := now.Sub(c.firstSeen)
 	if age < o.Busy || c.last.Port == 0 || c.last.Unread > 0 || withoutData(c.last) ||
@@ -119,9 +120,10 @@ func (c *conn) isStream(o Options, now time.Time) bool {
 	return !download
 }
 
-// maxRequestsAfterClose is the number of requests after requestClose from which the connection counts as reused, so that the
-// drain waits at most Options.Busy for it. The client may have sent the first request before it could read the response. A
-// second request means that the responses cannot carry the header (TLS, not HTTP), or that the client ignores it.
+// After maxRequestsAfterClose requests since requestClose, a connection counts as reused, so the drain waits at most
+// Options.Busy for the connection. The client may have sent the first of these requests before it could read the response
+// with the header. A second request means that the responses cannot carry the header (TLS, not HTTP), or that the client
+// ignores the header.
 const maxRequestsAfterClose = 2
 
 func (c *conn) update(s socket, now time.Time) {
@@ -152,7 +154,7 @@ func (c *conn) reused() bool {
 type connState int
 
 const (
-	// done: the server has responded to all requests, and the connection was silent for long enough. It can be closed
+	// done: the server has responded to all requests, and the connection was silent for long enough, so it can be closed
 	// without loss.
 	done connState = iota
 	// quiet: the server seems to have responded to all requests, but the connection was not silent for long enough.
@@ -162,18 +164,20 @@ const (
 )
 
 // stateOf returns the state of a connection from the counters of the kernel. A connection is done if it was silent for idle
-// and its last request is older than requestAge. unchanged is the time since the counters changed; only a Unix socket needs
-// it, because the kernel does not count its data.
+// and its last request is older than requestAge. unchanged is the time since the counters changed; stateOf only uses it for
+// Unix sockets, for which the kernel does not count data.
 //
-// If data was received last, the server has not responded. If data was sent last, the server has responded, or pauses within
-// the response. From outside, such a pause looks like the silence after a response; therefore requestAge.
+// If the last data came from the peer, the server has not responded yet. If the last data came from the server, the server
+// has responded, or pauses within the response. From outside, a pause within a response looks like the silence after a
+// response. Therefore the request must also be older than requestAge.
 //
 // If data was received and sent in the same jiffy, the last acknowledgement of the peer decides. If the acknowledgement came
-// after the request and without data, it acknowledges the response. If it came with the request, the order is unknown,
-// because a busy client sends its next request in the jiffy of the last response. Then the silence must be twice as long.
+// after the request and without data, it acknowledges the response. If the acknowledgement came with the request, the order
+// is unknown, because a busy client sends its next request in the jiffy of the last response. In this case the connection
+// must be silent for twice as long.
 //
 // With TLS and HTTP/2 the server also sends bytes that do not belong to a response (session tickets, SETTINGS, window
-// updates). After such bytes, a request counts as answered once it is older than requestAge.
+// updates). These bytes count as a response, so a response that takes longer than requestAge may be cut.
 func stateOf(s socket, idle, requestAge, unchanged time.Duration) connState {
 	if s.Unread > 0 || s.Unsent > 0 {
 		return busy
@@ -198,7 +202,7 @@ func stateOf(s socket, idle, requestAge, unchanged time.Duration) connState {
 	return doneAfter(silence, 2*idle)
 }
 
-// withoutData reports whether the peer has not sent any data. Its FIN counts as a byte.
+// withoutData reports whether the peer has not sent any data. The FIN of the peer counts as a byte.
 func withoutData(s socket) bool {
 	return s.Info.Received == 0 || s.CloseWait && s.Info.Received == 1
 }

@@ -18,16 +18,17 @@ const (
 	// took, at most maxCostInterval. With large tables of sockets or files, a check takes long.
 	costFactor      = 10
 	maxCostInterval = 200 * time.Millisecond
-	// maxSleepWait is how long the drain waits for a time at which all threads sleep, once the connections are done. The
-	// threads of a program that computes in the background may never sleep at the same time.
+	// maxSleepWait is how long the drain waits until all threads sleep at the same time, when all connections are done. In a
+	// program that computes in the background, this may never happen.
 	maxSleepWait = 250 * time.Millisecond
 )
 
 // wait returns when the connections are done or a time limit is reached.
 //
-// It polls because the kernel has no suitable event: sock_diag reports the end of a socket (SKNLGRP_INET_TCP_DESTROY), but
-// not a sent response, the silence after it, or a new connection. The interval grows to 20 ms, and with the cost of a check.
-// Between two checks, wait sleeps until the main process ends, for which a pidfd is an event.
+// wait polls because the kernel has no suitable event: sock_diag reports the end of a socket (SKNLGRP_INET_TCP_DESTROY), but
+// not a sent response, the silence after it, or a new connection. The interval between two checks grows up to 20 ms, or more
+// if a check takes long. Between two checks, wait polls the pidfd of the main process, so it returns at once when the main
+// process ends.
 func (d *drain) wait(ctx context.Context) error {
 	interval := minInterval
 	for {
@@ -79,8 +80,8 @@ func (u unfinished) open() []left.Connection {
 	return list
 }
 
-// check reads the connections and returns those that are not done. It also removes listeners that the program has added to
-// epoll since the last check.
+// check reads all connections, and returns the connections that are not done. It also calls stopAccepting, since the program
+// may have added a listener to epoll again.
 func (d *drain) check(ctx context.Context, now time.Time) (unfinished, error) {
 	var all []socket
 	for _, l := range d.listeners() {
@@ -140,8 +141,8 @@ func (d *drain) finished(u unfinished, now time.Time) bool {
 	if d.tracker.allReusedSince.IsZero() {
 		d.tracker.allReusedSince = now
 	}
-	// Most clients pause between requests. So if a connection is busy, wait longer for a time at which no connection is
-	// busy.
+	// Most clients pause between requests. So if a connection is busy, wait twice as long for a moment without a busy
+	// connection.
 	limit := d.opt.Busy
 	if u.busy > 0 {
 		limit *= 2
@@ -183,8 +184,9 @@ func peers(list []socket) string {
 	return strings.Join(names, ", ")
 }
 
-// acceptsDone reports whether no thread can still accept a connection. All threads have slept at the same time since the
-// last removal, or the awake threads have run for long enough. After that, one more check must find no new connection.
+// acceptsDone reports whether no thread can still accept a connection. For this, all threads must have slept at the same
+// time since the last removal of a listener, or the awake threads must have run for long enough. After that, one more check
+// must find no new connection.
 func (d *drain) acceptsDone(now time.Time) bool {
 	if d.tracker.acceptsDone {
 		return true

@@ -1,16 +1,16 @@
 // Package relisten repairs shared TCP listeners: if a worker shuts a listener down with shutdown(2), the package makes the
 // socket listen again.
 //
-// After shutdown(2) in one process, a listener no longer listens in any process. But it is still bound: connect(2) with
-// AF_UNSPEC clears the state of the shutdown, and listen(2) makes the socket listen again. So PID 1 and the workers do not
-// need a new socket. For an adopted program, the notifier does this with its own descriptor of the listener (package adopt).
-// For other programs, this package runs as root and duplicates the descriptor of PID 1.
+// After shutdown(2) in one process, a listener no longer listens in any process. But the socket is still bound: connect(2)
+// with AF_UNSPEC clears the state of the shutdown, and listen(2) makes the socket listen again. So PID 1 and the workers do
+// not need a new socket. For an adopted program, the notifier repairs the listener through its own descriptor (package
+// adopt). For other programs, this package runs as root and duplicates the descriptor of PID 1.
 //
 // # Invariants
 //
 //   - The package only changes TCP sockets that are bound to a given address and not connected, and that were shut down or
 //     do not listen.
-//   - It does not repair Unix sockets, because the kernel keeps their RCV_SHUTDOWN until they are closed.
+//   - The package does not repair Unix sockets, because the kernel keeps their RCV_SHUTDOWN until they are closed.
 package relisten
 
 import (
@@ -42,7 +42,7 @@ func Parse(s string) (netip.AddrPort, error) {
 }
 
 // Again repairs the listeners of process pid that are bound to one of the addresses and no longer listen, and returns their
-// number. It needs the right to attach to the process (ptrace(2)), which root has for PID 1.
+// number. Again needs the right to attach to the process (ptrace(2)), which root has for PID 1.
 func Again(pid int, addresses []netip.AddrPort) (int, error) {
 	healthy, err := healthyListeners()
 	if err != nil {
@@ -62,8 +62,8 @@ func Again(pid int, addresses []netip.AddrPort) (int, error) {
 	return n, errors.Join(errs...)
 }
 
-// Watch repairs the listeners of process pid as soon as they are shut down. It returns when the process of the pidfd worker
-// ends. It calls ready before it waits for the first shutdown.
+// Watch repairs the listeners of process pid as soon as they are shut down. Watch returns when the process of the pidfd
+// worker ends. Watch calls ready before it waits for the first shutdown.
 func Watch(pid int, addresses []netip.AddrPort, worker int, ready func()) error {
 	fds, err := find(pid, addresses, nil)
 	if err != nil {
@@ -97,7 +97,7 @@ func Watch(pid int, addresses []netip.AddrPort, worker int, ready func()) error 
 	}
 }
 
-// find duplicates the sockets of a process that are bound to one of the addresses, and returns the descriptors. It skips
+// find duplicates the sockets of a process that are bound to one of the addresses, and returns the descriptors. find skips
 // sockets whose inodes are in skip.
 func find(pid int, addresses []netip.AddrPort, skip map[uint64]bool) (found []int, err error) {
 	directory := filepath.Join("/proc", strconv.Itoa(pid), "fd")
@@ -133,7 +133,8 @@ func find(pid int, addresses []netip.AddrPort, skip map[uint64]bool) (found []in
 	return found, nil
 }
 
-// healthyListeners returns the inodes of the sockets that listen. It skips sockets that were shut down for receiving.
+// healthyListeners returns the inodes of the sockets that listen. healthyListeners skips sockets that were shut down for
+// receiving.
 func healthyListeners() (map[uint64]bool, error) {
 	conn, err := sockdiag.Open()
 	if err != nil {

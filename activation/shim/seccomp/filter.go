@@ -1,7 +1,7 @@
-// Package seccomp installs a seccomp(2) filter on a program. For bind(2), listen(2), shutdown(2) and optionally accept(2),
-// the filter stops the program and sends a notification to another process, the notifier, which decides how the call
-// continues (seccomp_unotify(2)). The comments say that the filter shows these calls. Package adopt contains the notifier,
-// which uses the methods of FD.
+// Package seccomp installs a seccomp(2) filter on a program. At a call of bind(2), listen(2), shutdown(2) and optionally
+// accept(2), the filter suspends the calling thread and sends a notification to another process, the notifier, which decides
+// how the call continues (seccomp_unotify(2)). In this package, a filter "shows" a call if it sends a notification for the
+// call. The notifier is in package adopt, and uses the methods of FD.
 //
 // # Invariants
 //
@@ -24,10 +24,10 @@ type Calls struct {
 	// IPv4 and IPv6, but not the netlink binds of getaddrinfo(3) (12 bytes).
 	MinAddrLen uint32
 	// Paths are the paths of the Unix listeners. With at least one path, the filter shows every call that removes or renames
-	// a file or changes its owner or mode. It also shows connect(2); see connectTests.
+	// a file or changes its owner or mode. The filter also shows connect(2); see connectTests.
 	Paths []string
-	// AnyShutdown adds shutdown(SHUT_WR), which harms a shared datagram socket but not a listener. Without datagram sockets
-	// it should be off, because most programs call shutdown(SHUT_WR) for each connection.
+	// AnyShutdown adds shutdown(SHUT_WR), which harms a shared datagram socket but not a listener. For listeners,
+	// AnyShutdown should be false, because most programs call shutdown(SHUT_WR) for each connection.
 	AnyShutdown bool
 }
 
@@ -46,7 +46,7 @@ type check struct {
 	tests      []test
 }
 
-// test is true if the argument is equal to k, or at least k.
+// test is true if the argument is equal to k (BPF_JEQ), or at least k (BPF_JGE).
 type test struct {
 	jump  uint16 // BPF_JEQ or BPF_JGE
 	k     uint32
@@ -128,9 +128,9 @@ func Joins(m Machine) []unix.SockFilter {
 	return finish(p)
 }
 
-// connectTests returns the tests for the length of the address in connect(2). The filter does not show the lengths of IPv4
-// and IPv6, because this would slow down connections to other machines. But if the address of one of the paths has this
-// length, the filter shows it.
+// connectTests returns the tests for the length of the address in connect(2). The filter does not show a connect(2) with the
+// length of IPv4 or IPv6, so that connections to other machines are not slowed down. But if the address of one of the paths
+// has the same length, the filter shows the call.
 func (c Calls) connectTests() (tests []test) {
 	for _, n := range [...]uint32{unix.SizeofSockaddrInet4, unix.SizeofSockaddrInet6} {
 		isPath := func(p string) bool {
@@ -144,11 +144,11 @@ func (c Calls) connectTests() (tests []test) {
 	return append(tests, test{unix.BPF_JGE, 3, true}, otherwise(false)) // an address of 2 bytes has no path
 }
 
-// Targets of jumps. They are larger than every distance in a filter, and finish replaces them by distances.
+// Targets of jumps. These numbers are larger than every distance in a filter. finish replaces them by distances.
 const (
 	toNext   = uint8(iota + 253) // the first instruction of the filter that follows
 	toNotify                     // the last instruction, which shows the call
-	toAllow                      // the last but one instruction, which allows the call
+	toAllow                      // the second last instruction, which allows the call
 )
 
 // finish appends the two instructions that return a result, and sets the distances of the jumps to targets.
@@ -170,7 +170,8 @@ func load(offset uint32) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
 }
 
-// jump returns an instruction that compares the loaded value with k. It skips ifTrue or ifFalse instructions.
+// jump returns an instruction that compares the loaded value with k, and then skips as many instructions as ifTrue or
+// ifFalse.
 func jump(kind uint16, k uint32, ifTrue, ifFalse uint8) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_JMP | kind | unix.BPF_K, Jt: ifTrue, Jf: ifFalse, K: k}
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Errors of Install and Check. Each needs a different hint.
+// Errors of Install and Check. Each error needs a different hint.
 var (
 	// ErrKernel means that the kernel is older than 5.9 or built without CONFIG_SECCOMP_FILTER, or that the package has no
 	// filter for the architecture.
@@ -22,7 +22,7 @@ var (
 	ErrForbidden = errors.New("seccomp(2) is not permitted here")
 )
 
-// Check returns an error if adoption is not possible on this kernel. It does not change anything.
+// Check returns an error if adoption is not possible on this kernel. The process stays unchanged.
 func Check() error {
 	if _, ok := Native(); !ok {
 		return ErrKernel

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine holds the numbers of an architecture that the filters use.
+// Machine holds the numbers that the filters need for one architecture.
 type Machine struct {
 	Arch                          uint32 // AUDIT_ARCH_*, as in seccomp_data.arch
 	X32Bit                        uint32 // the bit that marks x32 calls on amd64, else 0

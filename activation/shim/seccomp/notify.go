@@ -35,8 +35,8 @@ type addfd struct {
 	newfdFlags uint32
 }
 
-// FD is the descriptor for notifications that Install returns. Its methods use raw system calls and do not allocate, because
-// the notifier is a forked Go process with a single thread and without a scheduler.
+// FD is the descriptor for notifications that Install returns. The methods of FD use raw system calls and do not allocate,
+// because the notifier is a forked Go process with a single thread and without a scheduler.
 type FD int
 
 // Receive stores the next notification in n. ENOENT means that the thread has ended or its call was interrupted, so the
@@ -71,14 +71,15 @@ func (f FD) Continue(id uint64) unix.Errno {
 }
 
 // Replace duplicates descriptor src of this process to descriptor dst of the process that made the call, like dup3(2). flags
-// must be O_CLOEXEC or 0. The call must still be ended by Return: with SECCOMP_ADDFD_FLAG_SEND, it would return the number
-// of the descriptor, but bind(2) must return 0.
+// must be O_CLOEXEC or 0. The caller must then end the intercepted call with Return. SECCOMP_ADDFD_FLAG_SEND would end the
+// call too, but bind(2) would then return the number of the descriptor instead of 0.
 func (f FD) Replace(id uint64, src int, dst, flags uint32) unix.Errno {
 	a := addfd{id: id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, srcfd: uint32(src), newfd: dst, newfdFlags: flags}
 	return f.ioctl(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&a))
 }
 
-// SyncWakeUp makes the kernel switch directly from the program to the notifier and back. It has no effect before Linux 6.6.
+// SyncWakeUp makes the kernel switch directly from the program to the notifier and back. SyncWakeUp has no effect before
+// Linux 6.6.
 func (f FD) SyncWakeUp() {
 	unix.RawSyscall(unix.SYS_IOCTL, uintptr(f), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, unix.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
 }

@@ -26,7 +26,7 @@ func (d data) word(off uint32) uint32 {
 	return 0
 }
 
-// run executes a filter and returns its result. It supports the instructions that the filters use.
+// run executes a filter and returns its result. run supports the instructions that the filters use.
 func run(t *testing.T, p []unix.SockFilter, d data) uint32 {
 	t.Helper()
 	var a uint32

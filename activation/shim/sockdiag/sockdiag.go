@@ -1,6 +1,6 @@
 // Package sockdiag reads the state of sockets from the kernel (sock_diag(7)): listeners, the length of their accept queues,
-// open connections and their counters. It needs no privilege. The shim uses it for drains, and clusterctl for "ls" and
-// "show".
+// open connections and their counters. The package needs no privilege. The shim uses the package for drains, and clusterctl
+// for "ls" and "show".
 package sockdiag
 
 import (
@@ -42,14 +42,14 @@ const (
 
 // Socket is the state of one socket.
 type Socket struct {
-	Ino      uint64 // 0: no process has accepted it yet
+	Ino      uint64 // 0 for a connection in an accept queue
 	Family   uint8
 	Addr     [16]byte // local address: the first 4 bytes for AF_INET, empty for a Unix socket
 	Port     uint16   // local port; 0 for a Unix socket
 	Peer     [16]byte // address of the peer, in the form of Addr
 	PeerPort uint16
 	Name     string // path or name to which a Unix socket is bound; the first byte of an abstract name is 0
-	// File is the inode number of the file to which a Unix socket is bound, only the low 32 bits; 0 for other sockets.
+	// File holds the low 32 bits of the inode number of the file to which a Unix socket is bound. It is 0 for other sockets.
 	File      uint32
 	CloseWait bool // the peer has sent its FIN
 	Shut      bool // the socket was shut down for receiving (shutdown(2)), so a listener refuses connections
@@ -71,7 +71,7 @@ type TCPInfo struct {
 	Received uint64 // number of bytes that were received from the peer
 }
 
-// PeerAddress returns the address of the peer, such as "10.0.0.7:51234". It returns "" for a Unix socket.
+// PeerAddress returns the address of the peer, such as "10.0.0.7:51234". PeerAddress returns "" for a Unix socket.
 func (s *Socket) PeerAddress() string {
 	var ip netip.Addr
 	switch s.Family {
@@ -85,7 +85,7 @@ func (s *Socket) PeerAddress() string {
 	return netip.AddrPortFrom(ip, s.PeerPort).String()
 }
 
-// Conn is a netlink connection to the kernel. It reads the sockets of the network namespace in which it was opened.
+// Conn is a netlink connection to the kernel. A Conn reads the sockets of the network namespace in which it was opened.
 type Conn struct{ fd int }
 
 // Open opens a connection.
@@ -101,7 +101,7 @@ func Open() (*Conn, error) {
 func (d *Conn) Close() { _ = unix.Close(d.fd) }
 
 // TCP returns the TCP sockets of a family in one of the states in mask. Unless port is 0, it returns only sockets with this
-// local port. It sets Socket.Info only if info is true, because the kernel then sends more than twice as much data.
+// local port. With info, TCP sets Socket.Info, for which the kernel sends more than twice as much data.
 func (d *Conn) TCP(family uint8, mask uint32, port uint16, info bool) ([]Socket, error) {
 	req := inetRequest(family, unix.IPPROTO_TCP, mask, port)
 	if info {
@@ -248,7 +248,7 @@ func parseUnix(b []byte) (Socket, bool) {
 	return s, true
 }
 
-// eachAttr calls do for each netlink attribute (netlink(7)) in b. It stops at an attribute that is longer than b.
+// eachAttr calls do for each netlink attribute (netlink(7)) in b. eachAttr stops at an attribute that is longer than b.
 func eachAttr(b []byte, do func(kind uint16, value []byte)) {
 	for len(b) >= unix.SizeofRtAttr {
 		size := int(binary.NativeEndian.Uint16(b))
@@ -284,8 +284,9 @@ func (d *Conn) Listening() (map[uint64]Socket, error) {
 	return all, nil
 }
 
-// Connections returns the connections to listener l in all programs, including connections in its accept queue. It finds
-// them by the family and port of a TCP listener, or by the name of a Unix listener. For info, see [Conn.TCP].
+// Connections returns the connections to listener l in all programs, including connections in its accept queue. The
+// connections of a TCP listener have its family and port, and the connections of a Unix listener have its name. The
+// parameter info is the same as in [Conn.TCP].
 func (d *Conn) Connections(l Socket, info bool) ([]Socket, error) {
 	if l.Family != unix.AF_UNIX {
 		// The connections of a listener have its family: IPv4 connections of a dual-stack listener are AF_INET6 sockets.

@@ -2,11 +2,11 @@
 // shared listener instead of this socket. Without the copy, the options would have no effect.
 //
 // The connections of a TCP listener inherit its options: the kernel copies the whole socket for each connection
-// (sk_clone_lock, tcp_create_openreq_child). For example, a program sets TCP_NODELAY for all its connections on its
-// listener.
+// (sk_clone_lock, tcp_create_openreq_child). So a program can set TCP_NODELAY once, on its listener, for all its
+// connections.
 //
-// An option counts as set if its value differs from the value on a new socket of the same kind. The listener keeps its value
-// of all other options, which comes from the socket unit.
+// An option counts as set if its value differs from the value on a new socket of the same kind. All other options of the
+// listener keep their values, which come from the socket unit.
 //
 // Read and Apply use raw system calls and do not allocate, because the notifier of package adopt calls them after a fork.
 package sockopt
@@ -25,7 +25,7 @@ type Set struct {
 	values [len(options)][maxSize]byte
 }
 
-// Read stores the options of the socket fd that differ from the options of a new socket of the same kind. It skips options
+// Read stores the options of the socket fd that differ from the options of a new socket of the same kind. Read skips options
 // that the kernel does not support for this kind of socket.
 func (s *Set) Read(fd int) unix.Errno {
 	var domain, typ, proto int
@@ -53,9 +53,9 @@ func (s *Set) Read(fd int) unix.Errno {
 	return 0
 }
 
-// Apply sets the options on the socket fd. If options cannot be set, it returns the name and the error of the first of them,
-// but still sets the others. It skips options that the socket does not support, since a Unix socket may replace a TCP
-// socket.
+// Apply sets the options on the socket fd. If options cannot be set, Apply returns the name and the error of the first of
+// them, but still sets the other options. Apply skips options that the socket does not support, since a Unix socket may
+// replace a TCP socket.
 func (s *Set) Apply(fd int) (failed string, e unix.Errno) {
 	for i := range options {
 		if !s.has[i] {
@@ -73,8 +73,8 @@ func (s *Set) Apply(fd int) (failed string, e unix.Errno) {
 	return failed, e
 }
 
-// Values returns the options whose value is an integer or a text, in a fixed order. For the size of a buffer, it returns the
-// value that the program has set, which is half of the value that the kernel reports.
+// Values returns the options whose value is an integer or a text, in a fixed order. For the size of a buffer, Values returns
+// the value that the program has set, which is half of the value that the kernel reports.
 func (s *Set) Values() []contract.SocketOption {
 	var list []contract.SocketOption
 	for i := range options {
@@ -106,7 +106,7 @@ func get(fd int, o *option, v *[maxSize]byte) unix.Errno {
 	return e
 }
 
-// set sets one option. For the size of a buffer, it first tries SO_RCVBUFFORCE or SO_SNDBUFFORCE: with CAP_NET_ADMIN, the
+// set sets one option. For the size of a buffer, set first tries SO_RCVBUFFORCE or SO_SNDBUFFORCE: with CAP_NET_ADMIN, the
 // program may have set a size above net.core.rmem_max or wmem_max.
 func set(fd int, o *option, v *[maxSize]byte) unix.Errno {
 	if !o.buffer() {

@@ -77,8 +77,8 @@ var options = [...]option{
 	{"SO_LINGER", unix.SOL_SOCKET, unix.SO_LINGER, 8},
 	{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, 4},
 	{"SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, 4},
-	// With SO_BUF_LOCK (Linux 5.14), the kernel does not enlarge the buffers. It is set if the program has set the size of a
-	// buffer, even to the default size.
+	// With SO_BUF_LOCK (Linux 5.14), the kernel does not enlarge the buffers. SO_BUF_LOCK is set if the program has set the
+	// size of a buffer, even to the default size.
 	{"SO_BUF_LOCK", unix.SOL_SOCKET, unix.SO_BUF_LOCK, 4},
 	{"SO_RCVLOWAT", unix.SOL_SOCKET, unix.SO_RCVLOWAT, 4},
 	{"SO_RCVTIMEO", unix.SOL_SOCKET, unix.SO_RCVTIMEO, 16},

@@ -9,7 +9,7 @@ import (
 // Kind is the kind of a socket: protocol and address family.
 type Kind uint8
 
-// The kinds of sockets. Unknown means another socket, or a file that is not a socket.
+// The kinds of sockets. Unknown means a socket of another kind, or a file that is not a socket.
 const (
 	Unknown Kind = iota
 	TCP4         // TCP or MPTCP over IPv4
@@ -21,8 +21,8 @@ const (
 )
 
 // ParseProto returns the kind of a socket from the value of its extended attribute system.sockprotoname. The value is the
-// name of the kernel's struct proto (net/socket.c, sockfs_xattr_get), which lsof(8) shows too. To read SO_TYPE of a socket
-// of another process, the right to attach is necessary, but not to read the attribute.
+// name of the kernel's struct proto (net/socket.c, sockfs_xattr_get), which lsof(8) shows too. Reading SO_TYPE of a socket
+// of another process needs the right to attach to the process, but reading the attribute does not.
 func ParseProto(b []byte) Kind {
 	switch string(bytes.TrimSuffix(b, []byte{0})) {
 	case "TCP", "MPTCP":
@@ -81,8 +81,8 @@ type Stat struct {
 	Reaped uint64
 }
 
-// ParseStat parses /proc/PID/stat (proc_pid_stat(5)). It counts the fields from the last parenthesis on, because the command
-// name before this parenthesis may contain spaces and parentheses.
+// ParseStat parses /proc/PID/stat (proc_pid_stat(5)). ParseStat counts the fields from the last parenthesis on, because the
+// command name before this parenthesis may contain spaces and parentheses.
 func ParseStat(b []byte) (s Stat, ok bool) {
 	end := bytes.LastIndexByte(b, ')')
 	if end < 0 {
@@ -131,7 +131,7 @@ func ParseUID(b []byte) (uid uint32, ok bool) {
 // ParseThreadGroup returns the process of a thread from the "Tgid:" line of /proc/TID/status.
 func ParseThreadGroup(b []byte) (pid uint64, ok bool) { return parseUint(find(b, "Tgid:\t")) }
 
-// find returns the rest of the first line that begins with the key.
+// find returns the text after the key in the first line that begins with the key.
 func find(b []byte, key string) []byte {
 	for len(b) > 0 {
 		var line []byte

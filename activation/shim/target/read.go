@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reader reads the state of threads of other processes. It contains all buffers, so a Reader that was allocated before a
-// fork can be used after the fork.
+// Reader reads the state of threads of other processes. A Reader contains all buffers, so it can be allocated before a fork
+// and used after the fork.
 type Reader struct {
 	path [64]byte
 	data [1024]byte
@@ -75,7 +75,7 @@ func (r *Reader) Inode(tid uint32, fd uint32) (inode uint64, ok bool) {
 }
 
 // Socket duplicates descriptor fd of thread tid into this process, with pidfd_getfd(2) (Linux 5.6). The caller must close
-// the result.
+// the new descriptor.
 func (r *Reader) Socket(tid, fd uint32) (int, unix.Errno) {
 	// Use a pidfd of the process, since a pidfd of a thread needs Linux 6.9. All threads share the descriptors.
 	pid := uint64(tid)
@@ -148,7 +148,7 @@ type Identity struct {
 	User, Mount, Net Namespace
 }
 
-// Namespace identifies a namespace. It is zero if the kernel does not support this kind of namespace.
+// Namespace identifies a namespace. The zero Namespace means that the kernel does not support this kind of namespace.
 type Namespace struct{ device, inode uint64 }
 
 // Same reports whether both identities have the same namespaces.
@@ -221,7 +221,7 @@ func (r *Reader) fileErrno(path *byte) ([]byte, unix.Errno) {
 	return r.data[:n], 0
 }
 
-// proc returns the path "/proc/TID" + middle + last, which ends with NUL. If last is negative, it is omitted.
+// proc returns the path "/proc/TID" + middle + last, which ends with NUL. A negative last is omitted.
 func (r *Reader) proc(tid uint32, middle string, last int64) *byte {
 	p := append(r.path[:0], "/proc/"...)
 	p = strconv.AppendUint(p, uint64(tid), 10)

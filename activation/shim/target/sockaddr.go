@@ -21,10 +21,10 @@ type Addr struct {
 }
 
 // Path returns the path or abstract name of an AF_UNIX address. An abstract name begins with a zero byte. The result is
-// empty for other families, and for an address without a name (autobind in unix(7)). It points into the memory of a.
+// empty for other families, and for an address without a name (autobind in unix(7)). The result points into the memory of a.
 func (a *Addr) Path() []byte { return a.path[:a.pathN] }
 
-// SetPath sets the path or abstract name of an AF_UNIX address. It cuts p to the size of sun_path.
+// SetPath sets the path or abstract name of an AF_UNIX address. SetPath cuts p to the size of sun_path.
 func (a *Addr) SetPath(p string) { a.pathN = uint8(copy(a.path[:], p)) }
 
 // Wildcard reports whether the address is 0.0.0.0 or ::.

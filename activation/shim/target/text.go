@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AppendTo appends the address as text: 127.0.0.1:80, [::1]:80, /run/x.sock or @abstract. It only allocates if the capacity
-// of dst is too small.
+// AppendTo appends the address as text: 127.0.0.1:80, [::1]:80, /run/x.sock or @abstract. AppendTo only allocates if the
+// capacity of dst is too small.
 func (a *Addr) AppendTo(dst []byte) []byte {
 	switch a.Family {
 	case unix.AF_INET, unix.AF_INET6:

@@ -13,7 +13,7 @@ type insn struct {
 	imm        int32
 }
 
-// Opcodes, linux/bpf_common.h and linux/bpf.h.
+// Opcodes from linux/bpf_common.h and linux/bpf.h.
 const (
 	ldx8, ldx16, ldx32, ldx64 = 0x71, 0x69, 0x61, 0x79 // dst = *(src + off)
 	stx8, stx16, stx32, stx64 = 0x73, 0x6b, 0x63, 0x7b // *(dst + off) = src
@@ -29,7 +29,7 @@ const (
 	ja, call, exit            = 0x05, 0x85, 0x95
 )
 
-// Helpers of the kernel, linux/bpf.h.
+// Numbers of kernel helpers from linux/bpf.h.
 const (
 	mapLookup    = 1
 	storageGet   = 107
@@ -97,8 +97,8 @@ func (a *assembler) mapRef(dst uint8, fd int) {
 }
 
 // expect jumps to label unless the bytes at r1+off are s, in upper or lower case. s must be in lower case: the program sets
-// bit 0x20 of each byte before the comparison. This also makes CR equal to "-", for example, but such bytes do not occur in
-// a header that matches otherwise. expect changes r3 to r5.
+// bit 0x20 of each byte before the comparison. So some different bytes count as equal, such as CR and "-". But a header
+// whose other bytes match cannot contain such a byte. expect changes r3 to r5.
 func (a *assembler) expect(off int16, s, label string) {
 	for len(s) > 0 {
 		n, load, _ := widest(s)
@@ -111,7 +111,7 @@ func (a *assembler) expect(off int16, s, label string) {
 	}
 }
 
-// write stores s at r1+off. It changes r3.
+// write stores s at r1+off, and changes r3.
 func (a *assembler) write(off int16, s string) {
 	for len(s) > 0 {
 		n, _, store := widest(s)

@@ -36,7 +36,7 @@ var parts = []string{
 	strings.Repeat("x", 1000), strings.Repeat("HTTP/1.1 200 OK\r\n"+date, 100),
 }
 
-// heads are heads of responses. The first three have a Date or Connection header that may be changed.
+// heads are heads of responses. The first three heads have a Date or Connection header that may be changed.
 var heads = []string{
 	ok + date + length, ok + "Connection: keep-alive\r\n" + date + "Transfer-Encoding: chunked\r\n", "HTTP/1.1 304 Not Modified\r\n" + date,
 	ok + length, ok + date, ok + date + length + "Signature: s=:AA==:\r\n", "HTTP/1.1 100 Continue\r\n",
@@ -110,15 +110,15 @@ func pieces(t *rapid.T, head, body string) []string {
 	return list
 }
 
-// allowed reports whether got is the head sent, with or without the one change that is allowed.
+// allowed reports whether the head got is the head sent, or differs only by a change that is allowed.
 func allowed(sent, got []byte) bool {
 	short := []byte("Connection:      close\r\n")
 	return bytes.Equal(got, bytes.Replace(sent, []byte(date), []byte(closed), 1)) ||
 		bytes.Equal(got, bytes.Replace(sent, []byte("Connection: keep-alive\r\n"), short, 1))
 }
 
-// acknowledged waits until the client's kernel has acknowledged all data. Without this, the next send may count as a later
-// part of a response.
+// acknowledged waits until the client's kernel has acknowledged all data. Before that, the BPF program does not change the
+// next send.
 func acknowledged(t *rapid.T, p *pair) {
 	raw, err := p.server.SyscallConn()
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The members of union bpf_attr (bpf(2)) that this package uses. They contain pointers instead of the 64-bit integers of the
-// union, which is only correct on 64-bit machines.
+// The members of union bpf_attr (bpf(2)) that this package uses. Pointers replace the 64-bit integers of the union, which is
+// only correct on 64-bit machines.
 type (
 	mapCreate struct {
 		mapType, keySize, valueSize, maxEntries, flags uint32
@@ -108,8 +108,8 @@ func load(code []insn) (int, error) {
 	return fd, err
 }
 
-// verifierError loads the program again, and returns the end of the verifier's log as an error. It ignores the error of this
-// call, such as ENOSPC if the log is too long.
+// verifierError loads the program a second time, and returns the end of the verifier's log as an error. It ignores the error
+// of the second load, such as ENOSPC if the log is too long.
 func verifierError(attr *progLoad) error {
 	log := make([]byte, 64<<10)
 	attr.logLevel, attr.logSize, attr.logBuf = 1, uint32(len(log)), unsafe.Pointer(&log[0])

@@ -9,7 +9,8 @@ import (
 )
 
 // BTF describes the types of the kernel (Documentation/bpf/btf.rst). This file reads the BTF of the kernel, for the offsets
-// of the counters in struct tcp_sock. It also writes BTF, because a map whose values belong to sockets must have a type.
+// of the counters in struct tcp_sock. The file also writes BTF, because a map whose values belong to sockets must have a
+// type.
 
 // counters holds the offsets of the members of struct tcp_sock that the program reads.
 type counters struct {

@@ -1,15 +1,15 @@
 // Package httpclose adds "Connection: close" to the next response of any HTTP/1.1 server, without the help of the server.
 //
-// If a client sends one request after the other on a connection, the connection never ends by itself, and closing it between
-// two requests may lose the second one. In HTTP, a server announces with a response header that it closes the connection. So
-// a small BPF program (type SK_MSG, in a sockmap) reads the data that the server sends on the given connections. In the head
-// of a response it replaces
+// If a client sends one request after the other on a connection, the connection never ends by itself, and closing the
+// connection between two requests may lose the second request. In HTTP, a server announces with a response header that it
+// closes the connection. So a small BPF program (type SK_MSG, in a sockmap) reads the data that the server sends on the
+// given connections. In the head of a response, the program replaces one header by another header of the same length:
 //
-//	Connection: keep-alive                by Connection:      close
-//	or Date: Mon, 23 Nov 2026 16:03:35 GMT by Connection:                   close
+//	Connection: keep-alive                 → Connection:      close
+//	or Date: Mon, 23 Nov 2026 16:03:35 GMT → Connection:                   close
 //
-// without changing the length of the head. If the server does not send a Connection header (Go), this one response loses its
-// Date header. A client then uses the time at which it has received the response (RFC 9110, 6.6.1).
+// If the server does not send a Connection header, as servers in Go, the response loses its Date header. A client then uses
+// the time at which it has received the response (RFC 9110, 6.6.1).
 //
 // # How the program recognises a head
 //
@@ -23,15 +23,15 @@
 //   - The head has a length (or a status without a body), no Signature or Signature-Input header (RFC 9421), and no
 //     Connection header of another form.
 //
-// The program changes at most one head on each connection. It does not change the response to CONNECT, which has no length.
-// But in the tunnel after CONNECT, it may change a response in plain HTTP/1.1.
+// The program changes at most one head on each connection. The program does not change the response to CONNECT, which has no
+// length. But in the tunnel after CONNECT, the program may change a response in plain HTTP/1.1.
 //
 // The package needs CAP_BPF and CAP_NET_ADMIN (root), CONFIG_BPF_STREAM_PARSER, and Linux 5.10 with BTF.
 //
 // # Why there is an assembler
 //
-// The library github.com/cilium/ebpf v0.22.0 can replace bpf.go and half of assembler.go. The package then has about 130
-// lines less and passes all tests, but:
+// With the library github.com/cilium/ebpf v0.22.0 instead of bpf.go and half of assembler.go, the package is about 130 lines
+// shorter and passes all tests. But the library needs more memory and time:
 //
 //	                                                     own code   library
 //	the shim, stripped                                     2.8 MB    4.3 MB
@@ -67,7 +67,7 @@ type Rewriter struct {
 // Key identifies a connection of a Rewriter.
 type Key uint32
 
-// New loads the BPF program. It returns an error if the kernel or the container does not allow this.
+// New loads the BPF program. It returns an error if the kernel or the container does not allow BPF programs.
 func New() (*Rewriter, error) {
 	offsets, err := kernelCounters()
 	if err != nil {
@@ -182,7 +182,7 @@ func (r *Rewriter) Result(k Key) (Result, error) {
 	return Result(result), err
 }
 
-// Remove detaches the program from the connection. It is not an error if the connection has ended.
+// Remove detaches the program from the connection. It returns nil if the connection has ended.
 func (r *Rewriter) Remove(k Key) error {
 	err := element(unix.BPF_MAP_DELETE_ELEM, r.sockets, uint32(k), nil)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {

@@ -108,11 +108,11 @@ func TestSends(t *testing.T) {
 		{"only one response", []string{"add", "?" + request, "-" + response, "?" + request, "!" + response, "!" + response}},
 		{"a second send after one request",
 			[]string{"add", "?" + request, "!" + ok + length + "\r\n", "!" + response, "!" + response}},
-		{"added within a body", []string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + response, "!" + response}},
-		{"added within a body, and the next response is changed",
+		{"connection added within a body", []string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + response, "!" + response}},
+		{"connection added within a body, next response changed",
 			[]string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + response, "?" + request, "-" + response}},
-		{"added between two requests", []string{"?" + request, "!" + response, "add", "?" + request, "-" + response}},
-		{"added to a new connection", []string{"add", "!" + response}},
+		{"connection added between two requests", []string{"?" + request, "!" + response, "add", "?" + request, "-" + response}},
+		{"new connection added, response without a request", []string{"add", "!" + response}},
 		{"a head that is not changed counts as a send", []string{"add", "?" + request, "!" + ok + "\r\n", "!" + response}},
 		{"a head in two sends",
 			[]string{"add", "?" + request, "!" + ok + date, "!" + length + "\r\nhi", "?" + request, "-" + response}},
@@ -164,8 +164,8 @@ func TestAfterRemove(t *testing.T) {
 		same bool // whether all responses must arrive unchanged
 	}{
 		{"Remove", (*Rewriter).Remove, true},
-		// The program stays attached until the kernel frees the map, a short time after Close. Until then it may change a
-		// response.
+		// The program stays attached until the kernel frees the map, a short time after Close. Until then the program may
+		// change a response.
 		{"Close", func(s *Rewriter, k Key) error { return s.Close() }, false},
 	} {
 		s, err := New()

@@ -85,7 +85,7 @@ func (a *assembler) copy() {
 	a.jump(jneImm, 0, 0, 0, "pass")
 }
 
-// lookup loads the address of the connection's value in a map into r0. It changes r1 to r5.
+// lookup loads the address of the connection's value in a map into r0, and changes r1 to r5.
 func (a *assembler) lookup(m int) {
 	a.op(ldx32, 1, 6, stateKey, 0)
 	a.op(stx32, 10, 1, -4, 0)
@@ -96,8 +96,8 @@ func (a *assembler) lookup(m int) {
 	a.jump(jeqImm, 0, 0, 0, "pass")
 }
 
-// statusLine jumps to "pass" unless the copy begins with "HTTP/1.1 " and a status from 200 to 599. So it passes 100
-// Continue, before the response proper, and 101, whose Connection header is needed.
+// statusLine jumps to "pass" unless the copy begins with "HTTP/1.1 " and a status from 200 to 599. So status 100 and 101 are
+// passed: the real response follows 100 Continue, and a response with 101 needs its Connection header.
 func (a *assembler) statusLine() {
 	a.op(mov, 1, 6, 0, 0)
 	a.op(addImm, 1, 0, 0, stateCopy)
@@ -130,10 +130,10 @@ func (a *assembler) statusLine() {
 	a.label("body")
 }
 
-// head scans the lines of the head. It jumps to "end" at the end of the head, and to "pass" if the head is too long.
+// head scans the lines of the head. head jumps to "end" at the end of the head, and to "pass" if the head is too long.
 //
 // The results and the position of the scan are in the state, not in registers, because the verifier does not track values in
-// memory. With values in registers, it would have to check each path through a step separately.
+// memory. With values in registers, the verifier would have to check each path through a step separately.
 func (a *assembler) head() {
 	const every = 0x0101010101010101
 	a.op(st32, 6, 0, stateScan, 12)
@@ -230,7 +230,7 @@ func (a *assembler) line() {
 	a.flag(keepHead)
 }
 
-// flag sets a flag in stateFlags and continues the scan. It changes r3.
+// flag sets a flag in stateFlags and continues the scan. The code changes r3.
 func (a *assembler) flag(bit int32) {
 	a.op(ldx32, 3, 6, stateFlags, 0)
 	a.op(orImm, 3, 0, 0, bit)
@@ -266,7 +266,7 @@ func (a *assembler) rewrite(m maps) {
 	a.op(st32, 0, 0, 0, resultNotHTTP)
 }
 
-// pointTo sets r1 to the address of position r3 in the send. It jumps to "pass" if fewer than n bytes follow.
+// pointTo sets r1 to the address of position r3 in the send. pointTo jumps to "pass" if fewer than n bytes follow.
 func (a *assembler) pointTo(n int32) {
 	a.jump(jgtImm, 3, 0, limit, "pass")
 	a.op(ldx64, 1, 8, msgData, 0)

@@ -1,8 +1,8 @@
-// Package left stores which connections of an instance were still in use at the end of its drain, so that clusterctl can show
-// them. After the drain systemd sends the stop signal, and most programs then close these connections.
+// Package left stores which connections of an instance were still in use at the end of its drain, so that clusterctl can
+// show them. After the drain systemd sends the stop signal, and most programs then close these connections.
 //
 // The report of an instance is a small file beside the state of the backoff, "/run/clusterctl/APP/N.left". Only root can
-// write to it. The next drain of the instance replaces or removes the file.
+// write to the file. The next drain of the instance replaces or removes the file.
 package left
 
 import (

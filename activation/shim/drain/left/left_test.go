@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
-// TestReport: Load returns the saved report, and returns false for a damaged file. Save removes the file if the report has no
-// connections.
+// TestReport: Load returns the saved report, and returns false for a damaged file. Save removes the file if the report has
+// no connections.
 func TestReport(t *testing.T) {
 	instance := filepath.Join(t.TempDir(), "1")
 	want := left.Report{Waited: 8 * time.Second, Count: 2, Connections: []left.Connection{
@@ -39,13 +39,13 @@ func TestReport(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := os.Lstat(instance + contract.LeftSuffix); !os.IsNotExist(err) {
-			t.Errorf("after Save of an empty report, Lstat returned %v, want that the file does not exist", err)
+			t.Errorf("after Save of an empty report, Lstat returned %v, want ErrNotExist", err)
 		}
 	}
 }
 
-// TestMaxConnections: a report lists at most MaxConnections connections. With the longest addresses, its text has at most 4096
-// bytes.
+// TestMaxConnections: a report lists at most MaxConnections connections. With the longest addresses, its text has at most
+// 4096 bytes.
 func TestMaxConnections(t *testing.T) {
 	r := left.Report{Count: 1000}
 	for range 1000 {

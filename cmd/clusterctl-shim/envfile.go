@@ -31,9 +31,9 @@ func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 // maxEnvFile is larger than any environment that the kernel accepts.
 const maxEnvFile = 4 << 20
 
-// readEnvFile returns the variables of an environment file as NAME=VALUE. It does not read the file as root, unlike PID 1:
-// the user of the workers may have replaced the file by a symbolic link. If the file is a FIFO, readEnvFile returns an error
-// and does not wait for a writer.
+// readEnvFile returns the variables of an environment file as NAME=VALUE. The shim reads the file with the rights of the
+// user of the workers, because this user may have replaced the file by a symbolic link. If the file is a FIFO, readEnvFile
+// returns an error and does not wait for a writer.
 func readEnvFile(path string, s envfile.Syntax) ([]string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -194,7 +194,7 @@ func TestKills(t *testing.T) {
 	sibling.stop(t)
 }
 
-// ends reports whether a process ends in time. A process has ended even if its parent has not waited for it.
+// ends reports whether a process ends in time. A zombie counts as ended.
 func ends(pidfd int) bool {
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for end := time.Now().Add(patience.For(bound)); ; {

@@ -96,7 +96,7 @@ func report(err error) int {
 	return code
 }
 
-// warn prints an error that does not stop the command. It does nothing if err is nil.
+// warn prints an error that does not stop the command. warn does nothing if err is nil.
 func warn(what string, err error) {
 	if err != nil {
 		report(fmt.Errorf("%s: %w", what, err))

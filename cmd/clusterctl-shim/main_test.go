@@ -82,7 +82,7 @@ func listen(t *testing.T, network, address string, nonBlocking bool) (*os.File, 
 	}
 	l.Close()
 	t.Cleanup(func() { f.Close() })
-	// Set O_NONBLOCK, which belongs to the open file: File has called SetNonblock on another descriptor of this file.
+	// File returns a descriptor of the same open file. Set O_NONBLOCK, which belongs to the open file.
 	if err := syscall.SetNonblock(int(f.Fd()), nonBlocking); err != nil {
 		t.Fatal(err)
 	}

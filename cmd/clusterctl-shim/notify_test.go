@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestFullNotifySocket: if the queue of NOTIFY_SOCKET is full, the notifier sends READY=1 when the queue has room. Until
-// then the notifier still handles the calls of the program.
+// TestFullNotifySocket: if the queue of NOTIFY_SOCKET is full, the notifier sends READY=1 when the queue has room. While the
+// queue is full, the notifier still handles the calls of the program.
 func TestFullNotifySocket(t *testing.T) {
 	l, address := listen(t, "tcp6", "[::]:0", true)
 	ready := listenNotify(t)

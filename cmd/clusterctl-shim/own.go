@@ -12,8 +12,9 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/socketfile"
 )
 
-// ownCommand changes the user and group of Unix sockets. It is ExecStartPost= of a socket unit if the workers may write to
-// the directory of the sockets. In this directory, PID 1 must not change the owner, because it would follow a symbolic link.
+// ownCommand changes the user and group of Unix sockets. A socket unit uses it in ExecStartPost= if the workers may write to
+// the directory of the sockets. In such a directory, PID 1 must not change the owner, because PID 1 would follow a symbolic
+// link.
 func ownCommand(args []string) (int, error) {
 	var userName, groupName string
 	f := flag.NewFlagSet("own", flag.ContinueOnError)

@@ -17,7 +17,7 @@ import (
 // probeChildName is the internal subcommand that "probe" starts.
 const probeChildName = "probe-child"
 
-// confineFlag may be the first argument of probe-child. The absolute path of the program follows.
+// confineFlag may be the first argument of probe-child. The next argument is the absolute path of the program.
 const confineFlag = "--confine"
 
 func probeCommand(args []string) (int, error) {

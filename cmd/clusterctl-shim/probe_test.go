@@ -53,7 +53,7 @@ func exited(status string, left ...string) contract.Report {
 	return contract.Report{NonBlocking: true, Exited: true, Status: contract.Exit{Code: "exited", Status: status}, Left: left}
 }
 
-// TestProbe compares the reports for programs that listen, that only run, and that end.
+// TestProbe checks the reports for programs that listen, programs that run without listening, and programs that end.
 func TestProbe(t *testing.T) {
 	// Listen on the ports, like a running instance, which must not affect the probe.
 	_, a4 := listen(t, "tcp4", "0.0.0.0:0", true)

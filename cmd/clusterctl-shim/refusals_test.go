@@ -100,7 +100,8 @@ func TestHold(t *testing.T) {
 	if b, err := io.ReadAll(c); err != nil || !strings.Contains(string(b), "peer 127.0.0.1") {
 		t.Errorf("the response to the open request is %q, %v, want the address of the peer", b, err)
 	}
-	// Now only the sibling may accept connections, even if this program was in accept at the time of the signal.
+	// After the signal, only the sibling may accept connections, even if this program was in accept at the time of the
+	// signal.
 	response := make(chan string, 1)
 	go func() {
 		r, err := exec.Command("curl", "-s", "--max-time", "50", "http://"+client+"/").Output()

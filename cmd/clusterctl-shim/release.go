@@ -13,8 +13,8 @@ import (
 const releaseName = "release"
 
 // startRelease starts a process in the background that cancels the start job of the next run, if the next run begins with a
-// delay, or if the last run never became ready. Without this, the boot or "systemctl start" of the app would wait for one
-// failing run after the other. The process only cancels the job of an automatic restart.
+// delay, or if the last run never became ready. Without the cancellation, the boot or "systemctl start" of the app would
+// wait for one failing run after the other. The process only cancels the job of an automatic restart.
 //
 // The process runs as root in the cgroup of PID 1, because systemd kills all processes in the cgroup of the instance before
 // the next run begins.

@@ -24,8 +24,8 @@ func relistenFlag(f *flag.FlagSet) *[]netip.AddrPort {
 	return &all
 }
 
-// listenAgain makes the listeners of PID 1, the parent of this process, listen again. It only prints errors, since an error
-// must not prevent the start.
+// listenAgain makes the listeners of PID 1, the parent of this process, listen again. An error must not prevent the start,
+// so listenAgain only prints errors.
 func listenAgain(all []netip.AddrPort) {
 	if len(all) == 0 {
 		return
@@ -86,7 +86,8 @@ func watchCommand(args []string) (int, error) {
 	if err != nil {
 		return 0, nil // the process has ended
 	}
-	// After a shutdown, the kernel refuses connections until this process reacts. So the process needs a high priority.
+	// This process needs a high priority, because the kernel refuses connections between the shutdown and the reaction of
+	// this process.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -20)
 	return 0, relisten.Watch(manager, all, program, func() { _ = unix.Close(1) })
 }

@@ -156,12 +156,12 @@ func run(o *runOptions) error {
 }
 
 // waitForBackoff waits for the delay that follows from the recorded short runs, or returns the failure of an instance that
-// has given up. It only reads the state, because this process has the rights of the program. Commands that run as root write
-// the state.
+// has given up. waitForBackoff only reads the state, because this process has the rights of the program. Commands that run
+// as root write the state.
 func (o *runOptions) waitForBackoff() error {
 	state := o.state
 	if state == "" && o.backoff {
-		// A unit of an earlier version does not use --state. Its RuntimeDirectory= is the path of the state.
+		// A unit of an earlier version uses RuntimeDirectory= instead of --state. The path is the same.
 		state, _, _ = strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
 	}
 	if state == "" {

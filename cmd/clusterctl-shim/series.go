@@ -23,8 +23,8 @@ import (
 // also for commands that run as root.
 func stateFlag(f *flag.FlagSet) *string { return f.String("state", "", "") }
 
-// delayStart waits for the delay that follows from the recorded short runs, at most for longest. It only prints errors of
-// the state, since an error must not prevent the start.
+// delayStart waits for the delay that follows from the recorded short runs, at most for longest. An error of the state must
+// not prevent the start, so delayStart only prints the error.
 func delayStart(instance string, policy backoff.Policy, longest time.Duration) error {
 	s, d, err := backoff.Begin(instance, policy)
 	warn("backoff", err)
@@ -42,7 +42,7 @@ func delayStart(instance string, policy backoff.Policy, longest time.Duration) e
 	return nil
 }
 
-// gaveUp returns the failure of an instance that has given up. Only the main process may return it, because
+// gaveUp returns the failure of an instance that has given up. Only the main process may return this failure, because
 // RestartPreventExitStatus= does not apply to other processes.
 func gaveUp(s backoff.State, maxRestarts int) error {
 	return &failure{code: contract.StatusGaveUp,
@@ -121,7 +121,7 @@ func stoppingCommand(args []string) (int, error) {
 
 // refuseMessages makes systemd ignore messages of the program, so that the program cannot extend its stop with
 // EXTEND_TIMEOUT_USEC=. Before systemd 254, or if the program has already restricted the notify socket to itself, the
-// message has no effect. In these cases the guard kills the program.
+// message has no effect. If the message has no effect, the guard kills the program.
 func refuseMessages() {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return

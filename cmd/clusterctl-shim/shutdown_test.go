@@ -79,7 +79,7 @@ func TestShutdownOfDatagrams(t *testing.T) {
 }
 
 // TestRelisten: a listener that another process has shut down listens again with the same backlog. The notifier of a running
-// worker repairs the listener at once, and a worker that starts repairs it too.
+// worker repairs the listener at once, and a worker that starts repairs the listener too.
 func TestRelisten(t *testing.T) {
 	// Listen on a fixed port: after a shutdown, the kernel would free a port that it has chosen itself.
 	free, address := listen(t, "tcp6", "[::]:0", true)
@@ -133,7 +133,7 @@ func disconnect(fd int) error {
 	return nil
 }
 
-// awaitListening waits until the socket listens. It polls, because the kernel only notifies processes that poll the socket.
+// awaitListening waits until the socket listens. There is no event for this change, so awaitListening polls.
 func awaitListening(t *testing.T, l *os.File) {
 	t.Helper()
 	for end := time.Now().Add(bound); !listens(t, l); time.Sleep(time.Millisecond) {

@@ -87,7 +87,7 @@ func cgroupRoot(t *testing.T) string {
 	return ""
 }
 
-// cgroup makes a cgroup for a worker; (*worker).kill removes it.
+// cgroup makes a cgroup for a worker; (*worker).kill removes the cgroup.
 func (c *cluster) cgroup() string {
 	c.t.Helper()
 	dir, err := os.MkdirTemp(cgroupRoot(c.t), "drain-test-")

@@ -20,7 +20,7 @@ type entry struct {
 	ino uint64 // inode of the file
 }
 
-// location is an entry, and the epoll instance that contains it.
+// location is an entry and its epoll instance.
 type location struct {
 	process
 	epoll int // descriptor of the epoll instance in the process
@@ -30,7 +30,8 @@ type location struct {
 // epollKey identifies an epoll instance by process and descriptor.
 type epollKey struct{ pid, fd int }
 
-// epollCache holds the entries for shared listeners in one epoll instance. The drain uses them until they expire.
+// epollCache holds the entries for shared listeners in one epoll instance. The drain uses these entries until the time
+// expires.
 type epollCache struct {
 	shared  []entry
 	expires time.Time
@@ -41,8 +42,8 @@ type epollCache struct {
 // pause the drain uses the entries of the last read.
 const pauseFactor = 100
 
-// sharedEntries returns the entries of shared listeners in the epoll instances of all processes. This includes an epoll
-// instance inside another epoll instance, because both have descriptors.
+// sharedEntries returns the entries of shared listeners in the epoll instances of all processes. The result includes the
+// entries of epoll instances inside other epoll instances, since all instances have descriptors.
 func (d *drain) sharedEntries(ctx context.Context) []location {
 	var list []location
 	caches := make(map[epollKey]epollCache)
@@ -110,9 +111,9 @@ func parseEpoll(text []byte) []entry {
 // be open in at least one process of holders. removeEntries stops when ctx is done.
 //
 // The kernel finds an entry by the open file and the descriptor number. So during epoll_ctl(EPOLL_CTL_DEL), the listener
-// must have this descriptor number in the calling process too. But in this process, the number may belong to another file,
-// such as the epoll instance of the Go runtime. Therefore removeEntries runs on a thread with a separate table of file
-// descriptors (unshare(CLONE_FILES)), which ends with the call.
+// must have this descriptor number in the calling process too. But this number may already belong to another file of the
+// calling process, such as the epoll instance of the Go runtime. Therefore removeEntries uses a thread with a separate table
+// of file descriptors (unshare(CLONE_FILES)), and the thread ends with the call.
 func removeEntries(ctx context.Context, list []location, holders []process) (int, error) {
 	if len(list) == 0 {
 		return 0, nil
@@ -206,8 +207,9 @@ func (r *remover) remove(l location) error {
 // errGone means that the process, its epoll instance or the entry no longer exists.
 var errGone = errors.New("gone")
 
-// duplicateSocket duplicates the socket with inode ino into this process, and returns the descriptor. It prefers the
-// descriptor of process pid to the descriptors of the other holders. All holders share one open file description.
+// duplicateSocket duplicates the socket with inode ino into this process, and returns the descriptor. If process pid has the
+// socket open, duplicateSocket uses the descriptor of this process, otherwise the descriptor of another holder. All holders
+// share one open file description.
 func duplicateSocket(ino uint64, pid int, holders []process) (int, error) {
 	err := errGone
 	for _, own := range []bool{true, false} {

@@ -5,9 +5,9 @@
 //
 // # What it does
 //
-//  1. drain finds the processes of the instance, which are in the cgroup of drain itself. It also finds the shared
-//     listeners: the service manager has sockets with the same inode open. Other listeners of the program, such as a metrics
-//     port, stay as they are.
+//  1. drain finds the processes of the instance, which are in the cgroup of drain itself. A listener is shared if the
+//     service manager has a socket with the same inode open. Other listeners of the program, such as a metrics port, stay as
+//     they are.
 //  2. drain removes each shared listener from every epoll instance of these processes, with EPOLL_CTL_DEL on duplicates of
 //     the descriptors (pidfd_getfd). No descriptor of the program is closed, and its memory does not change. But epoll no
 //     longer reports new connections to the program, so the siblings accept them.
@@ -35,7 +35,8 @@
 //     ("notify"). The comparison ignores the suffix " (deleted)", which the kernel adds after an upgrade of the package.
 //   - The notifier must block SIGUSR1 before it lets the program run, because the default action would end the notifier.
 //   - After the signal, calls of accept and accept4 on a shared listener do not return. If the listener is non-blocking,
-//     they fail with EAGAIN after a pause. This does not end, since SIGTERM follows in any case.
+//     they fail with EAGAIN after a pause. The notifier holds the calls until the program ends, since SIGTERM follows in any
+//     case.
 //   - The notifier does not confirm the signal. drain checks the connections instead.
 package drain
 
@@ -102,8 +103,8 @@ func Main(args []string, getenv func(string) string, stderr io.Writer) int {
 	return 0
 }
 
-// runWithLimit runs the drain, and returns its result and the line to print. It returns soon after Options.Timeout, even if
-// reading the files of the worker takes long, so that the stop does not reach TimeoutStopSec=.
+// runWithLimit runs the drain, and returns its result and the line to print. runWithLimit returns soon after
+// Options.Timeout, even if reading the files of the worker takes long, so that the stop does not reach TimeoutStopSec=.
 func runWithLimit(opt Options) (Result, string) {
 	ctx, cancel := context.WithTimeout(context.Background(), opt.Timeout+contract.DrainSlack)
 	defer cancel()

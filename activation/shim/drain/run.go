@@ -38,7 +38,7 @@ type drain struct {
 	rewriterErr error               // why the rewriter cannot be used
 }
 
-// Run drains the instance. It returns when all connections are done, when the main process has ended, or when a time limit
+// Run drains the instance, and returns when all connections are done, when the main process has ended, or when a time limit
 // is reached. Run returns an error only if the drain had no effect. In all cases the caller must stop the instance
 // afterwards. Run needs root, or the right to ptrace the processes of the instance.
 func Run(ctx context.Context, opt Options) (Result, error) {

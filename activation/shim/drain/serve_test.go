@@ -154,7 +154,7 @@ func serveEpolls() int {
 const reAdds = 5
 
 // serveReAdd accepts one connection, and adds the listener to epoll again each time after the drain has removed the
-// listener. After reAdds times, serveReAdd closes the connection.
+// listener. When it has added the listener reAdds times, serveReAdd closes the connection.
 func serveReAdd() int {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {

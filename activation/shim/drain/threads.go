@@ -10,9 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// asleep reports whether all threads of the processes sleep. A thread may have got an event from epoll_wait before the
-// listener was removed, but may not have called accept yet. This thread is awake. So if all threads sleep, no thread will
-// call accept.
+// asleep reports whether all threads of the processes sleep. If a thread has got an event from epoll_wait before the
+// listener was removed, the thread is awake until it has called accept. So if all threads sleep, no thread will call accept.
 func asleep(pids []int) bool {
 	for t := range threads(pids) {
 		if t.awake() {
@@ -105,8 +104,8 @@ func (t thread) cpuUsage() (u cpuUsage, ok bool) {
 }
 
 // parseSchedstat parses "cpu-ns queue-ns times", the text of /proc/PID/task/TID/schedstat
-// (Documentation/scheduler/sched-stats.rst). ok is false if the numbers are 0: since every thread has run, the kernel then
-// does not count CPU usage.
+// (Documentation/scheduler/sched-stats.rst). If the numbers are 0, ok is false: every thread has run, so 0 means that the
+// kernel does not count CPU usage.
 func parseSchedstat(text []byte) (u cpuUsage, ok bool) {
 	fields := strings.Fields(string(text))
 	if len(fields) < 3 {

@@ -10,7 +10,7 @@ import (
 // tracker stores the state of all accepted connections of the shared listeners.
 type tracker struct {
 	conns       map[uint64]*conn // connections of the instance, by inode
-	others      map[uint64]int   // other connections, by inode: how many reads of /proc found no owner in the instance
+	others      map[uint64]int   // number of reads of /proc without an owner in the instance, by inode of the connection
 	filesReadAt time.Time        // when the files of the processes were last read
 
 	acceptsDone    bool             // result of (*drain).acceptsDone
@@ -40,8 +40,8 @@ type conn struct {
 }
 
 // If the drain has read /proc maxReadsWithoutOwner times and has not found a connection in the instance, the connection
-// belongs to a sibling. One read is not enough: accept(2) gives the socket its inode just before the process gets the
-// descriptor.
+// belongs to a sibling. One read of /proc is not enough: accept(2) gives the socket its inode just before the process gets
+// the descriptor.
 const maxReadsWithoutOwner = 2
 
 // hasUnknownOwner reports whether an accepted connection may belong to the instance, so that /proc must be read again.
@@ -108,7 +108,7 @@ const downloadRate = 64 << 10
 
 // isStream reports whether the response may never end, as with server-sent events or a WebSocket. The request must be older
 // than Options.StreamAge, and the drain must have watched the connection for at least Options.Busy. A download is not a
-// stream. It always has unacknowledged data, or a high rate.
+// stream. A download always has unacknowledged data, or a high rate.
 func (c *conn) isStream(o Options, now time.Time) bool {
 	age := now.Sub(c.firstSeen)
 	if age < o.Busy || c.last.Port == 0 || c.last.Unread > 0 || withoutData(c.last) ||
@@ -173,11 +173,11 @@ const (
 //
 // If data was received and sent in the same jiffy, the last acknowledgement of the peer decides. If the acknowledgement came
 // after the request and without data, it acknowledges the response. If the acknowledgement came with the request, the order
-// is unknown, because a busy client sends its next request in the jiffy of the last response. In this case the connection
-// must be silent for twice as long.
+// is unknown, because a busy client sends its next request in the jiffy of the last response. If the order is unknown, the
+// connection must be silent for twice as long.
 //
 // With TLS and HTTP/2 the server also sends bytes that do not belong to a response (session tickets, SETTINGS, window
-// updates). These bytes count as a response, so a response that takes longer than requestAge may be cut.
+// updates). Since these bytes count as a response, a response that takes longer than requestAge may be cut.
 func stateOf(s socket, idle, requestAge, unchanged time.Duration) connState {
 	if s.Unread > 0 || s.Unsent > 0 {
 		return busy

@@ -80,8 +80,8 @@ func (u unfinished) open() []left.Connection {
 	return list
 }
 
-// check reads all connections, and returns the connections that are not done. It also calls stopAccepting, since the program
-// may have added a listener to epoll again.
+// check reads all connections, and returns the connections that are not done. The program may have added a listener to epoll
+// again, so check also calls stopAccepting.
 func (d *drain) check(ctx context.Context, now time.Time) (unfinished, error) {
 	var all []socket
 	for _, l := range d.listeners() {
@@ -141,8 +141,8 @@ func (d *drain) finished(u unfinished, now time.Time) bool {
 	if d.tracker.allReusedSince.IsZero() {
 		d.tracker.allReusedSince = now
 	}
-	// Most clients pause between requests. So if a connection is busy, wait twice as long for a moment without a busy
-	// connection.
+	// Most clients pause between requests. If a connection is busy, wait twice as long, since a pause of the client will
+	// probably follow.
 	limit := d.opt.Busy
 	if u.busy > 0 {
 		limit *= 2
@@ -185,8 +185,8 @@ func peers(list []socket) string {
 }
 
 // acceptsDone reports whether no thread can still accept a connection. For this, all threads must have slept at the same
-// time since the last removal of a listener, or the awake threads must have run for long enough. After that, one more check
-// must find no new connection.
+// time since the last removal of a listener, or the awake threads must have run for long enough. Then one more check must
+// find no new connection.
 func (d *drain) acceptsDone(now time.Time) bool {
 	if d.tracker.acceptsDone {
 		return true

@@ -53,7 +53,7 @@ type test struct {
 	shown bool
 }
 
-// otherwise returns the last test of a check, which is always true.
+// otherwise returns a test that is always true, for the end of a check.
 func otherwise(shown bool) test { return test{unix.BPF_JGE, 0, shown} }
 
 // checks returns the checks of calls that are shown depending on an argument.
@@ -129,8 +129,8 @@ func Joins(m Machine) []unix.SockFilter {
 }
 
 // connectTests returns the tests for the length of the address in connect(2). The filter does not show a connect(2) with the
-// length of IPv4 or IPv6, so that connections to other machines are not slowed down. But if the address of one of the paths
-// has the same length, the filter shows the call.
+// length of IPv4 or IPv6, so that connections to other machines are not slowed down. If one of the paths has an address of
+// this length, the filter must show the call.
 func (c Calls) connectTests() (tests []test) {
 	for _, n := range [...]uint32{unix.SizeofSockaddrInet4, unix.SizeofSockaddrInet6} {
 		isPath := func(p string) bool {
@@ -144,7 +144,7 @@ func (c Calls) connectTests() (tests []test) {
 	return append(tests, test{unix.BPF_JGE, 3, true}, otherwise(false)) // an address of 2 bytes has no path
 }
 
-// Targets of jumps. These numbers are larger than every distance in a filter. finish replaces them by distances.
+// Targets of jumps. The numbers are larger than every distance in a filter, and finish replaces each target by a distance.
 const (
 	toNext   = uint8(iota + 253) // the first instruction of the filter that follows
 	toNotify                     // the last instruction, which shows the call

@@ -48,7 +48,7 @@ func Check() error {
 
 // Install installs the filter on the calling thread, and returns the descriptor for its notifications, which is
 // close-on-exec. The caller must have called runtime.LockOSThread, and must call execve(2) on this thread. The other threads
-// have no filter, but execve(2) ends them.
+// have no filter, but execve(2) ends all other threads.
 //
 // killable sets SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19): only a fatal signal interrupts a call that the notifier
 // has received. On a kernel without this flag, Install omits the flag. Without CAP_SYS_ADMIN, Install sets no_new_privs, as

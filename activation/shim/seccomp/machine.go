@@ -34,8 +34,8 @@ func (p PathCalls) numbers() (nrs []uint32) {
 
 // AMD64 returns the machine of GOARCH=amd64.
 //
-// The numbers do not come from package unix, which only has the numbers of the current architecture. So the tests check the
-// filters for both architectures on each of them.
+// The numbers do not come from package unix, which only has the numbers of the current architecture. With the numbers here,
+// the tests check the filters of both architectures on every machine.
 func AMD64() Machine {
 	return Machine{Arch: unix.AUDIT_ARCH_X86_64, X32Bit: 0x40000000, Bind: 49, Listen: 50, Accept: 43, Accept4: 288,
 		Connect: 42, Shutdown: 48, Setsockopt: 54,

@@ -49,7 +49,8 @@ type Socket struct {
 	Peer     [16]byte // address of the peer, in the form of Addr
 	PeerPort uint16
 	Name     string // path or name to which a Unix socket is bound; the first byte of an abstract name is 0
-	// File holds the low 32 bits of the inode number of the file to which a Unix socket is bound. It is 0 for other sockets.
+	// File holds the low 32 bits of the inode number of the file to which a Unix socket is bound. File is 0 for other
+	// sockets.
 	File      uint32
 	CloseWait bool // the peer has sent its FIN
 	Shut      bool // the socket was shut down for receiving (shutdown(2)), so a listener refuses connections

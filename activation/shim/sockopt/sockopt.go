@@ -1,5 +1,5 @@
 // Package sockopt copies socket options. An adopted program sets options on its own socket before bind(2), and then gets the
-// shared listener instead of this socket. Without the copy, the options would have no effect.
+// shared listener instead of its own socket. Without the copy, the options would have no effect.
 //
 // The connections of a TCP listener inherit its options: the kernel copies the whole socket for each connection
 // (sk_clone_lock, tcp_create_openreq_child). So a program can set TCP_NODELAY once, on its listener, for all its
@@ -53,8 +53,8 @@ func (s *Set) Read(fd int) unix.Errno {
 	return 0
 }
 
-// Apply sets the options on the socket fd. If options cannot be set, Apply returns the name and the error of the first of
-// them, but still sets the other options. Apply skips options that the socket does not support, since a Unix socket may
+// Apply sets the options on the socket fd. If options cannot be set, Apply returns the name and the error of the first such
+// option, but still sets the other options. Apply skips options that the socket does not support, since a Unix socket may
 // replace a TCP socket.
 func (s *Set) Apply(fd int) (failed string, e unix.Errno) {
 	for i := range options {

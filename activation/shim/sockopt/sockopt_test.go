@@ -19,7 +19,8 @@ func socket(t *testing.T, domain, typ int) int {
 	return fd
 }
 
-// TestCopy: Read and Apply copy the options of a socket to a listener, and a connection of the listener inherits them.
+// TestCopy: Read and Apply copy the options of a socket to a listener, and a connection of the listener inherits the
+// options.
 func TestCopy(t *testing.T) {
 	own := socket(t, unix.AF_INET, unix.SOCK_STREAM)
 	want := []struct{ level, number, value, read int }{

@@ -18,8 +18,8 @@ const (
 	udpGRO     = 104
 )
 
-// options lists all options that are copied. Apply sets them in this order. SO_PRIORITY must come after IP_TOS, which also
-// changes the priority.
+// options lists all options that are copied, in the order in which Apply sets the options. SO_PRIORITY must come after
+// IP_TOS, which also changes the priority.
 //
 // SO_REUSEADDR and SO_REUSEPORT are not copied, because they only affect bind(2), which systemd has already called.
 // IPV6_V6ONLY cannot change after bind(2); the socket unit sets it by BindIPv6Only=.

@@ -97,8 +97,8 @@ func (a *assembler) mapRef(dst uint8, fd int) {
 }
 
 // expect jumps to label unless the bytes at r1+off are s, in upper or lower case. s must be in lower case: the program sets
-// bit 0x20 of each byte before the comparison. So some different bytes count as equal, such as CR and "-". But a header
-// whose other bytes match cannot contain such a byte. expect changes r3 to r5.
+// bit 0x20 of each byte before the comparison. With bit 0x20, some different bytes count as equal, such as CR and "-". This
+// is harmless, because a header whose other bytes match cannot contain such bytes. expect changes r3 to r5.
 func (a *assembler) expect(off int16, s, label string) {
 	for len(s) > 0 {
 		n, load, _ := widest(s)

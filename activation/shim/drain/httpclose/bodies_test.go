@@ -43,8 +43,8 @@ var heads = []string{
 	ok + date + length + "Connection: close\r\n",
 }
 
-// respond sends requests and responses on one connection, and adds the connection to the Rewriter at a random time. It
-// reports whether a head was changed.
+// respond sends requests and responses on one connection, and adds the connection to the Rewriter at a random time. The
+// result is whether a head was changed.
 func respond(t *rapid.T, p *pair) bool {
 	addAt := rapid.IntRange(0, 12).Draw(t, "add at")
 	event := 0
@@ -117,8 +117,8 @@ func allowed(sent, got []byte) bool {
 		bytes.Equal(got, bytes.Replace(sent, []byte("Connection: keep-alive\r\n"), short, 1))
 }
 
-// acknowledged waits until the client's kernel has acknowledged all data. Before that, the BPF program does not change the
-// next send.
+// acknowledged waits until the client's kernel has acknowledged all data. While data is not acknowledged, the BPF program
+// does not change the next send.
 func acknowledged(t *rapid.T, p *pair) {
 	raw, err := p.server.SyscallConn()
 	if err != nil {

@@ -67,7 +67,7 @@ type Rewriter struct {
 // Key identifies a connection of a Rewriter.
 type Key uint32
 
-// New loads the BPF program. It returns an error if the kernel or the container does not allow BPF programs.
+// New loads the BPF program. New returns an error if the kernel or the container does not allow BPF programs.
 func New() (*Rewriter, error) {
 	offsets, err := kernelCounters()
 	if err != nil {
@@ -182,7 +182,7 @@ func (r *Rewriter) Result(k Key) (Result, error) {
 	return Result(result), err
 }
 
-// Remove detaches the program from the connection. It returns nil if the connection has ended.
+// Remove detaches the program from the connection. Remove returns nil if the connection has ended.
 func (r *Rewriter) Remove(k Key) error {
 	err := element(unix.BPF_MAP_DELETE_ELEM, r.sockets, uint32(k), nil)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {

@@ -164,8 +164,8 @@ func TestAfterRemove(t *testing.T) {
 		same bool // whether all responses must arrive unchanged
 	}{
 		{"Remove", (*Rewriter).Remove, true},
-		// The program stays attached until the kernel frees the map, a short time after Close. Until then the program may
-		// change a response.
+		// After Close, the program stays attached for a short time, until the kernel frees the map, and may still change a
+		// response.
 		{"Close", func(s *Rewriter, k Key) error { return s.Close() }, false},
 	} {
 		s, err := New()

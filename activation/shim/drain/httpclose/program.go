@@ -2,7 +2,7 @@ package httpclose
 
 // limit is the maximum size of the head of a response in bytes. steps is the maximum number of steps of the scan. A step
 // skips 8 bytes without an LF, or goes to the beginning of the next line, so the scan can read 64 lines at least. The number
-// of steps is limited because the verifier checks each of them.
+// of steps is limited, because the verifier checks each step.
 const (
 	limit = 3072
 	steps = limit/8 + 64
@@ -96,8 +96,8 @@ func (a *assembler) lookup(m int) {
 	a.jump(jeqImm, 0, 0, 0, "pass")
 }
 
-// statusLine jumps to "pass" unless the copy begins with "HTTP/1.1 " and a status from 200 to 599. So status 100 and 101 are
-// passed: the real response follows 100 Continue, and a response with 101 needs its Connection header.
+// statusLine jumps to "pass" unless the copy begins with "HTTP/1.1 " and a status from 200 to 599. 100 Continue must not be
+// changed, because the real response follows. 101 must not be changed, because this response needs its Connection header.
 func (a *assembler) statusLine() {
 	a.op(mov, 1, 6, 0, 0)
 	a.op(addImm, 1, 0, 0, stateCopy)
@@ -157,8 +157,8 @@ func (a *assembler) head() {
 	a.op(stx32, 6, 2, stateScan, 0)
 	a.jump(ja, 0, 0, 0, "step")
 	a.label("line")
-	// The lowest bit of r4 marks the first LF. The multiplication counts the bytes up to and including the LF. Their number
-	// is the distance to the next line.
+	// The lowest bit of r4 marks the first LF. The multiplication counts the bytes up to and including the LF. The number of
+	// these bytes is the distance to the next line.
 	a.op(mov, 3, 4, 0, 0)
 	a.op(neg, 3, 0, 0, 0)
 	a.op(and, 4, 3, 0, 0)

@@ -26,7 +26,7 @@ const MaxConnections = 20
 type Report struct {
 	// Waited is how long the drain took.
 	Waited time.Duration
-	// Count is the number of connections. Connections lists at most MaxConnections of them.
+	// Count is the number of connections. Connections lists at most MaxConnections of the connections.
 	Count       int
 	Connections []Connection
 }

@@ -37,7 +37,7 @@ func TestExitStatus(t *testing.T) {
 			t.Errorf("%s: the program ended with %v, want status %d or signal %v", c.script, w.ProcessState, c.code, c.signal)
 		}
 		if got := w.output.String(); got != "out\nerr\n" {
-			t.Errorf("%s: the program printed %q, want out and err", c.script, got)
+			t.Errorf("%s: the program printed %q, want the lines out and err", c.script, got)
 		}
 	}
 }

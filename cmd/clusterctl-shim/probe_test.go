@@ -142,7 +142,7 @@ func TestProbeKillsAll(t *testing.T) {
 	}
 }
 
-// TestProbeErrors: invalid arguments have the right exit status and message.
+// TestProbeErrors: after invalid arguments, "probe" ends with the right exit status and message.
 func TestProbeErrors(t *testing.T) {
 	for _, c := range []struct {
 		args []string

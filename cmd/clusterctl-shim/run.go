@@ -155,9 +155,9 @@ func run(o *runOptions) error {
 	return notExecuted(o.argv[0], syscall.Exec(o.argv[0], o.argv, env))
 }
 
-// waitForBackoff waits for the delay that follows from the recorded short runs, or returns the failure of an instance that
-// has given up. waitForBackoff only reads the state, because this process has the rights of the program. Commands that run
-// as root write the state.
+// waitForBackoff waits for the delay of this start, which depends on the recorded short runs. If the instance has given up,
+// waitForBackoff returns the failure. waitForBackoff only reads the state, because this process has the rights of the
+// program. Commands that run as root write the state.
 func (o *runOptions) waitForBackoff() error {
 	state := o.state
 	if state == "" && o.backoff {

@@ -23,8 +23,8 @@ import (
 // also for commands that run as root.
 func stateFlag(f *flag.FlagSet) *string { return f.String("state", "", "") }
 
-// delayStart waits for the delay that follows from the recorded short runs, at most for longest. An error of the state must
-// not prevent the start, so delayStart only prints the error.
+// delayStart waits for the delay of the next start, which depends on the recorded short runs, and at most for longest. An
+// error of the state must not prevent the start, so delayStart only prints the error.
 func delayStart(instance string, policy backoff.Policy, longest time.Duration) error {
 	s, d, err := backoff.Begin(instance, policy)
 	warn("backoff", err)

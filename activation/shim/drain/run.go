@@ -174,7 +174,7 @@ func (d *drain) stopAccepting(ctx context.Context) error {
 		err = errors.Join(err, d.notify(p))
 	}
 	if d.result.Removed+d.result.Held > 0 {
-		return nil // the drain works for a part of the processes
+		return nil // ignore the errors, since the drain has had an effect on other processes
 	}
 	return err
 }

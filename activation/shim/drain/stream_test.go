@@ -79,7 +79,7 @@ func TestDownload(t *testing.T) {
 	}
 }
 
-// TestManyEntries: a drain keeps its time limit even if the worker has very many epoll entries of its listener.
+// TestManyEntries: a drain ends within its time limit even if the worker has very many epoll entries of its listener.
 func TestManyEntries(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "many")
 	w := c.start()

@@ -46,7 +46,7 @@ func cpuUsages(pids []int) map[int]cpuUsage {
 	return all
 }
 
-// allHaveRun reports whether each awake thread has run for minCPUTime, or minRuns times, since before.
+// allHaveRun reports whether each awake thread has run for minCPUTime or minRuns times since the usage in before was read.
 func allHaveRun(pids []int, before map[int]cpuUsage) bool {
 	for t := range threads(pids) {
 		if !t.awake() {

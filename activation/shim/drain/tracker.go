@@ -25,7 +25,7 @@ type conn struct {
 	done           bool      // whether the connection was done in its last state
 	hasPreload     bool      // whether its process has the Node preload, which adds Connection: close
 	closeRequested bool      // whether requestClose has handled the connection
-	requests       int       // number of requests after responses since requestClose
+	requests       int       // number of requests since requestClose; each came after a response
 	answered       bool      // whether the peer has received data since the last of these requests
 	firstSeen      time.Time // time of the first state
 	changedAt      time.Time // time of the last change of the counters; initially firstSeen

@@ -102,7 +102,7 @@ func Open() (*Conn, error) {
 func (d *Conn) Close() { _ = unix.Close(d.fd) }
 
 // TCP returns the TCP sockets of a family in one of the states in mask. Unless port is 0, it returns only sockets with this
-// local port. With info, TCP sets Socket.Info, for which the kernel sends more than twice as much data.
+// local port. If info is true, TCP also sets Socket.Info, and the kernel sends more than twice as much data.
 func (d *Conn) TCP(family uint8, mask uint32, port uint16, info bool) ([]Socket, error) {
 	req := inetRequest(family, unix.IPPROTO_TCP, mask, port)
 	if info {

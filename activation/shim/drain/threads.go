@@ -46,14 +46,14 @@ func cpuUsages(pids []int) map[int]cpuUsage {
 	return all
 }
 
-// allHaveRun reports whether each awake thread has run for minCPUTime or minRuns times since the usage in before was read.
-func allHaveRun(pids []int, before map[int]cpuUsage) bool {
+// allHaveRun reports whether each awake thread has run for minCPUTime or minRuns times since the usage in earlier was read.
+func allHaveRun(pids []int, earlier map[int]cpuUsage) bool {
 	for t := range threads(pids) {
 		if !t.awake() {
 			continue
 		}
 		now, ok := t.cpuUsage()
-		then := before[t.tid]
+		then := earlier[t.tid]
 		if ok && now.time-then.time < minCPUTime && now.times-then.times < minRuns {
 			return false
 		}

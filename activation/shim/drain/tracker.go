@@ -54,7 +54,8 @@ func (t *tracker) hasUnknownOwner(all []socket) bool {
 	return false
 }
 
-// updateOwners finds the connections of the instance: a process has them open.
+// updateOwners finds the connections of the instance. A connection belongs to the instance if one of the processes has the
+// socket open.
 func (t *tracker) updateOwners(all []socket, procs []process, now time.Time) {
 	conns := make(map[uint64]*conn)
 	others := make(map[uint64]int)

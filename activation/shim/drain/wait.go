@@ -201,7 +201,7 @@ func (d *drain) acceptsDone(now time.Time) bool {
 	}
 	if asleep(pids) || now.Sub(d.tracker.doneSince) >= maxSleepWait && allHaveRun(pids, d.tracker.cpuAtDone) {
 		d.tracker.acceptsDone = true
-		d.tracker.filesReadAt = time.Time{} // the next check reads the files of the processes again
+		d.tracker.filesReadAt = time.Time{} // so that the next check reads the files of the processes again
 	}
 	return false
 }

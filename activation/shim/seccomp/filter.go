@@ -170,8 +170,8 @@ func load(offset uint32) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
 }
 
-// jump returns an instruction that compares the loaded value with k, and then skips as many instructions as ifTrue or
-// ifFalse.
+// jump returns an instruction that compares the loaded value with k. ifTrue is the number of instructions to skip if the
+// comparison is true, and ifFalse if the comparison is false.
 func jump(kind uint16, k uint32, ifTrue, ifFalse uint8) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_JMP | kind | unix.BPF_K, Jt: ifTrue, Jf: ifFalse, K: k}
 }

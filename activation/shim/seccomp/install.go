@@ -59,7 +59,7 @@ func Install(prog []unix.SockFilter, killable bool) (FD, error) {
 		flags |= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 	}
 	fd, e := install(prog, flags)
-	// EINVAL comes before EACCES, since the kernel checks the flags before the privileges.
+	// The kernel checks the flags before the privileges, so EINVAL for the flags comes before EACCES for the privileges.
 	if e == unix.EINVAL && killable {
 		flags &^= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 		fd, e = install(prog, flags)

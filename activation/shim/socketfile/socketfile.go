@@ -15,9 +15,9 @@ import (
 var ErrNotSocket = errors.New("the file is not a socket, or has more than one name")
 
 // Set changes the owner of the socket at path, and its mode unless mode is 0. A user who may write to the directory could
-// replace the socket by another file at any time. So Set does not follow a symbolic link. It opens the file, checks the open
-// file, and changes the open file. A file with a second name could be a hard link to a file of another user, so Set returns
-// ErrNotSocket.
+// replace the socket by another file at any time. So Set does not follow a symbolic link. Instead, Set opens the file, and
+// then checks and changes the open file. A file with a second name could be a hard link to a file of another user, so Set
+// returns ErrNotSocket.
 func Set(path string, uid, gid int, mode fs.FileMode) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

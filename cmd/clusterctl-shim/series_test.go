@@ -28,7 +28,7 @@ func inUnit(t *testing.T, instance string, env []string, args ...string) (int, s
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// TestSeriesOfRuns: the subcommands count the short runs of an instance. After too many of them, "run" gives up.
+// TestSeriesOfRuns: the subcommands count the short runs of an instance. After too many short runs, "run" gives up.
 func TestSeriesOfRuns(t *testing.T) {
 	dir := t.TempDir() + "/app/1"
 	crash := []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7"}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,17 +10,17 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// readEnvFiles returns env with the variables of the files, which replace variables of env with the same name, as with
-// EnvironmentFile=.
+// readEnvFiles returns env with the variables of the environment files. As with EnvironmentFile=, the variables of the files
+// replace variables of env with the same name.
 func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 	for _, path := range o.envFiles {
 		path, optional := strings.CutPrefix(path, "-")
 		vars, err := readEnvFile(path, o.envSyntax)
 		switch {
 		case err != nil && optional:
-			continue // as with "-" in EnvironmentFile=, ignore every error
+			continue // EnvironmentFile=-PATH ignores every error too
 		case err != nil:
-			return nil, &failure{code: exitFailed, err: errors.New("reading the environment file: " + err.Error()),
+			return nil, &failure{code: exitFailed, err: fmt.Errorf("reading the environment file: %w", err),
 				hint: "the user of the unit must be able to read " + path}
 		}
 		env = envfile.Merge(env, vars)
@@ -32,9 +31,9 @@ func (o *runOptions) readEnvFiles(env []string) ([]string, error) {
 // maxEnvFile is larger than any environment that the kernel accepts.
 const maxEnvFile = 4 << 20
 
-// readEnvFile returns the variables of an environment file as NAME=VALUE. It reads the file as the user of the workers, who
-// may have replaced the file by a symbolic link: PID 1 would follow the link as root. It does not wait for the writer of a
-// FIFO.
+// readEnvFile returns the variables of an environment file as NAME=VALUE. The shim reads the file with the rights of the
+// user of the workers, because this user may have replaced the file by a symbolic link. If the file is a FIFO, readEnvFile
+// returns an error and does not wait for a writer.
 func readEnvFile(path string, s envfile.Syntax) ([]string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -46,7 +45,7 @@ func readEnvFile(path string, s envfile.Syntax) ([]string, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New(path + " is not a file")
+		return nil, fmt.Errorf("%s is not a file", path)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxEnvFile+1))
 	if err != nil {
@@ -58,7 +57,7 @@ func readEnvFile(path string, s envfile.Syntax) ([]string, error) {
 	vars, faults := envfile.Parse(string(data), s)
 	for _, f := range faults {
 		if f.Whole {
-			return nil, errors.New(path + ": " + f.Error())
+			return nil, fmt.Errorf("%s: %w", path, f)
 		}
 	}
 	return vars, nil

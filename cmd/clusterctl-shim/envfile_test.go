@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// TestEnvFiles: variables of later files replace variables of earlier files and of the environment. Variables that the shim
-// sets replace all of them.
+// TestEnvFiles: a variable of a file replaces the variables of earlier files and of the environment with the same name. A
+// variable that the shim sets replaces all of these.
 func TestEnvFiles(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -41,7 +41,7 @@ func TestEnvFiles(t *testing.T) {
 		out, err := exec.Command(shim, sub, "--env-file="+dir+"/missing", "--", "/usr/bin/env").CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "clusterctl-shim: reading the environment file: open "+dir+"/missing") ||
 			!strings.Contains(string(out), "clusterctl-shim: hint: ") {
-			t.Errorf("%s with a missing file: %v, %s", sub, err, out)
+			t.Errorf("%s with a missing file ended with %v, %q, want an error with a hint", sub, err, out)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func TestReadEnvFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := readEnvFile(path, envfile.Syntax{}); err != nil || !slices.Equal(got, []string{"A=1"}) {
-		t.Errorf("readEnvFile returned %q, %v", got, err)
+		t.Errorf("readEnvFile returned %q, %v, want A=1", got, err)
 	}
 	fifo := filepath.Join(dir, "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {

@@ -16,8 +16,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestExitIsTheProgramsOwn checks that the unit gets the exit status, the signal and the output of the program, here a shell.
-func TestExitIsTheProgramsOwn(t *testing.T) {
+// TestExitStatus: the process that runs the shim ends with the exit status or the signal of the program, and has the output
+// of the program. The program is a shell.
+func TestExitStatus(t *testing.T) {
 	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
 	for _, c := range []struct {
 		script string
@@ -33,16 +34,16 @@ func TestExitIsTheProgramsOwn(t *testing.T) {
 		_ = w.waitGone(t)
 		s := w.ProcessState.Sys().(syscall.WaitStatus)
 		if c.signal == 0 && (!s.Exited() || s.ExitStatus() != c.code) || c.signal != 0 && (!s.Signaled() || s.Signal() != c.signal) {
-			t.Errorf("%s: the program ended with %v", c.script, w.ProcessState)
+			t.Errorf("%s: the program ended with %v, want status %d or signal %v", c.script, w.ProcessState, c.code, c.signal)
 		}
 		if got := w.output.String(); got != "out\nerr\n" {
-			t.Errorf("%s: unexpected output %q", c.script, got)
+			t.Errorf("%s: the program printed %q, want the lines out and err", c.script, got)
 		}
 	}
 }
 
-// TestProcessState: the program does not find the sockets or unknown children. It has its usual variables, descriptors,
-// limits and signals, with SIGPIPE ignored as by systemd.
+// TestProcessState: the program has no sockets of the unit and no child, the variables from the flags, and the descriptors,
+// limits and signals as without the shim. The program ignores SIGPIPE, as under systemd.
 func TestProcessState(t *testing.T) {
 	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
 	script := `echo "${LISTEN_FDS-none} ${LISTEN_PID-none} $INSTANCE $NODE_APP_INSTANCE $PORT $NODE_OPTIONS"
@@ -56,7 +57,7 @@ grep ^Seccomp: /proc/$$/status; ulimit -Sn; wait; echo waited`
 	bare := startCommand(t, nil, nil, "/bin/sh", "-c", `echo $(ls /proc/self/fd); sed -n 's/^SigIgn:\t*//p' /proc/self/status`)
 	_ = bare.waitGone(t)
 	fds, ignored, _ := strings.Cut(strings.TrimSpace(bare.output.String()), "\n")
-	// The program inherits the ignored signals of the test; some callers ignore signal 32, which the C library uses.
+	// The program inherits the ignored signals of the test, such as signal 32 of the C library, and also ignores SIGPIPE.
 	mask, err := strconv.ParseUint(ignored, 16, 64)
 	if err != nil {
 		t.Fatal(err)
@@ -66,17 +67,17 @@ grep ^Seccomp: /proc/$$/status; ulimit -Sn; wait; echo waited`
 		"SigBlk:\t0000000000000000"}
 	for i, x := range want {
 		if i >= len(lines) || lines[i] != x {
-			t.Errorf("line %d must be %q in\n%s", i, x, w.output)
+			t.Errorf("line %d is not %q in\n%s", i, x, w.output)
 		}
 	}
 	if rest := strings.Join(lines[4:], "\n"); !strings.Contains(rest, "Seccomp:\t2\n512\nwaited") {
-		t.Errorf("the filter, the limit or the number of children is wrong: %q", rest)
+		t.Errorf("the last lines are %q, want a seccomp filter, the limit 512 and no child", rest)
 	}
 }
 
-// TestBindStorm: the program binds 10,000 other addresses, which the kernel handles, and then the address of the listener.
-// The memory of the notifier must not grow: 512 kB would be 52 bytes per bind.
-func TestBindStorm(t *testing.T) {
+// TestManyBinds: the memory of the notifier does not grow if the program binds 10,000 other addresses before it binds the
+// address of the listener. The limit of 512 kB is 52 bytes for each bind.
+func TestManyBinds(t *testing.T) {
 	other, otherAddress := listen(t, "tcp4", "0.0.0.0:0", true)
 	idle := startWorker(t, []*os.File{other}, "--adopt", "--", filepath.Join(testdata, "binds"), "0", port(otherAddress))
 	idle.waitReady(t)
@@ -86,19 +87,20 @@ func TestBindStorm(t *testing.T) {
 	n := w.notifier(t)
 	fds, err := os.ReadDir("/proc/" + strconv.Itoa(n) + "/fd")
 	if err != nil || len(fds) > 8 {
-		t.Errorf("the notifier has %d descriptors, %v", len(fds), err)
+		t.Errorf("the notifier has %d descriptors, %v, want at most 8", len(fds), err)
 	}
 	if kb, small := pss(t, n), pss(t, idle.notifier(t)); kb > small+512 {
-		t.Errorf("the notifier has %d kB, and one without binds %d kB", kb, small)
+		t.Errorf("the notifier has %d kB, want at most 512 kB more than a notifier without binds, which has %d kB", kb, small)
 	}
 	idle.stop(t)
-	waitAsleep(t, w.Process.Pid) // READY=1 comes before the program prints its result
+	waitAsleep(t, w.Process.Pid) // the program sleeps after it has printed its result
 	w.stop(t)
 	if got := w.output.String(); got != "done\n" {
-		t.Errorf("the program printed %q", got)
+		t.Errorf("the program printed %q, want done", got)
 	}
 }
 
+// pss returns the memory of a process (Pss in proc_pid_smaps(5)) in kB.
 func pss(t *testing.T, pid int) int {
 	t.Helper()
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/smaps_rollup")
@@ -113,9 +115,8 @@ func pss(t *testing.T, pid int) int {
 	return n
 }
 
-// TestNotifierSleepsThroughSignals: an idle notifier has one thread, which sleeps in ppoll without a timeout, after any
-// signal.
-func TestNotifierSleepsThroughSignals(t *testing.T) {
+// TestIdleNotifier: an idle notifier has one thread, which sleeps in ppoll without a timeout, also after signals.
+func TestIdleNotifier(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "binds"), "0", port(address))
 	w.waitReady(t)
@@ -127,7 +128,7 @@ func TestNotifierSleepsThroughSignals(t *testing.T) {
 	}
 	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(n) + "/task")
 	if err != nil || len(tasks) != 1 {
-		t.Errorf("%d threads, %v", len(tasks), err)
+		t.Errorf("the notifier has %d threads, %v, want 1", len(tasks), err)
 	}
 	waitAsleep(t, n)
 	w.stop(t)
@@ -146,7 +147,8 @@ func waitAsleep(t *testing.T, pid int) {
 	t.Errorf("process %d does not sleep in ppoll without a timeout", pid)
 }
 
-// TestKills: after a notifier or a program is killed, the sibling still serves, and no process of the program is left.
+// TestKills: after a notifier, a program or both are killed, the sibling still serves, and the notifier of a killed program
+// ends.
 func TestKills(t *testing.T) {
 	l, address := listen(t, "tcp6", "[::]:0", true)
 	client := "[::1]:" + port(address)
@@ -160,7 +162,7 @@ func TestKills(t *testing.T) {
 	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	for range 20 { // both still serve
+	for range 20 { // both the sibling and the program without a notifier still serve
 		fetch(t, "tcp6", client)
 	}
 	w.stop(t)
@@ -176,10 +178,10 @@ func TestKills(t *testing.T) {
 	if err := w.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	// The output ends shortly before the last process that has it open.
+	// waitGone waits for the end of the output, which comes shortly before the end of the notifier.
 	_ = w.waitGone(t)
 	if !ends(pidfd) {
-		t.Errorf("notifier %d still runs", n)
+		t.Errorf("notifier %d still runs after the program was killed", n)
 	}
 
 	w = startWorker(t, []*os.File{l}, args...)
@@ -192,7 +194,7 @@ func TestKills(t *testing.T) {
 	sibling.stop(t)
 }
 
-// ends reports whether a process ends in time. It does not wait until PID 1 of a test machine has reaped the process.
+// ends reports whether a process ends in time. A zombie counts as ended.
 func ends(pidfd int) bool {
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for end := time.Now().Add(patience.For(bound)); ; {
@@ -203,7 +205,8 @@ func ends(pidfd int) bool {
 	}
 }
 
-func TestStoppedProgramDies(t *testing.T) {
+// TestStoppedProgram: SIGKILL ends a program that is stopped by SIGSTOP, and its notifier.
+func TestStoppedProgram(t *testing.T) {
 	l, address := listen(t, "tcp6", "[::]:0", true)
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", node(t), data(t, "server.js"), port(address))
 	w.waitReady(t)
@@ -213,7 +216,7 @@ func TestStoppedProgramDies(t *testing.T) {
 	if err := w.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Process.Kill(); err != nil { // what systemd does after TimeoutStopSec=
+	if err := w.Process.Kill(); err != nil { // as systemd does after TimeoutStopSec=
 		t.Fatal(err)
 	}
 	_ = w.waitGone(t)
@@ -227,12 +230,12 @@ func TestSandboxed(t *testing.T) {
 		shim, "run", "--adopt", "--", filepath.Join(testdata, "cserver"), port(address))
 	w.waitReady(t)
 	if body := fetch(t, "tcp4", "127.0.0.1:"+port(address)); !strings.Contains(body, "peer 127.0.0.1") {
-		t.Errorf("got the answer %q", body)
+		t.Errorf("got the response %q, want the address of the peer", body)
 	}
 	w.stop(t)
 }
 
-// TestSeveralSockets: the notifier sends READY=1 when the program listens on all sockets.
+// TestSeveralSockets: the notifier sends READY=1 when the program listens on all sockets of the unit.
 func TestSeveralSockets(t *testing.T) {
 	a, first := listen(t, "tcp4", "127.0.0.1:0", true)
 	b, second := listen(t, "tcp4", "127.0.0.1:0", true)
@@ -257,20 +260,20 @@ http.createServer((q, r) => r.end('first')).listen(+a, '127.0.0.1', () =>
 		t.Fatal(err)
 	}
 	if n, err := w.ready.Read(make([]byte, 99)); err == nil {
-		t.Errorf("the shim sent %d bytes to NOTIFY_SOCKET with one ready socket of two", n)
+		t.Errorf("the shim sent %d bytes to NOTIFY_SOCKET, want none before the program listens on the second socket", n)
 	}
 	if _, err := in.WriteString("go\n"); err != nil {
 		t.Fatal(err)
 	}
 	w.waitReady(t)
 	if got := fetch(t, "tcp4", second); got != "second" {
-		t.Errorf("the program printed %q", got)
+		t.Errorf("got the response %q, want second", got)
 	}
 	w.stop(t)
 }
 
-// TestPtraceIsRefused: the shim does not start a program if the unit has CAP_SYS_PTRACE as an ambient capability.
-func TestPtraceIsRefused(t *testing.T) {
+// TestAmbientPtrace: the shim does not start a program if the unit has CAP_SYS_PTRACE as an ambient capability.
+func TestAmbientPtrace(t *testing.T) {
 	w := startCommand(t, nil, nil, "/usr/bin/setpriv", "--no-new-privs", "--reuid", "65534", "--regid", "65534", "--clear-groups",
 		"--bounding-set", "-all,+sys_ptrace", "--inh-caps", "-all,+sys_ptrace", "--ambient-caps", "-all,+sys_ptrace",
 		shim, "run", "--", "/bin/true")
@@ -281,7 +284,7 @@ func TestPtraceIsRefused(t *testing.T) {
 	}
 }
 
-// TestOwnPtrace: with --own-ptrace only the notifier has the capability of the unit.
+// TestOwnPtrace: with --own-ptrace, only the notifier has the ambient capability CAP_SYS_PTRACE of the unit.
 func TestOwnPtrace(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
 	w := startCommand(t, []*os.File{l}, nil, "/usr/bin/setpriv", "--no-new-privs", "--reuid", "65534", "--regid", "65534", "--clear-groups",
@@ -295,7 +298,7 @@ func TestOwnPtrace(t *testing.T) {
 		}
 		for _, set := range []string{"CapEff", "CapPrm", "CapInh", "CapAmb"} {
 			if !strings.Contains(string(b), set+":\t"+want+"\n") {
-				t.Errorf("process %d: %s is not %s", pid, set, want)
+				t.Errorf("process %d: the status does not contain %s %s", pid, set, want)
 			}
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,26 +13,23 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// guardName is the subcommand that the commands of ExecStop= start in the background. It is internal.
+// guardName is the internal subcommand that the commands of ExecStop= start in the background.
 const guardName = "guard"
 
-// startGuard starts a process in the background that kills the program if it does not end in time after its stop signal.
-// value is "DURATION:UNIT". Without the guard, a program with a notify socket could extend its stop without limit
-// (EXTEND_TIMEOUT_USEC=). The guard runs as root in the cgroup of the instance, and ends with the instance.
+// startGuard starts the guard, a process in the background that kills the program if the program does not end in time after
+// its stop signal. value is "DURATION:UNIT". Without the guard, a program with a notify socket could extend its stop without
+// limit (EXTEND_TIMEOUT_USEC=). The guard runs as root in the cgroup of the instance, and ends with the instance.
 func startGuard(value string) {
 	after, unit, _ := strings.Cut(value, ":")
 	pid := os.Getenv("MAINPID")
 	if pid == "" {
 		return
 	}
-	_, err := syscall.ForkExec("/proc/self/exe", []string{os.Args[0], guardName, pid, after, unit}, &syscall.ProcAttr{
-		Env: []string{}, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
-		report(errors.New("starting the guard of the stop: " + err.Error()))
-	}
+	_, err := startBackground(1, guardName, pid, after, unit)
+	warn("starting the guard, which kills the program after its stop timeout", err)
 }
 
+// guardCommand runs the guard. args are the process id of the program, the duration and the unit.
 func guardCommand(args []string) (int, error) {
 	if len(args) != 3 {
 		return 0, usage("guard: want PID DURATION UNIT")
@@ -47,23 +43,11 @@ func guardCommand(args []string) (int, error) {
 	if err != nil {
 		return 0, nil // the process has ended
 	}
-	ended, err := endsWithin(program, after)
+	ended, err := drain.EndsWithin(program, after)
 	if err != nil || ended {
 		return 0, err
 	}
 	os.Stderr.WriteString(contract.LogPrefix + "the program did not stop within " + after.String() + "; killed (SIGKILL)\n")
-	// Kill the other processes, too: the program may have declared another main process to systemd (MAINPID=).
+	// Kill all other processes too: with MAINPID=, the program may have changed the main process of the unit.
 	return 0, errors.Join(unix.PidfdSendSignal(program, unix.SIGKILL, nil, 0), drain.KillOthers(args[2]))
-}
-
-// endsWithin reports whether a process ends within the limit.
-func endsWithin(pidfd int, limit time.Duration) (bool, error) {
-	deadline := time.Now().Add(limit)
-	for {
-		left := unix.NsecToTimespec(max(time.Until(deadline), 0).Nanoseconds())
-		n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, &left, nil)
-		if err != unix.EINTR {
-			return n > 0, err
-		}
-	}
 }

@@ -22,22 +22,22 @@ func TestGuard(t *testing.T) {
 		t.Cleanup(func() { _ = syscall.Kill(-program.Process.Pid, syscall.SIGKILL) })
 		cmd := exec.Command(shim, args...)
 		cmd.Env = append(os.Environ(), fmt.Sprintf("MAINPID=%d", program.Process.Pid))
-		// The guard keeps the output open, so this returns when the guard has ended.
+		// CombinedOutput returns when the guard has ended, because the guard has the output open.
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "killed (SIGKILL)") {
-			t.Errorf("guard %v: %v %s", args, err, out)
+			t.Errorf("%v ended with %v, output %q, want a line of the guard about SIGKILL", args, err, out)
 		}
 		_ = program.Wait()
 		if s, ok := program.ProcessState.Sys().(syscall.WaitStatus); !ok || s.Signal() != syscall.SIGKILL {
-			t.Errorf("guard %v: the program ended with %v", args, program.ProcessState)
+			t.Errorf("%v: the program ended with %v, want SIGKILL", args, program.ProcessState)
 		}
 	}
 }
 
-// TestGuardWithoutProgram: after a crash ExecStop= does not start a guard.
+// TestGuardWithoutProgram: without a main process, as after a crash, "stopping" does not start a guard.
 func TestGuardWithoutProgram(t *testing.T) {
 	cmd := exec.Command(shim, "stopping", "--kill-after=1h")
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("stopping without a program: %v %s", err, out)
+		t.Errorf("stopping ended with %v, output %q, want no error and no output", err, out)
 	}
 }

@@ -1,17 +1,22 @@
-// Command clusterctl-shim starts a program for systemd that does not know systemd. "run" becomes the program; units call the
-// other subcommands before and after the program. The binary is static and small, because it starts with every worker.
+// Command clusterctl-shim starts programs that were not written for systemd. Units call its subcommands: "run" becomes the
+// program, and other subcommands run before or after the program. The binary is static and small, because it starts with
+// every worker.
 package main
 
 import (
 	"errors"
+	"flag"
+	"fmt"
+	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// version is set at link time (-X main.version=…).
+// version is set by the linker (-X main.version=…).
 var version = "devel"
 
 // Exit statuses that are not in package contract.
@@ -21,7 +26,7 @@ const (
 	exitNotFound    = 127 // the program does not exist
 )
 
-// failure is an error with an exit status and a hint.
+// failure is an error with the exit status of the command, and a hint.
 type failure struct {
 	code int
 	err  error
@@ -31,6 +36,7 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
+// usage returns the failure for invalid arguments.
 func usage(text string) error {
 	return &failure{code: contract.StatusUsage, err: errors.New(text), hint: "clusterctl-shim help"}
 }
@@ -50,7 +56,7 @@ func commands() []command {
 		{guardName, guardCommand},
 		{"own", ownCommand},
 		{releaseName, releaseCommand},
-		{keepName, keepCommand},
+		{watchName, watchCommand},
 		{"stopping", stoppingCommand},
 		{"stopped", stoppedCommand},
 		{"version", versionCommand},
@@ -90,43 +96,114 @@ func report(err error) int {
 	return code
 }
 
-// drainCommand is ExecStop= of an app with a socket. Before the flags of the drain it accepts, in this order, --state=PATH,
-// --kill-after=DURATION:UNIT and any number of --relisten=ADDRESS.
+// warn prints an error that does not stop the command. warn does nothing if err is nil.
+func warn(what string, err error) {
+	if err != nil {
+		report(fmt.Errorf("%s: %w", what, err))
+	}
+}
+
+// parse parses the flags of a subcommand. An invalid flag is a usage failure.
+func parse(f *flag.FlagSet, args []string) error {
+	f.SetOutput(io.Discard)
+	if err := f.Parse(args); err != nil {
+		return usage(err.Error())
+	}
+	return nil
+}
+
+// appendTo returns the function that appends the value of a repeated flag to the list.
+func appendTo(list *[]string) func(string) error {
+	return func(s string) error {
+		*list = append(*list, s)
+		return nil
+	}
+}
+
+// startBackground starts a subcommand in a new process with an empty environment. The new process still runs when the
+// calling process has ended.
+func startBackground(stdout uintptr, args ...string) (pid int, err error) {
+	return syscall.ForkExec("/proc/self/exe", append([]string{os.Args[0]}, args...), &syscall.ProcAttr{
+		Env: []string{}, Files: []uintptr{0, stdout, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+}
+
+// drainCommand is ExecStop= of an app with a socket. The flags --state=PATH, --kill-after=DURATION:UNIT and
+// --relisten=ADDRESS must come before the flags of package drain.
 func drainCommand(args []string) (int, error) {
-	refuseMessages()
-	if state, rest := cutFlag(args, "--state="); rest != nil {
-		recordStop(state)
-		args = append(rest, "--report="+state)
-	}
-	after, rest := cutFlag(args, "--kill-after=")
-	if rest != nil {
-		args = rest
-	}
+	var state, after string
 	var listeners []string
-	for {
-		at, rest := cutFlag(args, "--relisten=")
-		if rest == nil {
-			break
+flags:
+	for ; len(args) > 0; args = args[1:] {
+		switch name, value, _ := strings.Cut(args[0], "="); name {
+		case "--state":
+			state = value
+		case "--kill-after":
+			after = value
+		case "--relisten":
+			listeners = append(listeners, value)
+		default:
+			break flags
 		}
-		listeners, args = append(listeners, at), rest
 	}
-	code := drain.Main(args, os.Getenv, os.Stderr)
+	refuseMessages()
+	recordStop(state)
+	code := drain.Main(append(args, "--report="+state), os.Getenv, os.Stderr)
 	if after != "" {
 		startGuard(after)
 	}
-	startKeep(listeners)
+	startWatch(listeners)
 	return code, nil
-}
-
-// cutFlag returns the value of the flag and the other arguments if the flag is the first argument. Otherwise rest is nil.
-func cutFlag(args []string, flag string) (value string, rest []string) {
-	if len(args) == 0 || !strings.HasPrefix(args[0], flag) {
-		return "", nil
-	}
-	return args[0][len(flag):], args[1:]
 }
 
 func versionCommand([]string) (int, error) {
 	_, err := os.Stdout.WriteString("clusterctl-shim " + version + "\n")
 	return 0, err
 }
+
+func helpCommand([]string) (int, error) {
+	_, err := os.Stdout.WriteString(help)
+	return 0, err
+}
+
+const help = `usage: clusterctl-shim run [flags] -- /path/to/program [arguments]
+
+Becomes the program. Units of clusterctl use this command; see clusterctl(1).
+
+  --adopt                  give the program the sockets of the unit at bind(2)
+  --map KEY=KIND:PORT      use the socket KEY for a bind of another port
+                           KEY: descriptor name, name/K or number from 0
+                           KIND: tcp, tcp4, tcp6, udp, udp4, udp6; or unix:/PATH
+  --accept hold            a drain holds accept(2), for programs without epoll
+  --own-ptrace             CAP_SYS_PTRACE of the unit is only for the shim
+  --confine                forbid signals to processes of other programs
+                           (Landlock, Linux 6.12 or later)
+  --instance N             set INSTANCE=N and NODE_APP_INSTANCE=N-1
+  --env-file [-]FILE       read variables as EnvironmentFile= does
+                           -: FILE may be missing
+  --env-comments-continue  "\" at the end of a comment continues it,
+                           as before systemd 254
+  --increment VAR          add N-1 to the number in the variable VAR
+  --pin                    run on one CPU only: the N-th allowed CPU
+  --node-preload PATH      add --require PATH to NODE_OPTIONS
+  --sigpipe default|ignore action for SIGPIPE (ignore, as in systemd)
+  --state PATH             path of the files with the state of the instance
+  --backoff                wait before a restart after short runs
+  --min-uptime DURATION    a run is short if it ends earlier (10s)
+  --max-restarts N         exit with status 252 after N restarts of short runs
+
+usage: clusterctl-shim probe [flags] -- /path/to/program [arguments]
+
+Runs the program until it listens, kills the program and prints its binds
+as JSON.
+
+  --timeout DURATION       limit of the whole probe (1m)
+  --settle DURATION        end this long after the last listen(2) (500ms)
+  --idle DURATION          end if the program is idle and does not listen
+                           for this long (10s); 0: never
+  --own PATH               path of a Unix socket of the app
+  --output FILE            write the report to FILE instead of stdout
+  --confine, --instance, --env-file, --increment, --node-preload: as above
+
+Other subcommands: drain, wait, own, stopping, stopped, version, help
+`

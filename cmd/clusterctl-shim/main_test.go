@@ -11,11 +11,12 @@ import (
 	"testing"
 )
 
-// The tests run the real binary. asSystemd is the variable with which the test binary starts itself in the role of systemd:
-// it passes the descriptors from 3 on, sets LISTEN_PID to its process id and executes the shim, like PID 1.
+// asSystemd is an environment variable with the number of sockets for the shim. If the variable is set, the test binary acts
+// as systemd: it sets LISTEN_FDS and LISTEN_PID for the descriptors from 3 on, and executes the real shim.
 const asSystemd = "CLUSTERCTL_SHIM_TEST_FDS"
 
-var shim, testdata string // the shim and the directory of test programs, built by TestMain
+// shim is the path of the shim, and testdata is the directory of test programs. TestMain builds the shim and the programs.
+var shim, testdata string
 
 func TestMain(m *testing.M) {
 	if n := os.Getenv(asSystemd); n != "" {
@@ -38,7 +39,7 @@ func runAll(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	// Tests run the programs as other users too.
+	// Other users must be able to execute the programs.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -61,7 +62,7 @@ func runAll(m *testing.M) int {
 	return m.Run()
 }
 
-// listen opens a listener as systemd does, non-blocking or not.
+// listen opens a listener as systemd does, and returns its descriptor and its address.
 func listen(t *testing.T, network, address string, nonBlocking bool) (*os.File, string) {
 	t.Helper()
 	var config net.ListenConfig
@@ -81,7 +82,7 @@ func listen(t *testing.T, network, address string, nonBlocking bool) (*os.File, 
 	}
 	l.Close()
 	t.Cleanup(func() { f.Close() })
-	// The flag belongs to the open file, which both descriptors share.
+	// File returns a descriptor of the same open file. Set O_NONBLOCK, which belongs to the open file.
 	if err := syscall.SetNonblock(int(f.Fd()), nonBlocking); err != nil {
 		t.Fatal(err)
 	}

@@ -12,12 +12,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestReadyWaitsForRoom: if the queue of NOTIFY_SOCKET is full, the notifier sends READY=1 later, and answers the program in
-// the meantime.
-func TestReadyWaitsForRoom(t *testing.T) {
+// TestFullNotifySocket: if the queue of NOTIFY_SOCKET is full, the notifier sends READY=1 when the queue has room. While the
+// queue is full, the notifier still handles the calls of the program.
+func TestFullNotifySocket(t *testing.T) {
 	l, address := listen(t, "tcp6", "[::]:0", true)
 	ready := listenNotify(t)
-	const other = "STATUS=of somebody else"
+	const other = "STATUS=of another sender"
 	fillQueue(t, ready.LocalAddr().String(), other)
 	w := startUnder(t, ready, []*os.File{l}, nil, shim, "run", "--adopt", "--", filepath.Join(testdata, "goserver"), ":"+port(address))
 	fetch(t, "tcp6", "[::1]:"+port(address))
@@ -32,7 +32,7 @@ func TestReadyWaitsForRoom(t *testing.T) {
 			t.Fatalf("READY=1 did not come: %v", err)
 		}
 		if got = string(b[:n]); got != other && got != readyMessage {
-			t.Errorf("NOTIFY_SOCKET received %q", got)
+			t.Errorf("NOTIFY_SOCKET received %q, want READY=1 or the messages in the queue", got)
 		}
 	}
 	w.stop(t)

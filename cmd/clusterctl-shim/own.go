@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"flag"
-	"io"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -12,16 +12,16 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/socketfile"
 )
 
-// ownCommand gives Unix sockets to a user and a group. It is ExecStartPost= of a socket unit whose files are in a directory
-// to which the workers may write, where PID 1 would follow a link.
+// ownCommand changes the user and group of Unix sockets. A socket unit uses it in ExecStartPost= if the workers may write to
+// the directory of the sockets. In such a directory, PID 1 must not change the owner, because PID 1 would follow a symbolic
+// link.
 func ownCommand(args []string) (int, error) {
 	var userName, groupName string
 	f := flag.NewFlagSet("own", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	f.StringVar(&userName, "user", "", "")
 	f.StringVar(&groupName, "group", "", "")
-	if err := f.Parse(args); err != nil {
-		return 0, usage(err.Error())
+	if err := parse(f, args); err != nil {
+		return 0, err
 	}
 	uid, gid, err := ownerIDs(userName, groupName)
 	if err != nil {
@@ -34,8 +34,8 @@ func ownCommand(args []string) (int, error) {
 	return 0, errors.Join(errs...)
 }
 
-// ownerIDs returns the ids of a user and a group. Without a group, gid is the primary group of the user. -1 means that the
-// owner must not change.
+// ownerIDs returns the ids of a user and a group. If group is empty, gid is the primary group of the user. An id of -1 means
+// that the owner must not change.
 func ownerIDs(user, group string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	if user != "" {
@@ -55,9 +55,9 @@ func ownerIDs(user, group string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// lookup returns the numbers in the given fields of the entry of a name or id in passwd(5) or group(5). For an id without an
-// entry it returns the id and then -1 for each further field. It does not use package os/user, which can call the C library
-// and the network.
+// lookup finds the entry of a name or id in a file like passwd(5) or group(5), and returns the numbers in the given fields
+// of the entry. If an id has no entry, lookup returns the id, and -1 for each further field. lookup does not use package
+// os/user, which can call the C library and send requests over the network.
 func lookup(file, name string, fields ...int) (ids []int, err error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -71,7 +71,7 @@ func lookup(file, name string, fields ...int) (ids []int, err error) {
 		for _, f := range fields {
 			id, err := strconv.Atoi(entry[f])
 			if err != nil {
-				return nil, errors.New(file + ": the entry of " + strconv.Quote(name) + " has no number")
+				return nil, fmt.Errorf("%s: the entry of %q has no numeric id", file, name)
 			}
 			ids = append(ids, id)
 		}
@@ -80,6 +80,6 @@ func lookup(file, name string, fields ...int) (ids []int, err error) {
 	if id, err := strconv.ParseUint(name, 10, 32); err == nil {
 		return append([]int{int(id)}, slices.Repeat([]int{-1}, len(fields)-1)...), nil
 	}
-	return nil, &failure{code: exitFailed, err: errors.New(file + " has no " + strconv.Quote(name) + "; only root can connect"),
+	return nil, &failure{code: exitFailed, err: fmt.Errorf("%s has no entry %q, so only root can connect to the socket", file, name),
 		hint: "use a local user or group: clusterctl install … --socket-group GROUP"}
 }

@@ -15,7 +15,7 @@ func TestLookup(t *testing.T) {
 	}
 	for name, want := range map[string][]int{"web": {990, 33}, "990": {990, 33}, "33": {33, -1}} {
 		if ids, err := lookup(file, name, 2, 3); err != nil || !slices.Equal(ids, want) {
-			t.Errorf("lookup(%q) = %v, %v", name, ids, err)
+			t.Errorf("lookup(%q) = %v, %v, want %v", name, ids, err, want)
 		}
 	}
 	for _, name := range []string{"we", "odd", "+", ""} {

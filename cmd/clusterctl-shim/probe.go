@@ -3,10 +3,9 @@ package main
 import (
 	"errors"
 	"flag"
-	"io"
+	"fmt"
 	"os"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/confine"
@@ -15,32 +14,26 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
-// probeChildName is the subcommand that the prober starts. It is internal.
+// probeChildName is the internal subcommand that "probe" starts.
 const probeChildName = "probe-child"
 
-// confineFlag may be the first argument of the child, before the absolute path of the program.
+// confineFlag may be the first argument of probe-child. The next argument is the absolute path of the program.
 const confineFlag = "--confine"
 
 func probeCommand(args []string) (int, error) {
-	var o runOptions
+	o := runOptions{instance: 1}
 	var output string
 	var own []string
 	timeout, settle, idle := contract.ProbeTimeout, probe.DefaultSettle, contract.ProbeIdle
 	f := flag.NewFlagSet("probe", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	f.DurationVar(&timeout, "timeout", timeout, "")
 	f.DurationVar(&settle, "settle", settle, "")
 	f.DurationVar(&idle, "idle", idle, "")
 	f.StringVar(&output, "output", "", "")
-	f.Func("own", "", func(s string) error { own = append(own, s); return nil })
-	f.BoolVar(&o.confine, "confine", false, "")
-	f.IntVar(&o.instance, "instance", 1, "")
-	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
-	o.envFlags(f)
-	f.Func("secret-env", "", func(s string) error { o.secretEnv = append(o.secretEnv, s); return nil })
-	f.StringVar(&o.nodePreload, "node-preload", "", "")
-	if err := f.Parse(args); err != nil {
-		return 0, usage(err.Error())
+	f.Func("own", "", appendTo(&own))
+	o.programFlags(f)
+	if err := parse(f, args); err != nil {
+		return 0, err
 	}
 	o.argv, o.sigpipe, o.minUptime, o.adopt = f.Args(), "ignore", time.Second, true
 	if err := o.check(); err != nil {
@@ -66,7 +59,8 @@ func probeCommand(args []string) (int, error) {
 	}
 	runtime.LockOSThread()
 	r, err := probe.Run(probe.Config{
-		Argv: o.argv, Env: withoutManager(env), Timeout: timeout, Settle: settle, Idle: idle,
+		// Without these variables, the program cannot send messages to systemd for the unit of the probe.
+		Argv: o.argv, Env: without(env, "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"), Timeout: timeout, Settle: settle, Idle: idle,
 		Child: child, Own: own,
 	})
 	if err != nil {
@@ -75,25 +69,14 @@ func probeCommand(args []string) (int, error) {
 	return 0, write(output, r.JSON())
 }
 
-// withoutManager returns env without the variables of the prober's unit, for which the program must not report readiness.
-func withoutManager(env []string) []string {
-	out := env[:0]
-	for _, kv := range env {
-		name, _, _ := strings.Cut(kv, "=")
-		if name != "NOTIFY_SOCKET" && name != "WATCHDOG_USEC" && name != "WATCHDOG_PID" {
-			out = append(out, kv)
-		}
-	}
-	return out
-}
-
+// write writes the report to the file, or to stdout if path is empty.
 func write(path string, b []byte) error {
 	if path == "" {
 		_, err := os.Stdout.Write(b)
 		return err
 	}
 	if err := os.WriteFile(path, b, 0o644); err != nil {
-		return errors.New("writing the report: " + err.Error())
+		return fmt.Errorf("writing the report: %w", err)
 	}
 	return nil
 }
@@ -103,7 +86,7 @@ func probeChild(args []string) (int, error) {
 	runtime.LockOSThread()
 	ignoreSIGPIPE()
 	if args[0] == confineFlag {
-		// The prober stays outside of the domain, as the notifier does later.
+		// Only the program is in the Landlock domain, not the prober, which must read the program.
 		confine.Signals()
 		args = args[1:]
 	}

@@ -22,7 +22,7 @@ time.sleep(60)
 `
 	f := probeOf(t, "--", python(t), "-c", program)
 	if len(f.Binds) != 1 {
-		t.Fatalf("unexpected report %+v", f)
+		t.Fatalf("the report is %+v, want one bind", f)
 	}
 	want := []contract.SocketOption{
 		{Name: "TCP_KEEPIDLE", Number: 33}, {Name: "TCP_CONGESTION", Text: "reno"}, {Name: "SO_KEEPALIVE", Number: 1},
@@ -32,7 +32,8 @@ time.sleep(60)
 	}
 }
 
-// TestProbeMulticast: the report marks sockets that join a multicast group before or after bind.
+// TestProbeMulticast: Multicast is true for a socket that joins a multicast group before or after bind, or that binds the
+// address of a group.
 func TestProbeMulticast(t *testing.T) {
 	const program = `
 import socket, time

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// probeOf returns the report of a probe.
+// probeOf runs "probe" with the arguments and returns the report.
 func probeOf(t *testing.T, args ...string) (r contract.Report) {
 	t.Helper()
 	cmd := exec.Command(shim, append([]string{"probe"}, args...)...)
@@ -48,18 +48,19 @@ func blocking(port, backlog int, inAccept bool) contract.Report {
 	return contract.Report{HoldAccept: true, Binds: []contract.ProbeBind{b}}
 }
 
-// exited returns the report of a program that ends without listening.
+// exited returns the report of a program that ends without listening. left are the processes that still run.
 func exited(status string, left ...string) contract.Report {
 	return contract.Report{NonBlocking: true, Exited: true, Status: contract.Exit{Code: "exited", Status: status}, Left: left}
 }
 
+// TestProbe checks the reports for programs that listen, programs that run without listening, and programs that end.
 func TestProbe(t *testing.T) {
-	// The ports are taken, as by a running instance. This must not affect a probe.
+	// Listen on the ports, like a running instance, which must not affect the probe.
 	_, a4 := listen(t, "tcp4", "0.0.0.0:0", true)
 	_, a6 := listen(t, "tcp6", "[::]:0", true)
 	p4, _ := strconv.Atoi(port(a4))
 	p6, _ := strconv.Atoi(port(a6))
-	// On a busy machine a program pauses between its binds, and a probe with a short --settle ends too early.
+	// Use a long --settle, because on a busy machine a program may pause between its binds.
 	slow := func(argv ...string) []string {
 		return append([]string{"--timeout", "60s", "--settle", "3s", "--"}, argv...)
 	}
@@ -79,18 +80,18 @@ func TestProbe(t *testing.T) {
 		{"ends without a bind", []string{"--", "/bin/sh", "-c", "exit 3"}, exited("3")},
 		{"keeps running without a bind", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"},
 			contract.Report{NonBlocking: true, TimedOut: true}},
-		{"does nothing", idle("/bin/sleep", "600"), contract.Report{NonBlocking: true, Idle: true}},
+		{"does nothing for --idle", idle("/bin/sleep", "600"), contract.Report{NonBlocking: true, Idle: true}},
 		{"is a client that sleeps", idle(python(t), "-c", `
 import socket, time
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
     time.sleep(20)`), contract.Report{NonBlocking: true, Idle: true}},
-		{"sleeps, and listens", idle(python(t), "-c", laterPython, "time.sleep(5)", port(a4)), blocking(p4, 5, false)},
-		{"waits for a timer, and listens", idle(node(t), "-e", "setTimeout(() => require('http').createServer().listen(5804), 5000)"),
+		{"sleeps before it listens", idle(python(t), "-c", laterPython, "time.sleep(5)", port(a4)), blocking(p4, 5, false)},
+		{"waits for a timer before it listens", idle(node(t), "-e", "setTimeout(() => require('http').createServer().listen(5804), 5000)"),
 			epoll(listener("inet6", "::", 5804, 511))},
 		{"a child works before the program listens", idle("/bin/sh", "-c", `"$0" -c 'import time
 while time.process_time() < 3: pass'; exec "$0" -m http.server "$1"`, python(t), port(a4)), blocking(p4, 5, false)},
-		{"goes into the background", slow("/bin/sh", "-c", "sleep 600 & exit 0"), exited("0", "sleep")},
-		{"two ports, one later", slow(node(t), "-e", `
+		{"leaves a process in the background", slow("/bin/sh", "-c", "sleep 600 & exit 0"), exited("0", "sleep")},
+		{"listens on a second port after 100 ms", slow(node(t), "-e", `
 const http = require('http');
 http.createServer(() => {}).listen(5801, '127.0.0.1', () =>
 	setTimeout(() => http.createServer(() => {}).listen(5802, '127.0.0.1'), 100));`),
@@ -105,13 +106,13 @@ http.createServer(() => {}).listen(5801, '127.0.0.1', () =>
 			want := c.want
 			want.Version, want.TookMS = 1, got.TookMS
 			if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
-				t.Errorf("got  %+v\nwant %+v", got, want)
+				t.Errorf("the report is\n%+v, want\n%+v", got, want)
 			}
 		})
 	}
 }
 
-// laterPython executes its first argument, and then listens on the port in the second.
+// laterPython executes its first argument as Python code, and then listens on the port in its second argument.
 const laterPython = `
 import socket, sys, time
 exec(sys.argv[1])
@@ -120,16 +121,16 @@ s.bind(("0.0.0.0", int(sys.argv[2])))
 s.listen(5)
 time.sleep(600)`
 
-// TestProbeLeavesNothing: all processes of the program end with the probe, even one that has left the process group and
-// ignores SIGTERM.
-func TestProbeLeavesNothing(t *testing.T) {
+// TestProbeKillsAll: all processes of the program end with the probe, including a process that has left the process group
+// and ignores SIGTERM.
+func TestProbeKillsAll(t *testing.T) {
 	t.Parallel()
 	mark := filepath.Join(t.TempDir(), "pid")
 	script := `setsid sh -c 'trap "" TERM; echo $$ > "$0"; sleep 600; sleep 600' "` + mark + `" & while ! [ -s "` +
 		mark + `" ]; do sleep 0.01; done; exit 0`
 	got := probeOf(t, "--timeout", "10s", "--", "/bin/sh", "-c", script)
 	if !got.Exited {
-		t.Errorf("unexpected report %+v", got)
+		t.Errorf("the report is %+v, want Exited true", got)
 	}
 	b, err := os.ReadFile(mark)
 	if err != nil {
@@ -137,11 +138,11 @@ func TestProbeLeavesNothing(t *testing.T) {
 	}
 	pid := strings.TrimSpace(string(b))
 	if _, err := os.Stat("/proc/" + pid); err == nil {
-		t.Errorf("process %s still runs", pid)
+		t.Errorf("process %s still runs after the probe", pid)
 	}
 }
 
-// TestProbeErrors: errors that only occur by hand have the right exit status and text.
+// TestProbeErrors: after invalid arguments, "probe" ends with the right exit status and message.
 func TestProbeErrors(t *testing.T) {
 	for _, c := range []struct {
 		args []string
@@ -153,11 +154,10 @@ func TestProbeErrors(t *testing.T) {
 		{[]string{"--idle", "-1s", "--", "/bin/true"}, contract.StatusUsage, "must not be negative"},
 		{[]string{"--output", "/no/such/dir/x", "--", "/bin/true"}, exitFailed, "writing the report"},
 	} {
-		out, _ := exec.Command(shim, append([]string{"probe"}, c.args...)...).CombinedOutput()
 		cmd := exec.Command(shim, append([]string{"probe"}, c.args...)...)
-		_ = cmd.Run()
+		out, _ := cmd.CombinedOutput()
 		if cmd.ProcessState.ExitCode() != c.code || !strings.Contains(string(out), c.text) {
-			t.Errorf("probe %q ended with %v, %q", c.args, cmd.ProcessState, out)
+			t.Errorf("probe %q ended with %v, %q, want status %d and %q", c.args, cmd.ProcessState, out, c.code, c.text)
 		}
 	}
 }

@@ -3,81 +3,70 @@ package main
 import (
 	"bytes"
 	"errors"
-	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/contract"
+	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// environment returns the environment of the program: env without the variables for the shim, and with the variables of the
-// flags.
+// environment returns the environment of the program: env, with the variables that the flags set. With --adopt, environment
+// removes LISTEN_FDS and the related variables, because the notifier uses the sockets of the unit.
 func environment(env []string, o *runOptions) ([]string, error) {
-	out := make([]string, 0, len(env)+3)
-	for _, kv := range env {
-		name, _, _ := strings.Cut(kv, "=")
-		switch name {
-		case "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID":
-			if o.adopt {
-				continue
-			}
-		}
-		out = append(out, kv)
+	if o.adopt {
+		env = without(env, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 	}
 	if o.instance > 0 {
-		out = set(out, contract.InstanceVariable, strconv.Itoa(o.instance))
-		out = set(out, contract.NodeInstanceVariable, strconv.Itoa(o.instance-1))
+		env = set(env, contract.InstanceVariable, strconv.Itoa(o.instance))
+		env = set(env, contract.NodeInstanceVariable, strconv.Itoa(o.instance-1))
 	}
 	for _, name := range o.increment {
-		value, ok := get(out, name)
+		value, ok := get(env, name)
 		if !ok {
-			return nil, errors.New("--increment " + name + ": the variable is not set")
+			return nil, fmt.Errorf("--increment %s: the variable is not set", name)
 		}
 		n, err := strconv.Atoi(value)
 		if err != nil {
-			return nil, errors.New("--increment " + name + ": its value " + strconv.Quote(value) + " is not a number")
+			return nil, fmt.Errorf("--increment %s: its value %q is not a number", name, value)
 		}
-		out = set(out, name, strconv.Itoa(n+o.instance-1))
+		env = set(env, name, strconv.Itoa(n+o.instance-1))
 	}
 	for _, name := range o.secretEnv {
-		value, err := credential(out, name)
+		value, err := credential(env, name)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--secret-env %s: %w", name, err)
 		}
-		out = set(out, name, value)
+		env = set(env, name, value)
 	}
 	if o.nodePreload != "" {
-		value, _ := get(out, "NODE_OPTIONS")
-		out = set(out, "NODE_OPTIONS", strings.TrimLeft(value+" --require "+nodeQuote(o.nodePreload), " "))
+		value, _ := get(env, "NODE_OPTIONS")
+		env = set(env, "NODE_OPTIONS", strings.TrimLeft(value+" --require "+nodeQuote(o.nodePreload), " "))
 	}
-	return out, nil
+	return env, nil
 }
 
-// envFlags defines the flags of "run" and "probe" for environment files.
-func (o *runOptions) envFlags(f *flag.FlagSet) {
-	f.Func("env-file", "", func(s string) error { o.envFiles = append(o.envFiles, s); return nil })
-	f.BoolVar(&o.envSyntax.CommentsContinue, "env-comments-continue", false, "")
-}
-
-// credential returns a secret that PID 1 has put into $CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=). An error
-// never contains the value.
+// credential returns the value of a credential that the unit loads (LoadCredential= in systemd.exec(5)). Errors must not
+// contain the value.
 func credential(env []string, name string) (string, error) {
 	dir, ok := get(env, "CREDENTIALS_DIRECTORY")
 	if !ok || strings.ContainsAny(name, "/=") || name == "" {
-		return "", errors.New("--secret-env " + name + ": the unit loads no credential of that name")
+		return "", errors.New("the unit does not load a credential with this name")
 	}
 	value, err := os.ReadFile(filepath.Join(dir, name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", errors.New("--secret-env " + name + ": the unit loads no credential of that name")
+		return "", errors.New("the unit does not load a credential with this name")
 	case err != nil:
-		return "", errors.New("--secret-env " + name + ": " + err.Error())
+		return "", err
 	case bytes.IndexByte(value, 0) >= 0:
-		return "", errors.New("--secret-env " + name + ": the value contains NUL, which no variable can hold")
+		return "", errors.New("the value contains NUL, which is not possible in a variable")
 	}
 	return string(value), nil
 }
@@ -92,7 +81,8 @@ func nodeQuote(s string) string {
 	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
 }
 
-func get(env []string, name string) (string, bool) {
+// get returns the value of a variable. ok is false if the variable is not set.
+func get(env []string, name string) (value string, ok bool) {
 	for _, kv := range env {
 		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
 			return v, true
@@ -101,18 +91,20 @@ func get(env []string, name string) (string, bool) {
 	return "", false
 }
 
-// set returns env with the variable, replaced at its position or appended.
+// set returns env with the variable name=value.
 func set(env []string, name, value string) []string {
-	for i, kv := range env {
-		if k, _, ok := strings.Cut(kv, "="); ok && k == name {
-			env[i] = name + "=" + value
-			return env
-		}
-	}
-	return append(env, name+"="+value)
+	return envfile.Merge(env, []string{name + "=" + value})
 }
 
-// pin restricts this thread, and so the program, to one of its allowed CPUs.
+// without returns env without the variables in names.
+func without(env []string, names ...string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return slices.Contains(names, name)
+	})
+}
+
+// pin restricts this thread to one of its allowed CPUs. The program inherits the restriction.
 func pin(instance int) error {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -125,7 +117,7 @@ func pin(instance int) error {
 	return unix.SchedSetaffinity(0, one)
 }
 
-// nthCPU returns the set with the n-th allowed CPU, where n is taken modulo the number of allowed CPUs.
+// nthCPU returns the set with the n-th allowed CPU, counted from 0. After the last CPU, nthCPU continues with the first CPU.
 func nthCPU(allowed *unix.CPUSet, n int) (*unix.CPUSet, error) {
 	count := allowed.Count()
 	if count == 0 {

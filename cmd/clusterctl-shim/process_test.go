@@ -20,13 +20,13 @@ func TestSecretEnv(t *testing.T) {
 	credentials := "CREDENTIALS_DIRECTORY=" + dir
 	got, err := environment([]string{"A=old", credentials}, &runOptions{secretEnv: []string{"A", "EMPTY"}})
 	if want := []string{"A=a b\n\"$x\" ", credentials, "EMPTY="}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("environment returned %v, %q", err, got)
+		t.Errorf("environment returned %q, %v, want %q", got, err, want)
 	}
 	for name, env := range map[string][]string{"NONE": {credentials}, "A": nil, "../A": {credentials}, "": {credentials},
 		"BAD": {credentials}} {
 		if _, err := environment(env, &runOptions{secretEnv: []string{name}}); err == nil ||
 			!strings.Contains(err.Error(), "--secret-env "+name+":") || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("credential %s: got the error %v", name, err)
+			t.Errorf("credential %q: environment returned the error %v, want an error that names the flag and not the value", name, err)
 		}
 	}
 }

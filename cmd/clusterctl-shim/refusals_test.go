@@ -16,7 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestWrongFamily: the kernel runs a bind of the wrong family, and one line gives the reason.
+// TestWrongFamily: a bind of a family that the socket does not have fails as without the shim, and the notifier prints the
+// reason and a hint.
 func TestWrongFamily(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", true)
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", filepath.Join(testdata, "goserver"), "[::]:"+port(address))
@@ -26,10 +27,11 @@ func TestWrongFamily(t *testing.T) {
 		port(address)
 	if !strings.HasPrefix(got, want) || !strings.Contains(got, "clusterctl-shim: hint: ") ||
 		!strings.Contains(got, "address already in use") {
-		t.Errorf("unexpected output:\n%s", got)
+		t.Errorf("the output is\n%s, want the prefix\n%s, a hint, and the error of the program", got, want)
 	}
 }
 
+// TestRefusals: if the shim cannot start the program, the shim ends with the right exit status and prints the reason.
 func TestRefusals(t *testing.T) {
 	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
 	for _, c := range []struct {
@@ -55,10 +57,10 @@ func TestRefusals(t *testing.T) {
 		_ = w.waitGone(t)
 		if w.ProcessState.ExitCode() != c.code || !strings.Contains(w.output.String(), c.text) ||
 			!strings.HasPrefix(w.output.String(), "clusterctl-shim: ") {
-			t.Errorf("%s: the shim ended with %v, %q", c.name, w.ProcessState, w.output)
+			t.Errorf("%s: the shim ended with %v, %q, want status %d and %q", c.name, w.ProcessState, w.output, c.code, c.text)
 		}
 	}
-	// A shim under a shim is like a container with its own filter.
+	// Start a shim under a shim: a process cannot have two filters with notifications.
 	w := startCommand(t, []*os.File{l}, nil, shim, "run", "--adopt", "--", python(t), "-c", `
 import os, socket, sys
 s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
@@ -66,12 +68,13 @@ os.dup2(s.fileno(), 3); os.set_inheritable(3, True); os.environ.update(LISTEN_PI
 os.execv(sys.argv[1], sys.argv[1:])`, shim, "run", "--adopt", "--", "/bin/true")
 	_ = w.waitGone(t)
 	if w.ProcessState.ExitCode() != contract.StatusUnavailable || !strings.Contains(w.output.String(), "another seccomp listener") {
-		t.Errorf("under another seccomp listener, the shim ended with %v, %q", w.ProcessState, w.output)
+		t.Errorf("under a shim, the shim ended with %v, %q, want status %d and the reason", w.ProcessState, w.output,
+			contract.StatusUnavailable)
 	}
 }
 
-// TestHold: with --accept hold, a program that waits in accept does not accept another connection after the signal of the
-// drain. It still answers its open connections.
+// TestHold: with --accept hold, a program that waits in accept does not accept another connection after the notifier has got
+// the signal of the drain. The program still responds on its open connections.
 func TestHold(t *testing.T) {
 	l, address := listen(t, "tcp4", "0.0.0.0:0", false)
 	client := "127.0.0.1:" + port(address)
@@ -89,29 +92,30 @@ func TestHold(t *testing.T) {
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	// READY=1 comes before the first accept of the program, which must not be held. So send a request first.
+	// Send a request before the signal: READY=1 comes before the first accept of the program, which the signal would hold.
 	waitAccepted(t, c)
 	if err := syscall.Kill(w.notifier(t), syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := io.ReadAll(c); err != nil || !strings.Contains(string(b), "peer 127.0.0.1") {
-		t.Errorf("the open request got %q, %v", b, err)
+		t.Errorf("the response to the open request is %q, %v, want the address of the peer", b, err)
 	}
-	// Now only the sibling may accept connections of the queue, even if this program was in accept when the drain began.
-	answer := make(chan string, 1)
+	// After the signal, only the sibling may accept connections, even if this program was in accept at the time of the
+	// signal.
+	response := make(chan string, 1)
 	go func() {
 		r, err := exec.Command("curl", "-s", "--max-time", "50", "http://"+client+"/").Output()
-		answer <- string(r)
+		response <- string(r)
 		_ = err
 	}()
 	waitQueued(t, port(address))
 	sibling := startWorker(t, []*os.File{l}, args...)
 	sibling.waitReady(t)
-	if got := <-answer; !strings.Contains(got, "pid "+strconv.Itoa(sibling.Process.Pid)+" ") {
-		t.Errorf("answer %q does not come from the sibling, process %d; the drained program is process %d", got,
+	if got := <-response; !strings.Contains(got, "pid "+strconv.Itoa(sibling.Process.Pid)+" ") {
+		t.Errorf("got the response %q, want a response of the sibling, process %d, not of process %d", got,
 			sibling.Process.Pid, w.Process.Pid)
 	}
-	w.stop(t) // SIGTERM ends a program that is held in accept
+	w.stop(t) // SIGTERM must end a program whose accept is held
 	sibling.stop(t)
 }
 
@@ -127,7 +131,8 @@ func waitQueued(t *testing.T, port string) {
 	})
 }
 
-// waitAccepted waits until a program has accepted the connection: before, the server's socket has no inode.
+// waitAccepted waits until a program has accepted the connection. In the accept queue, the socket of the server has no
+// inode.
 func waitAccepted(t *testing.T, c net.Conn) {
 	t.Helper()
 	own, server := c.LocalAddr().(*net.TCPAddr).Port, c.RemoteAddr().(*net.TCPAddr).Port
@@ -137,14 +142,15 @@ func waitAccepted(t *testing.T, c net.Conn) {
 	})
 }
 
-// tcpSocket is a line of /proc/net/tcp.
+// tcpSocket holds fields of a line of /proc/net/tcp.
 type tcpSocket struct {
 	local, remote        int // ports
 	state, queues, inode string
 }
 
-// waitTCP waits until want returns true for a socket of IPv4.
-func waitTCP(t *testing.T, otherwise string, want func(tcpSocket) bool) {
+// waitTCP waits until want returns true for an IPv4 socket. If the wait takes too long, waitTCP fails the test with the
+// message.
+func waitTCP(t *testing.T, message string, want func(tcpSocket) bool) {
 	t.Helper()
 	port := func(address string) int {
 		_, p, _ := strings.Cut(address, ":")
@@ -163,5 +169,5 @@ func waitTCP(t *testing.T, otherwise string, want func(tcpSocket) bool) {
 			}
 		}
 	}
-	t.Fatal(otherwise)
+	t.Fatal(message)
 }

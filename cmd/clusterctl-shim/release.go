@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
-	"os"
 	"strconv"
-	"syscall"
 
 	"github.com/clusterctl/clusterctl/activation/shim/backoff"
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
@@ -12,15 +9,14 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/pid1"
 )
 
-// releaseName is the subcommand that ExecStopPost= starts in the background. It is internal.
+// releaseName is the internal subcommand that "stopped" starts in the background.
 const releaseName = "release"
 
-// startRelease starts a process in the background that cancels the start job of the next run, if the next run waits for a
-// delay or the last run never became ready. Otherwise the boot, or "systemctl start" of the app, would wait for one failing
-// run after the other. The process does not cancel the job of a start or restart by hand, or of the first restart after a
-// run that was ready.
+// startRelease starts a process in the background that cancels the start job of the next run, if the next run begins with a
+// delay, or if the last run never became ready. Without the cancellation, the boot or "systemctl start" of the app would
+// wait for one failing run after the other. The process only cancels the job of an automatic restart.
 //
-// The process runs as root and moves into the cgroup of PID 1. In the cgroup of the instance, systemd would kill it before
+// The process runs as root in the cgroup of PID 1, because systemd kills all processes in the cgroup of the instance before
 // the next run begins.
 func startRelease(s backoff.State, neverReady bool) {
 	if s.GaveUp || s.Failures == 0 || contract.Delay(s.Failures) == 0 && !neverReady {
@@ -30,27 +26,24 @@ func startRelease(s backoff.State, neverReady bool) {
 	if err != nil {
 		return // not in a unit
 	}
-	if err := forkRelease(unit); err != nil {
-		report(errors.New("releasing the next start: " + err.Error()))
-	}
+	warn("releasing the next start", forkRelease(unit))
 }
 
+// forkRelease starts the process for startRelease.
 func forkRelease(unit string) error {
-	// Read the restart counter before this process ends: the run ends with it, and the next start changes the counter.
+	// Read the restart counter now: when this process has ended, systemd begins the next start, which changes the counter.
 	restarts, err := pid1.Restarts(unit)
 	if err != nil {
 		return err
 	}
-	argv := []string{os.Args[0], releaseName, unit, strconv.FormatUint(uint64(restarts), 10)}
-	pid, err := syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{
-		Env: []string{}, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
+	pid, err := startBackground(1, releaseName, unit, strconv.FormatUint(uint64(restarts), 10))
 	if err != nil {
 		return err
 	}
 	return drain.MoveToInit(pid)
 }
 
+// releaseCommand cancels the start job. args are the unit and its restart counter.
 func releaseCommand(args []string) (int, error) {
 	if len(args) == 2 {
 		if restarts, err := strconv.ParseUint(args[1], 10, 32); err == nil {

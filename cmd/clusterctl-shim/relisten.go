@@ -6,15 +6,14 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/relisten"
 )
 
-// relistenFlag defines the flag with the TCP listeners of a native app, and returns their addresses. PID 1, the parent of
-// this process, has these listeners open, and a worker may have shut them down.
+// relistenFlag defines the flag --relisten, and returns the addresses in it: the TCP listeners of a native app, which a
+// worker may have shut down.
 func relistenFlag(f *flag.FlagSet) *[]netip.AddrPort {
 	var all []netip.AddrPort
 	f.Func("relisten", "", func(s string) error {
@@ -25,26 +24,25 @@ func relistenFlag(f *flag.FlagSet) *[]netip.AddrPort {
 	return &all
 }
 
-// listenAgain makes the listeners listen again. It prints errors, which never prevent a start.
+// listenAgain makes the listeners of PID 1, the parent of this process, listen again. An error must not prevent the start,
+// so listenAgain only prints errors.
 func listenAgain(all []netip.AddrPort) {
 	if len(all) == 0 {
 		return
 	}
 	n, err := relisten.Again(os.Getppid(), all)
 	if n > 0 {
-		report(errors.New("a worker has shut down the shared listener (shutdown(2)); it listens again"))
+		report(errors.New("a worker has shut down the shared listener (shutdown(2)); the listener listens again"))
 	}
-	if err != nil {
-		report(errors.New("listeners: " + err.Error()))
-	}
+	warn("listeners", err)
 }
 
-// keepName is the subcommand that "drain" starts in the background for a native worker. It is internal.
-const keepName = "keep"
+// watchName is the internal subcommand that "drain" starts in the background for a native worker.
+const watchName = "watch-listeners"
 
-// startKeep starts a process in the background that listens again at once if the worker shuts the shared listener down
-// during its stop. The process ends with the worker.
-func startKeep(addresses []string) {
+// startWatch starts a process in the background. If the worker shuts a shared listener down during its stop, the new process
+// makes the listener listen again at once. The new process ends with the worker.
+func startWatch(addresses []string) {
 	pid := os.Getenv("MAINPID")
 	if pid == "" || len(addresses) == 0 {
 		return
@@ -53,28 +51,28 @@ func startKeep(addresses []string) {
 	err := unix.Pipe2(pipe[:], unix.O_CLOEXEC)
 	if err == nil {
 		defer unix.Close(pipe[0])
-		_, err = syscall.ForkExec("/proc/self/exe",
-			append([]string{os.Args[0], keepName, strconv.Itoa(os.Getppid()), pid}, addresses...), &syscall.ProcAttr{
-				Env: []string{}, Files: []uintptr{0, uintptr(pipe[1]), 2}, Sys: &syscall.SysProcAttr{Setsid: true},
-			})
+		args := append([]string{watchName, strconv.Itoa(os.Getppid()), pid}, addresses...)
+		_, err = startBackground(uintptr(pipe[1]), args...)
 		unix.Close(pipe[1])
 	}
 	if err != nil {
-		report(errors.New("watching the listener: " + err.Error()))
+		warn("watching the listener", err)
 		return
 	}
-	// Wait until the process watches the listeners or has ended.
+	// Wait until the process closes its end of the pipe: it watches the listeners, or has ended.
 	_, _ = unix.Read(pipe[0], make([]byte, 1))
 }
 
-func keepCommand(args []string) (int, error) {
+// watchCommand watches the listeners of a process. args are the process id of the service manager, the process id of the
+// worker and the addresses.
+func watchCommand(args []string) (int, error) {
 	if len(args) < 3 {
-		return 0, usage("keep: want MANAGER-PID PID ADDRESS...")
+		return 0, usage(watchName + ": want MANAGER-PID PID ADDRESS...")
 	}
 	manager, err := strconv.Atoi(args[0])
 	pid, perr := strconv.Atoi(args[1])
 	if err != nil || perr != nil {
-		return 0, usage("keep: want MANAGER-PID PID ADDRESS...")
+		return 0, usage(watchName + ": want MANAGER-PID PID ADDRESS...")
 	}
 	var all []netip.AddrPort
 	for _, s := range args[2:] {
@@ -88,7 +86,8 @@ func keepCommand(args []string) (int, error) {
 	if err != nil {
 		return 0, nil // the process has ended
 	}
-	// Connections are refused until this process reacts to a shutdown, so it needs a high priority.
+	// This process needs a high priority, because the kernel refuses connections between the shutdown and the reaction of
+	// this process.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -20)
-	return 0, relisten.Keep(manager, all, program, func() { _ = unix.Close(1) })
+	return 0, relisten.Watch(manager, all, program, func() { _ = unix.Close(1) })
 }

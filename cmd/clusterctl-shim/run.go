@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"flag"
-	"io"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
@@ -29,7 +29,7 @@ type runOptions struct {
 	ownPtrace  bool
 	confine    bool
 	instance   int
-	// envFiles are read with the rights of the program. A file with "-" in front may be missing.
+	// envFiles are the paths of the environment files. A file may be missing if its path begins with "-".
 	envFiles    []string
 	envSyntax   envfile.Syntax
 	increment   []string
@@ -49,14 +49,13 @@ func runCommand(args []string) (int, error) {
 	if err := o.parse(args); err != nil {
 		return 0, err
 	}
-	// Filter, affinity and capabilities belong to a thread, so the same thread must call execve(2).
+	// The seccomp filter, the CPU affinity and the capabilities belong to a thread, so the same thread must call execve(2).
 	runtime.LockOSThread()
 	return 0, run(&o)
 }
 
 func (o *runOptions) parse(args []string) error {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	f.BoolVar(&o.adopt, "adopt", false, "")
 	f.Func("map", "", func(s string) error {
 		m, err := contract.ParseMap(s)
@@ -71,23 +70,29 @@ func (o *runOptions) parse(args []string) error {
 		return nil
 	})
 	f.BoolVar(&o.ownPtrace, "own-ptrace", false, "")
-	f.BoolVar(&o.confine, "confine", false, "")
-	f.IntVar(&o.instance, "instance", 0, "")
-	f.Func("increment", "", func(s string) error { o.increment = append(o.increment, s); return nil })
-	o.envFlags(f)
-	f.Func("secret-env", "", func(s string) error { o.secretEnv = append(o.secretEnv, s); return nil })
+	o.programFlags(f)
 	f.BoolVar(&o.pin, "pin", false, "")
-	f.StringVar(&o.nodePreload, "node-preload", "", "")
 	f.StringVar(&o.sigpipe, "sigpipe", "ignore", "")
 	f.StringVar(&o.state, "state", "", "")
 	f.BoolVar(&o.backoff, "backoff", false, "")
 	f.DurationVar(&o.minUptime, "min-uptime", contract.MinUptime, "")
 	f.IntVar(&o.maxRestarts, "max-restarts", -1, "")
-	if err := f.Parse(args); err != nil {
-		return usage(err.Error())
+	if err := parse(f, args); err != nil {
+		return err
 	}
 	o.argv = f.Args()
 	return o.check()
+}
+
+// programFlags defines the flags that "run" and "probe" have in common.
+func (o *runOptions) programFlags(f *flag.FlagSet) {
+	f.BoolVar(&o.confine, "confine", false, "")
+	f.IntVar(&o.instance, "instance", o.instance, "")
+	f.Func("increment", "", appendTo(&o.increment))
+	f.Func("env-file", "", appendTo(&o.envFiles))
+	f.BoolVar(&o.envSyntax.CommentsContinue, "env-comments-continue", false, "")
+	f.Func("secret-env", "", appendTo(&o.secretEnv))
+	f.StringVar(&o.nodePreload, "node-preload", "", "")
 }
 
 func (o *runOptions) check() error {
@@ -97,7 +102,7 @@ func (o *runOptions) check() error {
 	case !strings.HasPrefix(o.argv[0], "/"):
 		return usage("the program \"" + o.argv[0] + "\" is not an absolute path")
 	case o.instance < 0 || o.instance == 0 && (o.pin || len(o.increment) > 0):
-		return usage("--pin and --increment need --instance N with N of at least 1")
+		return usage("--pin and --increment need --instance N, and N must be at least 1")
 	case o.sigpipe != "ignore" && o.sigpipe != "default":
 		return usage("--sigpipe must be ignore or default, not " + o.sigpipe)
 	case !o.adopt && (len(o.maps) > 0 || o.holdAccept || o.ownPtrace):
@@ -108,7 +113,7 @@ func (o *runOptions) check() error {
 	return nil
 }
 
-// run prepares the process and becomes the program. It only returns if it fails.
+// run prepares the process and becomes the program. run always returns an error.
 func run(o *runOptions) error {
 	if adopt.HasPtrace() && !o.ownPtrace {
 		return &failure{
@@ -135,25 +140,28 @@ func run(o *runOptions) error {
 	}
 	if o.pin {
 		if err := pin(o.instance); err != nil {
-			return errors.New("pinning to one CPU: " + err.Error())
+			return fmt.Errorf("pinning to one CPU: %w", err)
 		}
 	}
 	if o.sigpipe == "ignore" {
 		ignoreSIGPIPE()
 	}
 	if o.confine {
-		// The notifier was forked before, so it is outside of the domain and may read the program.
+		// The notifier is not in the Landlock domain, because it was forked before. So the notifier may still read the
+		// memory of the program.
 		confine.Signals()
 	}
-	return execute(o.argv, env)
+	// syscall.Exec restores the RLIMIT_NOFILE that the Go runtime has raised.
+	return notExecuted(o.argv[0], syscall.Exec(o.argv[0], o.argv, env))
 }
 
-// waitForBackoff waits for the delay after the series of short runs, or gives up. The launcher has the rights of the
-// program, so it only reads the state. Commands that run as root write the state.
+// waitForBackoff waits for the delay of this start, which depends on the recorded short runs. If the instance has given up,
+// waitForBackoff returns the failure. waitForBackoff only reads the state, because this process has the rights of the
+// program. Commands that run as root write the state.
 func (o *runOptions) waitForBackoff() error {
 	state := o.state
 	if state == "" && o.backoff {
-		// A unit that is older than --state has a RuntimeDirectory= with the same name.
+		// A unit of an earlier version uses RuntimeDirectory= instead of --state. The path is the same.
 		state, _, _ = strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
 	}
 	if state == "" {
@@ -163,12 +171,12 @@ func (o *runOptions) waitForBackoff() error {
 	switch delay := contract.Delay(s.Failures); {
 	case o.maxRestarts >= 0 && (o.state != "" && s.GaveUp || o.backoff && !s.GaveUp && s.Failures > o.maxRestarts):
 		return gaveUp(s, o.maxRestarts)
-	case o.backoff && delay > 0: // without --backoff, "wait" has waited before this command
+	case o.backoff && delay > 0: // in units without --backoff, ExecStartPre= ("wait") has waited
 		sendWaiting(s, delay)
 		if sig, stopped := backoff.Wait(delay); stopped {
 			return endBySignal(sig)
 		}
-		// Remove the status text of the wait, since the program may never send a status.
+		// Remove the status text, since the program may never send a status.
 		if err := adopt.Notify("STATUS="); err != nil {
 			report(err)
 		}
@@ -176,16 +184,16 @@ func (o *runOptions) waitForBackoff() error {
 	return nil
 }
 
-// startAdoption receives the passed sockets and starts the notifier, which answers the binds of the program.
+// startAdoption receives the sockets from systemd, and starts the notifier, which gives them to the program at bind(2).
 func startAdoption(o *runOptions) error {
 	if err := seccomp.Check(); err != nil {
 		return unavailable(err)
 	}
 	passed, err := adopt.Receive()
 	if err != nil {
-		f := &failure{code: exitFailed, err: errors.New("no socket to adopt: " + err.Error())}
+		f := &failure{code: exitFailed, err: fmt.Errorf("no socket to adopt: %w", err)}
 		if errors.Is(err, adopt.ErrNoSockets) {
-			f.hint = "start the .socket unit of this app first; the service needs Sockets= and Requires= with its name"
+			f.hint = "start the .socket unit of this app first; Sockets= and Requires= of the service must name the .socket unit"
 		}
 		return f
 	}
@@ -193,48 +201,38 @@ func startAdoption(o *runOptions) error {
 	if err != nil {
 		return usage(err.Error())
 	}
-	err = adopt.Start(adopt.Config{
-		Listeners:    ls,
-		HoldAccept:   o.holdAccept,
-		NotifySocket: os.Getenv("NOTIFY_SOCKET"),
-		OwnPtrace:    o.ownPtrace,
-		Args:         os.Args,
-	})
+	err = adopt.Start(adopt.Config{Listeners: ls, HoldAccept: o.holdAccept, OwnPtrace: o.ownPtrace, Args: os.Args,
+		NotifySocket: os.Getenv("NOTIFY_SOCKET")})
 	if err != nil {
 		return unavailable(err)
 	}
 	return nil
 }
 
-// unavailable returns the failure with the hint for an error of package seccomp.
+// unavailable returns the failure for an error of package seccomp, with a hint.
 func unavailable(err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, seccomp.ErrKernel):
-		hint = "clusterctl install … --activation native, for a program that takes the socket from systemd itself (LISTEN_FDS)"
+		hint = "clusterctl install … --activation native, for a program that supports socket activation (LISTEN_FDS)"
 	case errors.Is(err, seccomp.ErrBusy):
 		hint = "run the program outside of the container or sandbox, or install it with --activation native"
 	case errors.Is(err, seccomp.ErrForbidden):
-		hint = "SystemCallFilter= of the unit must allow it: SystemCallFilter=@system-service seccomp"
+		hint = "SystemCallFilter= of the unit must allow seccomp(2): SystemCallFilter=@system-service seccomp"
 	default:
-		return &failure{code: exitFailed, err: errors.New("adopting: " + err.Error())}
+		return &failure{code: exitFailed, err: fmt.Errorf("adopting: %w", err)}
 	}
 	return &failure{code: contract.StatusUnavailable, err: err, hint: hint}
 }
 
-// execute becomes the program. syscall.Exec restores the RLIMIT_NOFILE that the Go runtime has raised.
-func execute(argv, env []string) error {
-	return notExecuted(argv[0], syscall.Exec(argv[0], argv, env))
-}
-
-// notExecuted returns the failure with a hint for an error of execve(2).
+// notExecuted returns the failure for an error of execve(2), with a hint.
 func notExecuted(path string, err error) error {
-	f := &failure{code: exitNotRunnable, err: errors.New("executing " + path + ": " + err.Error())}
+	f := &failure{code: exitNotRunnable, err: fmt.Errorf("executing %s: %w", path, err)}
 	switch {
 	case errors.Is(err, syscall.ENOENT):
 		f.code = exitNotFound
 		if _, serr := os.Stat(path); serr == nil {
-			f.hint = "the file exists, but the interpreter in its first line, or its dynamic loader, does not"
+			f.hint = "the file exists, but the interpreter in its first line, or its dynamic loader, is missing"
 		}
 	case errors.Is(err, syscall.ENOEXEC):
 		f.hint = "a script needs a first line like #!/bin/sh, or clusterctl install … --interpreter"
@@ -244,7 +242,7 @@ func notExecuted(path string, err error) error {
 	return f
 }
 
-// ignoreSIGPIPE ignores SIGPIPE again. systemd starts services with SIGPIPE ignored (IgnoreSIGPIPE=, systemd.exec(5)), but
-// the Go runtime installs a handler, and execve(2) resets handlers to the default action, which ends a program whose client
-// closes its connection.
+// ignoreSIGPIPE ignores SIGPIPE, as systemd does for services (IgnoreSIGPIPE= in systemd.exec(5)). The Go runtime has
+// installed a handler, and execve(2) resets handlers to the default action. The default action would end a program when a
+// client closes its connection.
 func ignoreSIGPIPE() { signal.Ignore(unix.SIGPIPE) }

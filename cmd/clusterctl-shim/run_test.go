@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// bound limits every wait. A test that reaches it fails.
+// bound is the limit of every wait. If a wait takes longer, the test fails.
 const bound = 60 * time.Second
 
 // worker is a process that runs the shim and then the program.
@@ -29,12 +29,13 @@ type worker struct {
 	gone   chan error
 }
 
-// startWorker starts "shim run args…" with the sockets, like a unit.
+// startWorker starts "shim run ARGS" with the sockets, like a unit.
 func startWorker(t *testing.T, sockets []*os.File, args ...string) *worker {
 	t.Helper()
 	return startCommand(t, sockets, nil, append([]string{shim, "run"}, args...)...)
 }
 
+// startCommand starts a command with the sockets, like a unit.
 func startCommand(t *testing.T, sockets []*os.File, env []string, argv ...string) *worker {
 	t.Helper()
 	return startUnder(t, listenNotify(t), sockets, env, argv...)
@@ -57,7 +58,7 @@ func listenNotify(t *testing.T) *net.UnixConn {
 	return ready
 }
 
-// startUnder is startCommand with ready as NOTIFY_SOCKET.
+// startUnder starts a command with the sockets, and with ready as NOTIFY_SOCKET.
 func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []string, argv ...string) *worker {
 	t.Helper()
 	w := &worker{Cmd: exec.Command("/proc/self/exe", argv...), ready: ready, output: new(bytes.Buffer), gone: make(chan error, 1)}
@@ -79,7 +80,7 @@ func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []str
 		defer ready.Close()
 		select {
 		case <-waited:
-			// No process has its output open, and its process id may have been reused.
+			// The processes have ended, and another process may have the process id.
 			return
 		default:
 		}
@@ -91,7 +92,7 @@ func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []str
 	return w
 }
 
-// readyMessage is the message that a notifier sends once.
+// readyMessage is the message that the notifier sends to NOTIFY_SOCKET when the program listens.
 const readyMessage = "READY=1\nNOTIFYACCESS=none"
 
 // waitReady waits for READY=1.
@@ -121,7 +122,7 @@ func (w *worker) waitGone(t *testing.T) error {
 	}
 }
 
-// fetch returns the answer to a request on a new connection.
+// fetch sends a request on a new connection and returns the body of the response.
 func fetch(t *testing.T, network, address string) string {
 	t.Helper()
 	c := http.Client{Timeout: patience.For(bound), Transport: &http.Transport{
@@ -142,7 +143,8 @@ func fetch(t *testing.T, network, address string) string {
 	return string(b)
 }
 
-// notifierOf returns the notifier of a running program: it has the same pipe of this test as stderr.
+// notifierOf returns the process id of the notifier of a running program, or 0. The notifier has the same stderr as the
+// program.
 func notifierOf(pid int) int {
 	own, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/2")
 	if err != nil {
@@ -156,8 +158,7 @@ func notifierOf(pid int) int {
 	return 0
 }
 
-// notifier returns the notifier of the program, and fails the test if there is none: a signal to 0 would reach the process
-// group of the test.
+// notifier returns the process id of the program's notifier. Without a notifier it fails the test.
 func (w *worker) notifier(t *testing.T) int {
 	t.Helper()
 	n := notifierOf(w.Process.Pid)
@@ -167,6 +168,7 @@ func (w *worker) notifier(t *testing.T) int {
 	return n
 }
 
+// notifiers returns the process ids of all notifiers.
 func notifiers() (pids []int) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, d := range dirs {
@@ -179,8 +181,8 @@ func notifiers() (pids []int) {
 	return pids
 }
 
-// stop sends SIGTERM to the program and its children, like systemd, and checks that it ends by the signal and that its
-// notifier ends.
+// stop sends SIGTERM to the program and its children, like systemd. stop checks that the program ends by the signal, and
+// that the notifier ends.
 func (w *worker) stop(t *testing.T) {
 	t.Helper()
 	if err := syscall.Kill(-w.Process.Pid, syscall.SIGTERM); err != nil {
@@ -192,6 +194,7 @@ func (w *worker) stop(t *testing.T) {
 	}
 }
 
+// node returns the path of the program node.
 func node(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("node")
@@ -201,6 +204,7 @@ func node(t *testing.T) string {
 	return path
 }
 
+// python returns the path of the Python interpreter.
 func python(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
@@ -210,6 +214,7 @@ func python(t *testing.T) string {
 	return strings.TrimSpace(string(out))
 }
 
+// data returns the absolute path of a file in testdata.
 func data(t *testing.T, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("testdata", name))

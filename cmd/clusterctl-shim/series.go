@@ -1,9 +1,8 @@
 package main
 
 import (
-	"errors"
 	"flag"
-	"io"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -19,66 +18,63 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// stateFlag defines the flag with the path "/run/clusterctl/APP/N", at which root keeps the state of the instance. It is not
-// an environment variable, since EnvironmentFile= of the app can set any variable, also for commands that run as root.
+// stateFlag defines the flag --state, and returns its value: the path "/run/clusterctl/APP/N", where root stores the state
+// of the instance. The path is not in an environment variable, because EnvironmentFile= of the app can set every variable,
+// also for commands that run as root.
 func stateFlag(f *flag.FlagSet) *string { return f.String("state", "", "") }
 
-// waitForBackoff waits for the delay after the series of short runs. It prints errors of the state, which never prevent a start.
-func waitForBackoff(instance string, policy backoff.Policy, longest time.Duration) error {
+// delayStart waits for the delay of the next start, which depends on the recorded short runs, and at most for longest. An
+// error of the state must not prevent the start, so delayStart only prints the error.
+func delayStart(instance string, policy backoff.Policy, longest time.Duration) error {
 	s, d, err := backoff.Begin(instance, policy)
-	if err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
+	warn("backoff", err)
 	if d.GiveUp {
-		return nil // the main process reports this by its exit status
+		return nil // "run" returns the failure, as the main process
 	}
 	if delay := min(d.Delay, longest); delay > 0 {
-		if err := wait(instance, s, delay); err != nil {
-			return err
+		if sig, stopped := backoff.Wait(delay); stopped {
+			// After a stop, the next start must not be delayed, so reset the state.
+			warn("backoff", backoff.Save(instance, backoff.State{}))
+			return endBySignal(sig)
 		}
 	}
-	if err := backoff.Started(instance, s); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
+	warn("backoff", backoff.Started(instance, s))
 	return nil
 }
 
-// gaveUp returns the failure of the main process when the instance has given up. RestartPreventExitStatus= only applies to
-// the main process.
+// gaveUp returns the failure of an instance that has given up. Only the main process may return this failure, because
+// RestartPreventExitStatus= does not apply to other processes.
 func gaveUp(s backoff.State, maxRestarts int) error {
 	return &failure{code: contract.StatusGaveUp,
-		err: errors.New("gave up after " + strconv.Itoa(maxRestarts) + " restarts: the last run ended after " +
-			s.Uptime.Round(time.Millisecond).String() + " with " + ended(s)),
-		hint: "journalctl -u this unit, then clusterctl reset and start it again",
+		err: fmt.Errorf("gave up after %d restarts: the last run ended after %v with %s",
+			maxRestarts, s.Uptime.Round(time.Millisecond), ended(s)),
+		hint: "read journalctl -u UNIT, then run: clusterctl reset APP && clusterctl start APP",
 	}
 }
 
-// waitCommand is ExecStartPre= of units whose launcher does not wait: it waits before the program starts, and records the
-// start.
+// waitCommand is ExecStartPre= of units without "run --backoff". waitCommand waits for the delay and records the start.
 func waitCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("wait", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	minUptime := f.Duration("min-uptime", contract.MinUptime, "")
 	longest := f.Duration("max-delay", contract.MaxDelay, "")
 	maxRestarts := f.Int("max-restarts", -1, "")
 	state, listeners := stateFlag(f), relistenFlag(f)
-	if err := f.Parse(args); err != nil {
-		return 0, usage(err.Error())
+	if err := parse(f, args); err != nil {
+		return 0, err
 	}
 	if *state == "" || *minUptime <= 0 || *longest <= 0 || f.NArg() > 0 {
 		return 0, usage("wait: want --state PATH, --min-uptime DURATION, --max-delay DURATION, --max-restarts N and nothing else")
 	}
-	// systemd only accepts messages of the main process, and would log every other message as refused.
+	// systemd only accepts messages from the main process, and would log a warning for a message from this process.
 	if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil {
 		return 0, err
 	}
 	listenAgain(*listeners)
-	if err := backoff.Prepare(*state); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
-	return 0, waitForBackoff(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: *maxRestarts}, *longest)
+	warn("backoff", backoff.Prepare(*state))
+	return 0, delayStart(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: *maxRestarts}, *longest)
 }
 
+// ended returns how the last run ended, such as "exited/7".
 func ended(s backoff.State) string {
 	if s.Status == "" {
 		return s.Result
@@ -86,11 +82,11 @@ func ended(s backoff.State) string {
 	return s.Status
 }
 
-// sendWaiting sends systemd the reason for the delay of the start, and extends the timeout of the start.
+// sendWaiting sends the reason for the delay to systemd, and extends the timeout of the start.
 func sendWaiting(s backoff.State, d time.Duration) {
 	err := adopt.Notify(
 		"STATUS="+contract.Waiting{Delay: d.Round(time.Millisecond), ShortRuns: s.Failures, Last: ended(s)}.String(),
-		// The program may still take its usual time after the delay.
+		// After the delay, the program may take as long as in a start without a delay.
 		"EXTEND_TIMEOUT_USEC="+strconv.FormatInt((d+contract.StartTimeout).Microseconds(), 10),
 	)
 	if err != nil {
@@ -98,35 +94,22 @@ func sendWaiting(s backoff.State, d time.Duration) {
 	}
 }
 
-// wait returns after the delay, or ends this process by the signal that stops the instance.
-func wait(instance string, s backoff.State, d time.Duration) error {
-	sig, stopped := backoff.Wait(d)
-	if !stopped {
-		return nil
-	}
-	// The instance is stopped, so the series ends, and this process ends by the signal.
-	if err := backoff.Save(instance, backoff.State{}); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
-	return endBySignal(sig)
-}
-
-// endBySignal ends this process by the signal sig.
+// endBySignal ends this process by the signal.
 func endBySignal(sig syscall.Signal) error {
 	if err := unix.Kill(unix.Getpid(), sig); err != nil {
 		return err
 	}
-	select {} // the signal is on its way
+	select {} // wait for the signal
 }
 
-// stoppingCommand is ExecStop= of an app that is not drained: it records that the stop was requested, and starts the guard.
+// stoppingCommand is ExecStop= of an app without a drain. stoppingCommand records whether the stop was requested, and starts
+// the guard.
 func stoppingCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopping", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	after := f.String("kill-after", "", "")
 	state := stateFlag(f)
-	if err := f.Parse(args); err != nil {
-		return 0, usage(err.Error())
+	if err := parse(f, args); err != nil {
+		return 0, err
 	}
 	refuseMessages()
 	recordStop(*state)
@@ -136,9 +119,9 @@ func stoppingCommand(args []string) (int, error) {
 	return 0, nil
 }
 
-// refuseMessages makes systemd ignore messages of the program, so that it cannot extend its stop with EXTEND_TIMEOUT_USEC=. systemd
-// before 254 does not know this message, and a program may have restricted the notify socket to itself. startGuard handles
-// both cases.
+// refuseMessages makes systemd ignore messages of the program, so that the program cannot extend its stop with
+// EXTEND_TIMEOUT_USEC=. Before systemd 254, or if the program has already restricted the notify socket to itself, the
+// message has no effect. If the message has no effect, the guard kills the program.
 func refuseMessages() {
 	if os.Getenv("NOTIFY_SOCKET") == "" {
 		return
@@ -148,47 +131,40 @@ func refuseMessages() {
 	}
 }
 
-// recordStop records whether this stop was requested. Without a state the app has no backoff, and recordStop does nothing.
+// recordStop records whether the stop was requested. recordStop does nothing if state is empty, since the app then has no
+// backoff.
 func recordStop(state string) {
 	if state == "" {
 		return
 	}
-	// Do not call Prepare: the program still runs and may use the runtime directory that an earlier version has made there.
-	if err := backoff.MakeDirectory(state); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
-	if err := backoff.Stopping(state, os.Getenv("MAINPID") != ""); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
+	// Do not call Prepare, which removes the runtime directory that an earlier version has created at this path: the program
+	// still runs and may use the directory.
+	warn("backoff", backoff.MakeDirectory(state))
+	warn("backoff", backoff.Stopping(state, os.Getenv("MAINPID") != ""))
 }
 
-// stoppedCommand is ExecStopPost=: it judges the run.
+// stoppedCommand is ExecStopPost=. stoppedCommand records whether the run was short.
 func stoppedCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopped", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
 	minUptime := f.Duration("min-uptime", contract.MinUptime, "")
 	hasExecStop := f.Bool("exec-stop", false, "")
 	last := f.String("last-stops", "", "")
 	state, listeners := stateFlag(f), relistenFlag(f)
-	if err := f.Parse(args); err != nil {
-		return 0, usage(err.Error())
+	if err := parse(f, args); err != nil {
+		return 0, err
 	}
 	if *state == "" {
 		return 0, usage("stopped: want --state PATH")
 	}
 	listenAgain(*listeners)
-	if err := backoff.Prepare(*state); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
+	warn("backoff", backoff.Prepare(*state))
 	e := backoff.Exit{
 		Result: os.Getenv("SERVICE_RESULT"), Code: os.Getenv("EXIT_CODE"), Status: os.Getenv("EXIT_STATUS"), HasExecStop: *hasExecStop,
 	}
 	e.GaveUp = e.Code == "exited" && e.Status == strconv.Itoa(contract.StatusGaveUp)
 	// systemd calls ExecStop= only for a service that has become ready.
 	neverReady := *hasExecStop && backoff.Load(*state).Stop == backoff.NotRecorded
-	if err := backoff.Record(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, e); err != nil {
-		report(errors.New("backoff: " + err.Error()))
-	}
+	warn("backoff", backoff.Record(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: -1}, e))
 	startRelease(backoff.Load(*state), neverReady)
 	if *last != "" && allGaveUp(*state) {
 		return 0, stopApp(*last)
@@ -196,8 +172,8 @@ func stoppedCommand(args []string) (int, error) {
 	return 0, nil
 }
 
-// allGaveUp reports whether this instance and all its siblings have given up. A sibling with a cgroup runs, whatever its
-// state is, since each reload resets the states. A sibling whose state cannot be read has not given up.
+// allGaveUp reports whether this instance and all its siblings have given up. A sibling that has a cgroup runs, whatever its
+// state says. A sibling whose state cannot be read has not given up.
 func allGaveUp(instance string) bool {
 	if run, err := drain.SiblingsRun(); err != nil || run {
 		return false
@@ -216,10 +192,11 @@ func allGaveUp(instance string) bool {
 	return true
 }
 
-// stopApp stops the unit, which closes the shared socket, when no instance will accept again: connections of clients should
-// be refused, not wait in the queue. It only queues the job, since the job may wait for the instance of this process.
+// stopApp stops the unit of the app, which closes the shared socket. No instance will accept connections again, so the
+// kernel should refuse them and not put them into the queue. stopApp does not wait for the stop, which may wait for the
+// instance of this process.
 func stopApp(unit string) error {
-	report(errors.New("all instances have given up; stopping " + unit))
+	report(fmt.Errorf("all instances have given up; stopping %s", unit))
 	// Do not pass the environment of this process, which comes from the app: systemctl would use LD_PRELOAD= of an
 	// EnvironmentFile= as root.
 	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -230,5 +207,5 @@ func stopApp(unit string) error {
 			err = e
 		}
 	}
-	return errors.New("executing systemctl: " + err.Error())
+	return fmt.Errorf("executing systemctl: %w", err)
 }

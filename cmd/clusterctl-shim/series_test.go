@@ -15,11 +15,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// inUnit runs a subcommand like a command of a unit: with the environment of systemd, and with --state.
+// inUnit runs a subcommand with --state and the variables env, like a unit, and returns the exit status and the output.
 func inUnit(t *testing.T, instance string, env []string, args ...string) (int, string) {
 	t.Helper()
 	cmd := exec.Command(shim, slices.Insert(slices.Clone(args), 1, "--state="+instance)...)
-	cmd.Env = append(append(os.Environ(), "RUNTIME_DIRECTORY=/nowhere"), env...) // an EnvironmentFile= may set this
+	// RUNTIME_DIRECTORY, which an EnvironmentFile= may set, must have no effect.
+	cmd.Env = append(append(os.Environ(), "RUNTIME_DIRECTORY=/nowhere"), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -27,7 +28,7 @@ func inUnit(t *testing.T, instance string, env []string, args ...string) (int, s
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// TestSeriesOfRuns: the subcommands that systemd calls for several runs of an instance count its short runs, and give up.
+// TestSeriesOfRuns: the subcommands count the short runs of an instance. After too many short runs, "run" gives up.
 func TestSeriesOfRuns(t *testing.T) {
 	dir := t.TempDir() + "/app/1"
 	crash := []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7"}
@@ -36,49 +37,49 @@ func TestSeriesOfRuns(t *testing.T) {
 	wait := func() {
 		t.Helper()
 		if code, out := inUnit(t, dir, nil, "wait", "--max-restarts", "2"); code != 0 || out != "" {
-			t.Fatalf("wait ended with %d, %q", code, out)
+			t.Fatalf("wait ended with %d, %q, want 0 and no output", code, out)
 		}
 	}
 	for i := range 3 {
 		wait()
 		if code, out := inUnit(t, dir, nil, run...); code != 7 || out != "" {
-			t.Fatalf("run %d ended with %d, %q", i, code, out)
+			t.Fatalf("run %d ended with %d, %q, want 7 and no output", i, code, out)
 		}
-		inUnit(t, dir, nil, "stopping") // ExecStop= after a crash: no MAINPID
+		inUnit(t, dir, nil, "stopping") // ExecStop= after a crash, without MAINPID
 		if code, out := inUnit(t, dir, crash, "stopped", "--exec-stop"); code != 0 || out != "" {
-			t.Fatalf("stopped ended with %d, %q", code, out)
+			t.Fatalf("stopped ended with %d, %q, want 0 and no output", code, out)
 		}
 		if s := backoff.Load(dir); s.Failures != i+1 || s.Status != "exited/7" {
-			t.Errorf("state after run %d: %+v", i, s)
+			t.Errorf("the state after run %d is %+v, want %d failures and the status exited/7", i, s, i+1)
 		}
 	}
 	wait()
 	code, out := inUnit(t, dir, nil, run...)
 	if code != contract.StatusGaveUp || !strings.Contains(out, "gave up after 2 restarts") ||
 		!strings.Contains(out, "exited/7") || !strings.Contains(out, "hint: ") {
-		t.Errorf("run after too many short runs ended with %d, %q", code, out)
+		t.Errorf("run after too many short runs ended with %d, %q, want %d and the reason", code, out, contract.StatusGaveUp)
 	}
 	inUnit(t, dir, []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=252"}, "stopped", "--exec-stop")
 	if s := backoff.Load(dir); !s.GaveUp {
-		t.Errorf("the state does not show that the instance gave up: %+v", s)
+		t.Errorf("the state is %+v, want GaveUp true", s)
 	}
-	// A start by hand does not wait.
+	// After a start by hand, "wait" returns at once, and "run" starts the program.
 	wait()
 	if code, out := inUnit(t, dir, nil, run...); code != 7 || out != "" {
-		t.Errorf("a start by hand ended with %d, %q", code, out)
+		t.Errorf("run after a start by hand ended with %d, %q, want 7 and no output", code, out)
 	}
-	// A requested stop ends the series.
+	// A requested stop resets the state.
 	inUnit(t, dir, []string{"MAINPID=1"}, "stopping")
 	inUnit(t, dir, crash, "stopped", "--exec-stop")
 	if s := backoff.Load(dir); s.Failures != 0 {
-		t.Errorf("state after a requested stop: %+v", s)
+		t.Errorf("the state after a requested stop is %+v, want no failures", s)
 	}
 }
 
-// TestStopDuringTheWait: a stop during the wait ends the launcher at once, by the signal, and ends the series.
-func TestStopDuringTheWait(t *testing.T) {
+// TestStopDuringDelay: a stop during the delay of "run --backoff" ends the process by the signal, and resets the state.
+func TestStopDuringDelay(t *testing.T) {
 	instance := t.TempDir() + "/app/1"
-	inUnit(t, instance, nil, "stopping") // makes the directory
+	inUnit(t, instance, nil, "stopping") // creates the directory of the state
 	if err := backoff.Save(instance, backoff.State{Failures: 40}); err != nil {
 		t.Fatal(err)
 	}
@@ -89,18 +90,18 @@ func TestStopDuringTheWait(t *testing.T) {
 	}
 	n, err := w.ready.Read(b[:])
 	if got := string(b[:n]); err != nil || got != "STATUS=waiting 30s after 40 short runs, the last with \nEXTEND_TIMEOUT_USEC=90000000" {
-		t.Errorf("the message to systemd is %q, %v", got, err)
+		t.Errorf("the message to systemd is %q, %v, want the delay and an extension of the timeout", got, err)
 	}
-	// The launcher sends the message before it handles signals, so SIGTERM may end it by the default action. In both cases
-	// ExecStopPost= ends the series.
+	// If SIGTERM comes before "run" handles signals, it ends the process by the default action. In both cases "stopped" must
+	// reset the state.
 	w.stop(t)
 	inUnit(t, instance, []string{"SERVICE_RESULT=success", "EXIT_CODE=killed", "EXIT_STATUS=TERM"}, "stopped", "--exec-stop")
 	if s := backoff.Load(instance); s.Failures != 0 {
-		t.Errorf("state after a stop during the wait: %+v", s)
+		t.Errorf("the state after a stop during the delay is %+v, want no failures", s)
 	}
 }
 
-// TestStateIgnoresEnvironment: commands that run as root do not use a directory from the environment of the program.
+// TestStateIgnoresEnvironment: commands that run as root do not write to RUNTIME_DIRECTORY, which the app can set.
 func TestStateIgnoresEnvironment(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("this test needs root: sudo make test")
@@ -109,9 +110,9 @@ func TestStateIgnoresEnvironment(t *testing.T) {
 		dir := t.TempDir()
 		cmd := exec.Command(shim, args...)
 		cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+dir, "SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7")
-		out, _ := cmd.CombinedOutput() // two of them fail without --state
+		out, _ := cmd.CombinedOutput() // "wait" and "stopped" fail without --state
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-			t.Errorf("%v: wrote to the directory of the environment: %v %v %s", args, left, err, out)
+			t.Errorf("%v: RUNTIME_DIRECTORY contains %v, error %v, want no file\n%s", args, left, err, out)
 		}
 	}
 }
@@ -123,16 +124,17 @@ func TestUnwritableState(t *testing.T) {
 			t.Fatal(err)
 		}
 		if code, out := inUnit(t, instance, nil, "wait"); code != 0 || !strings.HasPrefix(out, "clusterctl-shim: backoff: ") {
-			t.Errorf("state %s: wait ended with %d, %q", instance, code, out)
+			t.Errorf("state %s: wait ended with %d, %q, want 0 and an error of the backoff", instance, code, out)
 		}
 		if code, out := inUnit(t, instance, nil, "run", "--", "/bin/sh", "-c", "exit 7"); code != 7 || out != "" {
-			t.Errorf("state %s: run ended with %d, %q", instance, code, out)
+			t.Errorf("state %s: run ended with %d, %q, want 7 and no output", instance, code, out)
 		}
 	}
 }
 
-// TestOldDirectory: the commands that run as root remove the directory that an earlier version gave to the user of the
-// app, unless the program runs. They do not follow a link with which that user has replaced the directory.
+// TestOldDirectory: an earlier version gave the directory of the state to the user of the app. Commands that run as root
+// remove this directory when the program does not run. If the user has replaced the directory by a symbolic link, the
+// commands do not follow the link.
 func TestOldDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("this test needs root: sudo make test")
@@ -157,10 +159,10 @@ func TestOldDirectory(t *testing.T) {
 			}
 			inUnit(t, instance, []string{"SERVICE_RESULT=exit-code", "EXIT_CODE=exited", "EXIT_STATUS=7"}, args...)
 			if _, err := os.Lstat(instance); errors.Is(err, fs.ErrNotExist) == atStop {
-				t.Errorf("%v: %s exists: %v, want %v", args, name, err == nil, atStop)
+				t.Errorf("%v: %s exists: got %v, want %v", args, name, err == nil, atStop)
 			}
 			if left, err := os.ReadDir(elsewhere); err != nil || len(left) > 0 {
-				t.Errorf("%v: the shim followed %s: %v %v", args, name, left, err)
+				t.Errorf("%v: the shim followed %s and created %v, error %v, want no file", args, name, left, err)
 			}
 			if err := os.RemoveAll(instance); err != nil {
 				t.Fatal(err)
@@ -169,7 +171,7 @@ func TestOldDirectory(t *testing.T) {
 	}
 }
 
-// TestOldUnits: an old unit, which has RUNTIME_DIRECTORY= and not --state, uses the state that root keeps.
+// TestOldUnits: in a unit of an earlier version, "run" without --state reads the state at the path in RUNTIME_DIRECTORY.
 func TestOldUnits(t *testing.T) {
 	instance := t.TempDir() + "/app/1"
 	for range 4 {
@@ -178,6 +180,6 @@ func TestOldUnits(t *testing.T) {
 	cmd := exec.Command(shim, "run", "--backoff", "--max-restarts=3", "--", "/bin/true")
 	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+instance)
 	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != contract.StatusGaveUp {
-		t.Errorf("the shim ended with %v: %s", cmd.ProcessState, out)
+		t.Errorf("the shim ended with %v, %q, want status %d", cmd.ProcessState, out, contract.StatusGaveUp)
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestShutdown: when a program shuts its listener down, the siblings still listen, and the threads of the program wake up as
-// without the shim. The test holds the listener like a sibling.
+// TestShutdown: when a program shuts its listener down, the listener still listens for the siblings. The threads of the
+// program that wait for connections return from their system calls, as without the shim.
 func TestShutdown(t *testing.T) {
 	for _, c := range []struct {
-		way      string
+		way      string // how another thread of the program waits for connections
 		flags    []string
 		blocking bool
 		want     string
@@ -38,7 +38,7 @@ func TestShutdown(t *testing.T) {
 				t.Errorf("the program printed %q, want %q", got, c.want)
 			}
 			if !listens(t, l) {
-				t.Error("the siblings do not listen")
+				t.Error("the shared listener does not listen after the shutdown")
 			}
 		})
 	}
@@ -54,8 +54,7 @@ func listens(t *testing.T, l *os.File) bool {
 	return on == 1
 }
 
-// TestShutdownOfDatagrams: a program cannot shut down a shared datagram socket. The call fails as for a socket that is not
-// connected.
+// TestShutdownOfDatagrams: a program cannot shut down a shared datagram socket. shutdown(2) fails with ENOTCONN.
 func TestShutdownOfDatagrams(t *testing.T) {
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -72,17 +71,17 @@ func TestShutdownOfDatagrams(t *testing.T) {
 		t.Errorf("the program ended with %v\n%s", err, w.output)
 	}
 	if got := w.output.String(); got != "ENOTCONN\nENOTCONN\nENOTCONN\n" {
-		t.Errorf("the program printed %q", got)
+		t.Errorf("the program printed %q, want ENOTCONN three times", got)
 	}
 	if _, err := c.WriteTo([]byte("x"), c.LocalAddr()); err != nil {
-		t.Errorf("the socket is shut down: %v", err)
+		t.Errorf("sending on the shared socket: %v, want no error", err)
 	}
 }
 
-// TestRelisten: a listener that another process has shut down listens again with the same backlog, while a worker runs and
-// when a worker starts.
+// TestRelisten: a listener that another process has shut down listens again with the same backlog. The notifier of a running
+// worker repairs the listener at once, and a worker that starts repairs the listener too.
 func TestRelisten(t *testing.T) {
-	// When a listener is shut down, the kernel frees a port that it has chosen itself, so choose the port.
+	// Listen on a fixed port: after a shutdown, the kernel would free a port that it has chosen itself.
 	free, address := listen(t, "tcp6", "[::]:0", true)
 	free.Close()
 	l, _ := listen(t, "tcp6", address, true)
@@ -92,25 +91,25 @@ func TestRelisten(t *testing.T) {
 	}
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", node(t), data(t, "server.js"), port(address))
 	w.waitReady(t)
-	for _, hurt := range []func() error{
+	for _, breakListener := range []func() error{
 		func() error { return unix.Shutdown(int(l.Fd()), unix.SHUT_RD) },
 		func() error { return unix.Shutdown(int(l.Fd()), unix.SHUT_RDWR) },
 		func() error {
-			for range 3 { // the second shutdown leaves a state that connections would inherit
+			for range 3 { // the second shutdown sets a state that connections would inherit
 				_ = unix.Shutdown(int(l.Fd()), unix.SHUT_RDWR)
 			}
 			return nil
 		},
 		func() error { return disconnect(int(l.Fd())) },
 	} {
-		if err := hurt(); err != nil {
+		if err := breakListener(); err != nil {
 			t.Fatal(err)
 		}
 		awaitListening(t, l)
 		fetch(t, "tcp6", "[::1]:"+port(address))
 		info, err := unix.GetsockoptTCPInfo(int(l.Fd()), unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil || info.Sacked != backlog {
-			t.Errorf("the accept queue has length %d, want %d; %v", info.Sacked, backlog, err)
+			t.Errorf("the maximum length of the accept queue is %d, error %v, want %d", info.Sacked, err, backlog)
 		}
 	}
 	w.stop(t)
@@ -124,7 +123,7 @@ func TestRelisten(t *testing.T) {
 	w.stop(t)
 }
 
-// disconnect calls connect(2) with AF_UNSPEC, which ends listening.
+// disconnect calls connect(2) with AF_UNSPEC, after which a listener does not listen.
 func disconnect(fd int) error {
 	none := unix.RawSockaddrInet4{Family: unix.AF_UNSPEC}
 	_, _, e := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&none)), unix.SizeofSockaddrInet4)
@@ -134,7 +133,7 @@ func disconnect(fd int) error {
 	return nil
 }
 
-// awaitListening polls until the socket listens, since only the notifier gets an event.
+// awaitListening waits until the socket listens. There is no event for this change, so awaitListening polls.
 func awaitListening(t *testing.T, l *os.File) {
 	t.Helper()
 	for end := time.Now().Add(bound); !listens(t, l); time.Sleep(time.Millisecond) {

@@ -40,7 +40,7 @@ func unitApps(dir string) []units.App {
 	return []units.App{adopted, native, background}
 }
 
-// TestUnits: the shim accepts each of its command lines in the units.
+// TestUnits: the shim accepts all its command lines in the rendered units.
 func TestUnits(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "TOKEN"), []byte("secret"), 0o600); err != nil {
@@ -64,42 +64,42 @@ func TestUnits(t *testing.T) {
 			for line := range strings.Lines(string(f.Data)) {
 				if _, words, found := strings.Cut(line, units.DefaultShim+" "); found && strings.HasPrefix(line, "Exec") {
 					lines++
-					understands(t, dir, strings.TrimSpace(words))
+					checkCommand(t, dir, strings.TrimSpace(words))
 				}
 			}
 		}
 		if lines < 3 {
-			t.Errorf("%s has only %d commands of the shim", a.Name, lines)
+			t.Errorf("the units of %s contain %d commands of the shim, want at least 3", a.Name, lines)
 		}
 	}
 }
 
-// understands runs a command of a unit and checks that the shim accepts its flags.
-func understands(t *testing.T, dir, words string) {
+// checkCommand runs a command of a unit and checks that the shim accepts its flags.
+func checkCommand(t *testing.T, dir, words string) {
 	t.Helper()
 	plain := strings.NewReplacer("%i", "1", "%n", "x@1.service", contract.RunDirectory, dir, `"`, "", "'", "").Replace(words)
 	args := strings.Fields(plain)
 	drain := args[0] == "drain"
 	if drain {
-		// The last argument is invalid. The shim reports it after it has accepted all flags and before it drains.
+		// Add an invalid argument. "drain" first accepts all flags, then reports the invalid argument, and does not drain.
 		args = append(args, "refused")
 	}
 	cmd := exec.Command(shim, args...)
 	cmd.Env = append(os.Environ(), "CREDENTIALS_DIRECTORY="+dir, "PORT=3000")
 	if drain {
-		cmd.Env = append(cmd.Env, "MAINPID="+strconv.Itoa(gone(t)))
+		cmd.Env = append(cmd.Env, "MAINPID="+strconv.Itoa(endedPID(t)))
 	}
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
 	if drain && !strings.Contains(string(out), `unexpected argument "refused"`) || cmd.ProcessState.ExitCode() == contract.StatusUsage {
-		t.Errorf("command %s ended with %v\n%s", words, cmd.ProcessState, out)
+		t.Errorf("command %s ended with %v, want no usage error\n%s", words, cmd.ProcessState, out)
 	}
 }
 
-// gone returns the process id of a process that has ended.
-func gone(t *testing.T) int {
+// endedPID returns the process id of a process that has ended.
+func endedPID(t *testing.T) int {
 	t.Helper()
 	cmd := exec.Command("/bin/true")
 	if err := cmd.Run(); err != nil {
@@ -108,13 +108,13 @@ func gone(t *testing.T) int {
 	return cmd.ProcessState.Pid()
 }
 
-// TestHelpNamesDefaults: the help, which is a constant, contains the values of package contract.
+// TestHelpNamesDefaults: the help text contains the default values of package contract.
 func TestHelpNamesDefaults(t *testing.T) {
 	for _, want := range []string{
 		"a run is short if it ends earlier (" + contract.MinUptime.String() + ")",
 		"exit with status " + strconv.Itoa(contract.StatusGaveUp) + " ",
 		"of the whole probe (" + strings.TrimSuffix(contract.ProbeTimeout.String(), "0s") + ")",
-		"for so long (" + contract.ProbeIdle.String() + ")",
+		"for this long (" + contract.ProbeIdle.String() + ")",
 	} {
 		if !strings.Contains(help, want) {
 			t.Errorf("the help does not contain %q", want)

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestUnixPathStays: a program cannot change the file of its listener, but can change other files.
-func TestUnixPathStays(t *testing.T) {
-	for _, spelling := range []string{"absolute", "relative", "crooked"} {
+// TestUnixPath: a program cannot change the file of its Unix listener, but can change other files.
+func TestUnixPath(t *testing.T) {
+	for _, spelling := range []string{"absolute", "relative", "with dots"} {
 		t.Run(spelling, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "app.sock")
@@ -28,11 +28,11 @@ func TestUnixPathStays(t *testing.T) {
 			}
 			w.stop(t)
 			if after := stat(t, path); after.Ino != before.Ino || after.Mode != before.Mode || after.Uid != before.Uid {
-				t.Errorf("the file was changed from %+v to %+v", before, after)
+				t.Errorf("the file is %+v, want the same inode, mode and owner as before: %+v", after, before)
 			}
-			if got := strings.ReplaceAll(w.output.String(), "\n",
-				"; "); got != "left:; before: ConnectionRefusedError; after: connected; " {
-				t.Errorf("the program printed %q", got)
+			const want = "left:; before: ConnectionRefusedError; after: connected; "
+			if got := strings.ReplaceAll(w.output.String(), "\n", "; "); got != want {
+				t.Errorf("the program printed %q, want %q", got, want)
 			}
 		})
 	}
@@ -46,15 +46,15 @@ func stat(t *testing.T, path string) (st syscall.Stat_t) {
 	return st
 }
 
-// TestProbeUnix: the report contains the absolute path of a Unix socket and the mode that the program gives it. The probe
-// does not change the socket of a running instance.
+// TestProbeUnix: the report contains the absolute path of a Unix socket, and the mode that the program sets. The probe does
+// not change the socket of a running instance.
 func TestProbeUnix(t *testing.T) {
 	for _, c := range []struct {
 		name, spelling, before string
-		live, own              bool
+		live, own              bool // whether the test listens at the path, and whether the path is in --own
 	}{
 		{"no file", "relative", "FileNotFoundError", false, false},
-		{"an instance runs", "crooked", "ConnectionRefusedError", true, true},
+		{"an instance runs", "with dots", "ConnectionRefusedError", true, true},
 		{"another program listens", "absolute", "connected", true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -71,30 +71,31 @@ func TestProbeUnix(t *testing.T) {
 				args = append(args, "--own", path)
 			}
 			cmd := exec.Command(shim, append(args, "--", python(t), data(t, "unixserver.py"), dir, "app.sock", c.spelling)...)
-			var said strings.Builder
-			cmd.Stderr = &said
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
 			out, err := cmd.Output()
 			if err != nil {
-				t.Fatalf("%v\n%s", err, &said)
+				t.Fatalf("%v\n%s", err, &stderr)
 			}
 			for _, want := range []string{`"family":"unix","type":"stream","address":"` + path + `"`, `"mode":"0777"`, `"listening":true`} {
 				if !strings.Contains(string(out), want) {
 					t.Errorf("the report is %s, want %s", out, want)
 				}
 			}
-			if !strings.Contains(said.String(), "before: "+c.before+"\n") {
-				t.Errorf("before the bind the program printed %s, want %s", &said, c.before)
+			if !strings.Contains(stderr.String(), "before: "+c.before+"\n") {
+				t.Errorf("before the bind the program printed %s, want %s", &stderr, c.before)
 			}
 			if c.live {
 				if after := stat(t, path); after.Ino != before.Ino || after.Mode != before.Mode {
-					t.Errorf("the file was changed from %+v to %+v", before, after)
+					t.Errorf("the file is %+v, want the same inode, mode and owner as before: %+v", after, before)
 				}
 			}
 		})
 	}
 }
 
-// TestProbePrivate: a socket is private if its name contains the process id, or if its directory is private to the app.
+// TestProbePrivate: Private is true for a socket whose name contains the process id, or whose directory is private to the
+// app.
 func TestProbePrivate(t *testing.T) {
 	const script = `import os, socket, sys, time
 s = socket.socket(socket.AF_UNIX); s.bind(eval(sys.argv[1])); s.listen(); time.sleep(60)`
@@ -111,7 +112,7 @@ s = socket.socket(socket.AF_UNIX); s.bind(eval(sys.argv[1])); s.listen(); time.s
 			t.Fatal(err)
 		}
 		if strings.Contains(string(out), `"private":true`) != private {
-			t.Errorf("%s: unexpected report %s", expression, out)
+			t.Errorf("%s: the report is %s, want private %v", expression, out, private)
 		}
 	}
 }

@@ -137,7 +137,7 @@ func wantSocketInAppDirectory(t *testing.T, m *kit.Machine) {
 	// links.
 	m.Sh(t, "install -m 600 /dev/null /root/secret && mv "+path+" "+path+".real && ln -s /root/secret "+path)
 	if r := m.Try(kit.Shim + " own --user=daemon " + path); r.Code == 0 ||
-		!strings.Contains(r.Stderr, "it is not a socket with a single name") {
+		!strings.Contains(r.Stderr, "the file is not a socket, or has more than one name") {
 		t.Errorf("the shim does not refuse a symbolic link: %v", r)
 	}
 	m.Sh(t, "ln -f "+path+".real "+path)

@@ -13,14 +13,10 @@ import (
 	"syscall"
 )
 
-// control is the sub-cgroup for the control processes (ExecStop= and others) of a unit with Delegate=. The cgroup of the
-// instance is its parent directory.
-const control = "/.control"
-
-// ownCgroup returns the directory of the cgroup of this process, in the hierarchy in which systemd tracks services: cgroup
-// v2 if the process is below its root, otherwise name=systemd of cgroup v1.
-func ownCgroup() (string, error) {
-	membership, err := os.ReadFile("/proc/self/cgroup")
+// cgroupOf returns the directory of the cgroup of a process ("self" or a process id), in the hierarchy in which systemd
+// tracks services: cgroup v2 if the process is below the root of cgroup v2, otherwise name=systemd of cgroup v1.
+func cgroupOf(process string) (string, error) {
+	membership, err := os.ReadFile("/proc/" + process + "/cgroup")
 	if err != nil {
 		return "", err
 	}
@@ -31,15 +27,18 @@ func ownCgroup() (string, error) {
 	return cgroupDir(membership, mounts)
 }
 
-// cgroupDir returns the directory of a cgroup from the texts of /proc/PID/cgroup and /proc/self/mountinfo. It refuses the
-// root of a hierarchy, which is not the cgroup of an instance: a drain would act on all processes of the machine.
+// cgroupDir returns the directory of a cgroup. membership is the text of /proc/PID/cgroup, and mounts is the text of
+// /proc/self/mountinfo. cgroupDir returns an error for the root of a hierarchy: the root is not the cgroup of an instance,
+// and a drain of the root would act on all processes of the machine.
 func cgroupDir(membership, mounts []byte) (string, error) {
 	for _, h := range []struct{ controllers, fstype, option string }{
 		{"", "cgroup2", ""},
 		{"name=systemd", "cgroup", "name=systemd"},
 	} {
 		path, found := memberOf(membership, h.controllers)
-		path = strings.TrimSuffix(path, control)
+		// With Delegate=, the control processes of a unit, such as ExecStop=, are in a cgroup below the cgroup of the
+		// instance.
+		path = strings.TrimSuffix(path, "/.control")
 		if !found || path == "/" || path == "" {
 			continue
 		}
@@ -50,8 +49,8 @@ func cgroupDir(membership, mounts []byte) (string, error) {
 	return "", errors.New("not in the cgroup of an instance")
 }
 
-// memberOf returns the path in the hierarchy with these controllers; "" means cgroup v2. A line has the form
-// "ID:CONTROLLERS:PATH".
+// memberOf returns the path of a cgroup in the hierarchy with these controllers; "" means cgroup v2. Each line of membership
+// has the form "ID:CONTROLLERS:PATH".
 func memberOf(membership []byte, controllers string) (string, bool) {
 	for line := range bytes.Lines(membership) {
 		part := strings.SplitN(strings.TrimSuffix(string(line), "\n"), ":", 3)
@@ -62,8 +61,9 @@ func memberOf(membership []byte, controllers string) (string, bool) {
 	return "", false
 }
 
-// below returns the directory of the cgroup path under the mount of its hierarchy. In a container without a cgroup namespace
-// the mount shows only a part of the tree. Then the path begins with the root of this part, which is the 4th field.
+// below returns the directory of the cgroup path under the mount of its hierarchy. In a container without a cgroup
+// namespace, the mount shows only a part of the hierarchy, and path begins with the root of this part, the 4th field in
+// mountinfo.
 func below(mounts []byte, fstype, option, path string) (string, bool) {
 	for line := range bytes.Lines(mounts) {
 		head, tail, found := strings.Cut(strings.TrimSpace(string(line)), " - ")
@@ -82,13 +82,13 @@ func below(mounts []byte, fstype, option, path string) (string, bool) {
 	return "", false
 }
 
-// unescapeMount undoes the octal escapes of mountinfo, proc_pid_mountinfo(5).
+// unescapeMount replaces the octal escapes of mountinfo, proc_pid_mountinfo(5).
 func unescapeMount(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// members returns the ids of the processes in the cgroup and in the cgroups below it, in ascending order, without this
-// process. It skips a cgroup that was removed in the meantime.
+// members returns the ids of the processes in a cgroup and in all cgroups below it, in ascending order, without this
+// process. members skips cgroups that are removed while it reads them.
 func members(dir string) ([]int, error) {
 	var pids []int
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -100,8 +100,8 @@ func members(dir string) ([]int, error) {
 		}
 		text, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
 		if err != nil {
-			// ENODEV: the cgroup was removed. EOPNOTSUPP: a threaded cgroup, whose processes are listed in the cgroup above
-			// it.
+			// ENODEV: the cgroup was removed. EOPNOTSUPP: the cgroup is threaded, and its processes are listed in its
+			// parent.
 			return nil
 		}
 		pids = append(pids, parsePids(text)...)
@@ -115,10 +115,11 @@ func members(dir string) ([]int, error) {
 	return slices.DeleteFunc(slices.Compact(pids), func(pid int) bool { return pid == self }), nil
 }
 
-// KillOthers kills all other processes in the cgroup of this process, if this is the cgroup of the unit. It looks again
-// after each round, since a process may have forked. If a program forks faster, the service manager must kill it.
+// KillOthers kills all other processes in the cgroup of this process, if this is the cgroup of the unit. Since a process may
+// fork, KillOthers repeats this until no process is left, at most 100 times. Processes that fork even faster must be killed
+// by the service manager.
 func KillOthers(unit string) error {
-	dir, err := ownCgroup()
+	dir, err := cgroupOf("self")
 	if err != nil || filepath.Base(dir) != unit {
 		return nil
 	}
@@ -137,31 +138,23 @@ func KillOthers(unit string) error {
 
 // OwnUnit returns the name of the unit of this process.
 func OwnUnit() (string, error) {
-	dir, err := ownCgroup()
+	dir, err := cgroupOf("self")
 	return filepath.Base(dir), err
 }
 
 // MoveToInit moves a process out of the cgroup of its unit and into the cgroup of PID 1.
 func MoveToInit(pid int) error {
-	membership, err := os.ReadFile("/proc/1/cgroup")
-	if err != nil {
-		return err
-	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return err
-	}
-	dir, err := cgroupDir(membership, mounts)
+	dir, err := cgroupOf("1")
 	if err != nil {
 		return fmt.Errorf("PID 1: %w", err)
 	}
 	return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
 }
 
-// SiblingsRun reports whether another instance of the template of this unit runs. Only a running unit has a cgroup: systemd
-// removes the cgroup of a unit that has ended.
+// SiblingsRun reports whether another instance of the template of this unit has a cgroup. systemd removes the cgroup of a
+// unit that has ended.
 func SiblingsRun() (bool, error) {
-	dir, err := ownCgroup()
+	dir, err := cgroupOf("self")
 	if err != nil {
 		return false, err
 	}
@@ -176,8 +169,8 @@ func SiblingsRun() (bool, error) {
 	return false, err
 }
 
-// parsePids returns the process ids in cgroup.procs, which has one on each line. It skips 0, which means a process outside
-// the PID namespace of the reader.
+// parsePids returns the process ids in the text of cgroup.procs, one on each line. parsePids skips 0, which means a process
+// outside the PID namespace of the reader.
 func parsePids(text []byte) []int {
 	var pids []int
 	for line := range bytes.Lines(text) {

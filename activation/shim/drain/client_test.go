@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// client is a strict HTTP client: it writes each request to its open connection, and every error is a failure.
+// client is an HTTP client that never retries: if a request on a reused connection fails, request returns the error.
 type client struct {
 	addr, path string
 	keepAlive  bool
@@ -36,12 +36,12 @@ func (c *client) request() error {
 		}
 		c.conn, c.reader = conn, bufio.NewReader(conn)
 	}
-	wish := "close"
+	connection := "close"
 	if c.keepAlive {
-		wish = "keep-alive"
+		connection = "keep-alive"
 	}
 	c.conn.SetDeadline(time.Now().Add(patience.For(30 * time.Second)))
-	closes, err := c.exchange("GET " + c.path + " HTTP/1.1\r\nHost: test\r\nConnection: " + wish + "\r\n\r\n")
+	closes, err := c.exchange("GET " + c.path + " HTTP/1.1\r\nHost: test\r\nConnection: " + connection + "\r\n\r\n")
 	if err != nil {
 		c.close()
 		return fmt.Errorf("request (reused %v): %w", reused, err)

@@ -10,14 +10,13 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain/httpclose"
 )
 
-// closeDelay is how long a connection that is not used again may take to end by itself. After that its next answer carries
-// Connection: close.
+// closeDelay is how long the drain waits for idle keep-alive connections to end by themselves.
 const closeDelay = time.Second
 
-// requestClose adds Connection: close to the next answer of each connection that does not end by itself: a connection that
-// was used again since the drain began, and after closeDelay each remaining connection. Such a connection has until
-// Options.Timeout to end. If the header cannot be added (TLS, HTTP/2, no BPF), the drain waits at most Options.Busy. After
-// an error requestClose does nothing, since each further connection would fail in the same way.
+// requestClose adds Connection: close to the next response on each connection that the client uses again, and after
+// closeDelay to the next response on each remaining connection. The drain waits for the end of such a connection, at most
+// until Options.Timeout. If the header cannot be added (TLS, HTTP/2, no BPF), the drain waits at most Options.Busy for the
+// connection. requestClose gives up after an error, since it would get the same error for every other connection.
 func (d *drain) requestClose(now time.Time) {
 	if !d.opt.HTTPClose || d.rewriterErr != nil {
 		return
@@ -41,7 +40,7 @@ func (d *drain) requestClose(now time.Time) {
 	}
 }
 
-// checkResult keeps the result of a connection, and detaches the BPF program once there is a result.
+// checkResult stores the result of a connection, and detaches the BPF program when the result is final.
 func (d *drain) checkResult(c *conn) {
 	if !c.hasKey || c.closeResult != httpclose.Pending || c.checkedAt == c.last.Info.Acked {
 		return
@@ -65,7 +64,7 @@ func (d *drain) addRewriter(ino uint64, c *conn) error {
 		}
 		d.rewriter = r
 	}
-	fd, err := takeSocket(ino, 0, d.procs)
+	fd, err := duplicateSocket(ino, 0, d.procs)
 	if err != nil {
 		return err
 	}
@@ -73,7 +72,7 @@ func (d *drain) addRewriter(ino uint64, c *conn) error {
 	c.key, err = d.rewriter.Add(fd)
 	switch {
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EBUSY):
-		// The connection is no longer established, or has another BPF program (kTLS, a service mesh): skip this connection.
+		// The connection is no longer established, or has another BPF program (kTLS, a service mesh). Skip this connection.
 		return errGone
 	case err != nil:
 		return fmt.Errorf("adding Connection: close: %w", err)

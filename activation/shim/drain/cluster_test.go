@@ -20,7 +20,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// cluster acts as the service manager: it holds the listener and starts workers with it, each in a separate cgroup.
+// cluster acts as the service manager: it has the shared listener open, and starts workers that inherit it, each in a
+// separate cgroup.
 type cluster struct {
 	t      *testing.T
 	fd     int // the shared listener
@@ -28,8 +29,8 @@ type cluster struct {
 	argv   []string
 	env    []string
 	dir    string
-	serial int
-	log    bytes.Buffer // output of the drains, of which only one runs at a time
+	serial int          // number of the last worker
+	log    bytes.Buffer // output of all drains, of which only one runs at a time
 }
 
 // worker is an instance.
@@ -50,7 +51,7 @@ func newCluster(t *testing.T, env []string, argv ...string) *cluster {
 	return &cluster{t: t, fd: fd, addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), argv: argv, env: env, dir: t.TempDir()}
 }
 
-// newUnixCluster is newCluster with a Unix socket.
+// newUnixCluster returns a cluster whose shared listener is a Unix socket.
 func newUnixCluster(t *testing.T, argv ...string) *cluster {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
@@ -74,7 +75,7 @@ func listen(t *testing.T, family int, addr unix.Sockaddr) int {
 	return fd
 }
 
-// cgroupRoot returns the mount point of cgroup v2, which may be mounted beside v1.
+// cgroupRoot returns the mount point of cgroup v2, which is /sys/fs/cgroup/unified if v1 is mounted too.
 func cgroupRoot(t *testing.T) string {
 	for _, dir := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
 		var st unix.Statfs_t
@@ -86,7 +87,7 @@ func cgroupRoot(t *testing.T) string {
 	return ""
 }
 
-// cgroup makes a cgroup for a worker; (*worker).kill removes it.
+// cgroup makes a cgroup for a worker; (*worker).kill removes the cgroup.
 func (c *cluster) cgroup() string {
 	c.t.Helper()
 	dir, err := os.MkdirTemp(cgroupRoot(c.t), "drain-test-")
@@ -96,7 +97,7 @@ func (c *cluster) cgroup() string {
 	return dir
 }
 
-// start starts a worker. At the end of the test the worker is killed and its cgroup removed.
+// start starts a worker and waits until it is ready. The end of the test kills the worker and removes its cgroup.
 func (c *cluster) start() *worker {
 	c.t.Helper()
 	c.serial++
@@ -115,7 +116,7 @@ func (c *cluster) start() *worker {
 		c.t.Fatal(err)
 	}
 	listener.Close()
-	// Set O_NONBLOCK as systemd does with NonBlocking=yes: os.File.Fd, which ExtraFiles uses, has cleared it for all
+	// Set O_NONBLOCK again, as systemd does with NonBlocking=yes. Start has called os.File.Fd, which clears the flag for all
 	// processes that share the listener.
 	if err := unix.SetNonblock(c.fd, true); err != nil {
 		c.t.Fatal(err)
@@ -125,7 +126,7 @@ func (c *cluster) start() *worker {
 	return w
 }
 
-// command returns the command of a process in the cgroup.
+// command returns a command that runs in the cgroup.
 func (c *cluster) command(cgroup, name string, args ...string) *exec.Cmd {
 	dir, err := os.Open(cgroup)
 	if err != nil {
@@ -150,7 +151,8 @@ func (c *cluster) await(w *worker) {
 	c.t.Fatalf("worker %v is not ready", c.argv)
 }
 
-// drain drains the worker like ExecStop=: in the cgroup of the worker, with MAINPID set, as a child of the manager.
+// drain runs "drain" for the worker as systemd runs ExecStop=: in the cgroup of the worker, with MAINPID, and as a child of
+// the service manager. drain returns how long the drain took.
 func (c *cluster) drain(w *worker, flags ...string) time.Duration {
 	c.t.Helper()
 	cmd := c.command(w.cgroup, "/proc/self/exe", append([]string{"drain"}, flags...)...)
@@ -163,7 +165,7 @@ func (c *cluster) drain(w *worker, flags ...string) time.Duration {
 	return time.Since(start)
 }
 
-// stop sends SIGTERM and waits for the end of the main process, then kills the other processes, like KillMode=mixed.
+// stop sends SIGTERM, waits for the end of the main process, and then kills the other processes, like KillMode=mixed.
 func (w *worker) stop() error {
 	if err := w.cmd.Process.Signal(unix.SIGTERM); err != nil {
 		return err
@@ -190,7 +192,7 @@ func (w *worker) kill() {
 	}
 }
 
-// roll restarts the workers one after the other, with n restarts in total.
+// roll restarts the workers one after the other, with n restarts in total. roll returns the duration of the longest drain.
 func (c *cluster) roll(workers []*worker, n int, flags ...string) (longest time.Duration) {
 	for i := range n {
 		slot := i % len(workers)
@@ -201,7 +203,7 @@ func (c *cluster) roll(workers []*worker, n int, flags ...string) (longest time.
 	return longest
 }
 
-// load consists of clients that never retry. It keeps each failure.
+// load runs clients that never retry, and records each failed request.
 type load struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
@@ -210,7 +212,8 @@ type load struct {
 	failures []string
 }
 
-// startLoad runs n clients, which use a new connection for each request, or one connection until the server closes it.
+// startLoad starts n clients. With keepAlive, a client uses one connection until the server closes it, otherwise a new
+// connection for each request.
 func startLoad(addr, path string, n int, keepAlive bool, pause time.Duration) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{cancel: cancel}

@@ -22,7 +22,7 @@ func (c *cluster) run(w *worker, opt drain.Options) (drain.Result, error) {
 	return c.begin(w, opt)()
 }
 
-// begin starts a drain of the worker. The function end waits for the Result.
+// begin starts a drain of the worker. The function end waits until the drain has ended, and returns the Result.
 func (c *cluster) begin(w *worker, opt drain.Options) (end func() (drain.Result, error)) {
 	c.t.Helper()
 	opt.MainPID = w.cmd.Process.Pid
@@ -49,15 +49,16 @@ func (c *cluster) begin(w *worker, opt drain.Options) (end func() (drain.Result,
 	}
 }
 
-var patient = drain.Options{Timeout: 30 * time.Second, Idle: 300 * time.Millisecond, Busy: time.Second,
-	Answer: time.Millisecond, Stream: time.Millisecond}
+// shortLimits are options with which a drain does not wait long for silent connections and streams.
+var shortLimits = drain.Options{Timeout: 30 * time.Second, Idle: 300 * time.Millisecond, Busy: time.Second,
+	RequestAge: time.Millisecond, StreamAge: time.Millisecond}
 
-func TestMainPIDGone(t *testing.T) {
+func TestNoMainPID(t *testing.T) {
 	for _, value := range []string{"", "0", "-1", "x"} {
 		var log bytes.Buffer
 		getenv := func(string) string { return value }
 		if code := drain.Main([]string{"--drain=nonsense"}, getenv, &log); code != 0 || log.Len() > 0 {
-			t.Errorf("MAINPID=%q: status %d, log %q; want 0 and no output", value, code, log.String())
+			t.Errorf("MAINPID=%q: status %d, log %q, want status 0 and no output", value, code, log.String())
 		}
 	}
 }
@@ -66,38 +67,40 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{"--drain=nonsense"}, {"--idle=x"}, {"--unknown"}, {"word"}} {
 		var log bytes.Buffer
 		if code := drain.Main(args, func(string) string { return "1" }, &log); code != 2 || log.Len() == 0 {
-			t.Errorf("%q: status %d, log %q; want 2 and a line", args, code, log.String())
+			t.Errorf("arguments %q: status %d, log %q, want status 2 and a line", args, code, log.String())
 		}
 	}
 	if code := drain.Main([]string{"--drain=off"}, func(string) string { return "1" }, os.Stderr); code != 0 {
-		t.Errorf("--drain off: status %d", code)
+		t.Errorf("--drain=off: status %d, want 0", code)
 	}
 }
 
-// TestEveryEpoll: the drain removes entries with many descriptor numbers, some of which its Go runtime uses and some of
-// which are closed, entries in nested instances, and an exclusive entry.
+// TestEveryEpoll: the drain removes all kinds of entries: entries with a descriptor number that the Go runtime of the drain
+// uses, entries whose descriptor the program has closed, entries in a nested epoll instance, and an entry with
+// EPOLLEXCLUSIVE.
 func TestEveryEpoll(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "epolls")
 	w := c.start()
-	// Wait for all entries: the worker counts as ready with its first one, and a high descriptor number takes a grace period
-	// of RCU (expand_fdtable in the kernel's fs/file.c).
+	// Wait until the worker has added all entries. The worker counts as ready after the first entry. The entry with a high
+	// descriptor number takes longer, because the kernel must enlarge the table of descriptors (expand_fdtable in
+	// fs/file.c).
 	await(t, func() bool { _, err := os.Stat(w.ready); return err == nil })
-	r, err := c.run(w, patient)
+	r, err := c.run(w, shortLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.Removed != epollEntries || r.Reason != "" {
-		t.Errorf("removed %d entries, reason %q; want %d", r.Removed, r.Reason, epollEntries)
+		t.Errorf("the drain removed %d entries, reason %q, want %d entries and no reason", r.Removed, r.Reason, epollEntries)
 	}
 	if n := listenerEntries(t, w.cmd.Process.Pid); n != 0 {
-		t.Errorf("%d entries are left", n)
+		t.Errorf("%d entries are left, want 0", n)
 	}
 }
 
-// TestPutBack: if a program adds its listener to epoll again and again, the drain removes it each time until the last
-// request is answered.
-func TestPutBack(t *testing.T) {
-	c := newCluster(t, nil, "/proc/self/exe", "serve", "putback")
+// TestReAdd: if a program adds its listener to epoll again and again, the drain removes the listener each time until the
+// program has responded to the last request.
+func TestReAdd(t *testing.T) {
+	c := newCluster(t, nil, "/proc/self/exe", "serve", "readd")
 	w := c.start()
 	conn, err := net.Dial("tcp4", c.addr)
 	if err != nil {
@@ -107,18 +110,18 @@ func TestPutBack(t *testing.T) {
 	if _, err := conn.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	// Without its listener the program could not accept.
+	// Wait for accept: without its listener in epoll, the program could not accept the connection.
 	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
-	r, err := c.run(w, patient)
+	r, err := c.run(w, shortLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Removed < putBacks+1 || r.Reason != "" {
-		t.Errorf("removed %d entries, reason %q; want at least %d", r.Removed, r.Reason, putBacks+1)
+	if r.Removed < reAdds+1 || r.Reason != "" {
+		t.Errorf("the drain removed %d entries, reason %q, want at least %d entries and no reason", r.Removed, r.Reason, reAdds+1)
 	}
 }
 
-// TestPrivateListener: the drain does not remove a listener that the manager does not have.
+// TestPrivateListener: the drain does not remove a listener that the service manager does not have open.
 func TestPrivateListener(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "private")
 	w := c.start()
@@ -127,12 +130,12 @@ func TestPrivateListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := c.run(w, patient)
+	r, err := c.run(w, shortLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.Listeners != 1 || r.Removed == 0 || r.Reason != "" {
-		t.Errorf("the drain returned %#v; want one listener, which was removed", r)
+		t.Errorf("the drain returned %#v, want one listener, which was removed", r)
 	}
 	if err := (&client{addr: string(addr), path: "/"}).request(); err != nil {
 		t.Errorf("request on the private listener: %v", err)
@@ -145,11 +148,11 @@ func TestPrivateListener(t *testing.T) {
 	conn.SetDeadline(time.Now().Add(300 * time.Millisecond))
 	conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || !os.IsTimeout(err) {
-		t.Errorf("request on the shared listener: read %d bytes, %v; want no answer", n, err)
+		t.Errorf("request on the shared listener: read %d bytes, %v, want no response", n, err)
 	}
 }
 
-// TestTimeout: the drain waits until its time limit for an answer that never comes.
+// TestTimeout: if a response never comes, the drain waits until its time limit.
 func TestTimeout(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
@@ -162,7 +165,7 @@ func TestTimeout(t *testing.T) {
 	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
 	c.drain(w, "--drain-timeout=300ms")
 	if log := c.log.String(); !strings.Contains(log, "time is up; 1 connections left") {
-		t.Errorf("log %q; want the end of the time and one connection", log)
+		t.Errorf("log %q, want the time limit and one connection", log)
 	}
 }
 
@@ -177,7 +180,7 @@ func TestMainEnds(t *testing.T) {
 	defer conn.Close()
 	conn.Write([]byte("GET /exit HTTP/1.1\r\nHost: x\r\n\r\n"))
 	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
-	end := c.begin(w, patient)
+	end := c.begin(w, shortLimits)
 	await(t, func() bool { return listenerEntries(t, w.cmd.Process.Pid) == 0 })
 	conn.Write([]byte("x"))
 	r, err := end()
@@ -185,16 +188,16 @@ func TestMainEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(r.Reason, "main process") || r.Left != 0 {
-		t.Errorf("the drain returned %#v", r)
+		t.Errorf("the drain returned %#v, want the end of the main process as the reason, and no connection left", r)
 	}
 }
 
-// TestNotPermitted: without the right to read the processes, one line names the missing right.
+// TestNotPermitted: without the right to read the processes, the drain prints one line, which names the missing right.
 func TestNotPermitted(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
 	dir := t.TempDir()
-	// The user of the drain must be able to reach both directories. Do not change the directories above them.
+	// The user of the drain must be able to execute the shim in dir.
 	for _, d := range []string{filepath.Dir(dir), dir} {
 		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
@@ -209,11 +212,11 @@ func TestNotPermitted(t *testing.T) {
 	cmd.Env = []string{"MAINPID=" + strconv.Itoa(w.cmd.Process.Pid)}
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "not permitted") || bytes.Count(out, []byte("\n")) != 1 {
-		t.Errorf("the drain ended with %v, log %q; want status 0 and one line", err, out)
+		t.Errorf("the drain ended with %v, log %q, want status 0 and one line", err, out)
 	}
 }
 
-// TestAccept: the notifier gets the signal, and no other process of the same executable gets it.
+// TestAccept: the drain sends the signal to the notifier, and to no other process with the same executable.
 func TestAccept(t *testing.T) {
 	c := newCluster(t, nil, "/usr/bin/python3", "testdata/httpserver.py")
 	w := c.start()
@@ -229,22 +232,23 @@ func TestAccept(t *testing.T) {
 	}
 	defer func() { other.Process.Kill(); other.Wait() }()
 	await(t, func() bool { _, err := os.Stat(notified + ".ready"); return err == nil })
-	opt := patient
+	opt := shortLimits
 	opt.Mode = drain.ModeAccept
 	r, err := c.run(w, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.Held != 1 || r.Reason != "" {
-		t.Errorf("the drain returned %#v; want one notifier", r)
+		t.Errorf("the drain returned %#v, want one notifier and no reason", r)
 	}
 	await(t, func() bool { _, err := os.Stat(notified); return err == nil })
 	if err := other.Process.Signal(syscall.Signal(0)); err != nil {
-		t.Errorf("another process of this executable has ended: %v", err)
+		t.Errorf("another process with this executable has ended: %v", err)
 	}
 }
 
-// TestUnixSocket: no request fails on a Unix socket, with a connection for each request as from a proxy.
+// TestUnixSocket: no request fails on a Unix socket while workers restart. Like a proxy, the clients use a new connection
+// for each request.
 func TestUnixSocket(t *testing.T) {
 	c := newUnixCluster(t, "/proc/self/exe", "serve")
 	workers := []*worker{c.start(), c.start()}

@@ -1,79 +1,120 @@
 package drain
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// entry is a shared listener in an epoll instance of a process.
+// entry is an entry of an epoll instance. The kernel identifies an entry by the open file and the descriptor number.
 type entry struct {
-	process
-	epoll int // number of the epoll descriptor in the process
-	watch watch
+	fd  int    // descriptor number with which the file was added; the program may have closed or reused this descriptor
+	ino uint64 // inode of the file
 }
 
-// reading is the result of reading the entries of an epoll instance.
-type reading struct {
-	again  time.Time // the earliest time to read them again
-	shared []watch   // entries of shared listeners
+// location is an entry and its epoll instance.
+type location struct {
+	process
+	epoll int // descriptor of the epoll instance in the process
+	entry entry
 }
 
 // epollKey identifies an epoll instance by process and descriptor.
-type epollKey struct{ pid, number int }
+type epollKey struct{ pid, fd int }
 
-// pauseFactor limits how often the entries of an epoll instance are read: the pause is this many times as long as the
-// reading. While the kernel lists the entries, about 20 ms for 50,000 of them, the program cannot wait for events. During
-// the pause the drain uses the entries that it has read before.
+// epollCache holds the entries for shared listeners in one epoll instance. The drain uses these entries until the time
+// expires.
+type epollCache struct {
+	shared  []entry
+	expires time.Time
+}
+
+// pauseFactor limits how often the entries of an epoll instance are read: the pause is pauseFactor times as long as the
+// read. While the kernel lists the entries, about 20 ms for 50,000 entries, the program cannot wait for events. During the
+// pause the drain uses the entries of the last read.
 const pauseFactor = 100
 
-// entries returns the entries of shared listeners in the epoll instances of the processes, including an instance inside
-// another one, which has a descriptor too.
-func (d *drain) entries(ctx context.Context) []entry {
-	var list []entry
-	readings := make(map[epollKey]reading)
+// sharedEntries returns the entries of shared listeners in the epoll instances of all processes. The result includes the
+// entries of epoll instances inside other epoll instances, since all instances have descriptors.
+func (d *drain) sharedEntries(ctx context.Context) []location {
+	var list []location
+	caches := make(map[epollKey]epollCache)
 	for _, p := range d.procs {
 		for _, ep := range p.epolls {
 			if ctx.Err() != nil {
 				return list
 			}
 			key := epollKey{p.pid, ep}
-			r, known := d.readings[key]
-			if now := time.Now(); !known || !now.Before(r.again) {
+			cache, known := d.epollCaches[key]
+			if now := time.Now(); !known || !now.Before(cache.expires) {
 				text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", p.pid, ep))
 				if err != nil {
-					continue // closed since
+					continue // the process has closed the descriptor
 				}
-				r = reading{again: now.Add(pauseFactor * time.Since(now))}
-				for _, w := range parseEpoll(text) {
-					if _, found := d.shared[w.ino]; found {
-						r.shared = append(r.shared, w)
+				cache = epollCache{expires: now.Add(pauseFactor * time.Since(now))}
+				for _, e := range parseEpoll(text) {
+					if _, found := d.shared[e.ino]; found {
+						cache.shared = append(cache.shared, e)
 					}
 				}
 			}
-			readings[key] = r
-			for _, w := range r.shared {
-				list = append(list, entry{process: p, epoll: ep, watch: w})
+			caches[key] = cache
+			for _, e := range cache.shared {
+				list = append(list, location{process: p, epoll: ep, entry: e})
 			}
 		}
 	}
-	d.readings = readings
+	d.epollCaches = caches
 	return list
 }
 
-// remove removes the entries from their epoll instances and returns the number of removed entries. For each listener, at
-// least one of the holders must have it open. remove stops when ctx is done.
+// parseEpoll returns the entries in the text of /proc/PID/fdinfo/FD of an epoll instance. An entry is a line of this form
+// (fs/eventpoll.c, ep_show_fdinfo; ino since Linux 4.13), with events, data, ino and sdev in hexadecimal:
 //
-// The key of an entry is the open file *and* the descriptor number with which it was added, so the listener must have this
-// number in the caller during epoll_ctl(EPOLL_CTL_DEL). A small number may be in use in this process, such as for the epoll
-// of the Go runtime. So remove runs on a thread with a separate table of file descriptors (unshare(CLONE_FILES)), which ends
-// with the call.
-func remove(ctx context.Context, list []entry, holders []process) (int, error) {
+//	tfd:        8 events:       19 data:                8  pos:0 ino:61ef sdev:9
+//
+// parseEpoll ignores lines of another form, which newer kernels may add.
+func parseEpoll(text []byte) []entry {
+	var list []entry
+	for line := range bytes.Lines(text) {
+		fields := strings.Fields(string(line))
+		if len(fields) < 2 || fields[0] != "tfd:" {
+			continue
+		}
+		fd, err := strconv.Atoi(fields[1])
+		if err != nil || fd < 0 {
+			continue
+		}
+		for _, f := range fields[2:] {
+			hex, found := strings.CutPrefix(f, "ino:")
+			if !found {
+				continue
+			}
+			if ino, err := strconv.ParseUint(hex, 16, 64); err == nil {
+				list = append(list, entry{fd: fd, ino: ino})
+			}
+			break
+		}
+	}
+	return list
+}
+
+// removeEntries removes the entries from their epoll instances and returns the number of removed entries. Each listener must
+// be open in at least one process of holders. removeEntries stops when ctx is done.
+//
+// The kernel finds an entry by the open file and the descriptor number. So during epoll_ctl(EPOLL_CTL_DEL), the listener
+// must have this descriptor number in the calling process too. But this number may already belong to another file of the
+// calling process, such as the epoll instance of the Go runtime. Therefore removeEntries uses a thread with a separate table
+// of file descriptors (unshare(CLONE_FILES)), and the thread ends with the call.
+func removeEntries(ctx context.Context, list []location, holders []process) (int, error) {
 	if len(list) == 0 {
 		return 0, nil
 	}
@@ -82,7 +123,7 @@ func remove(ctx context.Context, list []entry, holders []process) (int, error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		// The thread stays locked, so it ends with the goroutine, and its table of file descriptors ends too.
+		// The thread stays locked, so the thread and its table of file descriptors end with the goroutine.
 		runtime.LockOSThread()
 		if err = unix.Unshare(unix.CLONE_FILES); err != nil {
 			err = fmt.Errorf("unsharing the file descriptors: %w", err)
@@ -90,11 +131,11 @@ func remove(ctx context.Context, list []entry, holders []process) (int, error) {
 		}
 		r := remover{holders: holders, epoll: -1, listener: -1}
 		var errs []error
-		for _, e := range list {
+		for _, l := range list {
 			if ctx.Err() != nil {
 				break
 			}
-			switch err := r.remove(e); {
+			switch err := r.remove(l); {
 			case err == nil:
 				count++
 			case !errors.Is(err, errGone):
@@ -107,33 +148,33 @@ func remove(ctx context.Context, list []entry, holders []process) (int, error) {
 	return count, err
 }
 
-// remover keeps the descriptors of the last entry, since the next one often has the same instance and listener. They are
-// closed at the end of the thread.
+// remover removes entries. After each entry, the descriptors of its epoll instance and its listener stay open, since the
+// next entry often needs the same descriptors. The end of the thread closes the descriptors.
 type remover struct {
 	holders         []process
-	last            entry
+	last            location
 	epoll, listener int
 }
 
-// open duplicates the descriptors of e. It keeps the epoll instance or the listener if the last entry had the same one.
-func (r *remover) open(e entry) error {
-	if r.epoll < 0 || r.last.pid != e.pid || r.last.epoll != e.epoll {
+// open duplicates the epoll instance and the listener of l into this process, unless the remover has them open already.
+func (r *remover) open(l location) error {
+	if r.epoll < 0 || r.last.pid != l.pid || r.last.epoll != l.epoll {
 		r.close(&r.epoll)
-		ep, err := e.take(e.epoll)
+		ep, err := l.duplicate(l.epoll)
 		if err != nil {
 			return err
 		}
 		r.epoll = ep
 	}
-	if r.listener < 0 || r.last.watch.ino != e.watch.ino {
+	if r.listener < 0 || r.last.entry.ino != l.entry.ino {
 		r.close(&r.listener)
-		listener, err := takeSocket(e.watch.ino, e.pid, r.holders)
+		listener, err := duplicateSocket(l.entry.ino, l.pid, r.holders)
 		if err != nil {
 			return err
 		}
 		r.listener = listener
 	}
-	r.last = e
+	r.last = l
 	return nil
 }
 
@@ -144,31 +185,32 @@ func (r *remover) close(fd *int) {
 	}
 }
 
-func (r *remover) remove(e entry) error {
-	if err := r.open(e); err != nil {
+func (r *remover) remove(l location) error {
+	if err := r.open(l); err != nil {
 		return err
 	}
-	if err := raiseLimit(e.watch.fd); err != nil {
+	if err := raiseLimit(l.entry.fd); err != nil {
 		return err
 	}
-	switch errno := deleteAt(r.epoll, r.listener, e.watch.fd); errno {
+	switch errno := deleteAt(r.epoll, r.listener, l.entry.fd); errno {
 	case 0:
 		return nil
 	case unix.ENOENT, unix.EINVAL:
-		// ENOENT: the entry was removed before, by the program or through another process that shares the instance. EINVAL:
-		// the descriptor is no longer an epoll instance.
+		// ENOENT: the program has removed the entry, or the drain has removed it through another process that shares the
+		// epoll instance. EINVAL: the descriptor is no longer an epoll instance.
 		return errGone
 	default:
-		return fmt.Errorf("removing descriptor %d from an epoll instance of process %d: %w", e.watch.fd, e.pid, errno)
+		return fmt.Errorf("removing descriptor %d from an epoll instance of process %d: %w", l.entry.fd, l.pid, errno)
 	}
 }
 
 // errGone means that the process, its epoll instance or the entry no longer exists.
 var errGone = errors.New("gone")
 
-// takeSocket returns a descriptor of the socket with the inode: from process pid if it still has the socket open, otherwise
-// from another holder. A socket has only one open file description, so all holders have the same file.
-func takeSocket(ino uint64, pid int, holders []process) (int, error) {
+// duplicateSocket duplicates the socket with inode ino into this process, and returns the descriptor. If process pid has the
+// socket open, duplicateSocket uses the descriptor of this process, otherwise the descriptor of another holder. All holders
+// share one open file description.
+func duplicateSocket(ino uint64, pid int, holders []process) (int, error) {
 	err := errGone
 	for _, own := range []bool{true, false} {
 		for _, p := range holders {
@@ -177,23 +219,23 @@ func takeSocket(ino uint64, pid int, holders []process) (int, error) {
 				continue
 			}
 			var fd int
-			if fd, err = p.take(number); err != nil {
+			if fd, err = p.duplicate(number); err != nil {
 				continue
 			}
 			var st unix.Stat_t
 			if unix.Fstat(fd, &st) == nil && st.Ino == ino {
 				return fd, nil
 			}
-			unix.Close(fd) // the number has been reused
+			unix.Close(fd) // the process has reused the number for another file
 			err = errGone
 		}
 	}
 	return -1, err
 }
 
-// take duplicates a descriptor of the process into this process (pidfd_getfd(2), since Linux 5.6, which needs the right to
-// ptrace the process).
-func (p process) take(number int) (int, error) {
+// duplicate duplicates a descriptor of the process into this process, with pidfd_getfd(2), which needs Linux 5.6 and the
+// right to ptrace the process.
+func (p process) duplicate(number int) (int, error) {
 	fd, err := unix.PidfdGetfd(p.pidfd, number, 0)
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EBADF) {
 		return -1, errGone
@@ -204,8 +246,8 @@ func (p process) take(number int) (int, error) {
 	return fd, nil
 }
 
-// raiseLimit raises RLIMIT_NOFILE of this process so that it can use the descriptor number. The limit of the worker may be
-// higher.
+// raiseLimit raises RLIMIT_NOFILE of this process so that the process can use the descriptor number. The limit of the worker
+// may be higher than the limit of this process.
 func raiseLimit(number int) error {
 	var lim unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
@@ -222,9 +264,9 @@ func raiseLimit(number int) error {
 	return nil
 }
 
-// deleteAt calls epoll_ctl(ep, EPOLL_CTL_DEL) for listener under the given descriptor number, and restores the table of the
-// thread. It makes raw system calls and does not allocate: in this process, the number may be the epoll descriptor of
-// the Go runtime, so the Go scheduler must not run on this thread until the table is restored.
+// deleteAt calls epoll_ctl(ep, EPOLL_CTL_DEL) while the listener has the given descriptor number, and then restores the
+// table of file descriptors. deleteAt makes raw system calls and does not allocate, so that the Go scheduler does not run on
+// this thread before the table is restored: in this process, the number may be the epoll descriptor of the Go runtime.
 func deleteAt(ep, listener, number int) unix.Errno {
 	if number == listener {
 		return epollDelete(ep, number)

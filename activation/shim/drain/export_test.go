@@ -1,8 +1,8 @@
 package drain
 
-// Functions for tests in package drain_test, which start processes.
+// Exports for package drain_test, whose tests start processes.
 var (
-	Asleep   = asleep
-	RanSoFar = ranSoFar
-	MovedOn  = movedOn
+	Asleep     = asleep
+	CPUUsages  = cpuUsages
+	AllHaveRun = allHaveRun
 )

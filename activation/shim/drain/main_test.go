@@ -7,7 +7,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// TestMain runs the helpers of the tests, which are processes of the test binary, as in production.
+// TestMain runs the tests, or a helper: the tests start the test binary again, with the name of a helper as its argument.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 			forever()
 		case "wait":
 			waitForChild()
-			os.Exit(1) // without a child to wait for, the helper must not run the tests
+			os.Exit(1) // waitForChild has failed; the helper must not run the tests
 		case "compute":
 			for n := 0; ; n++ {
 			}

@@ -4,24 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// pidfds maps the process ids of the instance to pidfds. Process ids are reused; a pidfd always refers to the process that
-// was in the cgroup.
+// pidfds maps the process ids of the instance to pidfds. The kernel reuses process ids, but a pidfd always refers to the
+// process that was in the cgroup.
 type pidfds map[int]int
 
-// follow opens the pidfds of new processes, closes the pidfds of ended processes, and returns the process ids in order.
-// list must return the current processes of the cgroup.
-func (f pidfds) follow(list func() ([]int, error)) ([]int, error) {
+// update opens the pidfds of new processes, closes the pidfds of ended processes, and returns the process ids in order. The
+// function list must return the current processes of the cgroup.
+func (f pidfds) update(list func() ([]int, error)) ([]int, error) {
 	pids, err := list()
 	if err != nil {
 		return nil, err
 	}
 	for pid, fd := range f {
 		if ended(fd) {
-			f.drop(pid)
+			f.remove(pid)
 		}
 	}
 	var opened []int
@@ -42,32 +43,44 @@ func (f pidfds) follow(list func() ([]int, error)) ([]int, error) {
 	if len(opened) == 0 {
 		return pids, nil
 	}
-	// If a process has not ended and is still in the cgroup, its pidfd refers to this process.
+	// The kernel may have reused a process id before pidfd_open. A process that still runs and is in the cgroup now is the
+	// process of its pidfd.
 	if pids, err = list(); err != nil {
 		return nil, err
 	}
 	for _, pid := range opened {
 		if !slices.Contains(pids, pid) || ended(f[pid]) {
-			f.drop(pid)
+			f.remove(pid)
 		}
 	}
 	return pids, nil
 }
 
-func (f pidfds) drop(pid int) {
+func (f pidfds) remove(pid int) {
 	unix.Close(f[pid])
 	delete(f, pid)
 }
 
 func (f pidfds) close() {
 	for pid := range f {
-		f.drop(pid)
+		f.remove(pid)
 	}
 }
 
 // ended reports whether the process of the pidfd has ended.
 func ended(pidfd int) bool {
-	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0
+	ended, _ := EndsWithin(pidfd, 0)
+	return ended
+}
+
+// EndsWithin waits for the end of the process of the pidfd, at most for limit, and reports whether the process has ended.
+func EndsWithin(pidfd int, limit time.Duration) (bool, error) {
+	deadline := time.Now().Add(limit)
+	for {
+		remaining := unix.NsecToTimespec(max(time.Until(deadline), 0).Nanoseconds())
+		n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, &remaining, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0, err
+		}
+	}
 }

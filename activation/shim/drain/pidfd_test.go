@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestFollow: follow drops a process that has left the cgroup before its pidfd was opened. It closes the pidfd of a process
-// that has ended, whose id may be reused.
-func TestFollow(t *testing.T) {
+// TestPidfds: update removes a process that has left the cgroup before its pidfd was opened, and a process that has ended,
+// since another process may get its id.
+func TestPidfds(t *testing.T) {
 	start := func() *exec.Cmd {
 		cmd := exec.Command("/bin/sleep", "1000")
 		if err := cmd.Start(); err != nil {
@@ -20,11 +20,12 @@ func TestFollow(t *testing.T) {
 	a, b := start(), start()
 	f := make(pidfds)
 	defer f.close()
-	// step calls follow with the processes that the cgroup has at first, and after new pidfds were opened.
+	// step calls update. first are the processes of the cgroup at the beginning of update, and second are its processes
+	// after update has opened new pidfds.
 	step := func(what string, first, second []int, want ...int) {
 		t.Helper()
 		lists := [][]int{first, second}
-		if _, err := f.follow(func() ([]int, error) {
+		if _, err := f.update(func() ([]int, error) {
 			list := lists[0]
 			lists = lists[1:]
 			return list, nil
@@ -37,21 +38,21 @@ func TestFollow(t *testing.T) {
 		}
 		slices.Sort(have)
 		if !slices.Equal(have, want) {
-			t.Errorf("%s: follow returned %v, want %v", what, have, want)
+			t.Errorf("%s: after update, the processes are %v, want %v", what, have, want)
 		}
 	}
 	one, two := a.Process.Pid, b.Process.Pid
 	both := []int{min(one, two), max(one, two)}
-	step("the second has left", both, []int{one}, one)
+	step("the second has left the cgroup", both, []int{one}, one)
 	fd := f[one]
-	step("both are there", both, both, both...)
+	step("both run", both, both, both...)
 	if f[one] != fd {
-		t.Error("follow opened a known process again")
+		t.Errorf("the pidfd of the first process changed from %d to %d", fd, f[one])
 	}
 	a.Process.Kill()
 	a.Wait()
 	step("the first has ended", []int{two}, nil, two)
-	if list, err := lookAll(both, f); err != nil || len(list) != 1 || list[0].pid != two || list[0].pidfd != f[two] {
-		t.Errorf("lookAll returned %+v, %v, want only the second process", list, err)
+	if list, err := readProcesses(both, f); err != nil || len(list) != 1 || list[0].pid != two || list[0].pidfd != f[two] {
+		t.Errorf("readProcesses returned %+v, %v, want only the second process", list, err)
 	}
 }

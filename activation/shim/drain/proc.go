@@ -12,20 +12,26 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/nodepreload"
+	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// process is the content of /proc/PID/fd at one time.
+// process holds the open files of a process at one time, from /proc/PID/fd.
 type process struct {
 	pid     int
-	pidfd   int            // opened while the process was known to be in the cgroup
-	sockets map[uint64]int // inode -> number of a descriptor that refers to it
+	pidfd   int            // pidfd of the process
+	sockets map[uint64]int // inode -> number of a descriptor of this socket
 	epolls  []int          // descriptors of epoll instances
-	uring   bool           // it has an io_uring, by which it may accept without epoll
-	preload bool           // it has our Node preload open, so it expects a signal
+	uring   bool           // whether the process has an io_uring, through which it may accept connections
+	preload bool           // whether the process has the Node preload of clusterctl open
 }
 
-// look returns the files of a process from /proc/PID/fd. A process that has ended has no files.
-func look(pid int) (process, error) {
+func (p process) hasSocket(ino uint64) bool {
+	_, found := p.sockets[ino]
+	return found
+}
+
+// readProcess returns the open files of a process. A process that has ended has no files.
+func readProcess(pid int) (process, error) {
 	p := process{pid: pid, sockets: make(map[uint64]int)}
 	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	names, err := readNames(dir)
@@ -42,15 +48,16 @@ func look(pid int) (process, error) {
 		}
 		link, err := os.Readlink(dir + "/" + name)
 		if err != nil {
-			continue // closed since
+			continue // the process has closed the descriptor
 		}
-		p.note(fd, link)
+		p.add(fd, link)
 	}
 	return p, nil
 }
 
-func (p *process) note(fd int, link string) {
-	if ino, ok := socketInode(link); ok {
+// add records descriptor fd. link is the text of the link /proc/PID/fd/FD.
+func (p *process) add(fd int, link string) {
+	if ino, ok := target.ParseSocketLink([]byte(link)); ok {
 		p.sockets[ino] = fd
 		return
 	}
@@ -81,21 +88,21 @@ func baseName(link string) string {
 	return filepath.Base(strings.TrimSuffix(link, " (deleted)"))
 }
 
-// lookAll returns the files of the processes. It fails if one of them cannot be read, since this process may hold the
-// listener.
-func lookAll(pids []int, fds pidfds) ([]process, error) {
+// readProcesses returns the open files of the processes. If the files of one process cannot be read, the result is an error,
+// since this process may have the listener open.
+func readProcesses(pids []int, fds pidfds) ([]process, error) {
 	list := make([]process, 0, len(pids))
 	for _, pid := range pids {
 		fd, known := fds[pid]
 		if !known {
 			continue
 		}
-		p, err := look(pid)
+		p, err := readProcess(pid)
 		if err != nil {
 			return nil, fmt.Errorf("reading the files of process %d: %w", pid, err)
 		}
 		if ended(fd) {
-			continue // the id may belong to another process now
+			continue // another process may have this id now
 		}
 		p.pidfd = fd
 		list = append(list, p)
@@ -103,8 +110,8 @@ func lookAll(pids []int, fds pidfds) ([]process, error) {
 	return list, nil
 }
 
-// isNotifier reports whether the process is the notifier of an adopted program: it runs this executable with the argument
-// "notify".
+// isNotifier reports whether the process is the notifier of an adopted program: its executable has the base name self, and
+// its first argument is "notify".
 func isNotifier(pid int, self string) bool {
 	link, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil || baseName(link) != self {
@@ -118,8 +125,8 @@ func isNotifier(pid int, self string) bool {
 	return len(argv) > 1 && argv[1] == NotifierArg
 }
 
-// catches reports whether the process has a handler for the signal (SigCgt of proc_pid_status(5), a bit mask in hexadecimal
-// with signal 1 lowest).
+// catches reports whether the process has a handler for the signal. SigCgt in proc_pid_status(5) is a bit mask in
+// hexadecimal whose lowest bit is signal 1.
 func catches(pid int, sig unix.Signal) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -134,8 +141,9 @@ func catches(pid int, sig unix.Signal) bool {
 	return false
 }
 
-// signal sends sig to the process if check accepts its id, and reports whether the signal was sent. If the id was reused,
-// check may look at another process, but the pidfd then refers to an ended one, so no process gets the signal.
+// signal sends sig to the process if check returns true for its id, and reports whether the signal was sent. If the process
+// has ended and another process has its id, check is called for the other process. But no process gets the signal, because
+// the pidfd refers to the ended process.
 func (p process) signal(sig unix.Signal, check func(pid int) bool) (bool, error) {
 	if !check(p.pid) {
 		return false, nil

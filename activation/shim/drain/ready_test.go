@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ready reports whether the worker is ready for connections: it has created its file, or a process of its cgroup has the
-// listener in an epoll instance. In production the notifier sees the call of listen.
+// ready reports whether the worker is ready for connections: it has created its file, or a process in its cgroup has added
+// the listener to an epoll instance.
 func ready(w *worker) bool {
 	if _, err := os.Stat(w.ready); err == nil {
 		return true
@@ -27,7 +27,7 @@ func ready(w *worker) bool {
 	return false
 }
 
-// isListener reports whether the descriptor is the same socket as descriptor 3, which each worker inherits.
+// isListener reports whether a descriptor of the process is the listener, which each worker inherits as descriptor 3.
 func isListener(pid, number string) bool {
 	link, err := os.Readlink("/proc/" + pid + "/fd/" + number)
 	if err != nil {

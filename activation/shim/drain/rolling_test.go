@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/nodepreload"
 )
 
-// program is a server that does not know clusterctl.
+// program is a server that was not written for clusterctl.
 type program struct {
 	name string
 	argv []string
@@ -37,8 +37,8 @@ func programs(t *testing.T) []program {
 	}
 }
 
-// TestRolling: no request of clients that never retry fails while workers restart one after the other, whatever the program
-// does at SIGTERM.
+// TestRolling: no request fails while workers restart one after the other, whatever the program does at SIGTERM. The clients
+// never retry.
 func TestRolling(t *testing.T) {
 	const restarts = 6
 	for _, p := range programs(t) {
@@ -51,8 +51,8 @@ func TestRolling(t *testing.T) {
 				t.Parallel()
 				c := p.cluster(t)
 				workers := []*worker{c.start(), c.start()}
-				// With keep-alive, clients send requests without a pause, so that the connection never falls silent. With a
-				// connection for each request, such clients would only take CPU time from the restarts.
+				// Without a pause, a keep-alive connection is never silent, which is the hardest case for the drain. With a
+				// new connection for each request, clients without a pause would only take CPU time from the restarts.
 				pause := 5 * time.Millisecond
 				if keepAlive {
 					pause = 0
@@ -73,7 +73,7 @@ func TestRolling(t *testing.T) {
 func TestSlowRequests(t *testing.T) {
 	for _, p := range programs(t) {
 		if p.name == "nginx" {
-			continue // it has no slow answer
+			continue // the configuration has no slow response
 		}
 		for _, keepAlive := range []bool{false, true} {
 			name := p.name + ", a connection for each request"
@@ -95,19 +95,20 @@ func TestSlowRequests(t *testing.T) {
 	}
 }
 
-// TestWithoutEpoll: a program that waits in poll is stopped without a drain, and one line gives the reason.
+// TestWithoutEpoll: the drain of a program that waits in poll does nothing, and prints the reason on one line.
 func TestWithoutEpoll(t *testing.T) {
 	c := newCluster(t, nil, "/usr/bin/python3", "testdata/httpserver.py")
 	w := c.start()
 	c.drain(w)
 	if log := c.log.String(); !strings.Contains(log, "does not use epoll") || strings.Count(log, "\n") != 1 {
-		t.Errorf("log is %q; want one line about epoll", log)
+		t.Errorf("log %q, want one line that names epoll", log)
 	}
 	if err := (&client{addr: c.addr, path: "/"}).request(); err != nil {
-		t.Errorf("the drain has ended the program: %v", err)
+		t.Errorf("request after the drain: %v", err)
 	}
 }
 
+// cluster returns a cluster whose workers run the program.
 func (p program) cluster(t *testing.T) *cluster {
 	c := newCluster(t, p.env, p.argv...)
 	if p.name == "nginx" {
@@ -116,6 +117,7 @@ func (p program) cluster(t *testing.T) *cluster {
 	return c
 }
 
+// check stops the clients, and fails the test if a request has failed.
 func (l *load) check(t *testing.T) {
 	t.Helper()
 	requests, failures := l.stop()

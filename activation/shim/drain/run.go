@@ -21,27 +21,26 @@ type (
 
 // drain is the state of a call of Run.
 type drain struct {
-	opt      Options
-	diag     *sockdiag.Conn
-	main     int // pidfd of the main process
-	self     string
-	shared   map[uint64]socket
-	procs    []process
-	notified map[int]bool
-	pidfds   pidfds
-	// readings holds the last reading of each epoll instance, for entries.
-	readings map[epollKey]reading
-	tracker  tracker
-	start    time.Time
-	result   Result
+	opt         Options
+	diag        *sockdiag.Conn
+	main        int // pidfd of the main process
+	self        string
+	shared      map[uint64]socket // shared listeners, by inode
+	procs       []process
+	notified    map[int]bool // process ids
+	pidfds      pidfds
+	epollCaches map[epollKey]epollCache
+	tracker     tracker
+	start       time.Time
+	result      Result
 
 	rewriter    *httpclose.Rewriter // nil until the first use
-	rewriterErr error               // why it cannot be used
+	rewriterErr error               // why the rewriter cannot be used
 }
 
-// Run drains the instance. It returns when all connections are done, when the main process has ended, or when a time limit
-// is reached. It returns an error only if it could not do anything. In all cases the caller stops the instance afterwards.
-// Run needs root, or the right to ptrace the processes of the instance.
+// Run drains the instance, and returns when all connections are done, when the main process has ended, or when a time limit
+// is reached. Run returns an error only if the drain had no effect. In all cases the caller must stop the instance
+// afterwards. Run needs root, or the right to ptrace the processes of the instance.
 func Run(ctx context.Context, opt Options) (Result, error) {
 	if opt.MainPID <= 0 {
 		return Result{Reason: "the main process has ended"}, nil
@@ -55,7 +54,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	}
 	defer unix.Close(main)
 	if opt.Cgroup == "" {
-		if opt.Cgroup, err = ownCgroup(); err != nil {
+		if opt.Cgroup, err = cgroupOf("self"); err != nil {
 			return Result{}, fmt.Errorf("%w: drain only works in ExecStop=", err)
 		}
 	}
@@ -71,11 +70,11 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 		return Result{}, err
 	}
 	defer sock.Close()
-	if opt.Answer == 0 {
-		opt.Answer = min(2*opt.Idle, opt.Timeout)
+	if opt.RequestAge == 0 {
+		opt.RequestAge = min(2*opt.Idle, opt.Timeout)
 	}
-	if opt.Stream == 0 {
-		opt.Stream = opt.Timeout
+	if opt.StreamAge == 0 {
+		opt.StreamAge = opt.Timeout
 	}
 	d := &drain{opt: opt, diag: sock, main: main, self: baseName(link), notified: make(map[int]bool), pidfds: make(pidfds),
 		start: time.Now()}
@@ -89,7 +88,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 }
 
 func (d *drain) run(ctx context.Context) error {
-	if err := d.refresh(); err != nil {
+	if err := d.readProcesses(); err != nil {
 		return err
 	}
 	if err := d.findListeners(); err != nil {
@@ -99,7 +98,7 @@ func (d *drain) run(ctx context.Context) error {
 		d.result.Reason = "the instance has no listener"
 		return nil
 	}
-	err := d.hold(ctx)
+	err := d.stopAccepting(ctx)
 	if err != nil {
 		return err
 	}
@@ -114,27 +113,29 @@ func (d *drain) run(ctx context.Context) error {
 	return nil
 }
 
-// refresh reads the processes of the instance again, since a master may have started workers.
-func (d *drain) refresh() error {
-	pids, err := d.pidfds.follow(func() ([]int, error) { return members(d.opt.Cgroup) })
+// readProcesses reads the processes of the instance. The drain calls readProcesses repeatedly, since a master process may
+// start workers.
+func (d *drain) readProcesses() error {
+	pids, err := d.pidfds.update(func() ([]int, error) { return members(d.opt.Cgroup) })
 	if err != nil {
 		return err
 	}
-	d.procs, err = lookAll(pids, d.pidfds)
+	d.procs, err = readProcesses(pids, d.pidfds)
 	d.result.Processes = len(d.procs)
 	return err
 }
 
-// findListeners fills in the listeners to drain: the sockets that both the instance and the manager hold open. If the manager
-// has none of them open (the socket unit was changed or has failed) or cannot be read, it sets all listeners of the instance.
+// findListeners stores the listeners to drain: the sockets that both the instance and the manager have open. If the manager
+// has no listener of the instance open (the socket unit was changed or has failed), or its files cannot be read, the drain
+// uses all listeners of the instance.
 func (d *drain) findListeners() error {
 	all, err := d.diag.Listening()
 	if err != nil {
 		return err
 	}
-	manager, err := look(d.opt.Manager)
+	manager, err := readProcess(d.opt.Manager)
 	if err != nil {
-		manager.sockets = nil // without the right to read it, assume none
+		manager.sockets = nil // the drain may not read the files of the manager
 	}
 	own := make(map[uint64]socket)
 	d.shared = make(map[uint64]socket)
@@ -145,7 +146,7 @@ func (d *drain) findListeners() error {
 				continue
 			}
 			own[ino] = s
-			if _, held := manager.sockets[ino]; held {
+			if manager.hasSocket(ino) {
 				d.shared[ino] = s
 			}
 		}
@@ -157,10 +158,10 @@ func (d *drain) findListeners() error {
 	return nil
 }
 
-// hold keeps new connections away from the instance. It is called again during the wait, since a program may add its
-// listener to epoll again (nginx with accept_mutex) or start a worker. It notifies each process once.
-func (d *drain) hold(ctx context.Context) error {
-	n, err := remove(ctx, d.entries(ctx), d.procs)
+// stopAccepting makes the instance accept no more connections, and notifies each process once. The drain calls stopAccepting
+// repeatedly, since a program may start a worker, or add its listener to epoll again (nginx with accept_mutex).
+func (d *drain) stopAccepting(ctx context.Context) error {
+	n, err := removeEntries(ctx, d.sharedEntries(ctx), d.procs)
 	d.result.Removed += n
 	if n > 0 {
 		d.tracker.acceptsDone = false
@@ -173,7 +174,7 @@ func (d *drain) hold(ctx context.Context) error {
 		err = errors.Join(err, d.notify(p))
 	}
 	if d.result.Removed+d.result.Held > 0 {
-		return nil // a partial drain is better than none
+		return nil // ignore the errors, since the drain has had an effect on other processes
 	}
 	return err
 }
@@ -181,7 +182,7 @@ func (d *drain) hold(ctx context.Context) error {
 func (d *drain) notify(p process) error {
 	if p.preload {
 		ok, err := p.signal(PreloadSignal, func(pid int) bool {
-			again, err := look(pid)
+			again, err := readProcess(pid)
 			return err == nil && again.preload && catches(pid, PreloadSignal)
 		})
 		if ok {
@@ -199,7 +200,7 @@ func (d *drain) notify(p process) error {
 	return err
 }
 
-// noDrainReason returns the reason why new connections cannot be kept away.
+// noDrainReason returns the reason why the instance cannot be made to stop accepting connections.
 func (d *drain) noDrainReason() string {
 	var epoll, uring bool
 	for _, p := range d.procs {
@@ -208,7 +209,9 @@ func (d *drain) noDrainReason() string {
 	}
 	switch {
 	case uring:
-		return "stopping without a drain: the program accepts by io_uring" + uringHint
+		// Only the program itself can remove the listener from an io_uring.
+		return "stopping without a drain: the program accepts by io_uring; hint: SystemCallFilter=~io_uring_setup, as in the " +
+			"default sandbox, makes programs use epoll"
 	case d.opt.Mode == ModeAccept:
 		return "stopping without a drain: found no notifier that holds accept"
 	case epoll:

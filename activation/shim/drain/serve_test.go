@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// serve runs a server on descriptor 3 that does not know drains. args[0] is its kind.
+// serve runs a server on the listener at descriptor 3. args[0] is the kind of the server.
 func serve(args []string) int {
 	kind := ""
 	if len(args) > 0 {
@@ -25,10 +25,10 @@ func serve(args []string) int {
 	switch kind {
 	case "epolls":
 		return serveEpolls()
-	case "putback":
-		return servePutBack()
-	case "crowd":
-		return serveCrowd()
+	case "readd":
+		return serveReAdd()
+	case "many":
+		return serveMany()
 	case "uring":
 		return serveUring()
 	}
@@ -95,7 +95,7 @@ func handler() http.Handler {
 	return mux
 }
 
-// largeBody is larger than the buffers between server and client.
+// largeBody is the size of a body that does not fit into the socket buffers of server and client.
 const largeBody = 64 << 20
 
 func serveGraceful(server *http.Server, l net.Listener) int {
@@ -115,7 +115,8 @@ func serveGraceful(server *http.Server, l net.Listener) int {
 // epollEntries is the number of entries that serveEpolls makes.
 const epollEntries = 40 + 3
 
-// serveEpolls adds the listener to epoll instances in all possible ways.
+// serveEpolls adds the listener to two epoll instances, one inside the other, with many descriptor numbers and with
+// EPOLLEXCLUSIVE.
 func serveEpolls() int {
 	outer, err1 := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	inner, err2 := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -130,11 +131,11 @@ func serveEpolls() int {
 	for number := 40; number < 80; number++ {
 		ok = ok && unix.Dup3(3, number, unix.O_CLOEXEC) == nil && add(inner, number, unix.EPOLLIN|unix.EPOLLET)
 		if number%2 == 0 {
-			unix.Close(number) // the entry stays, since descriptor 3 keeps the open file
+			unix.Close(number) // the entry remains, since descriptor 3 refers to the same open file
 		}
 	}
-	// The highest possible descriptor number, at most the default of fs.nr_open: a table for a host that allows 2^30 would
-	// take 8 GiB.
+	// Add the highest possible descriptor number, at most the default of fs.nr_open. On a host that allows 2^30, the table
+	// of descriptors would take 8 GiB.
 	var lim unix.Rlimit
 	ok = ok && unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) == nil
 	most := min(lim.Max, 1<<20)
@@ -149,12 +150,12 @@ func serveEpolls() int {
 	return 0
 }
 
-// putBacks is how often servePutBack adds its listener again.
-const putBacks = 5
+// reAdds is how often serveReAdd adds its listener to epoll again.
+const reAdds = 5
 
-// servePutBack accepts one connection, and answers after its listener was removed from epoll, and added again, putBacks
-// times.
-func servePutBack() int {
+// serveReAdd accepts one connection, and adds the listener to epoll again each time after the drain has removed the
+// listener. When it has added the listener reAdds times, serveReAdd closes the connection.
+func serveReAdd() int {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return 1
@@ -173,7 +174,7 @@ func servePutBack() int {
 	if err != nil {
 		return 1
 	}
-	for n := 0; n < putBacks; time.Sleep(time.Millisecond) {
+	for n := 0; n < reAdds; time.Sleep(time.Millisecond) {
 		if unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, 3, &event) == nil {
 			n++
 		}
@@ -184,7 +185,7 @@ func servePutBack() int {
 	return 0
 }
 
-// notify acts as a notifier that only records the signal.
+// notify acts as a notifier: it creates the file path.ready when it is ready, and the file path when it gets the signal.
 func notify(path string) int {
 	notified := make(chan os.Signal, 1)
 	signal.Notify(notified, drain.NotifierSignal)
@@ -195,7 +196,7 @@ func notify(path string) int {
 	return 0
 }
 
-// run drains with the Options in text and prints the Result.
+// run runs a drain with the Options in text (JSON), and prints the Result as JSON.
 func run(text string) int {
 	var opt drain.Options
 	if err := json.Unmarshal([]byte(text), &opt); err != nil {
@@ -210,7 +211,7 @@ func run(text string) int {
 	return 0
 }
 
-// waitForChild waits for a child of vfork(2), in state D. The child waits for the end of the test.
+// waitForChild waits in state D for the end of a child that CLONE_VFORK has started. The child never ends.
 func waitForChild() {
 	runtime.LockOSThread()
 	// Without CLONE_VM the child has separate memory, so it cannot damage the memory of this process.
@@ -221,7 +222,7 @@ func waitForChild() {
 	}
 }
 
-// forever sleeps. The runtime would report an empty select as a deadlock.
+// forever sleeps without end. "select {}" is not possible, because the Go runtime would report a deadlock.
 func forever() {
 	for {
 		time.Sleep(time.Hour)

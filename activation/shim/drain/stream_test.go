@@ -15,29 +15,29 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// TestPauseWithinAnAnswer: an answer with a pause longer than Idle between its parts is not cut, since its request is
-// younger than Answer.
-func TestPauseWithinAnAnswer(t *testing.T) {
+// TestPauseWithinResponse: a response that pauses for longer than Idle between its parts is not cut, since its request is
+// younger than RequestAge.
+func TestPauseWithinResponse(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
 	conn, body := get(t, c.addr, "/parts")
 	if _, err := io.ReadFull(body, make([]byte, len("hel"))); err != nil {
 		t.Fatal(err)
 	}
-	opt := patient
-	opt.Answer, opt.Stream = 20*time.Second, 20*time.Second
+	opt := shortLimits
+	opt.RequestAge, opt.StreamAge = 20*time.Second, 20*time.Second
 	end := c.begin(w, opt)
 	rest, err := io.ReadAll(body)
 	if err != nil || string(rest) != "lo\n" {
-		t.Errorf("the rest of the answer: %q, %v", rest, err)
+		t.Errorf("the rest of the response is %q, %v, want \"lo\\n\"", rest, err)
 	}
 	conn.Close()
 	if r, err := end(); err != nil || r.Reason != "" || r.Left != 0 {
-		t.Errorf("the drain returned %+v, %v", r, err)
+		t.Errorf("the drain returned %+v, %v, want a complete drain", r, err)
 	}
 }
 
-// TestStream: the drain does not wait for a stream without an end, and its reason names the peer.
+// TestStream: the drain does not wait for a stream that never ends, and Reason contains the address of the peer.
 func TestStream(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
@@ -46,16 +46,16 @@ func TestStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	go io.Copy(io.Discard, body)
-	r, err := c.run(w, patient)
+	r, err := c.run(w, shortLimits)
 	if err != nil || r.Streams != 1 || r.Left != 0 {
 		t.Errorf("the drain returned %+v, %v, want one stream", r, err)
 	}
-	if peer := conn.LocalAddr().String(); !strings.Contains(r.Reason, peer) || !strings.Contains(r.Reason, "without a new request") {
+	if peer := conn.LocalAddr().String(); !strings.Contains(r.Reason, peer) || !strings.Contains(r.Reason, "no new request") {
 		t.Errorf("reason %q, want the peer %s", r.Reason, peer)
 	}
 }
 
-// TestDownload: a large body is not a stream, even if its client is slow.
+// TestDownload: a response with a large body is not a stream, even if the client reads slowly.
 func TestDownload(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
@@ -63,7 +63,7 @@ func TestDownload(t *testing.T) {
 	if _, err := io.ReadFull(body, make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	opt := patient
+	opt := shortLimits
 	opt.Busy = 200 * time.Millisecond
 	end := c.begin(w, opt)
 	await(t, func() bool { return listenerEntries(t, w.cmd.Process.Pid) == 0 })
@@ -71,53 +71,53 @@ func TestDownload(t *testing.T) {
 	time.Sleep(3 * opt.Busy)
 	n, err := io.Copy(io.Discard, body)
 	if err != nil || n != largeBody-1<<20 {
-		t.Errorf("read %d bytes after the pause, %v", n, err)
+		t.Errorf("read %d bytes after the pause, %v, want %d", n, err, largeBody-1<<20)
 	}
 	conn.Close()
 	if r, err := end(); err != nil || r.Streams != 0 || r.Reason != "" {
-		t.Errorf("the drain returned %+v, %v", r, err)
+		t.Errorf("the drain returned %+v, %v, want a complete drain without a stream", r, err)
 	}
 }
 
-// TestCrowd: a drain ends in time even if the worker has very many epoll entries of its listener.
-func TestCrowd(t *testing.T) {
-	c := newCluster(t, nil, "/proc/self/exe", "serve", "crowd")
+// TestManyEntries: a drain ends within its time limit even if the worker has very many epoll entries of its listener.
+func TestManyEntries(t *testing.T) {
+	c := newCluster(t, nil, "/proc/self/exe", "serve", "many")
 	w := c.start()
 	await(t, func() bool { _, err := os.Stat(w.ready); return err == nil })
-	opt := patient
+	opt := shortLimits
 	opt.Timeout = time.Millisecond
 	r, err := c.run(w, opt)
-	if err != nil || r.Removed == crowd*crowds || !strings.Contains(r.Reason, "time is up") {
-		t.Errorf("the drain returned %+v, %v, want the end of its time", r, err)
+	if err != nil || r.Removed == instances*entriesEach || !strings.Contains(r.Reason, "time is up") {
+		t.Errorf("the drain returned %+v, %v, want the time limit as the reason", r, err)
 	}
-	opt.Timeout = patient.Timeout
+	opt.Timeout = shortLimits.Timeout
 	if r, err = c.run(w, opt); err != nil || r.Removed == 0 || r.Reason != "" {
-		t.Errorf("with enough time the drain returned %+v, %v", r, err)
+		t.Errorf("with enough time the drain returned %+v, %v, want a complete drain", r, err)
 	}
 	if n := listenerEntries(t, w.cmd.Process.Pid); n != 0 {
-		t.Errorf("%d entries are left", n)
+		t.Errorf("%d entries are left, want 0", n)
 	}
 }
 
-// TestUring: a program that accepts by io_uring is stopped without a drain, with the reason and a hint.
+// TestUring: the drain of a program that accepts by io_uring does nothing, and Reason contains a hint.
 func TestUring(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "uring")
 	w := c.start()
 	await(t, func() bool { _, err := os.Stat(w.ready); return err == nil })
 	if err := (&client{addr: c.addr, path: "/"}).request(); err != nil {
-		t.Fatalf("the server does not serve: %v", err)
+		t.Fatalf("request before the drain: %v", err)
 	}
 	for _, mode := range []drain.Mode{drain.ModeEpoll, drain.ModeAccept} {
-		opt := patient
+		opt := shortLimits
 		opt.Mode = mode
 		r, err := c.run(w, opt)
 		if err != nil || !strings.Contains(r.Reason, "accepts by io_uring") || !strings.Contains(r.Reason, "hint: ") {
-			t.Errorf("the drain returned %+v, %v", r, err)
+			t.Errorf("the drain returned %+v, %v, want io_uring and a hint as the reason", r, err)
 		}
 	}
 }
 
-// get sends a request and returns the body of the answer.
+// get sends a request on a new connection, and returns the connection and the body of the response.
 func get(t *testing.T, addr, path string) (net.Conn, io.Reader) {
 	t.Helper()
 	conn, err := net.Dial("tcp4", addr)
@@ -135,13 +135,14 @@ func get(t *testing.T, addr, path string) (net.Conn, io.Reader) {
 	return conn, resp.Body
 }
 
-// The listener of serveCrowd is in crowds epoll instances, with crowd entries in each.
+// The number of epoll instances of serveMany, and of the entries in each instance.
 const (
-	crowds = 10
-	crowd  = 8000
+	instances   = 10
+	entriesEach = 8000
 )
 
-func serveCrowd() int {
+// serveMany adds the listener to many epoll instances, with many descriptor numbers in each.
+func serveMany() int {
 	var lim unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
 		return 1
@@ -150,12 +151,12 @@ func serveCrowd() int {
 	if unix.Setrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
 		return 1
 	}
-	for range crowds {
+	for range instances {
 		ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 		if err != nil {
 			return 1
 		}
-		for number := 100; number < 100+crowd; number++ {
+		for number := 100; number < 100+entriesEach; number++ {
 			if unix.Dup3(3, number, unix.O_CLOEXEC) != nil ||
 				unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, number, &unix.EpollEvent{Events: unix.EPOLLIN}) != nil {
 				return 1
@@ -167,7 +168,7 @@ func serveCrowd() int {
 	return 0
 }
 
-// serveUring accepts by io_uring and answers one request on each connection.
+// serveUring accepts by io_uring and responds to one request on each connection.
 func serveUring() int {
 	ring, err := newRing()
 	if err != nil {

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// asleep reports whether all threads of the processes sleep. A thread is awake if it runs, is ready to run, or is in state
-// D, where it waits for a page of memory or a disk and soon continues. A thread may have got an event from epoll_wait before
-// the listener was removed, and not yet have called accept. Such a thread is awake, so no thread accepts once asleep returns
-// true.
+// asleep reports whether all threads of the processes sleep. If a thread has got an event from epoll_wait before the
+// listener was removed, the thread is awake until it has called accept. So if all threads sleep, no thread will call accept.
 func asleep(pids []int) bool {
 	for t := range threads(pids) {
 		if t.awake() {
@@ -20,40 +21,40 @@ func asleep(pids []int) bool {
 	return true
 }
 
-// ran is how much a thread has run so far.
-type ran struct {
-	cpu   time.Duration
-	times int // how often it got a processor
+// cpuUsage is how much a thread has run so far.
+type cpuUsage struct {
+	time  time.Duration
+	times int // how often the thread got a processor
 }
 
-// A thread that got an event before the removal has called accept by the time it has run for enoughCPU, or enoughTimes: it
-// computes in the background or reads from a disk. This is not so for a thread that only waits for a processor on a busy
-// machine.
+// A thread that got an event before the listener was removed has called accept once it has run for minCPUTime or minRuns
+// times. A thread that is still awake after that computes in the background or reads from a disk. The limit is not in real
+// time, because on a busy machine a thread may wait long for a processor.
 const (
-	enoughCPU   = 20 * time.Millisecond
-	enoughTimes = 10
+	minCPUTime = 20 * time.Millisecond
+	minRuns    = 10
 )
 
-// ranSoFar returns how much each thread of the processes has run, by thread id.
-func ranSoFar(pids []int) map[int]ran {
-	all := make(map[int]ran)
+// cpuUsages returns the CPU usage of each thread of the processes, by thread id.
+func cpuUsages(pids []int) map[int]cpuUsage {
+	all := make(map[int]cpuUsage)
 	for t := range threads(pids) {
-		if r, ok := t.ran(); ok {
-			all[t.tid] = r
+		if u, ok := t.cpuUsage(); ok {
+			all[t.tid] = u
 		}
 	}
 	return all
 }
 
-// movedOn reports whether each thread that is awake has run for enoughCPU, or enoughTimes, since before.
-func movedOn(pids []int, before map[int]ran) bool {
+// allHaveRun reports whether each awake thread has run for minCPUTime or minRuns times since the usage in earlier was read.
+func allHaveRun(pids []int, earlier map[int]cpuUsage) bool {
 	for t := range threads(pids) {
 		if !t.awake() {
 			continue
 		}
-		now, ok := t.ran()
-		then := before[t.tid]
-		if ok && now.cpu-then.cpu < enoughCPU && now.times-then.times < enoughTimes {
+		now, ok := t.cpuUsage()
+		then := earlier[t.tid]
+		if ok && now.time-then.time < minCPUTime && now.times-then.times < minRuns {
 			return false
 		}
 	}
@@ -63,14 +64,11 @@ func movedOn(pids []int, before map[int]ran) bool {
 // thread is one task of a process.
 type thread struct{ pid, tid int }
 
-// threads returns an iterator over the threads of the processes.
+// threads returns an iterator over the threads of the processes. threads skips processes that have ended.
 func threads(pids []int) func(yield func(thread) bool) {
 	return func(yield func(thread) bool) {
 		for _, pid := range pids {
-			names, err := readNames(fmt.Sprintf("/proc/%d/task", pid))
-			if err != nil {
-				continue // gone
-			}
+			names, _ := readNames(fmt.Sprintf("/proc/%d/task", pid))
 			for _, name := range names {
 				if tid, err := strconv.Atoi(name); err == nil && !yield(thread{pid, tid}) {
 					return
@@ -80,26 +78,40 @@ func threads(pids []int) func(yield func(thread) bool) {
 	}
 }
 
-// file reads a file of the thread in /proc.
+// file returns the content of a file of the thread in /proc.
 func (t thread) file(name string) ([]byte, error) {
 	return os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/%s", t.pid, t.tid, name))
 }
 
+// awake reports whether the thread runs, is ready to run, or is in state D: in state D a thread waits for a page of memory
+// or for a disk, and continues soon. A thread that has ended is not awake.
 func (t thread) awake() bool {
 	text, err := t.file("stat")
 	if err != nil {
-		return false // gone
+		return false
 	}
-	state, ok := threadState(text)
-	return ok && (state == 'R' || state == 'D')
+	stat, ok := target.ParseStat(text)
+	return ok && (stat.State == 'R' || stat.State == 'D')
 }
 
-// ran returns how much the thread has run, from schedstat. It returns false if the kernel has no CONFIG_SCHED_INFO: then the
-// file has zeros or does not exist.
-func (t thread) ran() (ran, bool) {
+// cpuUsage returns the CPU usage of the thread. ok is false if the kernel does not count CPU usage (no CONFIG_SCHED_INFO).
+func (t thread) cpuUsage() (u cpuUsage, ok bool) {
 	text, err := t.file("schedstat")
 	if err != nil {
-		return ran{}, false
+		return cpuUsage{}, false
 	}
 	return parseSchedstat(text)
+}
+
+// parseSchedstat parses "cpu-ns queue-ns times", the text of /proc/PID/task/TID/schedstat
+// (Documentation/scheduler/sched-stats.rst). If the numbers are 0, ok is false: every thread has run, so 0 means that the
+// kernel does not count CPU usage.
+func parseSchedstat(text []byte) (u cpuUsage, ok bool) {
+	fields := strings.Fields(string(text))
+	if len(fields) < 3 {
+		return cpuUsage{}, false
+	}
+	cpu, err1 := strconv.ParseInt(fields[0], 10, 64)
+	times, err2 := strconv.Atoi(fields[2])
+	return cpuUsage{time.Duration(cpu), times}, err1 == nil && err2 == nil && cpu > 0 && times > 0
 }

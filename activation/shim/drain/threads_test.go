@@ -7,8 +7,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// TestAsleep: a thread in state D, which continues without an event, may still call accept, even after a long time. A thread
-// that computes is awake, but has moved on after a while.
+// TestAsleep: a thread in state D is awake and does not run, so it may still call accept, even after a long time. A thread
+// that computes is awake too, but after a while it has run for long enough.
 func TestAsleep(t *testing.T) {
 	c := newCluster(t, nil)
 	start := func(argument, state string) []int {
@@ -22,15 +22,15 @@ func TestAsleep(t *testing.T) {
 		return []int{w.cmd.Process.Pid}
 	}
 	waits := start("wait", "D")
-	before := drain.RanSoFar(waits)
+	before := drain.CPUUsages(waits)
 	for range 100 {
-		if drain.Asleep(waits) || drain.MovedOn(waits, before) {
-			t.Fatalf("asleep or movedOn returned true with threads in state %v", states(waits[0]))
+		if drain.Asleep(waits) || drain.AllHaveRun(waits, before) {
+			t.Fatalf("asleep or allHaveRun returned true with threads in state %v", states(waits[0]))
 		}
 	}
 	computes := start("compute", "R")
-	before = drain.RanSoFar(computes)
-	await(t, func() bool { return drain.MovedOn(computes, before) })
+	before = drain.CPUUsages(computes)
+	await(t, func() bool { return drain.AllHaveRun(computes, before) })
 	if drain.Asleep(computes) {
 		t.Errorf("asleep returned true with threads in state %v", states(computes[0]))
 	}

@@ -1,143 +1,130 @@
 package drain
 
 import (
+	"slices"
 	"time"
 
 	"github.com/clusterctl/clusterctl/activation/shim/drain/httpclose"
 )
 
-// tracker keeps what the drain knows about the connections.
+// tracker stores the state of all accepted connections of the shared listeners.
 type tracker struct {
-	conns  map[uint64]*conn // connections of the instance, by inode
-	others map[uint64]int   // other connections, by inode: in how many looks no process of the instance had it open
-	looked time.Time        // last look at the files of the processes
+	conns       map[uint64]*conn // connections of the instance, by inode
+	others      map[uint64]int   // number of reads of /proc without an owner in the instance, by inode of the connection
+	filesReadAt time.Time        // when the files of the processes were last read
 
-	acceptsDone    bool        // see (*drain).acceptsDone
-	doneSince      time.Time   // since when all connections are done
-	ran            map[int]ran // how much each thread had run at doneSince
-	allReusedSince time.Time   // since when all remaining connections are in use again and again
+	acceptsDone    bool             // result of (*drain).acceptsDone
+	doneSince      time.Time        // time from which on all connections were done
+	cpuAtDone      map[int]cpuUsage // the CPU usage of each thread at doneSince
+	allReusedSince time.Time        // time from which on all remaining connections were reused
 }
 
 // conn is one connection of the instance.
 type conn struct {
-	first, last    socket
-	done           bool      // at the last look
-	hasPreload     bool      // its process has the Node preload, which adds Connection: close
-	closeRequested bool      // see requestClose
-	requests       int       // requests that came after an answer, since closeRequested
-	answered       bool      // the peer has received data since the last of these requests
-	changed        time.Time // when the counters last changed, or else when it was first seen
-	seen           time.Time // when it was first seen
-	flushed        time.Time // when all sent data was last acknowledged, or else seen
+	first, last    socket    // the first and the last state
+	done           bool      // whether the connection was done in its last state
+	hasPreload     bool      // whether its process has the Node preload, which adds Connection: close
+	closeRequested bool      // whether requestClose has handled the connection
+	requests       int       // number of requests since requestClose; each came after a response
+	answered       bool      // whether the peer has received data since the last of these requests
+	firstSeen      time.Time // time of the first state
+	changedAt      time.Time // time of the last change of the counters; initially firstSeen
+	flushedAt      time.Time // time when the peer had last acknowledged all data; initially firstSeen
 
-	// After closeRequested: the key if hasKey, the last result, and the acknowledged bytes when the result was read.
+	// The state of httpclose. key is valid if hasKey is true. closeResult is the last result, and checkedAt is Acked at the
+	// time of this result.
 	key         httpclose.Key
 	hasKey      bool
 	closeResult httpclose.Result
 	checkedAt   uint64
 }
 
-// otherAfterLooks is the number of looks without an owner in the instance after which a connection counts as one of a
-// sibling. One look is not enough: accept gives the socket its inode just before the process gets the descriptor.
-const otherAfterLooks = 2
+// If the drain has read /proc maxReadsWithoutOwner times and has not found a connection in the instance, the connection
+// belongs to a sibling. One read of /proc is not enough: accept(2) gives the socket its inode just before the process gets
+// the descriptor.
+const maxReadsWithoutOwner = 2
 
-// hasUnknown reports whether the owner of an accepted connection is not known yet.
-func (b *tracker) hasUnknown(all []socket) bool {
+// hasUnknownOwner reports whether an accepted connection may belong to the instance, so that /proc must be read again.
+func (t *tracker) hasUnknownOwner(all []socket) bool {
 	for _, s := range all {
-		if s.Ino != 0 && b.conns[s.Ino] == nil && b.others[s.Ino] < otherAfterLooks {
+		if s.Ino != 0 && t.conns[s.Ino] == nil && t.others[s.Ino] < maxReadsWithoutOwner {
 			return true
 		}
 	}
 	return false
 }
 
-// learn updates the owners of the connections from the current files of the processes.
-func (b *tracker) learn(all []socket, procs []process, now time.Time) {
+// updateOwners finds the connections of the instance. A connection belongs to the instance if one of the processes has the
+// socket open.
+func (t *tracker) updateOwners(all []socket, procs []process, now time.Time) {
 	conns := make(map[uint64]*conn)
 	others := make(map[uint64]int)
 	for _, s := range all {
+		owner := slices.IndexFunc(procs, func(p process) bool { return p.hasSocket(s.Ino) })
 		switch {
 		case s.Ino == 0: // in the accept queue: a sibling will accept it
-		case held(procs, s.Ino):
-			c := b.conns[s.Ino]
-			if c == nil {
-				c = &conn{first: s, last: s, changed: now, seen: now, flushed: now, hasPreload: hasPreload(procs, s.Ino)}
-			}
-			conns[s.Ino] = c
+		case owner < 0:
+			others[s.Ino] = t.others[s.Ino] + 1
+		case t.conns[s.Ino] != nil:
+			conns[s.Ino] = t.conns[s.Ino]
 		default:
-			others[s.Ino] = b.others[s.Ino] + 1
+			preload := slices.ContainsFunc(procs, func(p process) bool { return p.preload && p.hasSocket(s.Ino) })
+			conns[s.Ino] = &conn{first: s, last: s, firstSeen: now, changedAt: now, flushedAt: now, hasPreload: preload}
 		}
 	}
-	b.conns, b.others, b.looked = conns, others, now
+	t.conns, t.others, t.filesReadAt = conns, others, now
 }
 
-func held(procs []process, ino uint64) bool {
-	for _, p := range procs {
-		if _, found := p.sockets[ino]; found {
-			return true
-		}
-	}
-	return false
-}
-
-func hasPreload(procs []process, ino uint64) bool {
-	for _, p := range procs {
-		if _, found := p.sockets[ino]; found && p.preload {
-			return true
-		}
-	}
-	return false
-}
-
-// judge returns the connections of the instance that are not done.
-func (b *tracker) judge(all []socket, o Options, now time.Time) sampled {
-	var r sampled
+// update stores the current states, and returns the connections of the instance that are not done.
+func (t *tracker) update(all []socket, o Options, now time.Time) unfinished {
+	var u unfinished
 	for _, s := range all {
-		c := b.conns[s.Ino]
+		c := t.conns[s.Ino]
 		if c == nil {
 			continue
 		}
 		c.update(s, now)
-		v := judge(s, o.Idle, o.Answer, now.Sub(c.changed))
-		c.done = v == done
+		state := stateOf(s, o.Idle, o.RequestAge, now.Sub(c.changedAt))
+		c.done = state == done
 		switch {
 		case c.done:
 			continue
-		case c.stream(o, now):
-			r.streams = append(r.streams, s)
+		case c.isStream(o, now):
+			u.streams = append(u.streams, s)
 			continue
 		}
-		r.left = append(r.left, s)
-		if v == busy {
-			r.busy++
+		u.conns = append(u.conns, s)
+		if state == busy {
+			u.busy++
 		}
 		if c.reused() && (!c.closeRequested || c.requests >= maxRequestsAfterClose || c.closeResult == httpclose.NotHTTP) {
-			r.reused++
+			u.reused++
 		}
 	}
-	return r
+	return u
 }
 
-// downloadRate is the rate in bytes per second from which an answer counts as a download.
+// downloadRate is the rate in bytes per second from which a response counts as a download.
 const downloadRate = 64 << 10
 
-// stream reports whether the answer may never end, as with server-sent events, or a WebSocket whose peer is silent. The
-// request is older than Options.Stream, and the connection was seen for Options.Busy. The answer is not a download, which
-// always has unacknowledged data or a high rate.
-func (c *conn) stream(o Options, now time.Time) bool {
-	age := now.Sub(c.seen)
-	if age < o.Busy || c.last.Port == 0 || c.last.Unread > 0 || fresh(c.last) ||
-		c.last.Info.RecvAge < c.last.Info.SentAge || time.Duration(c.last.Info.RecvAge)*time.Millisecond < o.Stream {
+// isStream reports whether the response may never end, as with server-sent events or a WebSocket. The request must be older
+// than Options.StreamAge, and the drain must have watched the connection for at least Options.Busy. A download is not a
+// stream. A download always has unacknowledged data, or a high rate.
+func (c *conn) isStream(o Options, now time.Time) bool {
+	age := now.Sub(c.firstSeen)
+	if age < o.Busy || c.last.Port == 0 || c.last.Unread > 0 || withoutData(c.last) ||
+		c.last.Info.RecvAge < c.last.Info.SentAge || time.Duration(c.last.Info.RecvAge)*time.Millisecond < o.StreamAge {
 		return false
 	}
 	sent := c.last.Info.Acked - c.first.Info.Acked
-	download := now.Sub(c.flushed) >= o.Busy || float64(sent) >= downloadRate*age.Seconds()
+	download := now.Sub(c.flushedAt) >= o.Busy || float64(sent) >= downloadRate*age.Seconds()
 	return !download
 }
 
-// maxRequestsAfterClose is how many requests may come on a connection after requestClose. The client may have sent the first
-// before it could read the answer. After a second one, no answer carries the header (TLS, not HTTP) or the client ignores
-// it. Then the drain waits at most Options.Busy, as if requestClose were not possible.
+// After maxRequestsAfterClose requests since requestClose, a connection counts as reused, so the drain waits at most
+// Options.Busy for the connection. The client may have sent the first of these requests before it could read the response
+// with the header. A second request means that the responses cannot carry the header (TLS, not HTTP), or that the client
+// ignores the header.
 const maxRequestsAfterClose = 2
 
 func (c *conn) update(s socket, now time.Time) {
@@ -150,16 +137,80 @@ func (c *conn) update(s socket, now time.Time) {
 	}
 	if s.Unread != c.last.Unread || s.Unsent != c.last.Unsent ||
 		s.Info.Acked != c.last.Info.Acked || s.Info.Received != c.last.Info.Received {
-		c.changed = now
+		c.changedAt = now
 	}
 	if s.Unsent == 0 {
-		c.flushed = now
+		c.flushedAt = now
 	}
 	c.last = s
 }
 
-// reused reports whether the connection was used again since it was first seen: a new request came, and data was sent. The
-// answer to a request that came earlier does not count alone.
+// reused reports whether the peer has both sent and acknowledged data since the first state. Data in one direction is not
+// enough: it may be the response to an earlier request.
 func (c *conn) reused() bool {
 	return c.last.Info.Received > c.first.Info.Received && c.last.Info.Acked > c.first.Info.Acked
+}
+
+// connState is the state of one connection at one time.
+type connState int
+
+const (
+	// done: the server has responded to all requests, and the connection was silent for long enough, so it can be closed
+	// without loss.
+	done connState = iota
+	// quiet: the server seems to have responded to all requests, but the connection was not silent for long enough.
+	quiet
+	// busy: the server has not read a request, or has not sent the whole response.
+	busy
+)
+
+// stateOf returns the state of a connection from the counters of the kernel. A connection is done if it was silent for idle
+// and its last request is older than requestAge. unchanged is the time since the counters changed; stateOf only uses it for
+// Unix sockets, for which the kernel does not count data.
+//
+// If the last data came from the peer, the server has not responded yet. If the last data came from the server, the server
+// has responded, or pauses within the response. From outside, a pause within a response looks like the silence after a
+// response. Therefore the request must also be older than requestAge.
+//
+// If data was received and sent in the same jiffy, the last acknowledgement of the peer decides. If the acknowledgement came
+// after the request and without data, it acknowledges the response. If the acknowledgement came with the request, the order
+// is unknown, because a busy client sends its next request in the jiffy of the last response. If the order is unknown, the
+// connection must be silent for twice as long.
+//
+// With TLS and HTTP/2 the server also sends bytes that do not belong to a response (session tickets, SETTINGS, window
+// updates). Since these bytes count as a response, a response that takes longer than requestAge may be cut.
+func stateOf(s socket, idle, requestAge, unchanged time.Duration) connState {
+	if s.Unread > 0 || s.Unsent > 0 {
+		return busy
+	}
+	if s.Port == 0 {
+		return doneAfter(unchanged, max(2*idle, requestAge))
+	}
+	i := s.Info
+	silence := time.Duration(min(i.SentAge, i.RecvAge)) * time.Millisecond
+	request := time.Duration(i.RecvAge) * time.Millisecond
+	switch {
+	case withoutData(s):
+		// The first request is on its way, or a browser has opened the connection in advance.
+		return doneAfter(silence, idle)
+	case i.Acked == 0 || i.RecvAge < i.SentAge:
+		return busy
+	case request < requestAge:
+		return quiet
+	case i.RecvAge > i.SentAge || i.AckAge < i.RecvAge:
+		return doneAfter(silence, idle)
+	}
+	return doneAfter(silence, 2*idle)
+}
+
+// withoutData reports whether the peer has not sent any data. The FIN of the peer counts as a byte.
+func withoutData(s socket) bool {
+	return s.Info.Received == 0 || s.CloseWait && s.Info.Received == 1
+}
+
+func doneAfter(silence, limit time.Duration) connState {
+	if silence >= limit {
+		return done
+	}
+	return quiet
 }

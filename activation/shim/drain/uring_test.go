@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ring is an io_uring with one entry, io_uring(7).
+// ring is an io_uring (io_uring(7)) with one entry.
 type ring struct {
 	fd          int
 	sq, cq, sqe []byte
@@ -27,7 +27,7 @@ type ringParams struct {
 	}
 }
 
-// Offsets for mmap(2), and the number of the operation.
+// Offsets for mmap(2), IORING_OP_ACCEPT and IORING_ENTER_GETEVENTS.
 const (
 	ringSQ, ringCQ, ringSQE = 0, 0x8000000, 0x10000000
 	opAccept                = 13
@@ -62,7 +62,7 @@ func newRing() (*ring, error) {
 
 func word(b []byte, at uint32) *uint32 { return (*uint32)(unsafe.Pointer(&b[at])) }
 
-// accept submits one accept and returns its result.
+// accept submits one accept operation, waits for its end and returns the new descriptor.
 func (r *ring) accept(listener int) (int, error) {
 	clear(r.sqe[:64])
 	r.sqe[0] = opAccept

@@ -8,79 +8,71 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
 const (
 	minInterval = 2 * time.Millisecond
 	maxInterval = 20 * time.Millisecond
-	// maxShare limits the cost of looking to one part in maxShare of a CPU. On hosts with large tables of sockets or files a
-	// look takes long.
-	maxShare       = 10
-	costlyInterval = 200 * time.Millisecond
-	// maxSleepWait is how long the drain waits for all threads to sleep at the same time once the connections are done. The
-	// threads of a program that computes in the background may never do so.
+	// costFactor limits the CPU time of the drain: after a check, the drain waits costFactor times as long as the check
+	// took, at most maxCostInterval. With large tables of sockets or files, a check takes long.
+	costFactor      = 10
+	maxCostInterval = 200 * time.Millisecond
+	// maxSleepWait is how long the drain waits until all threads sleep at the same time, when all connections are done. In a
+	// program that computes in the background, this may never happen.
 	maxSleepWait = 250 * time.Millisecond
 )
 
 // wait returns when the connections are done or a time limit is reached.
 //
-// It polls because the kernel has no suitable event: sock_diag reports the end of a socket (SKNLGRP_INET_TCP_DESTROY), but
-// not that an answer was sent, nor the silence after it, nor a new connection. The interval grows to 20 ms, and with the
-// cost of a look. While it sleeps, it waits for the end of the main process, which is an event.
+// wait polls because the kernel has no suitable event: sock_diag reports the end of a socket (SKNLGRP_INET_TCP_DESTROY), but
+// not a sent response, the silence after it, or a new connection. The interval between two checks grows up to 20 ms, or more
+// if a check takes long. Between two checks, wait polls the pidfd of the main process, so it returns at once when the main
+// process ends.
 func (d *drain) wait(ctx context.Context) error {
 	interval := minInterval
 	for {
 		began := time.Now()
-		verdict, err := d.sample(ctx, began)
+		u, err := d.check(ctx, began)
 		if err != nil {
 			return err
 		}
 		cost := time.Since(began)
-		if verdict.finished(d, began) {
-			d.result.Open = verdict.open()
+		if d.finished(u, began) {
+			d.result.Open = u.open()
 			return nil
 		}
 		d.requestClose(began)
-		d.result.Left, d.result.Streams = len(verdict.left), len(verdict.streams)
+		d.result.Left, d.result.Streams = len(u.conns), len(u.streams)
 		if ctx.Err() != nil {
-			d.result.Reason, d.result.Open = d.timeoutReason(verdict), verdict.open()
+			d.result.Reason, d.result.Open = timeoutReason(u), u.open()
 			return nil
 		}
-		if d.mainEnds(max(interval, min(maxShare*cost, costlyInterval))) {
-			d.result.Reason, d.result.Left = "the main process ended by itself", 0
+		if ended, _ := EndsWithin(d.main, max(interval, min(costFactor*cost, maxCostInterval))); ended {
+			d.result.Reason, d.result.Left = "the main process ended during the drain", 0
 			return nil
 		}
 		interval = min(2*interval, maxInterval)
 	}
 }
 
-// mainEnds waits at most t for the end of the main process, and reports whether it has ended.
-func (d *drain) mainEnds(t time.Duration) bool {
-	timeout := unix.NsecToTimespec(t.Nanoseconds())
-	n, err := unix.Ppoll([]unix.PollFd{{Fd: int32(d.main), Events: unix.POLLIN}}, &timeout, nil)
-	return err == nil && n > 0
+// unfinished holds the connections that are not done at one time.
+type unfinished struct {
+	conns   []socket // connections without the streams
+	streams []socket // see isStream
+	busy    int      // number of conns in state busy
+	reused  int      // number of conns that get new requests again and again
 }
 
-// sampled is the state of all connections at one time.
-type sampled struct {
-	left    []socket // not done
-	streams []socket // see stream; they are not in left
-	busy    int      // how many in left have an unanswered request
-	reused  int      // how many in left are used again and again
-}
-
-// open returns the connections that are in use, with the oldest request first.
-func (s sampled) open() []left.Connection {
+// open returns all connections, with the oldest request first.
+func (u unfinished) open() []left.Connection {
 	var list []left.Connection
-	for _, c := range slices.Concat(s.left, s.streams) {
-		one := left.Connection{Peer: c.PeerAddress()}
-		if c.Port != 0 {
-			one.Request = time.Duration(c.Info.RecvAge) * time.Millisecond
+	for _, s := range slices.Concat(u.conns, u.streams) {
+		c := left.Connection{Peer: s.PeerAddress()}
+		if s.Port != 0 {
+			c.Request = time.Duration(s.Info.RecvAge) * time.Millisecond
 		}
-		list = append(list, one)
+		list = append(list, c)
 	}
 	slices.SortFunc(list, func(a, b left.Connection) int {
 		return cmp.Or(-cmp.Compare(a.Request, b.Request), strings.Compare(a.Peer, b.Peer))
@@ -88,29 +80,30 @@ func (s sampled) open() []left.Connection {
 	return list
 }
 
-// sample returns the current state of the connections, and keeps new connections away.
-func (d *drain) sample(ctx context.Context, now time.Time) (sampled, error) {
+// check reads all connections, and returns the connections that are not done. The program may have added a listener to epoll
+// again, so check also calls stopAccepting.
+func (d *drain) check(ctx context.Context, now time.Time) (unfinished, error) {
 	var all []socket
 	for _, l := range d.listeners() {
 		list, err := d.diag.Connections(l, true)
 		if err != nil {
-			return sampled{}, err
+			return unfinished{}, err
 		}
 		all = append(all, list...)
 	}
-	if d.tracker.hasUnknown(all) || now.Sub(d.tracker.looked) >= maxInterval {
-		if err := d.refresh(); err != nil {
-			return sampled{}, err
+	if d.tracker.hasUnknownOwner(all) || now.Sub(d.tracker.filesReadAt) >= maxInterval {
+		if err := d.readProcesses(); err != nil {
+			return unfinished{}, err
 		}
-		if err := d.hold(ctx); err != nil {
-			return sampled{}, err
+		if err := d.stopAccepting(ctx); err != nil {
+			return unfinished{}, err
 		}
-		d.tracker.learn(all, d.procs, now)
+		d.tracker.updateOwners(all, d.procs, now)
 	}
-	return d.tracker.judge(all, d.opt, now), nil
+	return d.tracker.update(all, d.opt, now), nil
 }
 
-// listeners returns one listener per address family and port, or per name.
+// listeners returns one shared listener for each address family and port, and one for each name of a Unix socket.
 func (d *drain) listeners() []socket {
 	type key struct {
 		family uint8
@@ -129,36 +122,36 @@ func (d *drain) listeners() []socket {
 	return list
 }
 
-// finished reports whether to stop waiting, and records the reason if connections are still in use.
-func (s sampled) finished(d *drain, now time.Time) bool {
+// finished reports whether to stop waiting. If connections are still in use, it records the reason.
+func (d *drain) finished(u unfinished, now time.Time) bool {
 	d.result.Reason = ""
-	if len(s.left) == 0 {
-		d.result.Left, d.result.Streams = 0, len(s.streams)
-		if len(s.streams) > 0 {
-			d.result.Reason = fmt.Sprintf("left to the program's own stop: %s, without a new request for %v",
-				peers(s.streams), d.opt.Stream)
+	if len(u.conns) == 0 {
+		d.result.Left, d.result.Streams = 0, len(u.streams)
+		if len(u.streams) > 0 {
+			d.result.Reason = fmt.Sprintf("not waiting for the streams of %s, which have had no new request for %v",
+				peers(u.streams), d.opt.StreamAge)
 		}
 		return d.acceptsDone(now)
 	}
 	d.tracker.doneSince = time.Time{}
-	if s.reused < len(s.left) {
+	if u.reused < len(u.conns) {
 		d.tracker.allReusedSince = time.Time{}
 		return false
 	}
 	if d.tracker.allReusedSince.IsZero() {
 		d.tracker.allReusedSince = now
 	}
-	// Prefer a time at which all requests are answered: most clients pause between requests. So wait longer while one is
-	// not.
-	bound := d.opt.Busy
-	if s.busy > 0 {
-		bound *= 2
+	// Most clients pause between requests. If a connection is busy, wait twice as long, since a pause of the client will
+	// probably follow.
+	limit := d.opt.Busy
+	if u.busy > 0 {
+		limit *= 2
 	}
-	if now.Sub(d.tracker.allReusedSince) < bound {
+	if now.Sub(d.tracker.allReusedSince) < limit {
 		return false
 	}
-	d.result.Left = len(s.left)
-	d.result.Reason = fmt.Sprintf("keep-alive connections are still in use, left to the program's own stop: %s", peers(s.left))
+	d.result.Left = len(u.conns)
+	d.result.Reason = "keep-alive connections are still in use: " + peers(u.conns)
 	if d.rewriterErr != nil {
 		d.result.Reason += fmt.Sprintf(" (%v)", d.rewriterErr)
 	}
@@ -166,14 +159,14 @@ func (s sampled) finished(d *drain, now time.Time) bool {
 }
 
 // timeoutReason returns the reason why the drain has reached its time limit.
-func (d *drain) timeoutReason(s sampled) string {
-	if s.busy == 0 && s.reused == 0 && len(s.left) > 0 {
-		return fmt.Sprintf("time is up, possibly during a pause within an answer: %s", peers(s.left))
+func timeoutReason(u unfinished) string {
+	if u.busy == 0 && u.reused == 0 && len(u.conns) > 0 {
+		return "time is up; the last response may not be complete on the connections of " + peers(u.conns)
 	}
 	return "time is up"
 }
 
-// peers returns the peers of connections as text, at most three of them.
+// peers returns the addresses of at most three peers, and the number of the other peers, as text.
 func peers(list []socket) string {
 	const most = 3
 	var names []string
@@ -191,8 +184,9 @@ func peers(list []socket) string {
 	return strings.Join(names, ", ")
 }
 
-// acceptsDone reports whether no thread can still accept a connection: since the last removal all threads have slept at the
-// same time, or the others have run for long enough, and a later look found no new connection.
+// acceptsDone reports whether no thread can still accept a connection. For this, all threads must have slept at the same
+// time since the last removal of a listener, or the awake threads must have run for long enough. Then one more check must
+// find no new connection.
 func (d *drain) acceptsDone(now time.Time) bool {
 	if d.tracker.acceptsDone {
 		return true
@@ -203,11 +197,11 @@ func (d *drain) acceptsDone(now time.Time) bool {
 	}
 	if d.tracker.doneSince.IsZero() {
 		d.tracker.doneSince = now
-		d.tracker.ran = ranSoFar(pids)
+		d.tracker.cpuAtDone = cpuUsages(pids)
 	}
-	if asleep(pids) || now.Sub(d.tracker.doneSince) >= maxSleepWait && movedOn(pids, d.tracker.ran) {
+	if asleep(pids) || now.Sub(d.tracker.doneSince) >= maxSleepWait && allHaveRun(pids, d.tracker.cpuAtDone) {
 		d.tracker.acceptsDone = true
-		d.tracker.looked = time.Time{} // look at the files once more
+		d.tracker.filesReadAt = time.Time{} // so that the next check reads the files of the processes again
 	}
 	return false
 }

@@ -1,14 +1,16 @@
-// Package relisten makes TCP listeners listen again that a worker has shut down.
+// Package relisten repairs shared TCP listeners: if a worker shuts a listener down with shutdown(2), the package makes the
+// socket listen again.
 //
-// shutdown(2) on a listener ends listening in every process that has the socket. The socket stays bound: connect(2) with
-// AF_UNSPEC clears the state of the shutdown, and listen(2) makes it listen again, so PID 1 and the workers keep their
-// sockets. The notifier of an adopted program does this with its descriptor of the listener (package adopt). For other
-// programs this package duplicates the descriptor of PID 1, as root.
+// After shutdown(2) in one process, a listener no longer listens in any process. But the socket is still bound: connect(2)
+// with AF_UNSPEC clears the state of the shutdown, and listen(2) makes the socket listen again. So PID 1 and the workers do
+// not need a new socket. For an adopted program, the notifier repairs the listener through its own descriptor (package
+// adopt). For other programs, this package runs as root and duplicates the descriptor of PID 1.
 //
 // # Invariants
 //
-//   - Only a TCP socket is changed that is bound to a given address, is not connected, and does not listen or was shut down.
-//   - A Unix socket cannot listen again, since the kernel keeps RCV_SHUTDOWN until the socket is closed.
+//   - The package only changes TCP sockets that are bound to a given address and not connected, and that were shut down or
+//     do not listen.
+//   - The package does not repair Unix sockets, because the kernel keeps their RCV_SHUTDOWN until they are closed.
 package relisten
 
 import (
@@ -27,20 +29,20 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// Parse parses an address in the form of ListenStream=. A port alone means all addresses.
+// Parse parses a port or ADDRESS:PORT, as in ListenStream=. A port alone means all addresses.
 func Parse(s string) (netip.AddrPort, error) {
 	if port, err := strconv.ParseUint(s, 10, 16); err == nil && port > 0 {
 		return netip.AddrPortFrom(netip.Addr{}, uint16(port)), nil
 	}
 	at, err := netip.ParseAddrPort(s)
 	if err != nil || at.Port() == 0 {
-		return at, errors.New("want PORT or ADDRESS:PORT, not \"" + s + "\"")
+		return at, fmt.Errorf("want PORT or ADDRESS:PORT, not %q", s)
 	}
 	return at, nil
 }
 
-// Again makes the sockets of process pid listen again that are bound to one of the addresses and no longer listen. It
-// returns the number of these sockets. It needs the right to attach to the process (ptrace(2)), which root has for PID 1.
+// Again repairs the listeners of process pid that are bound to one of the addresses and no longer listen, and returns their
+// number. Again needs the right to attach to the process (ptrace(2)), which root has for PID 1.
 func Again(pid int, addresses []netip.AddrPort) (int, error) {
 	healthy, err := healthyListeners()
 	if err != nil {
@@ -60,17 +62,17 @@ func Again(pid int, addresses []netip.AddrPort) (int, error) {
 	return n, errors.Join(errs...)
 }
 
-// Keep makes the listeners of process pid listen again as soon as they are shut down, until the process of the pidfd until
-// ends. It calls ready once it watches the listeners.
-func Keep(pid int, addresses []netip.AddrPort, until int, ready func()) error {
+// Watch repairs the listeners of process pid as soon as they are shut down. Watch returns when the process of the pidfd
+// worker ends. Watch calls ready before it waits for the first shutdown.
+func Watch(pid int, addresses []netip.AddrPort, worker int, ready func()) error {
 	fds, err := find(pid, addresses, nil)
 	if err != nil {
 		return err
 	}
-	polled := []unix.PollFd{{Fd: int32(until), Events: unix.POLLIN}}
+	polled := []unix.PollFd{{Fd: int32(worker), Events: unix.POLLIN}}
 	for _, fd := range fds {
 		defer unix.Close(fd)
-		polled = append(polled, unix.PollFd{Fd: int32(fd)}) // poll(2) always reports POLLHUP
+		polled = append(polled, unix.PollFd{Fd: int32(fd)}) // after a shutdown, poll(2) reports POLLHUP
 	}
 	ready()
 	for {
@@ -95,9 +97,9 @@ func Keep(pid int, addresses []netip.AddrPort, until int, ready func()) error {
 	}
 }
 
-// find returns descriptors of the sockets of a process that are bound to one of the addresses. It skips the inodes in
-// without.
-func find(pid int, addresses []netip.AddrPort, without map[uint64]bool) (found []int, err error) {
+// find duplicates the sockets of a process that are bound to one of the addresses, and returns the descriptors. find skips
+// sockets whose inodes are in skip.
+func find(pid int, addresses []netip.AddrPort, skip map[uint64]bool) (found []int, err error) {
 	directory := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	entries, err := os.ReadDir(directory)
 	if err != nil {
@@ -112,17 +114,17 @@ func find(pid int, addresses []netip.AddrPort, without map[uint64]bool) (found [
 		number, _ := strconv.Atoi(e.Name())
 		link, err := os.Readlink(filepath.Join(directory, e.Name()))
 		inode, isSocket := target.ParseSocketLink([]byte(link))
-		if err != nil || !isSocket || without[inode] {
+		if err != nil || !isSocket || skip[inode] {
 			continue
 		}
 		fd, err := unix.PidfdGetfd(process, number, 0)
 		if errors.Is(err, unix.EBADF) {
-			continue // the process has closed it
+			continue // the process has closed the descriptor
 		}
 		if err != nil {
 			return found, fmt.Errorf("pidfd_getfd of process %d: %w", pid, err)
 		}
-		if oneOf(fd, addresses) {
+		if isBound(fd, addresses) {
 			found = append(found, fd)
 		} else {
 			unix.Close(fd)
@@ -131,7 +133,8 @@ func find(pid int, addresses []netip.AddrPort, without map[uint64]bool) (found [
 	return found, nil
 }
 
-// healthyListeners returns the inodes of the sockets that listen and were not shut down for receiving.
+// healthyListeners returns the inodes of the sockets that listen. healthyListeners skips sockets that were shut down for
+// receiving.
 func healthyListeners() (map[uint64]bool, error) {
 	conn, err := sockdiag.Open()
 	if err != nil {
@@ -146,7 +149,7 @@ func healthyListeners() (map[uint64]bool, error) {
 	return healthy, err
 }
 
-// listen makes a socket a listener again.
+// listen makes a socket listen again after a shutdown.
 func listen(fd int) error {
 	none := unix.RawSockaddrInet4{Family: unix.AF_UNSPEC}
 	_, _, e := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&none)), unix.SizeofSockaddrInet4)
@@ -156,8 +159,8 @@ func listen(fd int) error {
 	return unix.Listen(fd, contract.Backlog)
 }
 
-// oneOf reports whether a TCP socket is bound to one of the addresses and not connected.
-func oneOf(fd int, addresses []netip.AddrPort) bool {
+// isBound reports whether a TCP socket is bound to one of the addresses and not connected.
+func isBound(fd int, addresses []netip.AddrPort) bool {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil || kind != unix.SOCK_STREAM {
 		return false
@@ -186,4 +189,5 @@ func oneOf(fd int, addresses []netip.AddrPort) bool {
 	return false
 }
 
+// anyAddress reports whether the address means all addresses.
 func anyAddress(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }

@@ -25,7 +25,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestAgain: Again makes listeners of this process listen again that were shut down.
+// TestAgain: Again repairs the listeners of this process that were shut down and have one of the addresses.
 func TestAgain(t *testing.T) {
 	at := func(network, address string) (*os.File, netip.AddrPort) {
 		t.Helper()
@@ -35,7 +35,7 @@ func TestAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// When a listener is shut down, the kernel frees a port that it has chosen itself, so choose the port.
+		// Listen on a fixed port: after a shutdown, the kernel would free a port that it has chosen itself.
 		chosen := l.Addr().String()
 		l.Close()
 		if l, err = plain.Listen(t.Context(), network, chosen); err != nil {
@@ -58,7 +58,7 @@ func TestAgain(t *testing.T) {
 	other, _ := at("tcp4", "127.0.0.1:0")
 	for _, f := range []*os.File{every, local, other} {
 		_ = unix.Shutdown(int(f.Fd()), unix.SHUT_RDWR)
-		// A second shutdown fails, and leaves a state that connections would inherit.
+		// The second shutdown fails, but sets a state of the socket that connections would inherit.
 		if err := unix.Shutdown(int(f.Fd()), unix.SHUT_RDWR); !errors.Is(err, unix.ENOTCONN) {
 			t.Fatal(err)
 		}
@@ -66,28 +66,27 @@ func TestAgain(t *testing.T) {
 			t.Fatal("the listener still listens after shutdown")
 		}
 	}
-	_ = unix.Listen(int(every.Fd()), 10) // does not clear the state of the shutdown
+	_ = unix.Listen(int(every.Fd()), 10) // the socket listens, but connections still inherit the state of the shutdown
 	want := []netip.AddrPort{netip.AddrPortFrom(netip.Addr{}, everyAt.Port()), localAt}
 	if n, err := Again(os.Getpid(), want); n != 2 || err != nil {
-		t.Errorf("Again made %d sockets listen, error %v", n, err)
+		t.Errorf("Again returned %d, %v, want 2 repaired listeners", n, err)
 	}
 	if !listens(every) || !listens(local) {
-		t.Errorf("[::] listens: %v, 127.0.0.1 listens: %v", listens(every), listens(local))
+		t.Errorf("[::] listens: %v, 127.0.0.1 listens: %v, want true and true", listens(every), listens(local))
 	}
 	for _, f := range []*os.File{every, local} {
 		serves(t, f)
 	}
 	if listens(other) {
-		t.Error("a listener listens again although its address was not given")
+		t.Error("a listener with another address listens again")
 	}
 	if n, err := Again(os.Getpid(), want); n != 0 || err != nil {
-		t.Errorf("the second call of Again made %d sockets listen, error %v", n, err)
+		t.Errorf("the second call of Again returned %d, %v, want 0", n, err)
 	}
 }
 
-// TestKeep: a listener that is shut down while Keep watches it listens again, and Keep ends with the process that it
-// watches.
-func TestKeep(t *testing.T) {
+// TestWatch: while Watch runs, a listener listens again after each shutdown. Watch returns when the worker ends.
+func TestWatch(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -102,17 +101,17 @@ func TestKeep(t *testing.T) {
 	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: at.Addr().As4(), Port: int(at.Port())}), unix.Listen(fd, 5)); err != nil {
 		t.Fatal(err)
 	}
-	program := exec.Command("sleep", "600")
-	if err := program.Start(); err != nil {
+	worker := exec.Command("sleep", "600")
+	if err := worker.Start(); err != nil {
 		t.Fatal(err)
 	}
-	pidfd, err := unix.PidfdOpen(program.Process.Pid, 0)
+	pidfd, err := unix.PidfdOpen(worker.Process.Pid, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(pidfd)
 	ready, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- Keep(os.Getpid(), []netip.AddrPort{at}, pidfd, func() { close(ready) }) }()
+	go func() { done <- Watch(os.Getpid(), []netip.AddrPort{at}, pidfd, func() { close(ready) }) }()
 	<-ready
 	for range 5 {
 		if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
@@ -129,14 +128,14 @@ func TestKeep(t *testing.T) {
 			}
 		}
 	}
-	_ = program.Process.Kill()
-	_ = program.Wait()
+	_ = worker.Process.Kill()
+	_ = worker.Wait()
 	if err := <-done; err != nil {
-		t.Error(err)
+		t.Errorf("Watch returned %v, want nil", err)
 	}
 }
 
-// serves checks that a connection to the listener works, with one byte.
+// serves checks that the listener accepts a connection, and that one byte arrives.
 func serves(t *testing.T, f *os.File) {
 	t.Helper()
 	l, err := net.FileListener(f)
@@ -160,6 +159,6 @@ func serves(t *testing.T, f *os.File) {
 		t.Error(err)
 	}
 	if n, err := s.Read(make([]byte, 1)); n != 1 {
-		t.Errorf("connection to %v: read %d bytes, error %v", l.Addr(), n, err)
+		t.Errorf("connection to %v: read %d bytes, error %v, want 1 byte", l.Addr(), n, err)
 	}
 }

@@ -2,25 +2,27 @@ package seccomp
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Errors of Install and Check. The caller distinguishes them by errors.Is, since each has a different fix.
+// Errors of Install and Check. Each error needs a different hint.
 var (
 	// ErrKernel means that the kernel is older than 5.9 or built without CONFIG_SECCOMP_FILTER, or that the package has no
 	// filter for the architecture.
 	ErrKernel = errors.New("this kernel has no seccomp user notification with descriptor passing (it needs Linux 5.9 or " +
 		"later on amd64 or arm64)")
-	// ErrBusy means that a container runtime, snapd or another program has installed a listener. A process can have only
-	// one.
+	// ErrBusy means that a container runtime, snapd or another program has already installed a filter with notifications.
+	// The kernel allows one such filter for each process.
 	ErrBusy = errors.New("another seccomp listener is already installed on this process")
 	// ErrForbidden means that seccomp(2) is refused, for example by SystemCallFilter=.
 	ErrForbidden = errors.New("seccomp(2) is not permitted here")
 )
 
-// Check returns an error if adoption is not possible on this kernel. It does not change anything.
+// Check returns an error if adoption is not possible on this kernel. The process stays unchanged.
 func Check() error {
 	if _, ok := Native(); !ok {
 		return ErrKernel
@@ -33,8 +35,7 @@ func Check() error {
 	if sizes[0] > maxSize || sizes[1] != uint16(unsafe.Sizeof(response{})) {
 		return ErrKernel
 	}
-	// ADDFD is new in 5.9. To check for it, a seccomp listener would have to exist, so compare the
-	// version of the kernel instead.
+	// SECCOMP_IOCTL_NOTIF_ADDFD is new in 5.9. A test would need an installed filter, so compare the version of the kernel.
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return err
@@ -45,20 +46,20 @@ func Check() error {
 	return nil
 }
 
-// Install installs the filter on the calling thread and returns its listener, which is close-on-exec. The caller must have
-// called runtime.LockOSThread, and must execute the program from this thread; the other threads have no filter, and
-// execve(2) ends them.
+// Install installs the filter on the calling thread, and returns the descriptor for its notifications, which is
+// close-on-exec. The caller must have called runtime.LockOSThread, and must call execve(2) on this thread. The other threads
+// have no filter, but execve(2) ends all other threads.
 //
-// killable sets SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (5.19): once the notifier has received a call, only a fatal signal
-// interrupts it. On a kernel without this flag, the filter is installed without it. Without CAP_SYS_ADMIN, Install sets
-// no_new_privs, as seccomp(2) requires.
+// killable sets SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19): only a fatal signal interrupts a call that the notifier
+// has received. On a kernel without this flag, Install omits the flag. Without CAP_SYS_ADMIN, Install sets no_new_privs, as
+// seccomp(2) requires.
 func Install(prog []unix.SockFilter, killable bool) (FD, error) {
 	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER)
 	if killable {
 		flags |= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 	}
 	fd, e := install(prog, flags)
-	// An old kernel checks the flags before the privileges.
+	// The kernel checks the flags before the privileges, so EINVAL for the flags comes before EACCES for the privileges.
 	if e == unix.EINVAL && killable {
 		flags &^= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 		fd, e = install(prog, flags)
@@ -81,6 +82,7 @@ func install(prog []unix.SockFilter, flags uintptr) (int, unix.Errno) {
 	return int(fd), e
 }
 
+// refusal returns the error for an errno of seccomp(2).
 func refusal(e unix.Errno) error {
 	switch e {
 	case unix.ENOSYS, unix.EINVAL:
@@ -93,21 +95,11 @@ func refusal(e unix.Errno) error {
 	return e
 }
 
-// atLeast reports whether a kernel release, which begins with "major.minor", is at least the given version.
+// atLeast reports whether a kernel release, such as "5.10.0-8-amd64", is at least the version major.minor.
 func atLeast(release string, major, minor int) bool {
-	a, rest := number(release)
-	if rest == "" || rest[0] != '.' {
-		return a > major
-	}
-	b, _ := number(rest[1:])
+	first, rest, _ := strings.Cut(release, ".")
+	second := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+	a, _ := strconv.Atoi(first)
+	b, _ := strconv.Atoi(second)
 	return a > major || a == major && b >= minor
-}
-
-func number(s string) (int, string) {
-	n, i := 0, 0
-	for i < len(s) && s[i] >= '0' && s[i] <= '9' && n < 1<<20 {
-		n = n*10 + int(s[i]-'0')
-		i++
-	}
-	return n, s[i:]
 }

@@ -6,8 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestJoins: the filter shows the options that join a group and no other options, and the next filter handles all other
-// calls.
+// TestJoins: the filter shows only the options that join a multicast group, and Program decides about all other calls.
 func TestJoins(t *testing.T) {
 	const shown, allowed = unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_ALLOW
 	for name, m := range map[string]Machine{"amd64": AMD64(), "arm64": ARM64()} {

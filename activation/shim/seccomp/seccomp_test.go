@@ -13,7 +13,7 @@ type data struct {
 	args     [6]uint64
 }
 
-// word returns the 32 bits at an offset, in little-endian order.
+// word returns the 32 bits at an offset of struct seccomp_data on a little-endian machine.
 func (d data) word(off uint32) uint32 {
 	switch {
 	case off == 0:
@@ -26,7 +26,7 @@ func (d data) word(off uint32) uint32 {
 	return 0
 }
 
-// run executes a filter. It supports the instructions of classic BPF that the filters use.
+// run executes a filter and returns its result. run supports the instructions that the filters use.
 func run(t *testing.T, p []unix.SockFilter, d data) uint32 {
 	t.Helper()
 	var a uint32
@@ -100,8 +100,8 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// TestProgramPaths: with a Unix listener, the filter shows calls with paths, and connect(2) with an address that may be one
-// of the paths. Without one it shows none of them.
+// TestProgramPaths: with Paths, the filter shows calls that change files, and connect(2) with an address that may be one of
+// the paths. Without Paths it shows neither.
 func TestProgramPaths(t *testing.T) {
 	const shown, allowed = unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_ALLOW
 	for name, m := range map[string]Machine{"amd64": AMD64(), "arm64": ARM64()} {
@@ -132,38 +132,38 @@ func TestProgramPaths(t *testing.T) {
 				}
 			}
 			if got := run(t, p, data{nr: m.Bind, arch: m.Arch, args: [6]uint64{3, 1 << 40, 2}}); got != shown {
-				t.Errorf("%s, paths %q: the filter returned %#x for bind", name, c.paths, got)
+				t.Errorf("%s, paths %q: the filter returned %#x for bind, want %#x", name, c.paths, got, uint32(shown))
 			}
 		}
 	}
 }
 
-// TestAnyShutdown: with AnyShutdown the filter shows SHUT_WR too, from which a shared datagram socket must be protected.
+// TestAnyShutdown: with AnyShutdown the filter also shows shutdown(SHUT_WR).
 func TestAnyShutdown(t *testing.T) {
 	m := AMD64()
 	p := Program(m, Calls{MinAddrLen: 16, AnyShutdown: true})
 	for how := range uint64(3) {
 		if got := run(t, p, data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, how}}); got != unix.SECCOMP_RET_USER_NOTIF {
-			t.Errorf("the filter returned %#[2]x for shutdown(%[1]d)", how, got)
+			t.Errorf("the filter returned %#x for shutdown(%d), want SECCOMP_RET_USER_NOTIF", got, how)
 		}
 	}
 	if got := run(t, p, data{nr: m.Bind, arch: m.Arch, args: [6]uint64{3, 0, 12}}); got != unix.SECCOMP_RET_ALLOW {
-		t.Errorf("the filter returned %#x for a bind with a short address", got)
+		t.Errorf("the filter returned %#x for a bind with a short address, want SECCOMP_RET_ALLOW", got)
 	}
 }
 
-// TestNativeNumbers: the numbers in this package are the same as in package unix.
+// TestNativeNumbers: the numbers of the native machine are the same as in package unix.
 func TestNativeNumbers(t *testing.T) {
 	m, ok := Native()
 	if !ok {
-		t.Fatal("no machine for this architecture")
+		t.Fatal("Native returned false for this architecture, want true")
 	}
 	if m.Bind != unix.SYS_BIND || m.Listen != unix.SYS_LISTEN || m.Accept != unix.SYS_ACCEPT || m.Accept4 != unix.SYS_ACCEPT4 ||
 		m.Connect != unix.SYS_CONNECT || m.Shutdown != unix.SYS_SHUTDOWN || m.Setsockopt != unix.SYS_SETSOCKOPT || m.Path != nativePaths() {
 		t.Errorf("the numbers differ from package unix: %+v", m)
 	}
 	if err := Check(); err != nil {
-		t.Errorf("Check: %v", err)
+		t.Errorf("Check returned %v, want nil", err)
 	}
 }
 
@@ -176,7 +176,7 @@ func TestAtLeast(t *testing.T) {
 		{"5.9", true}, {"6", true}, {"5", false}, {"", false}, {"x.y", false}, {"99999999999999999999.1", true},
 	} {
 		if got := atLeast(c.release, 5, 9); got != c.want {
-			t.Errorf("atLeast(%q) = %v", c.release, got)
+			t.Errorf("atLeast(%q, 5, 9) = %v, want %v", c.release, got, c.want)
 		}
 	}
 }

@@ -22,16 +22,16 @@ func TestParseDumpRefuses(t *testing.T) {
 	}{
 		"an error":       {message(20, unix.NLMSG_ERROR, eperm...), "operation not permitted"},
 		"a short error":  {message(16, unix.NLMSG_ERROR), "short error"},
-		"size too large": {message(17, 0), "impossible size"},
-		"size too small": {message(15, 0), "impossible size"},
+		"size too large": {message(17, 0), "invalid size"},
+		"size too small": {message(15, 0), "invalid size"},
 	} {
 		_, _, err := parseDump(nil, c.b, parseInet)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: error %v, want %q", name, err, c.want)
+			t.Errorf("%s: parseDump returned the error %v, want %q", name, err, c.want)
 		}
 	}
 	if list, done, err := parseDump(nil, message(16, unix.NLMSG_DONE), parseInet); !done || err != nil || list != nil {
-		t.Errorf("parseDump of the last message = %v, %v, %v", list, done, err)
+		t.Errorf("parseDump of NLMSG_DONE = %v, %v, %v, want no socket, true, nil", list, done, err)
 	}
 }
 
@@ -51,14 +51,14 @@ func TestParseInet(t *testing.T) {
 	got, ok := parseInet(inetMessage(10, 8080, []byte{127, 0, 0, 1}, 3, 4096, 77))
 	want := Socket{Family: unix.AF_INET, Addr: [16]byte{127, 0, 0, 1}, Port: 8080, Unread: 3, Unsent: 4096, Ino: 77}
 	if !ok || got != want {
-		t.Errorf("parseInet of a listener = %+v, %v", got, ok)
+		t.Errorf("parseInet of a listener = %+v, %v, want %+v", got, ok, want)
 	}
 	// The FIN of the peer is not a byte that the program can read.
 	if got, ok := parseInet(inetMessage(stateCloseWait, 80, nil, 1, 0, 5)); !ok || !got.CloseWait || got.Unread != 0 {
-		t.Errorf("parseInet of a connection that the peer has closed = %+v, %v", got, ok)
+		t.Errorf("parseInet of a connection after a FIN = %+v, %v, want CloseWait true and Unread 0", got, ok)
 	}
 	if _, ok := parseInet(make([]byte, inetMsgLen-1)); ok {
-		t.Error("parseInet accepts a message that is too short")
+		t.Error("parseInet returned true for a message that is too short, want false")
 	}
 }
 
@@ -74,15 +74,15 @@ func TestParseUnix(t *testing.T) {
 	queue := binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, 2), 128)
 	b = slices.Concat(b, attr(unixDiagName, []byte("/run/a.sock")...), attr(unixDiagRqlen, queue...))
 	if got, ok := parseUnix(b); !ok || got != (Socket{Family: unix.AF_UNIX, Ino: 9, Name: "/run/a.sock", Unread: 2, Unsent: 128}) {
-		t.Errorf("parseUnix = %+v, %v", got, ok)
+		t.Errorf("parseUnix = %+v, %v, want the name /run/a.sock and the queue 2 of 128", got, ok)
 	}
 	b[1] = unix.SOCK_DGRAM
 	if _, ok := parseUnix(b); ok {
-		t.Error("parseUnix accepts a datagram socket")
+		t.Error("parseUnix returned true for a datagram socket, want false")
 	}
 }
 
-// FuzzParse: a parser does not panic for any datagram.
+// FuzzParse checks that the parsers do not panic for any datagram.
 func FuzzParse(f *testing.F) {
 	f.Add(slices.Concat(binary.NativeEndian.AppendUint32(nil, 100), []byte{20, 0}, make([]byte, 94)))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -95,7 +95,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// TestListener: the accept queue of a listener of this process contains the connections that were not accepted.
+// TestListener: Listening returns the length of the accept queue of a listener, and Connections returns the connections in
+// the queue.
 func TestListener(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -139,15 +140,15 @@ func TestListener(t *testing.T) {
 	}
 	l := all[st.Ino]
 	if int(l.Port) != port || l.Addr != ([16]byte{127, 0, 0, 1}) || l.Unread != pending || l.Unsent != 7 {
-		t.Errorf("the listener has state %+v", l)
+		t.Errorf("the listener is %+v, want 127.0.0.1:%d with the queue %d of 7", l, port, pending)
 	}
 	open, err := conn.Connections(l, false)
 	if err != nil || len(open) != pending {
-		t.Fatalf("Connections returned %+v, %v", open, err)
+		t.Fatalf("Connections returned %+v, %v, want %d connections", open, err, pending)
 	}
 	for _, c := range open {
 		if c.Ino != 0 {
-			t.Errorf("a connection that was not accepted has an inode: %+v", c)
+			t.Errorf("a connection in the accept queue is %+v, want inode 0", c)
 		}
 	}
 }

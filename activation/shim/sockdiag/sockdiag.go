@@ -1,7 +1,6 @@
-// Package sockdiag reads the sockets of the kernel (sock_diag(7)): listeners, the length of their accept queues, open
-// connections and their counters. It needs no privilege, and sees the network namespace of its caller.
-//
-// It is a package of the shim, which links it; clusterctl reads the same numbers for "ls" and "show".
+// Package sockdiag reads the state of sockets from the kernel (sock_diag(7)): listeners, the length of their accept queues,
+// open connections and their counters. The package needs no privilege. The shim uses the package for drains, and clusterctl
+// for "ls" and "show".
 package sockdiag
 
 import (
@@ -15,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// States of include/net/tcp_states.h in Linux, as bits for the mask of a request.
+// TCP states (include/net/tcp_states.h in Linux), as bits for the mask of a request.
 const (
 	Established = 1 << 1
 	CloseWait   = 1 << 8
@@ -41,16 +40,17 @@ const (
 	unixMsgLen = 16 // struct unix_diag_msg
 )
 
-// Socket is one socket as the kernel describes it.
+// Socket is the state of one socket.
 type Socket struct {
-	Ino      uint64 // 0: no process has accepted it yet
+	Ino      uint64 // 0 for a connection in an accept queue
 	Family   uint8
 	Addr     [16]byte // local address: the first 4 bytes for AF_INET, empty for a Unix socket
 	Port     uint16   // local port; 0 for a Unix socket
-	Peer     [16]byte // address of the peer, in the same form
+	Peer     [16]byte // address of the peer, in the form of Addr
 	PeerPort uint16
-	Name     string // bound name of a Unix socket, otherwise ""; the first byte of an abstract name is 0
-	// File is the low half of the inode number of the file to which a Unix socket is bound; 0 for other sockets.
+	Name     string // path or name to which a Unix socket is bound; the first byte of an abstract name is 0
+	// File holds the low 32 bits of the inode number of the file to which a Unix socket is bound. File is 0 for other
+	// sockets.
 	File      uint32
 	CloseWait bool // the peer has sent its FIN
 	Shut      bool // the socket was shut down for receiving (shutdown(2)), so a listener refuses connections
@@ -63,13 +63,16 @@ type Socket struct {
 	Info   TCPInfo
 }
 
-// TCPInfo is a part of struct tcp_info. Ages are in milliseconds, in steps of a jiffy (4 ms where HZ=250).
+// TCPInfo is a part of struct tcp_info. Ages are in milliseconds, and change in steps of a jiffy (4 ms with HZ=250).
 type TCPInfo struct {
-	SentAge, RecvAge, AckAge uint32
-	Acked, Received          uint64 // bytes that the peer has acknowledged, and bytes received from the peer
+	SentAge  uint32 // time since data was last sent
+	RecvAge  uint32 // time since data was last received
+	AckAge   uint32 // time since an acknowledgement was last received
+	Acked    uint64 // number of bytes that the peer has acknowledged
+	Received uint64 // number of bytes that were received from the peer
 }
 
-// PeerAddress returns the address of the peer, as in "10.0.0.7:51234", or "" for a Unix socket.
+// PeerAddress returns the address of the peer, such as "10.0.0.7:51234". PeerAddress returns "" for a Unix socket.
 func (s *Socket) PeerAddress() string {
 	var ip netip.Addr
 	switch s.Family {
@@ -83,7 +86,7 @@ func (s *Socket) PeerAddress() string {
 	return netip.AddrPortFrom(ip, s.PeerPort).String()
 }
 
-// Conn is a connection to the kernel. It sees the sockets of the network namespace in which it was opened.
+// Conn is a netlink connection to the kernel. A Conn reads the sockets of the network namespace in which it was opened.
 type Conn struct{ fd int }
 
 // Open opens a connection.
@@ -98,8 +101,8 @@ func Open() (*Conn, error) {
 // Close closes the connection.
 func (d *Conn) Close() { _ = unix.Close(d.fd) }
 
-// TCP returns the TCP sockets of the family in the states of mask. Unless port is 0, it returns only sockets with this local
-// port. info asks for Info, which more than doubles the data that the kernel sends.
+// TCP returns the TCP sockets of a family in one of the states in mask. Unless port is 0, it returns only sockets with this
+// local port. If info is true, TCP also sets Socket.Info, and the kernel sends more than twice as much data.
 func (d *Conn) TCP(family uint8, mask uint32, port uint16, info bool) ([]Socket, error) {
 	req := inetRequest(family, unix.IPPROTO_TCP, mask, port)
 	if info {
@@ -108,7 +111,7 @@ func (d *Conn) TCP(family uint8, mask uint32, port uint16, info bool) ([]Socket,
 	return d.dump(req, parseInet)
 }
 
-// UDP returns the UDP sockets of the family with the local port.
+// UDP returns the UDP sockets of a family with the local port.
 func (d *Conn) UDP(family uint8, port uint16) ([]Socket, error) {
 	return d.dump(inetRequest(family, unix.IPPROTO_UDP, ^uint32(0), port), parseInet)
 }
@@ -122,7 +125,7 @@ func inetRequest(family, protocol uint8, mask uint32, port uint16) []byte {
 	return req
 }
 
-// Unix returns the Unix stream sockets in the states of mask.
+// Unix returns the Unix stream sockets in one of the states in mask.
 func (d *Conn) Unix(mask uint32) ([]Socket, error) {
 	req := make([]byte, 24) // struct unix_diag_req
 	req[0] = unix.AF_UNIX
@@ -131,7 +134,7 @@ func (d *Conn) Unix(mask uint32) ([]Socket, error) {
 	return d.dump(req, parseUnix)
 }
 
-// dump sends a request and reads sockets until the kernel sends NLMSG_DONE.
+// dump sends a request, and returns all sockets in the replies up to NLMSG_DONE.
 func (d *Conn) dump(req []byte, parse func([]byte) (Socket, bool)) ([]Socket, error) {
 	msg := make([]byte, unix.NLMSG_HDRLEN, unix.NLMSG_HDRLEN+len(req))
 	binary.NativeEndian.PutUint32(msg[0:], uint32(unix.NLMSG_HDRLEN+len(req)))
@@ -159,12 +162,12 @@ func (d *Conn) dump(req []byte, parse func([]byte) (Socket, bool)) ([]Socket, er
 	}
 }
 
-// parseDump appends the sockets of one datagram and reports whether it ends the dump.
+// parseDump appends the sockets in one datagram to list, and reports whether the datagram contains NLMSG_DONE.
 func parseDump(list []Socket, b []byte, parse func([]byte) (Socket, bool)) ([]Socket, bool, error) {
 	for len(b) >= unix.NLMSG_HDRLEN {
 		size := int(binary.NativeEndian.Uint32(b))
 		if size < unix.NLMSG_HDRLEN || size > len(b) {
-			return list, false, errors.New("reading from sock_diag: message of impossible size")
+			return list, false, errors.New("reading from sock_diag: message with an invalid size")
 		}
 		body := b[unix.NLMSG_HDRLEN:size]
 		switch binary.NativeEndian.Uint16(b[4:]) {
@@ -201,8 +204,8 @@ func parseInet(b []byte) (Socket, bool) {
 	copy(s.Addr[:], b[8:24])  // idiag_src
 	copy(s.Peer[:], b[24:40]) // idiag_dst
 	s.PeerPort = binary.BigEndian.Uint16(b[6:])
-	// The FIN of the peer takes a sequence number, so it always counts as one unread byte (tcp_diag_get_info: rcv_nxt -
-	// copied_seq).
+	// The kernel counts the FIN of the peer as one unread byte, because a FIN has a sequence number (tcp_diag_get_info:
+	// rcv_nxt - copied_seq).
 	if s.CloseWait && s.Unread > 0 {
 		s.Unread--
 	}
@@ -217,28 +220,12 @@ func parseInet(b []byte) (Socket, bool) {
 	return s, true
 }
 
-// parseTCPInfo parses struct tcp_info. Older kernels have a shorter struct; missing fields are 0.
+// parseTCPInfo parses struct tcp_info. Older kernels send a shorter struct, whose missing fields become 0.
 func parseTCPInfo(b []byte) TCPInfo {
 	var t unix.TCPInfo
-	u32 := func(off uintptr) uint32 {
-		if len(b) < int(off)+4 {
-			return 0
-		}
-		return binary.NativeEndian.Uint32(b[off:])
-	}
-	u64 := func(off uintptr) uint64 {
-		if len(b) < int(off)+8 {
-			return 0
-		}
-		return binary.NativeEndian.Uint64(b[off:])
-	}
-	return TCPInfo{
-		SentAge:  u32(unsafe.Offsetof(t.Last_data_sent)),
-		RecvAge:  u32(unsafe.Offsetof(t.Last_data_recv)),
-		AckAge:   u32(unsafe.Offsetof(t.Last_ack_recv)),
-		Acked:    u64(unsafe.Offsetof(t.Bytes_acked)),
-		Received: u64(unsafe.Offsetof(t.Bytes_received)),
-	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&t)), unsafe.Sizeof(t)), b)
+	return TCPInfo{SentAge: t.Last_data_sent, RecvAge: t.Last_data_recv, AckAge: t.Last_ack_recv,
+		Acked: t.Bytes_acked, Received: t.Bytes_received}
 }
 
 func parseUnix(b []byte) (Socket, bool) {
@@ -262,7 +249,7 @@ func parseUnix(b []byte) (Socket, bool) {
 	return s, true
 }
 
-// eachAttr calls do for each netlink attribute (netlink(7)), and stops at one that does not fit.
+// eachAttr calls do for each netlink attribute (netlink(7)) in b. eachAttr stops at an attribute that is longer than b.
 func eachAttr(b []byte, do func(kind uint16, value []byte)) {
 	for len(b) >= unix.SizeofRtAttr {
 		size := int(binary.NativeEndian.Uint16(b))
@@ -276,17 +263,17 @@ func eachAttr(b []byte, do func(kind uint16, value []byte)) {
 
 func align4(n int) int { return (n + 3) &^ 3 }
 
-// Listening returns every listening stream socket of the namespace, by inode.
+// Listening returns all listening TCP and Unix stream sockets, by inode.
 func (d *Conn) Listening() (map[uint64]Socket, error) {
 	all := make(map[uint64]Socket)
-	for _, ask := range []func() ([]Socket, error){
+	for _, read := range []func() ([]Socket, error){
 		func() ([]Socket, error) { return d.TCP(unix.AF_INET, Listen, 0, false) },
 		func() ([]Socket, error) { return d.TCP(unix.AF_INET6, Listen, 0, false) },
 		func() ([]Socket, error) { return d.Unix(Listen) },
 	} {
-		list, err := ask()
+		list, err := read()
 		if errors.Is(err, os.ErrNotExist) {
-			continue // the kernel does not support the family, or sock_diag for it
+			continue // the kernel has no sock_diag for this family
 		}
 		if err != nil {
 			return nil, err
@@ -298,12 +285,12 @@ func (d *Conn) Listening() (map[uint64]Socket, error) {
 	return all, nil
 }
 
-// Connections returns the open connections of all programs that were accepted from listener l, which is identified by family
-// and port, or by name. info has the meaning of [Conn.TCP].
+// Connections returns the connections to listener l in all programs, including connections in its accept queue. The
+// connections of a TCP listener have its family and port, and the connections of a Unix listener have its name. The
+// parameter info is the same as in [Conn.TCP].
 func (d *Conn) Connections(l Socket, info bool) ([]Socket, error) {
 	if l.Family != unix.AF_UNIX {
-		// IPv4 connections of a dual-stack listener are AF_INET6 sockets too, so the family of the listener has all
-		// connections.
+		// The connections of a listener have its family: IPv4 connections of a dual-stack listener are AF_INET6 sockets.
 		return d.TCP(l.Family, Established|CloseWait, l.Port, info)
 	}
 	all, err := d.Unix(Established)

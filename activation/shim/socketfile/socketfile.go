@@ -11,12 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotSocket means that the path is not a socket with a single name. Somebody may have put another file there.
-var ErrNotSocket = errors.New("it is not a socket with a single name")
+// ErrNotSocket means that the file at the path is not a socket, or has more than one name (hard link).
+var ErrNotSocket = errors.New("the file is not a socket, or has more than one name")
 
 // Set changes the owner of the socket at path, and its mode unless mode is 0. A user who may write to the directory could
-// replace the file at any time. So Set does not follow a link, and checks the open file that it changes: it refuses a file
-// with a second name, which could be a hard link to a file of somebody else.
+// replace the socket by another file at any time. So Set does not follow a symbolic link. Instead, Set opens the file, and
+// then checks and changes the open file. A file with a second name could be a hard link to a file of another user, so Set
+// returns ErrNotSocket.
 func Set(path string, uid, gid int, mode fs.FileMode) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -36,7 +37,7 @@ func Set(path string, uid, gid int, mode fs.FileMode) error {
 	if mode == 0 {
 		return nil
 	}
-	// This is chmod(2) for a file that was opened with O_PATH.
+	// fchmod(2) does not work on a descriptor with O_PATH, but chmod(2) on its link in /proc does.
 	if err := os.Chmod("/proc/self/fd/"+strconv.Itoa(fd), mode); err != nil {
 		return &fs.PathError{Op: "chmod", Path: path, Err: errors.Unwrap(err)}
 	}

@@ -19,8 +19,9 @@ func socket(t *testing.T, domain, typ int) int {
 	return fd
 }
 
-// TestListenerGetsOptions: options of a socket are copied to a listener, and its connections inherit them.
-func TestListenerGetsOptions(t *testing.T) {
+// TestCopy: Read and Apply copy the options of a socket to a listener, and a connection of the listener inherits the
+// options.
+func TestCopy(t *testing.T) {
 	own := socket(t, unix.AF_INET, unix.SOCK_STREAM)
 	want := []struct{ level, number, value, read int }{
 		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1, 1},
@@ -74,25 +75,26 @@ func TestListenerGetsOptions(t *testing.T) {
 	}
 	for _, w := range onlyListener {
 		if got, err := unix.GetsockoptInt(shared, w.level, w.number); err != nil || got != w.value {
-			t.Errorf("listener: option %+v has value %d, error %v", w, got, err)
+			t.Errorf("the listener has the value %d, error %v, want %+v", got, err, w)
 		}
 	}
 	conn := accept(t, shared)
 	for _, w := range want {
 		if got, err := unix.GetsockoptInt(conn, w.level, w.number); err != nil || got != w.read {
-			t.Errorf("connection: option %+v has value %d, error %v", w, got, err)
+			t.Errorf("the connection has the value %d, error %v, want %+v", got, err, w)
 		}
 	}
 	if got, err := unix.GetsockoptString(conn, unix.IPPROTO_TCP, unix.TCP_CONGESTION); err != nil || got != "reno" {
-		t.Errorf("TCP_CONGESTION is %q, error %v", got, err)
+		t.Errorf("the connection has TCP_CONGESTION %q, error %v, want reno", got, err)
 	}
 	var v [maxSize]byte
 	if e := get(conn, &option{level: unix.SOL_SOCKET, number: unix.SO_LINGER, size: 8}, &v); e != 0 || v[0] != 1 || v[4] != 9 {
-		t.Errorf("SO_LINGER is %v, error %v", v, e)
+		t.Errorf("the connection has SO_LINGER %v, error %v, want on and 9 s", v, e)
 	}
 }
 
-// accept returns a connection of the listener. The client sends a byte because of TCP_DEFER_ACCEPT.
+// accept connects to the listener and accepts the connection. The client sends a byte, because with TCP_DEFER_ACCEPT the
+// kernel only accepts connections with data.
 func accept(t *testing.T, listener int) int {
 	t.Helper()
 	to, err := unix.Getsockname(listener)
@@ -114,8 +116,8 @@ func accept(t *testing.T, listener int) int {
 	return conn
 }
 
-// TestNothingSet: the set of a new socket of any kind is empty.
-func TestNothingSet(t *testing.T) {
+// TestNewSocket: Read of a new socket of any kind stores no option.
+func TestNewSocket(t *testing.T) {
 	for _, domain := range []int{unix.AF_INET, unix.AF_INET6, unix.AF_UNIX} {
 		for _, typ := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
 			var s Set
@@ -126,7 +128,7 @@ func TestNothingSet(t *testing.T) {
 	}
 	var s Set
 	if e := s.Read(0); e == 0 {
-		t.Error("Read accepts a file that is not a socket")
+		t.Error("Read of a file that is not a socket returned no error")
 	}
 }
 
@@ -147,7 +149,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestAnotherFamily: Apply skips an option that the other socket does not support.
+// TestAnotherFamily: Apply skips an option that a socket of another family does not support.
 func TestAnotherFamily(t *testing.T) {
 	own := socket(t, unix.AF_INET, unix.SOCK_STREAM)
 	if err := unix.SetsockoptInt(own, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
@@ -158,6 +160,6 @@ func TestAnotherFamily(t *testing.T) {
 		t.Fatal(e)
 	}
 	if name, e := s.Apply(socket(t, unix.AF_UNIX, unix.SOCK_STREAM)); e != 0 {
-		t.Errorf("Apply failed with option %s: %v", name, e)
+		t.Errorf("Apply to a Unix socket returned option %s, error %v, want no error", name, e)
 	}
 }

@@ -4,25 +4,25 @@ import "golang.org/x/sys/unix"
 
 // option is a socket option that connections inherit from a listener, or that acts on the listener itself.
 type option struct {
-	word          string // name in socket(7), tcp(7), ip(7), ipv6(7) or udp(7)
+	name          string // as in socket(7), tcp(7), ip(7), ipv6(7) or udp(7)
 	level, number int
-	size          uint32 // of the value, in bytes
+	size          uint32 // size of the value in bytes
 }
 
-// maxSize is the size of the largest value: the name of a congestion control, or a struct timeval.
+// maxSize is the size of the largest values: the name of a congestion control, and struct timeval.
 const maxSize = 16
 
-// Package x/sys/unix does not have these constants.
+// Options that package unix does not define.
 const (
 	udpSegment = 103
 	udpGRO     = 104
 )
 
-// options lists all options that are copied, in the order in which they are set: IP_TOS changes SO_PRIORITY, so SO_PRIORITY
-// comes later.
+// options lists all options that are copied, in the order in which Apply sets the options. SO_PRIORITY must come after
+// IP_TOS, which also changes the priority.
 //
-// SO_REUSEADDR and SO_REUSEPORT are missing: they only affect bind(2), which systemd has done. IPV6_V6ONLY cannot change
-// after bind(2); the socket unit sets it by BindIPv6Only=.
+// SO_REUSEADDR and SO_REUSEPORT are not copied, because they only affect bind(2), which systemd has already called.
+// IPV6_V6ONLY cannot change after bind(2); the socket unit sets it by BindIPv6Only=.
 var options = [...]option{
 	{"IP_TOS", unix.IPPROTO_IP, unix.IP_TOS, 4},
 	{"IP_TTL", unix.IPPROTO_IP, unix.IP_TTL, 4},
@@ -77,8 +77,8 @@ var options = [...]option{
 	{"SO_LINGER", unix.SOL_SOCKET, unix.SO_LINGER, 8},
 	{"SO_RCVBUF", unix.SOL_SOCKET, unix.SO_RCVBUF, 4},
 	{"SO_SNDBUF", unix.SOL_SOCKET, unix.SO_SNDBUF, 4},
-	// SO_BUF_LOCK keeps a buffer of a size that the program has set from growing, even if this is the default size (Linux
-	// 5.14).
+	// With SO_BUF_LOCK (Linux 5.14), the kernel does not enlarge the buffers. SO_BUF_LOCK is set if the program has set the
+	// size of a buffer, even to the default size.
 	{"SO_BUF_LOCK", unix.SOL_SOCKET, unix.SO_BUF_LOCK, 4},
 	{"SO_RCVLOWAT", unix.SOL_SOCKET, unix.SO_RCVLOWAT, 4},
 	{"SO_RCVTIMEO", unix.SOL_SOCKET, unix.SO_RCVTIMEO, 16},

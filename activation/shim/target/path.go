@@ -1,20 +1,21 @@
 package target
 
 import (
+	"bytes"
 	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// MaxPath is the longest path, with its NUL, that Text reads.
+// MaxPath is the maximum length of a path, including its NUL, that Text reads.
 const MaxPath = 1024
 
-// Place identifies a directory. The zero Place is not a directory.
+// Place identifies a directory by device and inode. The zero Place is not a directory.
 type Place struct{ device, inode uint64 }
 
-// Text copies the string at address ptr of thread tid to p and returns its length without the NUL. ok is false if the string
-// is longer than p or not mapped, so that it cannot be a path of interest.
+// Text copies the string at the memory address ptr of thread tid to p, and returns its length without the NUL. ok is false
+// if the string is longer than p, or its memory is not mapped.
 func (r *Reader) Text(tid uint32, ptr uint64, p *[MaxPath]byte) (n int, ok bool, e unix.Errno) {
 	fd, e := r.open(r.proc(tid, "/mem", -1))
 	if e != 0 {
@@ -28,22 +29,19 @@ func (r *Reader) Text(tid uint32, ptr uint64, p *[MaxPath]byte) (n int, ok bool,
 	if e != 0 {
 		return 0, false, e
 	}
-	n = index(p[:got], 0)
+	n = bytes.IndexByte(p[:got], 0)
 	return n, n >= 0, 0
 }
 
 // SplitPath returns the directory of a path, which is empty or ends in a slash, and its last element.
 func SplitPath(path []byte) (dir, base []byte) {
-	for i := len(path); i > 0; i-- {
-		if path[i-1] == '/' {
-			return path[:i], path[i:]
-		}
-	}
-	return nil, path
+	i := bytes.LastIndexByte(path, '/') + 1
+	return path[:i], path[i:]
 }
 
-// Directory returns the directory that dir means for thread tid. Unless dir begins with a slash, it is relative to dirfd, or
-// to the working directory if dirfd is AT_FDCWD. ok is false if the directory cannot be read.
+// Directory returns the directory at the path dir, as thread tid resolves the path. A path without a slash at its beginning
+// is relative to the directory at descriptor dirfd, or to the working directory if dirfd is AT_FDCWD. ok is false if the
+// directory cannot be read.
 func (r *Reader) Directory(tid uint32, dirfd int32, dir []byte) (p Place, ok bool) {
 	b := append(r.long[:0], "/proc/"...)
 	b = strconv.AppendUint(b, uint64(tid), 10)
@@ -60,7 +58,7 @@ func (r *Reader) Directory(tid uint32, dirfd int32, dir []byte) (p Place, ok boo
 	return r.place(b, dir)
 }
 
-// Here returns the directory that the absolute path dir means for this process.
+// Here returns the directory at the absolute path dir, as this process resolves the path.
 func (r *Reader) Here(dir string) (p Place, ok bool) {
 	if len(dir) >= len(r.long) {
 		return Place{}, false
@@ -68,7 +66,7 @@ func (r *Reader) Here(dir string) (p Place, ok bool) {
 	return r.place(append(r.long[:0], dir...), nil)
 }
 
-// place returns the directory with the path b + dir. The memory of b must be r.long.
+// place returns the directory at the path b + dir. The memory of b must be r.long, because place appends to b.
 func (r *Reader) place(b, dir []byte) (p Place, ok bool) {
 	if len(b)+len(dir) >= len(r.long) {
 		return Place{}, false

@@ -1,14 +1,18 @@
 package target
 
-import "golang.org/x/sys/unix"
+import (
+	"bytes"
 
-// Kind is the kind of a socket, as far as it matters for sharing the socket.
+	"golang.org/x/sys/unix"
+)
+
+// Kind is the kind of a socket: protocol and address family.
 type Kind uint8
 
-// The kinds of socket. Unknown is any other socket, or a file that is not a socket.
+// The kinds of sockets. Unknown means a socket of another kind, or a file that is not a socket.
 const (
 	Unknown Kind = iota
-	TCP4         // stream over IPv4, MPTCP included
+	TCP4         // TCP or MPTCP over IPv4
 	TCP6
 	UDP4
 	UDP6
@@ -16,14 +20,11 @@ const (
 	UnixOther // datagram and seqpacket
 )
 
-// ParseProto returns the kind of a socket from the value of its extended attribute system.sockprotoname. The attribute is
-// the name of the kernel's struct proto (net/socket.c, sockfs_xattr_get), which lsof(8) shows too. Unlike SO_TYPE, it can be
-// read for a descriptor of another process without the right to attach.
+// ParseProto returns the kind of a socket from the value of its extended attribute system.sockprotoname. The value is the
+// name of the kernel's struct proto (net/socket.c, sockfs_xattr_get), which lsof(8) shows too. Reading SO_TYPE of a socket
+// of another process needs the right to attach to the process, but reading the attribute does not.
 func ParseProto(b []byte) Kind {
-	if n := len(b); n > 0 && b[n-1] == 0 {
-		b = b[:n-1]
-	}
-	switch string(b) {
+	switch string(bytes.TrimSuffix(b, []byte{0})) {
 	case "TCP", "MPTCP":
 		return TCP4
 	case "TCPv6", "MPTCPv6":
@@ -47,12 +48,9 @@ func ParseFlags(b []byte) (flags uint32, ok bool) { return octal(b, "flags:") }
 // ParseUmask returns the umask from the "Umask:" line of /proc/PID/status (proc_pid_status(5), since Linux 4.7).
 func ParseUmask(b []byte) (umask uint32, ok bool) { return octal(b, "Umask:") }
 
-// octal returns the octal number after the key, from the first line that begins with the key.
+// octal returns the octal number after the key, in the first line that begins with the key.
 func octal(b []byte, key string) (n uint32, ok bool) {
-	line := find(b, key)
-	for len(line) > 0 && (line[0] == '\t' || line[0] == ' ') {
-		line = line[1:]
-	}
+	line := bytes.TrimLeft(find(b, key), "\t ")
 	if len(line) == 0 || len(line) > 10 {
 		return 0, false
 	}
@@ -65,7 +63,7 @@ func octal(b []byte, key string) (n uint32, ok bool) {
 	return n, true
 }
 
-// ParseSocketLink returns the inode in "socket:[123]", the text of the link /proc/PID/fd/FD of a socket.
+// ParseSocketLink returns the inode 123 for "socket:[123]", the text of the link /proc/PID/fd/FD of a socket.
 func ParseSocketLink(b []byte) (inode uint64, ok bool) {
 	const head = "socket:["
 	if len(b) < len(head)+2 || string(b[:len(head)]) != head || b[len(b)-1] != ']' {
@@ -78,32 +76,23 @@ func ParseSocketLink(b []byte) (inode uint64, ok bool) {
 type Stat struct {
 	State  byte   // R, S, D, T, t, Z, X, I
 	Parent uint64 // process id
-	Ticks  uint64 // utime and stime together, in clock ticks
-	// Reaped is the same sum for the children that have ended and were waited for.
+	Ticks  uint64 // CPU time (utime and stime) in clock ticks
+	// Reaped is the CPU time of the children that have ended and for which the process has waited.
 	Reaped uint64
 }
 
-// ParseStat parses /proc/PID/stat (proc_pid_stat(5)). The command name may contain spaces and parentheses, so ParseStat
-// counts the fields after the last parenthesis.
+// ParseStat parses /proc/PID/stat (proc_pid_stat(5)). ParseStat counts the fields from the last parenthesis on, because the
+// command name before this parenthesis may contain spaces and parentheses.
 func ParseStat(b []byte) (s Stat, ok bool) {
-	end := -1
-	for i, c := range b {
-		if c == ')' {
-			end = i
-		}
-	}
+	end := bytes.LastIndexByte(b, ')')
 	if end < 0 {
 		return Stat{}, false
 	}
 	b = b[end+1:]
 	// The word after ") " is field 3, the state.
 	for field := 2; len(b) > 0; field++ {
-		word := b
-		if i := index(b, ' '); i >= 0 {
-			word, b = b[:i], b[i+1:]
-		} else {
-			b = nil
-		}
+		var word []byte
+		word, b, _ = bytes.Cut(b, []byte{' '})
 		if field == 3 && len(word) == 1 {
 			s.State = word[0]
 		}
@@ -133,31 +122,20 @@ func ParseStat(b []byte) (s Stat, ok bool) {
 // ParseUID returns the effective user id from /proc/TID/status (proc_pid_status(5)): the second number of the "Uid:" line.
 // The kernel escapes newlines in the "Name:" line above, so no process can forge the "Uid:" line.
 func ParseUID(b []byte) (uid uint32, ok bool) {
-	line := find(b, "Uid:\t") // one tab before each number
-	at := index(line, '\t')
-	if at < 0 {
-		return 0, false
-	}
-	line = line[at+1:]
-	if at = index(line, '\t'); at >= 0 {
-		line = line[:at]
-	}
-	n, good := parseUint(line)
+	_, line, _ := bytes.Cut(find(b, "Uid:\t"), []byte{'\t'}) // one tab before each number
+	number, _, _ := bytes.Cut(line, []byte{'\t'})
+	n, good := parseUint(number)
 	return uint32(n), good && n < 1<<32
 }
 
 // ParseThreadGroup returns the process of a thread from the "Tgid:" line of /proc/TID/status.
 func ParseThreadGroup(b []byte) (pid uint64, ok bool) { return parseUint(find(b, "Tgid:\t")) }
 
-// find returns the rest of the first line that begins with the key.
+// find returns the text after the key in the first line that begins with the key.
 func find(b []byte, key string) []byte {
 	for len(b) > 0 {
-		line := b
-		if i := index(b, '\n'); i >= 0 {
-			line, b = b[:i], b[i+1:]
-		} else {
-			b = nil
-		}
+		var line []byte
+		line, b, _ = bytes.Cut(b, []byte{'\n'})
 		if len(line) >= len(key) && string(line[:len(key)]) == key {
 			return line[len(key):]
 		}
@@ -165,19 +143,15 @@ func find(b []byte, key string) []byte {
 	return nil
 }
 
-// ParseThreads appends the thread ids among the directory entries (getdents64(2)) of /proc/PID/task to tids, as long as tids
-// has room.
+// ParseThreads appends thread ids to tids up to its capacity. b holds directory entries (getdents64(2)) of /proc/PID/task.
 func ParseThreads(b []byte, tids []uint32) []uint32 {
 	const head = 19 // d_ino, d_off, d_reclen, d_type
 	for len(b) > head {
-		size := int(b[16]) | int(b[17])<<8 // little-endian as amd64 and arm64 are
+		size := int(b[16]) | int(b[17])<<8 // amd64 and arm64 are little-endian
 		if size <= head || size > len(b) {
 			return tids
 		}
-		name := b[head:size]
-		if i := index(name, 0); i >= 0 {
-			name = name[:i]
-		}
+		name, _, _ := bytes.Cut(b[head:size], []byte{0})
 		if n, ok := parseUint(name); ok && n < 1<<32 && len(tids) < cap(tids) {
 			tids = append(tids, uint32(n))
 		}
@@ -204,13 +178,4 @@ func parseUint(b []byte) (uint64, bool) {
 		n = n*10 + uint64(c-'0')
 	}
 	return n, true
-}
-
-func index(b []byte, c byte) int {
-	for i, x := range b {
-		if x == c {
-			return i
-		}
-	}
-	return -1
 }

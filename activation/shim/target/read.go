@@ -1,14 +1,26 @@
+// Package target reads the state of another process from /proc, such as the address that the process has passed to bind(2),
+// and the kind, flags and inode of a descriptor.
+//
+// # Invariants
+//
+//   - The package does not write to the other process.
+//   - The functions that parse bytes accept any bytes without a panic.
+//   - The methods of Reader use raw system calls and the buffers of the Reader, and do not allocate, because the notifier is
+//     a forked Go process without a scheduler.
+//   - Sockaddr, Text and Socket need the right to attach to the process (PTRACE_MODE_ATTACH in ptrace(2)), which Yama may
+//     restrict. All other methods only need PTRACE_MODE_READ.
 package target
 
 import (
+	"bytes"
 	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Reader reads the state of threads of other processes. It contains the buffers, so a Reader that was made before a fork
-// works after the fork.
+// Reader reads the state of threads of other processes. A Reader contains all buffers, so it can be allocated before a fork
+// and used after the fork.
 type Reader struct {
 	path [64]byte
 	data [1024]byte
@@ -17,8 +29,9 @@ type Reader struct {
 	tids [64]uint32
 }
 
-// Sockaddr decodes the address of n bytes at ptr of thread tid into a. If ok is false and the errno is 0, the address cannot
-// be one of interest. EACCES and EPERM mean that the process must not be read (Yama, or it is not dumpable).
+// Sockaddr reads a socket address of n bytes at the memory address ptr of thread tid, and decodes it into a. If ok is false
+// and the errno is 0, the bytes are not an address of IPv4, IPv6 or a Unix socket. EACCES and EPERM mean that this process
+// may not read the memory (because of Yama, or because the other process is not dumpable).
 func (r *Reader) Sockaddr(tid uint32, ptr uint64, n uint64, a *Addr) (ok bool, e unix.Errno) {
 	if n > MaxSockaddr {
 		return false, 0
@@ -30,7 +43,7 @@ func (r *Reader) Sockaddr(tid uint32, ptr uint64, n uint64, a *Addr) (ok bool, e
 	got, _, e := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&r.data)), uintptr(n), uintptr(ptr), 0, 0)
 	closeFD(fd)
 	if e == unix.EIO || e == 0 && uint64(got) != n {
-		return false, 0 // not mapped: the kernel will return EFAULT
+		return false, 0 // the memory is not mapped, so bind(2) will return EFAULT
 	}
 	if e != 0 {
 		return false, e
@@ -49,7 +62,8 @@ func (r *Reader) Kind(tid uint32, fd uint32) (Kind, unix.Errno) {
 	return ParseProto(r.data[:n]), 0
 }
 
-// Inode returns the inode of the socket at descriptor fd of thread tid; ok is false if it is not a socket or cannot be read.
+// Inode returns the inode of the socket at descriptor fd of thread tid. ok is false if the descriptor is not a socket or
+// cannot be read.
 func (r *Reader) Inode(tid uint32, fd uint32) (inode uint64, ok bool) {
 	at := unix.AT_FDCWD
 	n, _, e := unix.RawSyscall6(unix.SYS_READLINKAT, uintptr(at), uintptr(unsafe.Pointer(r.proc(tid, "/fd/", int64(fd)))),
@@ -60,10 +74,10 @@ func (r *Reader) Inode(tid uint32, fd uint32) (inode uint64, ok bool) {
 	return ParseSocketLink(r.data[:n])
 }
 
-// Socket duplicates descriptor fd of thread tid into this process (pidfd_getfd(2), since Linux 5.6, which needs the right to
-// attach). The caller must close it.
+// Socket duplicates descriptor fd of thread tid into this process, with pidfd_getfd(2) (Linux 5.6). The caller must close
+// the new descriptor.
 func (r *Reader) Socket(tid, fd uint32) (int, unix.Errno) {
-	// The threads of a process share their descriptors, and a pidfd of a single thread is new in Linux 6.9.
+	// Use a pidfd of the process, since a pidfd of a thread needs Linux 6.9. All threads share the descriptors.
 	pid := uint64(tid)
 	if b, ok := r.file(r.proc(tid, "/status", -1)); ok {
 		if leader, ok := ParseThreadGroup(b); ok {
@@ -100,7 +114,8 @@ func (r *Reader) Umask(pid uint32) (umask uint32, ok bool) {
 	return ParseUmask(b)
 }
 
-// Threads returns the threads of the process of thread tid, at most 64. The result is valid until the next call.
+// Threads returns the thread ids of the process to which thread tid belongs, at most 64. The result is valid until the next
+// call of Threads.
 func (r *Reader) Threads(tid uint32) ([]uint32, bool) {
 	fd, e := r.open(r.proc(tid, "/task", -1))
 	if e != 0 {
@@ -127,13 +142,13 @@ func (r *Reader) Stat(pid uint32) (s Stat, ok bool) {
 	return ParseStat(b)
 }
 
-// Identity is the effective user of a thread, and its namespaces.
+// Identity holds the effective user of a thread, and its namespaces.
 type Identity struct {
 	UID              uint32
 	User, Mount, Net Namespace
 }
 
-// Namespace identifies a namespace. It is zero if the kernel does not support this kind of namespace.
+// Namespace identifies a namespace. The zero Namespace means that the kernel does not support this kind of namespace.
 type Namespace struct{ device, inode uint64 }
 
 // Same reports whether both identities have the same namespaces.
@@ -141,8 +156,8 @@ func (i *Identity) Same(j *Identity) bool {
 	return i.User == j.User && i.Mount == j.Mount && i.Net == j.Net
 }
 
-// Identity stores the identity of thread tid in id. ESRCH and ENOENT mean that the thread has ended. Threads of one process
-// may have different identities (setresuid(2) as a system call, unshare(2)).
+// Identity stores the identity of thread tid in id. ESRCH and ENOENT mean that the thread has ended. The threads of one
+// process may have different identities, because the system calls setresuid(2) and unshare(2) change a single thread.
 func (r *Reader) Identity(tid uint32, id *Identity) unix.Errno {
 	b, e := r.fileErrno(r.proc(tid, "/status", -1))
 	if e != 0 {
@@ -163,13 +178,13 @@ func (r *Reader) Identity(tid uint32, id *Identity) unix.Errno {
 	return e
 }
 
-// namespace returns the namespace that a link in /proc/TID/ns leads to, namespaces(7).
+// namespace returns the namespace of thread tid at a link such as "/ns/user" (namespaces(7)).
 func (r *Reader) namespace(tid uint32, link string) (Namespace, unix.Errno) {
 	at, st := unix.AT_FDCWD, &r.stat
 	_, _, e := unix.RawSyscall6(sysFstatat, uintptr(at), uintptr(unsafe.Pointer(r.proc(tid, link, -1))),
 		uintptr(unsafe.Pointer(st)), 0, 0, 0)
 	if e == unix.ENOENT {
-		return Namespace{}, 0 // the kernel does not support it
+		return Namespace{}, 0 // the kernel does not support this kind of namespace
 	}
 	if e != 0 {
 		return Namespace{}, e
@@ -177,19 +192,17 @@ func (r *Reader) namespace(tid uint32, link string) (Namespace, unix.Errno) {
 	return Namespace{uint64(st.Dev), st.Ino}, 0
 }
 
-// Name returns the command name of process pid, at most 15 bytes. The result is valid until the next call.
+// Name returns the command name of process pid, at most 15 bytes. The result is valid until the next call of a method.
 func (r *Reader) Name(pid uint32) []byte {
 	b, ok := r.file(r.proc(pid, "/comm", -1))
 	if !ok {
 		return nil
 	}
-	if i := index(b, '\n'); i >= 0 {
-		b = b[:i]
-	}
-	return b
+	name, _, _ := bytes.Cut(b, []byte{'\n'})
+	return name
 }
 
-// file returns the first kilobyte of a file, which is enough for its callers.
+// file returns the first kilobyte of a file.
 func (r *Reader) file(path *byte) ([]byte, bool) {
 	b, e := r.fileErrno(path)
 	return b, e == 0
@@ -208,7 +221,7 @@ func (r *Reader) fileErrno(path *byte) ([]byte, unix.Errno) {
 	return r.data[:n], 0
 }
 
-// proc returns "/proc/TID" + middle + last with a NUL, without last if it is negative.
+// proc returns the path "/proc/TID" + middle + last, which ends with NUL. A negative last is omitted.
 func (r *Reader) proc(tid uint32, middle string, last int64) *byte {
 	p := append(r.path[:0], "/proc/"...)
 	p = strconv.AppendUint(p, uint64(tid), 10)

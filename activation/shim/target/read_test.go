@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestReaderOnSelf: Reader reads this process, whose descriptors and memory are known.
+// TestReaderOnSelf reads the state of this process, which the test knows.
 func TestReaderOnSelf(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -25,41 +25,41 @@ func TestReaderOnSelf(t *testing.T) {
 	pid, n := uint32(os.Getpid()), uint32(fd)
 	var r Reader
 	if k, e := r.Kind(pid, n); e != 0 || k != TCP6 {
-		t.Errorf("Kind: %d %v", k, e)
+		t.Errorf("Kind = %d, %v, want TCP6", k, e)
 	}
 	if inode, ok := r.Inode(pid, n); !ok || inode != st.Ino {
-		t.Errorf("Inode: %d %v, want %d", inode, ok, st.Ino)
+		t.Errorf("Inode = %d, %v, want %d", inode, ok, st.Ino)
 	}
 	if flags, ok := r.Flags(pid, n); !ok || !CloseOnExec(flags) || !NonBlocking(flags) {
-		t.Errorf("Flags: %o %v", flags, ok)
+		t.Errorf("Flags = %o, %v, want O_CLOEXEC and O_NONBLOCK", flags, ok)
 	}
 	if s, ok := r.Stat(pid); !ok || s.Parent != uint64(os.Getppid()) {
-		t.Errorf("Stat: %+v %v", s, ok)
+		t.Errorf("Stat = %+v, %v, want the parent %d", s, ok, os.Getppid())
 	}
 	if tids, ok := r.Threads(pid); !ok || len(tids) < 2 || !slices.Contains(tids, pid) {
-		t.Errorf("Threads: %v %v", tids, ok)
+		t.Errorf("Threads = %v, %v, want at least two, with %d", tids, ok, pid)
 	}
 	if len(r.Name(pid)) == 0 {
-		t.Error("Name returned an empty or wrong name")
+		t.Error("Name returned an empty name")
 	}
 	if _, ok := r.Inode(pid, 1<<20); ok {
-		t.Error("Inode of a closed descriptor: got ok, want not ok")
+		t.Error("Inode of a closed descriptor returned true, want false")
 	}
 	sa := in4(8080, 127, 0, 0, 1)
 	var a Addr
 	if ok, e := r.Sockaddr(pid, uint64(uintptr(unsafe.Pointer(&sa[0]))), 16, &a); !ok || e != 0 || a.Port != 8080 {
-		t.Errorf("Sockaddr: %v %v %v", &a, ok, e)
+		t.Errorf("Sockaddr = %v, %v with the address %v, want port 8080", ok, e, &a)
 	}
 	runtime.KeepAlive(sa)
 	if ok, e := r.Sockaddr(pid, 8, 16, &a); ok || e != 0 {
-		t.Errorf("Sockaddr at an unmapped address: %v %v", ok, e)
+		t.Errorf("Sockaddr at an unmapped address = %v, %v, want false, 0", ok, e)
 	}
 	if ok, e := r.Sockaddr(pid, 8, 4096, &a); ok || e != 0 {
-		t.Errorf("Sockaddr that is too long: %v %v", ok, e)
+		t.Errorf("Sockaddr with 4096 bytes = %v, %v, want false, 0", ok, e)
 	}
 }
 
-// TestReaderDoesNotAllocate: the notifier has no garbage collector, so the reader must not allocate.
+// TestReaderDoesNotAllocate: the methods of Reader must not allocate, because the notifier has no garbage collector.
 func TestReaderDoesNotAllocate(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -87,6 +87,6 @@ func TestReaderDoesNotAllocate(t *testing.T) {
 		t.Errorf("the reader made %v allocations, want 0", n)
 	}
 	if string(text) != "127.0.0.1:8080" {
-		t.Errorf("Text: got %q", text)
+		t.Errorf("AppendTo returned %q, want 127.0.0.1:8080", text)
 	}
 }

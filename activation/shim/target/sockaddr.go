@@ -1,6 +1,7 @@
 package target
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
@@ -19,11 +20,11 @@ type Addr struct {
 	pathN  uint8
 }
 
-// Path returns the name of an AF_UNIX address; an abstract name begins with a zero byte. It is empty for an autobind and for
-// other families. The result points into a.
+// Path returns the path or abstract name of an AF_UNIX address. An abstract name begins with a zero byte. The result is
+// empty for other families, and for an address without a name (autobind in unix(7)). The result points into the memory of a.
 func (a *Addr) Path() []byte { return a.path[:a.pathN] }
 
-// SetPath sets the name of an AF_UNIX address, cut to the size of sun_path.
+// SetPath sets the path or abstract name of an AF_UNIX address. SetPath cuts p to the size of sun_path.
 func (a *Addr) SetPath(p string) { a.pathN = uint8(copy(a.path[:], p)) }
 
 // Wildcard reports whether the address is 0.0.0.0 or ::.
@@ -37,8 +38,9 @@ func (a *Addr) Multicast() bool {
 // SameHost reports whether a and b have the same IP address.
 func (a *Addr) SameHost(b *Addr) bool { return a.Family == b.Family && a.IP == b.IP }
 
-// DecodeSockaddr decodes a sockaddr as bind(2) does. b must contain exactly the addrlen bytes of the call. ok is false for
-// families other than AF_INET, AF_INET6 and AF_UNIX, and for addresses that are too short for the kernel.
+// DecodeSockaddr decodes a struct sockaddr in the same way as bind(2) in the kernel. b must contain exactly the addrlen
+// bytes of the call. ok is false for families other than AF_INET, AF_INET6 and AF_UNIX, and for addresses that are too
+// short.
 func DecodeSockaddr(b []byte, a *Addr) (ok bool) {
 	*a = Addr{}
 	if len(b) < 2 || len(b) > MaxSockaddr {
@@ -78,19 +80,15 @@ func (a *Addr) inet4(b []byte) bool {
 	return true
 }
 
-// unix sets the name from sun_path: an abstract name ends with the address, a path ends at the first zero byte, unix(7).
+// unix sets the name from sun_path (unix(7)). A path ends at the first zero byte. An abstract name ends at the end of the
+// address.
 func (a *Addr) unix(b []byte) bool {
 	if len(b) > len(a.path) {
 		return false
 	}
 	a.Family = unix.AF_UNIX
 	if len(b) > 0 && b[0] != 0 {
-		for i, c := range b {
-			if c == 0 {
-				b = b[:i]
-				break
-			}
-		}
+		b, _, _ = bytes.Cut(b, []byte{0})
 	}
 	a.pathN = uint8(copy(a.path[:], b))
 	return true

@@ -31,20 +31,20 @@ func TestDecodeSockaddr(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		in   []byte
-		want string // empty: not ok
+		want string // empty: ok is false
 	}{
 		{"ipv4", in4(8080, 127, 0, 0, 1), "127.0.0.1:8080"},
 		{"ipv4 in sockaddr_storage", append(in4(80), make([]byte, 112)...), "0.0.0.0:80"},
 		{"ipv4 too short", in4(80)[:15], ""},
-		{"unspec any is ipv4", append([]byte{0, 0}, in4(80)[2:]...), "0.0.0.0:80"},
-		{"unspec with an address", append([]byte{0, 0}, in4(80, 1, 2, 3, 4)[2:]...), ""},
+		{"AF_UNSPEC with INADDR_ANY is ipv4", append([]byte{0, 0}, in4(80)[2:]...), "0.0.0.0:80"},
+		{"AF_UNSPEC with another address", append([]byte{0, 0}, in4(80, 1, 2, 3, 4)[2:]...), ""},
 		{"ipv6", in6(443, "::"), "[::]:443"},
 		{"ipv6 without scope id", in6(443, "fe80::1")[:24], "[fe80::1]:443"},
 		{"ipv6 too short", in6(443, "::1")[:23], ""},
 		{"ipv4 mapped", in6(1, "::ffff:10.0.0.1"), "[::ffff:10.0.0.1]:1"},
 		{"unix", append([]byte{1, 0}, "/run/x.sock\x00junk"...), "/run/x.sock"},
-		{"unix without the zero byte", append([]byte{1, 0}, "/a"...), "/a"},
-		{"abstract keeps zero bytes", append([]byte{1, 0}, "\x00a\x00b"...), "@a?b"},
+		{"unix without a zero byte at the end", append([]byte{1, 0}, "/a"...), "/a"},
+		{"abstract with a zero byte within the name", append([]byte{1, 0}, "\x00a\x00b"...), "@a?b"},
 		{"abstract of one byte", append([]byte{1, 0}, 0), "@"},
 		{"netlink", []byte{16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, ""},
 		{"empty", nil, ""},
@@ -53,10 +53,10 @@ func TestDecodeSockaddr(t *testing.T) {
 		var a Addr
 		ok := DecodeSockaddr(c.in, &a)
 		if ok != (c.want != "") {
-			t.Errorf("%s: got ok = %v", c.name, ok)
+			t.Errorf("%s: DecodeSockaddr returned %v, want %v", c.name, ok, c.want != "")
 		}
 		if got := a.String(); ok && got != c.want {
-			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+			t.Errorf("%s: the address is %s, want %s", c.name, got, c.want)
 		}
 	}
 }
@@ -71,24 +71,24 @@ func FuzzDecodeSockaddr(f *testing.F) {
 		ok := DecodeSockaddr(b, &a)
 		text := a.AppendTo(nil)
 		if bytes.ContainsAny(text, "\n\r\x1b\x00") {
-			t.Fatalf("control bytes in %q", text)
+			t.Fatalf("AppendTo returned %q, which contains control bytes", text)
 		}
 		if !ok || a.Family == unix.AF_UNIX {
 			return
 		}
 		got, err := netip.ParseAddrPort(string(text))
 		if err != nil {
-			t.Fatalf("%q: %v", text, err)
+			t.Fatalf("AppendTo returned %q, which is not an address: %v", text, err)
 		}
 		want := netip.AddrFrom16(a.IP)
 		if a.Family == unix.AF_INET {
 			want = netip.AddrFrom4([4]byte(a.IP[:4]))
 		}
 		if got.Addr() != want || got.Port() != a.Port {
-			t.Fatalf("%q is not %v port %d", text, want, a.Port)
+			t.Fatalf("AppendTo returned %q, want %v port %d", text, want, a.Port)
 		}
 		if a.Family == unix.AF_INET6 && a.Host() != want.String() {
-			t.Fatalf("host %q, want %q", a.Host(), want)
+			t.Fatalf("Host returned %q, want %q", a.Host(), want)
 		}
 	})
 }
@@ -99,23 +99,23 @@ func TestParseProto(t *testing.T) {
 		"UNIX-STREAM\x00": UnixStream, "UNIX\x00": UnixOther, "NETLINK\x00": Unknown, "": Unknown, "\x00": Unknown,
 	} {
 		if got := ParseProto([]byte(in)); got != want {
-			t.Errorf("%q: got %d, want %d", in, got, want)
+			t.Errorf("ParseProto(%q) = %d, want %d", in, got, want)
 		}
 	}
 }
 
 func TestParseUmask(t *testing.T) {
 	if got, ok := ParseUmask([]byte("Name:\tpython3\nUmask:\t0027\nState:\tR (running)\n")); !ok || got != 0o27 {
-		t.Errorf("ParseUmask: got %o, %v", got, ok)
+		t.Errorf("ParseUmask = %o, %v, want 27, true", got, ok)
 	}
 	for _, in := range []string{"", "Name:\tUmask:\n", "Umask:\t\n", "Umask:\t9\n"} {
 		if got, ok := ParseUmask([]byte(in)); ok {
-			t.Errorf("ParseUmask(%q) = %o, want an error", in, got)
+			t.Errorf("ParseUmask(%q) = %o, true, want false", in, got)
 		}
 	}
 	var r Reader
 	if _, ok := r.Umask(uint32(os.Getpid())); !ok {
-		t.Error("cannot read the umask of this process")
+		t.Error("Umask of this process returned false, want true")
 	}
 }
 
@@ -135,11 +135,22 @@ func TestParseFlags(t *testing.T) {
 	} {
 		got, ok := ParseFlags([]byte(c.in))
 		if got != c.want && c.ok || ok != c.ok {
-			t.Errorf("%q: got %o %v", c.in, got, ok)
+			t.Errorf("ParseFlags(%q) = %o, %v, want %o, %v", c.in, got, ok, c.want, c.ok)
 		}
 	}
 	if !CloseOnExec(0o2004002) || !NonBlocking(0o2004002) || CloseOnExec(2) || NonBlocking(2) {
-		t.Error("CloseOnExec or NonBlocking is wrong")
+		t.Error("CloseOnExec or NonBlocking does not return the flag")
+	}
+}
+
+func TestParseSocketLink(t *testing.T) {
+	for link, want := range map[string]uint64{
+		"socket:[8123]": 8123, "socket:[4294967295]": 1<<32 - 1,
+		"socket:[]": 0, "socket:[1": 0, "socket:1]": 0, "pipe:[1]": 0, "/tmp/socket:[1]": 0, "": 0, "socket:[-1]": 0,
+	} {
+		if got, ok := ParseSocketLink([]byte(link)); got != want || ok != (want != 0) {
+			t.Errorf("ParseSocketLink(%q) = %d, %v, want %d", link, got, ok, want)
+		}
 	}
 }
 
@@ -159,7 +170,7 @@ func TestParseUID(t *testing.T) {
 		{"", 0, false},
 	} {
 		if got, ok := ParseUID([]byte(c.in)); ok != c.ok || ok && got != c.want {
-			t.Errorf("%q: got %d %v", c.in, got, ok)
+			t.Errorf("ParseUID(%q) = %d, %v, want %d, %v", c.in, got, ok, c.want, c.ok)
 		}
 	}
 }
@@ -180,7 +191,7 @@ func FuzzParseProc(f *testing.F) {
 				return
 			}
 			if got := []byte("socket:[" + strconv.FormatUint(inode, 10) + "]"); !bytes.Equal(got, append(want, ']')) {
-				t.Fatalf("%q became %q", b, got)
+				t.Fatalf("ParseSocketLink(%q) returned the inode of %q", b, got)
 			}
 		}
 		ParseStat(b)
@@ -195,6 +206,10 @@ func TestParseStat(t *testing.T) {
 		ok           bool
 	}{
 		{"12 (node) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0 0 20 0", 10, 0, true},
+		{"12 (a\nR) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0 0 20 0", 10, 0, true},
+		{"12 (a) R (b) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 0 0 20 0", 10, 0, true},
+		{"12 (tmux: server)", 0, 0, false},
+		{"12 (a) ", 0, 0, false},
 		{"12 (a) b) (c) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 1 4", 10, 5, true},
 		{"12 (a) S 1 12 12 0 -1 4194304 100 0 0 0 7 3 1", 0, 0, false},
 		{"12 (a) S 1 12 12 0 -1 4194304 100 0 0 0 x 3 0 0", 0, 0, false},
@@ -203,7 +218,7 @@ func TestParseStat(t *testing.T) {
 	} {
 		got, ok := ParseStat([]byte(c.in))
 		if ok != c.ok || ok && got != (Stat{'S', 1, c.want, c.reaped}) {
-			t.Errorf("%q: got %+v %v", c.in, got, ok)
+			t.Errorf("ParseStat(%q) = %+v, %v, want %d ticks, %d of children, %v", c.in, got, ok, c.want, c.reaped, c.ok)
 		}
 	}
 }

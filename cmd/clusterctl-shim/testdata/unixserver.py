@@ -11,7 +11,7 @@ os.chdir(directory)
 path = {
     "absolute": os.path.join(directory, name),
     "relative": name,
-    "crooked": "../" + os.path.basename(directory) + "//./" + name,
+    "with dots": "../" + os.path.basename(directory) + "//./" + name,
 }[spelling]
 
 

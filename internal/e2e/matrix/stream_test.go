@@ -40,5 +40,5 @@ func TestReloadDoesNotWaitForLongStream(t *testing.T) {
 	m.Must(t, "reload", a.Name)
 	t.Logf("the reload took %v", time.Since(begin))
 	client.Wait()
-	m.AwaitJournal(t, "left to the program's own stop: "+peer, "-u", a.Name+"@*")
+	m.AwaitJournal(t, "not waiting for the streams of "+peer, "-u", a.Name+"@*")
 }

@@ -1,16 +1,19 @@
 package httpclose
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
-// insn is struct bpf_insn. On little-endian machines, such as amd64 and arm64, the low half of regs is dst, and the high
-// half is src.
+// insn is struct bpf_insn. The low half of regs is the register dst, and the high half is src (on little-endian machines,
+// such as amd64 and arm64).
 type insn struct {
 	code, regs uint8
 	off        int16
 	imm        int32
 }
 
-// Opcodes, linux/bpf_common.h and linux/bpf.h.
+// Opcodes from linux/bpf_common.h and linux/bpf.h.
 const (
 	ldx8, ldx16, ldx32, ldx64 = 0x71, 0x69, 0x61, 0x79 // dst = *(src + off)
 	stx8, stx16, stx32, stx64 = 0x73, 0x6b, 0x63, 0x7b // *(dst + off) = src
@@ -26,7 +29,7 @@ const (
 	ja, call, exit            = 0x05, 0x85, 0x95
 )
 
-// Helpers of the kernel, linux/bpf.h.
+// Numbers of kernel helpers from linux/bpf.h.
 const (
 	mapLookup    = 1
 	storageGet   = 107
@@ -53,7 +56,7 @@ func (a *assembler) jump(code, dst, src uint8, imm int32, label string) {
 
 func (a *assembler) label(name string) { a.labels[name] = len(a.code) }
 
-// resolve fills in the distances of the jumps.
+// resolve sets the distances of the jumps and returns the program.
 func (a *assembler) resolve() []insn {
 	for at, label := range a.jumps {
 		a.code[at].off = int16(a.labels[label] - at - 1)
@@ -67,60 +70,52 @@ func (a *assembler) number(dst uint8, v uint64) {
 	a.op(0, 0, 0, 0, int32(uint32(v>>32)))
 }
 
-// constant loads the 8 bytes of s into dst, in the order of memory.
+// constant loads s, of at most 8 bytes, into dst, in the order of memory. The other bytes of dst are zero.
 func (a *assembler) constant(dst uint8, s string) {
-	a.number(dst, binary.LittleEndian.Uint64([]byte(s)))
+	var b [8]byte
+	copy(b[:], s)
+	a.number(dst, binary.LittleEndian.Uint64(b[:]))
 }
 
-// mapRef loads a map into dst.
+// widest returns the largest size that one instruction can load or store at the beginning of s, and its opcodes.
+func widest(s string) (n int, load, store uint8) {
+	switch {
+	case len(s) >= 8:
+		return 8, ldx64, stx64
+	case len(s) >= 4:
+		return 4, ldx32, stx32
+	case len(s) >= 2:
+		return 2, ldx16, stx16
+	}
+	return 1, ldx8, stx8
+}
+
+// mapRef loads the address of a map into dst.
 func (a *assembler) mapRef(dst uint8, fd int) {
 	a.op(lddw, dst, pseudoMapRef, 0, int32(fd))
 	a.op(0, 0, 0, 0, 0)
 }
 
-// expect jumps to label unless the bytes at r1+off are s, in upper or lower case: s is in lower case, and bit 0x20 is set in
-// the bytes before the comparison. Then some other bytes are equal too (CR and "-"), but a header that otherwise matches
-// cannot contain them. It uses r3 to r5.
+// expect jumps to label unless the bytes at r1+off are s, in upper or lower case. s must be in lower case: the program sets
+// bit 0x20 of each byte before the comparison. With bit 0x20, some different bytes count as equal, such as CR and "-". This
+// is harmless, because a header whose other bytes match cannot contain such bytes. expect changes r3 to r5.
 func (a *assembler) expect(off int16, s, label string) {
 	for len(s) > 0 {
-		n, load := 8, uint8(ldx64)
-		switch {
-		case len(s) >= 8:
-		case len(s) >= 4:
-			n, load = 4, ldx32
-		case len(s) >= 2:
-			n, load = 2, ldx16
-		default:
-			n, load = 1, ldx8
-		}
-		pad, mask := make([]byte, 8), make([]byte, 8)
-		copy(pad, s[:n])
-		for i := range n {
-			mask[i] = 0x20
-		}
+		n, load, _ := widest(s)
 		a.op(load, 3, 1, off, 0)
-		a.constant(4, string(mask))
+		a.constant(4, strings.Repeat("\x20", n))
 		a.op(or, 3, 4, 0, 0)
-		a.constant(5, string(pad))
+		a.constant(5, s[:n])
 		a.jump(jne, 3, 5, 0, label)
 		s, off = s[n:], off+int16(n)
 	}
 }
 
-// write stores s at r1+off. It uses r3.
+// write stores s at r1+off, and changes r3.
 func (a *assembler) write(off int16, s string) {
 	for len(s) > 0 {
-		n, store := 8, uint8(stx64)
-		switch {
-		case len(s) >= 8:
-		case len(s) >= 2:
-			n, store = 2, stx16
-		default:
-			n, store = 1, stx8
-		}
-		pad := make([]byte, 8)
-		copy(pad, s[:n])
-		a.constant(3, string(pad))
+		n, _, store := widest(s)
+		a.constant(3, s[:n])
 		a.op(store, 1, 3, off, 0)
 		s, off = s[n:], off+int16(n)
 	}

@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBodies: the client gets exactly the bytes that the server sends, in sends of any size. One header in one head may
-// differ. The bodies consist of the same parts as heads.
+// TestBodies: with sends of any size, the client gets exactly the bytes that the server sends, except for one header in one
+// head. The bodies contain texts in the form of heads.
 func TestBodies(t *testing.T) {
 	s := newRewriter(t)
 	rewritten := 0
@@ -19,16 +19,16 @@ func TestBodies(t *testing.T) {
 		p := newPair(t, s)
 		defer p.server.Close()
 		defer p.client.Close()
-		if answers(rt, p) {
+		if respond(rt, p) {
 			rewritten++
 		}
 	})
 	if rewritten == 0 {
-		t.Error("no head was changed at all")
+		t.Error("no head was changed, want at least one")
 	}
 }
 
-// parts of bodies: stored messages, parts of a multipart body, chunks, and pieces of them.
+// parts are parts of bodies: stored messages, parts of a multipart body, chunks, and pieces of heads.
 var parts = []string{
 	ok + date + length + "\r\nhi", ok + "Connection: keep-alive\r\n" + length + "\r\nhi", "HTTP/1.1 304 Not Modified\r\n" + date + "\r\n",
 	ok, date, length, "Connection: keep-alive\r\n", "Transfer-Encoding: chunked\r\n", "\r\n", "HTTP/1.1 ", request,
@@ -36,20 +36,20 @@ var parts = []string{
 	strings.Repeat("x", 1000), strings.Repeat("HTTP/1.1 200 OK\r\n"+date, 100),
 }
 
-// heads of answers. The first ones have a Date or Connection that may be changed.
+// heads are heads of responses. The first three heads have a Date or Connection header that may be changed.
 var heads = []string{
 	ok + date + length, ok + "Connection: keep-alive\r\n" + date + "Transfer-Encoding: chunked\r\n", "HTTP/1.1 304 Not Modified\r\n" + date,
 	ok + length, ok + date, ok + date + length + "Signature: s=:AA==:\r\n", "HTTP/1.1 100 Continue\r\n",
 	ok + date + length + "Connection: close\r\n",
 }
 
-// answers sends requests and answers on one connection, and adds the connection to the Rewriter at some time. It reports
-// whether a head was changed.
-func answers(t *rapid.T, p *pairOf) bool {
+// respond sends requests and responses on one connection, and adds the connection to the Rewriter at a random time. The
+// result is whether a head was changed.
+func respond(t *rapid.T, p *pair) bool {
 	addAt := rapid.IntRange(0, 12).Draw(t, "add at")
 	event := 0
 	changed := false
-	for range rapid.IntRange(1, 5).Draw(t, "answers") {
+	for range rapid.IntRange(1, 5).Draw(t, "responses") {
 		if event++; event > addAt {
 			p.add()
 		}
@@ -76,7 +76,7 @@ func answers(t *rapid.T, p *pairOf) bool {
 		got := <-wait
 		if want := head + body; string(got) != want {
 			if changed || !allowed([]byte(head), got[:min(len(head), len(got))]) || string(got[len(head):]) != body {
-				t.Fatalf("the answer\n%q\ncame as\n%q", want, got)
+				t.Fatalf("response\n%q\nthe client got\n%q", want, got)
 			}
 			changed = true
 		}
@@ -84,7 +84,7 @@ func answers(t *rapid.T, p *pairOf) bool {
 	return changed
 }
 
-// pieces cuts an answer into sends: often between head and body, or at the beginning of a part of the body, or anywhere.
+// pieces cuts a response into sends: between head and body, before texts in the body that begin like a head, and anywhere.
 func pieces(t *rapid.T, head, body string) []string {
 	all := head + body
 	cuts := map[int]bool{}
@@ -110,16 +110,16 @@ func pieces(t *rapid.T, head, body string) []string {
 	return list
 }
 
-// allowed reports whether got only differs from sent in the header that may be changed.
+// allowed reports whether the head got is the head sent, or differs only by a change that is allowed.
 func allowed(sent, got []byte) bool {
 	short := []byte("Connection:      close\r\n")
 	return bytes.Equal(got, bytes.Replace(sent, []byte(date), []byte(closed), 1)) ||
 		bytes.Equal(got, bytes.Replace(sent, []byte("Connection: keep-alive\r\n"), short, 1))
 }
 
-// acknowledged waits until the client's kernel has acknowledged all data, so that only a request is missing before the next
-// change.
-func acknowledged(t *rapid.T, p *pairOf) {
+// acknowledged waits until the client's kernel has acknowledged all data. While data is not acknowledged, the BPF program
+// does not change the next send.
+func acknowledged(t *rapid.T, p *pair) {
 	raw, err := p.server.SyscallConn()
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The parts of union bpf_attr (bpf(2)) that are used here. They have pointers instead of the 64-bit integers of the union,
-// which works on amd64 and arm64 only.
+// The members of union bpf_attr (bpf(2)) that this package uses. Pointers replace the 64-bit integers of the union, which is
+// only correct on 64-bit machines.
 type (
 	mapCreate struct {
 		mapType, keySize, valueSize, maxEntries, flags uint32
@@ -56,14 +56,14 @@ func bpf(command uintptr, attr unsafe.Pointer, size uintptr) (int, error) {
 	}
 }
 
-// createMap makes a map with keys of 32 bits.
+// createMap creates a map with keys of 32 bits.
 func createMap(kind uint32, name string, valueSize, entries uint32) (int, error) {
 	attr := mapCreate{mapType: kind, keySize: 4, valueSize: valueSize, maxEntries: entries}
 	copy(attr.name[:15], name)
 	return bpf(unix.BPF_MAP_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 }
 
-// createStorage makes a map whose values belong to sockets, and are freed with them.
+// createStorage creates a map whose values belong to sockets. The kernel frees a value when its socket is freed.
 func createStorage(name string, words uint32) (int, error) {
 	types := stateTypes(words)
 	load := btfLoad{btf: unsafe.Pointer(&types[0]), size: uint32(len(types))}
@@ -81,7 +81,7 @@ func createStorage(name string, words uint32) (int, error) {
 	return bpf(unix.BPF_MAP_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 }
 
-// element updates, reads or deletes one value of a map.
+// element runs a command on one element of map m: it updates, reads or deletes the value.
 func element(command uintptr, m int, key uint32, value unsafe.Pointer) error {
 	attr := mapElement{mapFD: uint32(m), key: unsafe.Pointer(&key), value: value}
 	_, err := bpf(command, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
@@ -101,16 +101,16 @@ func load(code []insn) (int, error) {
 	copy(attr.name[:], "clusterctl_http")
 	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if err != nil {
-		err = errors.Join(err, verdict(&attr))
+		err = errors.Join(err, verifierError(&attr))
 	}
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(license)
 	return fd, err
 }
 
-// verdict loads the program again and returns the end of the verifier's log as an error. It ignores other errors, such as
-// ENOSPC for a long log.
-func verdict(attr *progLoad) error {
+// verifierError loads the program a second time, and returns the end of the verifier's log as an error. The error of the
+// second load is ignored, such as ENOSPC if the log is too long.
+func verifierError(attr *progLoad) error {
 	log := make([]byte, 64<<10)
 	attr.logLevel, attr.logSize, attr.logBuf = 1, uint32(len(log)), unsafe.Pointer(&log[0])
 	if fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(attr), unsafe.Sizeof(*attr)); err == nil {

@@ -8,10 +8,11 @@ import (
 	"os"
 )
 
-// The kernel describes its types in BTF (Documentation/bpf/btf.rst). The BPF program needs the offsets of the counters in
-// struct tcp_sock, and a map whose values belong to sockets must have a type.
+// BTF describes the types of the kernel (Documentation/bpf/btf.rst). This file reads the BTF of the kernel, for the offsets
+// of the counters in struct tcp_sock. The file also writes BTF, because a map whose values belong to sockets must have a
+// type.
 
-// counters are the offsets of the members of struct tcp_sock that the program reads.
+// counters holds the offsets of the members of struct tcp_sock that the program reads.
 type counters struct {
 	received, next, copied  int16 // bytes_received, rcv_nxt, copied_seq
 	written, unacknowledged int16 // write_seq, snd_una
@@ -19,7 +20,7 @@ type counters struct {
 
 const vmlinux = "/sys/kernel/btf/vmlinux"
 
-// kernelCounters returns the offsets in the running kernel.
+// kernelCounters returns the offsets for the running kernel.
 func kernelCounters() (c counters, err error) {
 	b, err := os.ReadFile(vmlinux)
 	if err != nil {
@@ -34,14 +35,14 @@ func kernelCounters() (c counters, err error) {
 
 var errBTF = errors.New("malformed BTF")
 
-// Kinds of BTF types that are used here, and the size of the BTF header.
+// Kinds of BTF types, and the size of the BTF header.
 const (
 	btfInt, btfArray, btfStruct = 1, 3, 4
 	btfHeader                   = 24
 )
 
-// extraSize returns the number of bytes after the 12 bytes that all types have.
-func extraSize(kind, count int) (int, bool) {
+// extraSize returns the number of bytes that follow the first 12 bytes of a type. ok is false for an unknown kind.
+func extraSize(kind, count int) (size int, ok bool) {
 	switch kind {
 	case 2, 7, 8, 9, 10, 11, 12, 16, 18: // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG
 		return 0, true
@@ -57,7 +58,8 @@ func extraSize(kind, count int) (int, bool) {
 	return 0, false
 }
 
-// members sets the offsets of all wanted members of the first struct with the name.
+// members finds the first struct with the given name. The keys of want are names of its members, and members stores their
+// offsets in the values.
 func members(b []byte, name string, want map[string]*int16) error {
 	le := binary.LittleEndian
 	if len(b) < btfHeader || le.Uint16(b) != 0xeb9f {
@@ -104,7 +106,7 @@ func offsets(list []byte, bitfields bool, names []byte, want map[string]*int16) 
 		}
 	}
 	if found != len(want) {
-		return errors.New("the kernel's struct tcp_sock has other members than expected")
+		return errors.New("a member is missing in the kernel's struct tcp_sock")
 	}
 	return nil
 }
@@ -117,7 +119,7 @@ func isName(names []byte, at uint32, name string) bool {
 	return ok && len(rest) > 0 && rest[0] == 0
 }
 
-// Ids of the types of the map with the state of each connection.
+// Ids of the types in stateTypes: the key and the value of the map with the state of each connection.
 const (
 	keyType   = 1
 	valueType = 2

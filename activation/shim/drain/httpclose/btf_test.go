@@ -11,19 +11,19 @@ func TestKernelCounters(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.received <= 0 || c.next <= 0 || c.copied <= 0 || c.written <= 0 || c.unacknowledged <= 0 || c.next == c.copied {
-		t.Errorf("an offset is 0: %+v", c)
+		t.Errorf("kernelCounters returned %+v, want different offsets above 0", c)
 	}
 }
 
-// TestMembers: members fails for BTF without the struct, and for BTF that is cut.
+// TestMembers: members returns an error for BTF without the struct, and for truncated BTF.
 func TestMembers(t *testing.T) {
 	b := stateTypes(7)
 	if err := members(b, "tcp_sock", nil); err == nil {
-		t.Error("members found a struct that does not exist")
+		t.Error("members of BTF without the struct returned nil, want an error")
 	}
 	for n := range b {
 		if err := members(b[:n], "tcp_sock", nil); err == nil {
-			t.Errorf("members of BTF cut at %d: want an error", n)
+			t.Errorf("members of the first %d bytes of BTF returned nil, want an error", n)
 		}
 	}
 }

@@ -17,48 +17,49 @@ const (
 	length  = "Content-Length: 2\r\n"
 )
 
-func TestAnswers(t *testing.T) {
+// TestResponses sends one response on each connection. An empty received means that the response arrives unchanged.
+func TestResponses(t *testing.T) {
 	s := newRewriter(t)
 	long := strings.Repeat("X-Filler: "+strings.Repeat("x", 88)+"\r\n", 29)
 	huge := strings.Repeat("X-Filler: "+strings.Repeat("x", 88)+"\r\n", 31)
 	for _, c := range []struct{ name, sent, received string }{
 		{"Go: the Date is replaced", ok + date + length + "\r\nhi", ok + closed + length + "\r\nhi"},
-		{"in lower case",
+		{"headers in lower case",
 			ok + "content-length: 2\r\n" + strings.Replace(date, "Date", "date", 1) + "\r\nhi",
 			ok + "content-length: 2\r\n" + closed + "\r\nhi"},
-		{"with keep-alive the Date stays",
+		{"keep-alive is replaced, and the Date stays",
 			"HTTP/1.1 404 Not Found\r\n" + date + "Connection: keep-alive\r\n" + length + "\r\nhi",
 			"HTTP/1.1 404 Not Found\r\n" + date + "Connection:      close\r\n" + length + "\r\nhi"},
-		{"Keep-Alive as gunicorn's users write it",
+		{"Keep-Alive with capital letters",
 			ok + "connection: Keep-Alive\r\n" + length + "\r\nhi",
 			ok + "connection:      close\r\n" + length + "\r\nhi"},
 		{"chunked", ok + date + "Transfer-Encoding: chunked\r\n\r\n", ok + closed + "Transfer-Encoding: chunked\r\n\r\n"},
-		{"a head without a body", ok + date + "Content-Length: 0\r\n\r\n", ok + closed + "Content-Length: 0\r\n\r\n"},
+		{"length 0", ok + date + "Content-Length: 0\r\n\r\n", ok + closed + "Content-Length: 0\r\n\r\n"},
 		{"a status without a body", "HTTP/1.1 304 Not Modified\r\n" + date + "\r\n", "HTTP/1.1 304 Not Modified\r\n" + closed + "\r\n"},
-		{"no reason", "HTTP/1.1 200\r\n" + date + length + "\r\nhi", "HTTP/1.1 200\r\n" + closed + length + "\r\nhi"},
+		{"status line without a reason", "HTTP/1.1 200\r\n" + date + length + "\r\nhi", "HTTP/1.1 200\r\n" + closed + length + "\r\nhi"},
 		{"a long head", ok + long + date + length + "\r\nhi", ok + long + closed + length + "\r\nhi"},
-		{"1xx", "HTTP/1.1 101 Switching Protocols\r\n" + date + "\r\n", ""},
+		{"status 101", "HTTP/1.1 101 Switching Protocols\r\n" + date + "\r\n", ""},
 		{"headers in the body", ok + "Content-Length: 37\r\n\r\n" + date + "Connection: keep-alive\r\n", ""},
-		{"Connection with two values", ok + "Connection: keep-alive, x\r\n" + date + length + "\r\nhi", ""},
-		{"two Connections", ok + "Connection: keep-alive\r\nConnection: keep-alive\r\n" + length + "\r\nhi", ""},
+		{"Connection header with two values", ok + "Connection: keep-alive, x\r\n" + date + length + "\r\nhi", ""},
+		{"two Connection headers", ok + "Connection: keep-alive\r\nConnection: keep-alive\r\n" + length + "\r\nhi", ""},
 		{"the server sends close itself", ok + date + "Connection: close\r\n" + length + "\r\nhi", ""},
 		{"a header that begins like Date", ok + "Date-X: Mon, 23 Nov 2026 16:03:35 GMT\r\n" + length + "\r\nhi", ""},
 		{"a date of another form", ok + "Date: Monday, 23-Nov-26 16:03:35 GMT+1\r\n" + length + "\r\nhi", ""},
-		{"too long", ok + huge + date + length + "\r\nhi", ""},
-		{"a tunnel", "HTTP/1.1 200 Connection established\r\n" + date + "\r\n", ""},
+		{"head longer than the limit", ok + huge + date + length + "\r\nhi", ""},
+		{"response to CONNECT", "HTTP/1.1 200 Connection established\r\n" + date + "\r\n", ""},
 		{"signed", ok + date + length + "Signature-Input: s=(\"date\");keyid=\"k\"\r\nSignature: s=:AA==:\r\n\r\nhi", ""},
-		{"signed, the signature first", ok + "signature: s=:AA==:\r\n" + date + length + "\r\nhi", ""},
+		{"signed, with the signature before the Date", ok + "signature: s=:AA==:\r\n" + date + length + "\r\nhi", ""},
 		{"not HTTP", "HTTP/2.0 200 OK\r\n" + date + length + "\r\nhi", ""},
 		{"TLS", "\x17\x03\x03\x00\x20" + strings.Repeat("x", 32), ""},
-		{"no number", "HTTP/1.1 2x0 OK\r\n" + date + length + "\r\nhi", ""},
-		{"no such status", "HTTP/1.1 700 OK\r\n" + date + length + "\r\nhi", ""},
-		{"four digits", "HTTP/1.1 2000 OK\r\n" + date + length + "\r\nhi", ""},
-		{"no space", "HTTP/1.1\t200 OK\r\n" + date + length + "\r\nhi", ""},
+		{"status that is not a number", "HTTP/1.1 2x0 OK\r\n" + date + length + "\r\nhi", ""},
+		{"status 700", "HTTP/1.1 700 OK\r\n" + date + length + "\r\nhi", ""},
+		{"status of four digits", "HTTP/1.1 2000 OK\r\n" + date + length + "\r\nhi", ""},
+		{"tab instead of a space before the status", "HTTP/1.1\t200 OK\r\n" + date + length + "\r\nhi", ""},
 		{"shorter than a status line", "HTTP/1.1", ""},
-		{"ends within the header", ok + "Date: Mon, 23 Nov 2026", ""},
-		{"the head does not end", ok + date + length, ""},
-		{"the head ends with the next send", ok + date + length + "\r", ""},
-		{"a bare CR", ok + date + length + "\rx\n\r\nhi", ""},
+		{"cut within the Date header", ok + "Date: Mon, 23 Nov 2026", ""},
+		{"head without its end", ok + date + length, ""},
+		{"head without its last LF", ok + date + length + "\r", ""},
+		{"CR without LF", ok + date + length + "\rx\n\r\nhi", ""},
 		{"large body",
 			ok + date + "Content-Length: 740000\r\n\r\n" + strings.Repeat(date, 20000),
 			ok + closed + "Content-Length: 740000\r\n\r\n" + strings.Repeat(date, 20000)},
@@ -68,7 +69,7 @@ func TestAnswers(t *testing.T) {
 			if want == "" {
 				want = c.sent
 			}
-			for _, when := range []string{"before the request", "when the request has come"} {
+			for _, when := range []string{"before the request", "after the request"} {
 				p := newPair(t, s)
 				if when == "before the request" {
 					p.add()
@@ -76,7 +77,7 @@ func TestAnswers(t *testing.T) {
 				p.ask(request)
 				p.add()
 				if got := p.transfer(c.sent); got != want {
-					t.Errorf("added %s: the answer\n%.200q\ncame as\n%.200q\nwant\n%.200q", when, c.sent, got, want)
+					t.Errorf("Add %s, response\n%.200q\nthe client got\n%.200q\nwant\n%.200q", when, c.sent, got, want)
 				}
 				wantResult := Pending
 				switch {
@@ -93,26 +94,31 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestTurns: a head is changed only in the first send after a request, once on each connection.
-func TestTurns(t *testing.T) {
+// TestSends: only the first send after a request is changed, and only once on each connection.
+func TestSends(t *testing.T) {
 	s := newRewriter(t)
-	const answer, changed = ok + date + length + "\r\nhi", ok + closed + length + "\r\nhi"
+	const response, changed = ok + date + length + "\r\nhi", ok + closed + length + "\r\nhi"
 	for _, c := range []struct {
-		name  string
-		steps []string // ?text: the client sends; +text: the server reads a part; !text: the server sends; -text: this is changed; add
+		name string
+		// "add" adds the connection to the Rewriter. Other steps have a text after their first letter. "?": the client sends
+		// the text, and the server reads it. "+": the server reads only the first request. "!": the server sends the text,
+		// which arrives unchanged. "-": the server sends response, which arrives as changed.
+		steps []string
 	}{
-		{"only one head", []string{"add", "?" + request, "-" + answer, "?" + request, "!" + answer, "!" + answer}},
-		{"no request since the last send", []string{"add", "?" + request, "!" + ok + length + "\r\n", "!" + answer, "!" + answer}},
-		{"added within a body", []string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + answer, "!" + answer}},
-		{"added within a body, changed in the next answer",
-			[]string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + answer, "?" + request, "-" + answer}},
-		{"added between two requests", []string{"?" + request, "!" + answer, "add", "?" + request, "-" + answer}},
-		{"added to a new connection", []string{"add", "!" + answer}},
-		{"a head that is not changed counts as a send", []string{"add", "?" + request, "!" + ok + "\r\n", "!" + answer}},
-		{"a head in two sends", []string{"add", "?" + request, "!" + ok + date, "!" + length + "\r\nhi", "?" + request, "-" + answer}},
-		{"an interim answer", []string{"add", "?" + request, "!HTTP/1.1 100 Continue\r\n\r\n", "!" + answer}},
-		{"a request that the server has not read", []string{"add", "+" + request + request, "!" + answer, "!" + answer}},
-		{"the answers to two requests at once", []string{"add", "?" + request + request, "-" + answer, "!" + answer}},
+		{"only one response", []string{"add", "?" + request, "-" + response, "?" + request, "!" + response, "!" + response}},
+		{"a second send after one request",
+			[]string{"add", "?" + request, "!" + ok + length + "\r\n", "!" + response, "!" + response}},
+		{"connection added within a body", []string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + response, "!" + response}},
+		{"connection added within a body, next response changed",
+			[]string{"?" + request, "!" + ok + length + "\r\n", "add", "!" + response, "?" + request, "-" + response}},
+		{"connection added between two requests", []string{"?" + request, "!" + response, "add", "?" + request, "-" + response}},
+		{"new connection added, response without a request", []string{"add", "!" + response}},
+		{"a head that is not changed counts as a send", []string{"add", "?" + request, "!" + ok + "\r\n", "!" + response}},
+		{"a head in two sends",
+			[]string{"add", "?" + request, "!" + ok + date, "!" + length + "\r\nhi", "?" + request, "-" + response}},
+		{"100 Continue", []string{"add", "?" + request, "!HTTP/1.1 100 Continue\r\n\r\n", "!" + response}},
+		{"a request that the server has not read", []string{"add", "+" + request + request, "!" + response, "!" + response}},
+		{"responses to two pipelined requests", []string{"add", "?" + request + request, "-" + response, "!" + response}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPair(t, s)
@@ -127,15 +133,15 @@ func TestTurns(t *testing.T) {
 				case '!':
 					p.exchange(step[1:], step[1:])
 				case '-':
-					p.exchange(answer, changed)
+					p.exchange(response, changed)
 				}
 			}
 		})
 	}
 }
 
-// TestClientAgrees: the client of net/http accepts a changed answer.
-func TestClientAgrees(t *testing.T) {
+// TestHTTPClient: the client of net/http accepts a changed response.
+func TestHTTPClient(t *testing.T) {
 	p := newPair(t, newRewriter(t))
 	p.add()
 	p.ask(request)
@@ -145,21 +151,21 @@ func TestClientAgrees(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !resp.Close || resp.ContentLength != 2 {
-		t.Errorf("the client sees Close %v, ContentLength %d; want true, 2", resp.Close, resp.ContentLength)
+		t.Errorf("the response has Close %v, ContentLength %d, want true, 2", resp.Close, resp.ContentLength)
 	}
 }
 
-// TestAfter: answers are not changed after the connection was removed or the Rewriter was closed.
-func TestAfter(t *testing.T) {
+// TestAfterRemove: all responses arrive after Remove, which ends the changes at once, and after Close.
+func TestAfterRemove(t *testing.T) {
 	const text = ok + date + length + "\r\nhi"
 	for _, c := range []struct {
 		name string
 		end  func(s *Rewriter, k Key) error
-		same bool // whether answers are unchanged at once
+		same bool // whether all responses must arrive unchanged
 	}{
 		{"Remove", (*Rewriter).Remove, true},
-		// The kernel frees the map after a grace period of RCU. Until then it may change an answer, but all answers must
-		// arrive.
+		// After Close, the program stays attached for a short time, until the kernel frees the map, and may still change a
+		// response.
 		{"Close", func(s *Rewriter, k Key) error { return s.Close() }, false},
 	} {
 		s, err := New()
@@ -178,7 +184,7 @@ func TestAfter(t *testing.T) {
 			}
 			got := make([]byte, len(text))
 			if _, err := io.ReadFull(p.client, got); err != nil || c.same && string(got) != text {
-				t.Fatalf("after %s: the client got %q, %v", c.name, got, err)
+				t.Fatalf("after %s: the client got %q, %v, want %q", c.name, got, err, text)
 			}
 		}
 		if c.same {
@@ -200,8 +206,8 @@ func newRewriter(t testing.TB) *Rewriter {
 	return s
 }
 
-// pairOf is a connection between a client and a server in the test.
-type pairOf struct {
+// pair is a connection between a client and a server.
+type pair struct {
 	t              testing.TB
 	s              *Rewriter
 	server, client *net.TCPConn
@@ -209,14 +215,14 @@ type pairOf struct {
 	added          bool
 }
 
-func newPair(t testing.TB, s *Rewriter) *pairOf {
+func newPair(t testing.TB, s *Rewriter) *pair {
 	t.Helper()
 	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	p := &pairOf{t: t, s: s}
+	p := &pair{t: t, s: s}
 	if p.client, err = net.DialTCP("tcp4", nil, l.Addr().(*net.TCPAddr)); err != nil {
 		t.Fatal(err)
 	}
@@ -228,8 +234,8 @@ func newPair(t testing.TB, s *Rewriter) *pairOf {
 	return p
 }
 
-// add adds the connection to the Rewriter, once.
-func (p *pairOf) add() {
+// add adds the connection to the Rewriter. A second call does nothing.
+func (p *pair) add() {
 	p.t.Helper()
 	if p.added {
 		return
@@ -245,11 +251,11 @@ func (p *pairOf) add() {
 	}
 }
 
-// ask sends a request, which the server reads.
-func (p *pairOf) ask(text string) { p.t.Helper(); p.askUnread(text, len(text)) }
+// ask sends a request from the client, and the server reads it.
+func (p *pair) ask(text string) { p.t.Helper(); p.askUnread(text, len(text)) }
 
-// askUnread sends a request, of which the server reads n bytes.
-func (p *pairOf) askUnread(text string, n int) {
+// askUnread sends a request from the client, and the server reads only n bytes.
+func (p *pair) askUnread(text string, n int) {
 	p.t.Helper()
 	if _, err := io.WriteString(p.client, text); err != nil {
 		p.t.Fatal(err)
@@ -259,20 +265,20 @@ func (p *pairOf) askUnread(text string, n int) {
 	}
 }
 
-// exchange sends an answer and checks that the client gets want.
-func (p *pairOf) exchange(text, want string) {
+// exchange sends a response and checks that the client gets want.
+func (p *pair) exchange(text, want string) {
 	p.t.Helper()
 	if _, err := io.WriteString(p.server, text); err != nil {
 		p.t.Fatal(err)
 	}
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(p.client, got); err != nil || string(got) != want {
-		p.t.Fatalf("%.100q came as\n%.100q, %v, want\n%.100q", text, got, err, want)
+		p.t.Fatalf("response\n%.100q\nthe client got\n%.100q, %v, want\n%.100q", text, got, err, want)
 	}
 }
 
-// transfer sends text and returns what arrives.
-func (p *pairOf) transfer(text string) string {
+// transfer sends text from the server, closes the connection, and returns the text that the client gets.
+func (p *pair) transfer(text string) string {
 	p.t.Helper()
 	go func() {
 		io.WriteString(p.server, text)

@@ -1,13 +1,15 @@
 package httpclose
 
-// limit is the maximum size of the head of an answer in bytes. Each step of the scan skips 8 bytes without an LF, or goes to
-// the beginning of the next line, so steps allows for at least 64 lines. The verifier checks the loop once for each step.
+// limit is the maximum size of the head of a response in bytes. steps is the maximum number of steps of the scan. A step
+// skips 8 bytes without an LF, or goes to the beginning of the next line, so the scan can read 64 lines at least. The number
+// of steps is limited, because the verifier checks each step.
 const (
 	limit = 3072
 	steps = limit/8 + 64
 )
 
-// assemble returns the program: r6 is the state of the connection, r8 the context, r9 the steps of the scan.
+// assemble returns the program. r6 is the address of the state of the connection, r8 is the context, and r9 is the number of
+// steps of the scan. At the label "pass", the kernel sends the data of this send, changed or not.
 func assemble(m maps, c counters) []insn {
 	a := &assembler{labels: make(map[string]int), jumps: make(map[int]string)}
 	a.op(mov, 8, 1, 0, 0)
@@ -22,7 +24,7 @@ func assemble(m maps, c counters) []insn {
 	return a.resolve()
 }
 
-// firstSend passes every send except the first one after a request: since its last send the server has read data, no
+// firstSend jumps to "pass" unless this is the first send after a request: since its last send the server has read data, no
 // received data is unread, and the peer has acknowledged all data that was sent before.
 func (a *assembler) firstSend(m maps, c counters) {
 	a.mapRef(1, m.state)
@@ -41,11 +43,11 @@ func (a *assembler) firstSend(m maps, c counters) {
 	a.op(ldx64, 7, 0, c.received, 0)
 	a.op(ldx32, 1, 0, c.next, 0)
 	a.op(ldx32, 2, 0, c.copied, 0)
-	a.op(sub32, 1, 2, 0, 0) // r1: received and not read
-	a.op(sub32, 7, 1, 0, 0) // r7: read
+	a.op(sub32, 1, 2, 0, 0) // r1: number of bytes received and not read
+	a.op(sub32, 7, 1, 0, 0) // r7: number of bytes read
 	a.op(ldx32, 2, 0, c.written, 0)
 	a.op(ldx32, 3, 0, c.unacknowledged, 0)
-	a.op(sub32, 2, 3, 0, 0) // r2: sent and not acknowledged
+	a.op(sub32, 2, 3, 0, 0) // r2: number of bytes sent and not acknowledged
 	a.op(ldx32, 3, 6, stateRead, 0)
 	a.op(ldx32, 4, 6, stateSent, 0)
 	a.op(stx32, 6, 7, stateRead, 0)
@@ -53,21 +55,21 @@ func (a *assembler) firstSend(m maps, c counters) {
 	a.jump(jneImm, 9, 0, established, "pass")
 	a.jump(jneImm, 1, 0, 0, "pass")
 	a.jump(jneImm, 2, 0, 0, "pass")
-	a.jump(jeqImm, 4, 0, 0, "first")
+	a.jump(jeqImm, 4, 0, 0, "first since Add")
 	a.jump(jeq, 3, 7, 0, "pass")
-	a.jump(ja, 0, 0, 0, "look")
-	a.label("first")
-	a.lookUp(m.base)
-	a.op(ldx32, 1, 0, baseFlags, 0)
+	a.jump(ja, 0, 0, 0, "after a request")
+	a.label("first since Add")
+	a.lookup(m.initial)
+	a.op(ldx32, 1, 0, initialFlags, 0)
 	a.jump(jeqImm, 1, 0, 0, "pass")
-	a.jump(jsetImm, 1, 0, requestPending, "look")
-	a.op(ldx32, 1, 0, baseRead, 0)
+	a.jump(jsetImm, 1, 0, requestPending, "after a request")
+	a.op(ldx32, 1, 0, initialRead, 0)
 	a.jump(jeq, 1, 7, 0, "pass")
-	a.label("look")
+	a.label("after a request")
 }
 
 // copy copies the beginning of the send, at most limit bytes, into the state. The copy has a fixed size, so the verifier
-// need not prove for each position how much data follows.
+// accepts reads at any position of the copy.
 func (a *assembler) copy() {
 	a.op(ldx64, 3, 8, msgData, 0)
 	a.op(ldx64, 2, 8, msgDataEnd, 0)
@@ -83,8 +85,8 @@ func (a *assembler) copy() {
 	a.jump(jneImm, 0, 0, 0, "pass")
 }
 
-// lookUp loads the value of the connection in a map into r0. It uses r1 to r5.
-func (a *assembler) lookUp(m int) {
+// lookup loads the address of the connection's value in a map into r0, and changes r1 to r5.
+func (a *assembler) lookup(m int) {
 	a.op(ldx32, 1, 6, stateKey, 0)
 	a.op(stx32, 10, 1, -4, 0)
 	a.mapRef(1, m)
@@ -94,13 +96,13 @@ func (a *assembler) lookUp(m int) {
 	a.jump(jeqImm, 0, 0, 0, "pass")
 }
 
-// statusLine expects "HTTP/1.1 " and a status from 200 to 599. It skips 100 Continue, after which the answer follows, and
-// 101, which needs its Connection header.
+// statusLine jumps to "pass" unless the copy begins with "HTTP/1.1 " and a status from 200 to 599. 100 Continue must not be
+// changed, because the real response follows. 101 must not be changed, because this response needs its Connection header.
 func (a *assembler) statusLine() {
 	a.op(mov, 1, 6, 0, 0)
 	a.op(addImm, 1, 0, 0, stateCopy)
 	a.op(ldx32, 3, 1, 0, 0)
-	a.constant(4, "HTTP\x00\x00\x00\x00")
+	a.constant(4, "HTTP")
 	a.jump(jne, 3, 4, 0, "not HTTP")
 	a.op(ldx64, 3, 1, 0, 0)
 	a.constant(4, "HTTP/1.1")
@@ -128,10 +130,10 @@ func (a *assembler) statusLine() {
 	a.label("body")
 }
 
-// head scans the lines of the head. It jumps to "end" at the end of the head, and to "pass" if the head is too long.
+// head scans the lines of the head. head jumps to "end" at the end of the head, and to "pass" if the head is too long.
 //
-// The results and the position of the scan are in the state, not in registers. The verifier does not track values in memory,
-// so all paths through a step are equal for it.
+// The results and the position of the scan are in the state, not in registers, because the verifier does not track values in
+// memory. With values in registers, the verifier would have to check each path through a step separately.
 func (a *assembler) head() {
 	const every = 0x0101010101010101
 	a.op(st32, 6, 0, stateScan, 12)
@@ -142,7 +144,7 @@ func (a *assembler) head() {
 	a.scanned()
 	a.op(ldx64, 3, 1, 0, 0)
 	a.number(4, '\n'*every)
-	a.op(xor, 3, 4, 0, 0) // now a zero byte is an LF: (x - 0x01…) & ^x & 0x80…
+	a.op(xor, 3, 4, 0, 0) // now an LF is a zero byte, which (x - 0x01…) & ^x & 0x80… finds
 	a.op(mov, 4, 3, 0, 0)
 	a.number(5, every)
 	a.op(sub, 4, 5, 0, 0)
@@ -155,8 +157,8 @@ func (a *assembler) head() {
 	a.op(stx32, 6, 2, stateScan, 0)
 	a.jump(ja, 0, 0, 0, "step")
 	a.label("line")
-	// The lowest bit of r4 marks the first LF. The multiplication counts the bytes up to the LF, which is the distance to
-	// the next line.
+	// The lowest bit of r4 marks the first LF. The multiplication counts the bytes up to and including the LF. The number of
+	// these bytes is the distance to the next line.
 	a.op(mov, 3, 4, 0, 0)
 	a.op(neg, 3, 0, 0, 0)
 	a.op(and, 4, 3, 0, 0)
@@ -171,8 +173,8 @@ func (a *assembler) head() {
 	a.line()
 }
 
-// scanned sets r2 to the position of the scan and r1 to its address. At least 8 bytes follow in the copy, and at least as
-// many as the longest line that the program looks for.
+// scanned sets r2 to the position of the scan, and r1 to the address of this position. The copy is longer than limit, so at
+// least as many bytes follow as the program reads of a line.
 func (a *assembler) scanned() {
 	a.op(ldx32, 2, 6, stateScan, 0)
 	a.jump(jgtImm, 2, 0, limit, "pass")
@@ -181,7 +183,7 @@ func (a *assembler) scanned() {
 	a.op(addImm, 1, 0, 0, stateCopy)
 }
 
-// line looks at the line at address r1, which is position r2 in the copy.
+// line records the header that begins at address r1, which is position r2 in the copy, or jumps to "end" at the empty line.
 func (a *assembler) line() {
 	a.op(ldx8, 3, 1, 0, 0)
 	a.jump(jneImm, 3, 0, '\r', "header")
@@ -221,14 +223,14 @@ func (a *assembler) line() {
 	a.op(ldx8, 3, 1, 22, 0)
 	a.jump(jneImm, 3, 0, '\r', "other")
 	a.op(ldx32, 3, 6, stateClose, 0)
-	a.jump(jneImm, 3, 0, 0, "other") // a second one
+	a.jump(jneImm, 3, 0, 0, "other") // the head has two of these headers
 	a.op(stx32, 6, 2, stateClose, 0)
 	a.jump(ja, 0, 0, 0, "step")
 	a.label("other")
 	a.flag(keepHead)
 }
 
-// flag sets a flag of the head and continues the scan. It uses r3.
+// flag sets a flag in stateFlags and continues the scan. The code changes r3.
 func (a *assembler) flag(bit int32) {
 	a.op(ldx32, 3, 6, stateFlags, 0)
 	a.op(orImm, 3, 0, 0, bit)
@@ -236,8 +238,8 @@ func (a *assembler) flag(bit int32) {
 	a.jump(ja, 0, 0, 0, "step")
 }
 
-// rewrite overwrites a header of the head, which ends at r2, and stores the result. If r2 is beyond this send, the end of
-// the head is data of an earlier send that is still in the copy, so rewrite passes the send.
+// rewrite overwrites a header and stores the result. r2 is the position of the end of the head. If r2 is beyond this send,
+// the scan has found the end of an earlier head, whose bytes are still in the copy, so rewrite jumps to "pass".
 func (a *assembler) rewrite(m maps) {
 	a.label("end")
 	a.op(ldx32, 1, 6, stateSize, 0)
@@ -256,15 +258,15 @@ func (a *assembler) rewrite(m maps) {
 	a.write(0, "Connection:                   close")
 	a.label("done")
 	a.op(st32, 6, 0, stateDone, 1)
-	a.lookUp(m.results)
+	a.lookup(m.results)
 	a.op(st32, 0, 0, 0, resultRewritten)
 	a.jump(ja, 0, 0, 0, "pass")
 	a.label("not HTTP")
-	a.lookUp(m.results)
+	a.lookup(m.results)
 	a.op(st32, 0, 0, 0, resultNotHTTP)
 }
 
-// pointTo sets r1 to the address of position r3 in the send, and passes the send if fewer than n bytes follow.
+// pointTo sets r1 to the address of position r3 in the send. pointTo jumps to "pass" if fewer than n bytes follow.
 func (a *assembler) pointTo(n int32) {
 	a.jump(jgtImm, 3, 0, limit, "pass")
 	a.op(ldx64, 1, 8, msgData, 0)

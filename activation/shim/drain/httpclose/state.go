@@ -1,34 +1,38 @@
 package httpclose
 
-// Offsets in the state of a connection. After the connection was added, only the BPF program writes the state. It holds the
-// lock of the socket, so it handles one send at a time.
+// Offsets in the state of a connection. Only the BPF program writes the state after Add. During a send, the program has the
+// lock of the socket, so it never runs twice at the same time for one connection.
 const (
 	stateKey    = 0  // key of the connection in the maps
-	stateRead   = 4  // bytes that the server had read at its last send (the low 32 bits)
-	stateSent   = 8  // whether the server has sent since the connection was added
-	stateDone   = 12 // whether an answer has carried Connection: close
+	stateRead   = 4  // number of bytes that the server had read at its last send (the low 32 bits)
+	stateSent   = 8  // 1 if the server has sent since Add
+	stateDone   = 12 // 1 if the program has added Connection: close
 	stateClose  = 16 // position of "Connection: keep-alive" in the head, or 0
-	stateDate   = 20 // position of Date, or 0
+	stateDate   = 20 // position of Date in the head, or 0
 	stateFlags  = 24
-	stateSize   = 28 // how many bytes of this send are in the copy
-	stateScan   = 32 // position of the scan
+	stateSize   = 28 // number of bytes of this send in the copy
+	stateScan   = 32 // position of the scan in the copy
 	stateCopy   = 40 // copy of the send, with room for a line that begins at the limit
 	stateLength = stateCopy + limit + 64
 )
 
-// Flags of the head of an answer, and of the base.
+// Flags in stateFlags.
 const (
-	hasLength      = 1 // it has a length, or a status without a body, so the connection stays open after the answer
-	keepHead       = 2 // it has a signature, or a Connection header of another form, so it must not be changed
-	baseKnown      = 1 // in baseFlags: baseRead is valid
-	requestPending = 2 // in baseFlags: a request came after the last answer
+	hasLength = 1 // the response has a length, or a status without a body, so the connection stays open after the response
+	keepHead  = 2 // the head has a signature, or a Connection header of another form, so it must not be changed
 )
 
-// Offsets in the base, which Add knows about a connection.
+// Offsets in the initial counters, the state of a connection at the time of Add.
 const (
-	baseRead   = 0
-	baseFlags  = 4
-	baseLength = 8
+	initialRead   = 0 // number of bytes that the server had read
+	initialFlags  = 4
+	initialLength = 8
+)
+
+// Flags in initialFlags.
+const (
+	initialKnown   = 1 // initialRead is valid
+	requestPending = 2 // a request came after the last response
 )
 
 // Results that the program stores for a connection.
@@ -37,7 +41,7 @@ const (
 	resultNotHTTP   = 2
 )
 
-// Offsets in the context, struct sk_msg_md, and of the state in struct bpf_sock.
+// Offsets in struct sk_msg_md, the context of the program. sockState is the offset of the state in struct bpf_sock.
 const (
 	msgData, msgDataEnd, msgSock = 0, 8, 72
 	sockState                    = 72
@@ -45,4 +49,4 @@ const (
 )
 
 // maps holds the descriptors of the maps that the program uses.
-type maps struct{ state, base, results int }
+type maps struct{ state, initial, results int }

@@ -1,12 +1,12 @@
-// Package left stores which connections of an instance were still in use when its drain ended, to show them to the user. The
-// stop signal follows, and most programs then close these connections.
+// Package left stores which connections of an instance were still in use at the end of its drain, so that clusterctl can
+// show them. After the drain systemd sends the stop signal, and most programs then close these connections.
 //
-// They are in a small file beside the state of the backoff, "/run/clusterctl/APP/N.left", to which only root writes. The
-// next drain of the instance replaces or removes the file.
+// The report of an instance is a small file beside the state of the backoff, "/run/clusterctl/APP/N.left". Only root can
+// write to the file. The next drain of the instance replaces or removes the file.
 package left
 
 import (
-	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -19,14 +19,14 @@ import (
 
 const magic = "clusterctl-left 1\n"
 
-// Most is the maximum number of connections in a report.
-const Most = 20
+// MaxConnections is the maximum number of connections that a report lists.
+const MaxConnections = 20
 
-// Report describes the connections that a drain has left open.
+// Report describes the connections that were still in use at the end of a drain.
 type Report struct {
 	// Waited is how long the drain took.
 	Waited time.Duration
-	// Count is the number of connections. Connections lists the first of them.
+	// Count is the number of connections. Connections lists at most MaxConnections of the connections.
 	Count       int
 	Connections []Connection
 }
@@ -35,24 +35,20 @@ type Report struct {
 type Connection struct {
 	// Peer is the address of the peer, or empty for a Unix socket.
 	Peer string
-	// Request is the time since the peer last sent data, which is the age of its request.
+	// Request is the age of the last request: the time since the peer last sent data.
 	Request time.Duration
 }
 
 // Encode returns the report as text, with one KEY=VALUE on each line.
 func (r Report) Encode() []byte {
-	var b strings.Builder
-	b.WriteString(magic)
-	b.WriteString("waited=" + strconv.FormatInt(int64(r.Waited), 10) + "\n")
-	b.WriteString("count=" + strconv.Itoa(r.Count) + "\n")
-	for _, c := range r.Connections[:min(len(r.Connections), Most)] {
-		b.WriteString("connection=" + strconv.FormatInt(int64(c.Request), 10) + " " + c.Peer + "\n")
+	b := fmt.Appendf(nil, "%swaited=%d\ncount=%d\n", magic, r.Waited, r.Count)
+	for _, c := range r.Connections[:min(len(r.Connections), MaxConnections)] {
+		b = fmt.Appendf(b, "connection=%d %s\n", c.Request, c.Peer)
 	}
-	b.WriteString("end\n")
-	return []byte(b.String())
+	return append(b, "end\n"...)
 }
 
-// Decode reads the text of Encode; ok is false for any other text.
+// Decode returns the report in a text of Encode. ok is false for any other text.
 func Decode(b []byte) (r Report, ok bool) {
 	text, found := strings.CutPrefix(string(b), magic)
 	text, end := strings.CutSuffix(text, "end\n")
@@ -78,19 +74,19 @@ func Decode(b []byte) (r Report, ok bool) {
 	return r, true
 }
 
-// Load returns the report of an instance; ok is false if there is none.
+// Load returns the report of an instance. ok is false if the instance has no valid report.
 func Load(instance string) (r Report, ok bool) {
 	return Decode(statefile.Read(instance + contract.LeftSuffix))
 }
 
-// Save replaces the report of an instance, or removes it if no connection is left.
+// Save replaces the report of an instance. If the report has no connections, Save removes the file.
 func Save(instance string, r Report) error {
 	name := instance + contract.LeftSuffix
 	if r.Count > 0 {
 		return statefile.Replace(name, r.Encode())
 	}
 	if err := unix.Unlink(name); err != nil && err != unix.ENOENT {
-		return errors.New("removing " + name + ": " + err.Error())
+		return fmt.Errorf("removing %s: %w", name, err)
 	}
 	return nil
 }

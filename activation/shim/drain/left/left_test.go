@@ -12,7 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain/left"
 )
 
-// TestReport: Load returns the saved report, a report without connections removes the file, and a damaged file is ignored.
+// TestReport: Load returns the saved report, and returns false for a damaged file. Save removes the file if the report has
+// no connections.
 func TestReport(t *testing.T) {
 	instance := filepath.Join(t.TempDir(), "1")
 	want := left.Report{Waited: 8 * time.Second, Count: 2, Connections: []left.Connection{
@@ -30,7 +31,7 @@ func TestReport(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, ok := left.Load(instance); ok {
-			t.Errorf("Load of the damaged file %q returned %+v", bad, got)
+			t.Errorf("Load of the damaged file %q returned %+v, want ok false", bad, got)
 		}
 	}
 	for range 2 {
@@ -38,21 +39,22 @@ func TestReport(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := os.Lstat(instance + contract.LeftSuffix); !os.IsNotExist(err) {
-			t.Errorf("Save did not remove the report: %v", err)
+			t.Errorf("after Save of an empty report, Lstat returned %v, want ErrNotExist", err)
 		}
 	}
 }
 
-// TestMost: a report with Most connections fits into the file with the longest addresses, and further connections are
-// omitted.
-func TestMost(t *testing.T) {
+// TestMaxConnections: a report lists at most MaxConnections connections. With the longest addresses, its text has at most
+// 4096 bytes.
+func TestMaxConnections(t *testing.T) {
 	r := left.Report{Count: 1000}
 	for range 1000 {
 		r.Connections = append(r.Connections,
 			left.Connection{Peer: "[" + strings.Repeat("ffff:", 7) + "ffff%4294967295]:65535", Request: 1 << 62})
 	}
 	got, ok := left.Decode(r.Encode())
-	if !ok || got.Count != 1000 || len(got.Connections) != left.Most || len(r.Encode()) > 4096 {
-		t.Errorf("Load: %v, %d connections of %d, %d bytes", ok, len(got.Connections), got.Count, len(r.Encode()))
+	if !ok || got.Count != 1000 || len(got.Connections) != left.MaxConnections || len(r.Encode()) > 4096 {
+		t.Errorf("Decode returned %v, Count %d, %d connections of %d bytes, want true, 1000, %d, at most 4096", ok, got.Count,
+			len(got.Connections), len(r.Encode()), left.MaxConnections)
 	}
 }

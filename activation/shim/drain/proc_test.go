@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// await waits until the condition is true, and fails the test if it takes too long.
+// await waits until the condition is true. If the wait takes too long, await fails the test.
 func await(t *testing.T, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience.For(60 * time.Second)); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
@@ -38,7 +38,7 @@ func links(t *testing.T, pid int) []string {
 	return list
 }
 
-// accepted returns the number of sockets of the process without its listener.
+// accepted returns the number of sockets that the process has open, without the listener at descriptor 3.
 func accepted(t *testing.T, pid int) int {
 	n := 0
 	listener, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/3")
@@ -50,7 +50,7 @@ func accepted(t *testing.T, pid int) int {
 	return n
 }
 
-// listenerEntries counts how often the epoll instances of the process watch the socket at descriptor 3.
+// listenerEntries returns the number of entries of the listener at descriptor 3 in all epoll instances of the process.
 func listenerEntries(t *testing.T, pid int) int {
 	t.Helper()
 	dir := "/proc/" + strconv.Itoa(pid)
@@ -71,7 +71,7 @@ func listenerEntries(t *testing.T, pid int) int {
 	return n
 }
 
-// states returns the state of each thread.
+// states returns the state letter of each thread of the process, such as "R".
 func states(pid int) []string {
 	var list []string
 	stats, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")

@@ -164,22 +164,14 @@ func (c *conns) count() int {
 	return len(c.open)
 }
 
-// owing returns the number of HTTP/1 connections with a request in progress.
-func (c *conns) owing() int {
-	return c.countIf(func(s *connState) bool { return !s.h2 && s.state == http.StateActive })
-}
-
-// http2 returns the number of HTTP/2 connections with a stream in progress.
-func (c *conns) http2() int {
-	return c.countIf(func(s *connState) bool { return s.h2 && s.state == http.StateActive })
-}
-
-func (c *conns) countIf(want func(*connState) bool) int {
+// active returns the number of connections with a request in progress: of the HTTP/2 connections
+// if h2 is true, and of the HTTP/1 connections otherwise.
+func (c *conns) active(h2 bool) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0
 	for _, s := range c.open {
-		if want(s) {
+		if s.h2 == h2 && s.state == http.StateActive {
 			n++
 		}
 	}

@@ -1,6 +1,7 @@
 package activation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ func newRun(s *Server, listeners []net.Listener) *run {
 	r := &run{
 		server:    s,
 		listeners: listeners,
-		conns:     newConns(s.silence(), s.HTTP.ReadTimeout),
+		conns:     newConns(cmp.Or(max(s.Silence, 0), DefaultSilence), s.HTTP.ReadTimeout),
 		accepting: make(chan struct{}, len(listeners)),
 		failed:    make(chan error, len(listeners)),
 	}
@@ -72,20 +73,6 @@ func newRun(s *Server, listeners []net.Listener) *run {
 		return context.Background()
 	}
 	return r
-}
-
-func (s *Server) silence() time.Duration {
-	if s.Silence > 0 {
-		return s.Silence
-	}
-	return DefaultSilence
-}
-
-func (s *Server) drainTimeout() time.Duration {
-	if s.DrainTimeout > 0 {
-		return s.DrainTimeout
-	}
-	return DefaultDrainTimeout
 }
 
 // start serves on all listeners. Listeners with TLS are started first, one after another:
@@ -121,7 +108,7 @@ var (
 
 // drain returns nil if all requests were answered within the drain timeout.
 func (r *run) drain(signals <-chan os.Signal) error {
-	timeout := r.server.drainTimeout()
+	timeout := cmp.Or(max(r.server.DrainTimeout, 0), DefaultDrainTimeout)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	defer time.AfterFunc(timeout, func() { cancel(errTimeout) }).Stop()
@@ -135,18 +122,25 @@ func (r *run) drain(signals <-chan os.Signal) error {
 	_ = Notify("STOPPING=1", status(r.conns.count()))
 	_ = Notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (timeout + 5*time.Second).Microseconds()))
 
-	hook := r.hook(ctx)
+	hook := begin(func() {
+		if r.server.OnDrain != nil {
+			r.server.OnDrain(ctx)
+		}
+	})
 	err := r.accepted(ctx)
 	r.conns.wait(ctx, func(left int) { _ = Notify(status(left)) })
-	cut := r.conns.owing()
+	cut := r.conns.active(false)
 	if err != nil || r.server.HTTP.Shutdown(ctx) != nil {
-		cut += r.conns.http2()
+		cut += r.conns.active(true)
 		r.conns.closeAll() // not http.Server.Close, which waits for the last accept without a limit, like Shutdown
 	}
 	if cut > 0 {
 		err = also(err, fmt.Errorf("draining: %w: %d (%w)", ErrCut, cut, context.Cause(ctx)))
 	}
-	return also(err, waitHook(ctx, hook))
+	if !closes(ctx, hook) {
+		err = also(err, fmt.Errorf("draining: OnDrain has not returned (%w)", context.Cause(ctx)))
+	}
+	return err
 }
 
 // also joins two errors on one line.
@@ -186,12 +180,7 @@ func status(left int) string {
 
 // accepted waits until the last accept has returned.
 func (r *run) accepted(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		r.serving.Wait()
-		close(done)
-	}()
-	if !closes(ctx, done) {
+	if !closes(ctx, begin(r.serving.Wait)) {
 		// An accept that blocks in the kernel does not notice that its listener is closed.
 		return fmt.Errorf("draining: accept still blocks (%w): O_NONBLOCK was cleared on the shared socket, "+
 			"is NonBlocking=yes missing in a unit that inherits it?", context.Cause(ctx))
@@ -199,24 +188,14 @@ func (r *run) accepted(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) hook(ctx context.Context) <-chan struct{} {
+// begin calls f in a new goroutine and returns a channel that is closed when f has returned.
+func begin(f func()) <-chan struct{} {
 	done := make(chan struct{})
-	if r.server.OnDrain == nil {
-		close(done)
-		return done
-	}
 	go func() {
 		defer close(done)
-		r.server.OnDrain(ctx)
+		f()
 	}()
 	return done
-}
-
-func waitHook(ctx context.Context, done <-chan struct{}) error {
-	if !closes(ctx, done) {
-		return fmt.Errorf("draining: OnDrain has not returned (%w)", context.Cause(ctx))
-	}
-	return nil
 }
 
 // grace is the time that a goroutine has to return after the end of its context. On a busy machine the context can end

@@ -27,9 +27,9 @@ func take(e sd.Env) (*set, error) {
 	for i, p := range passed {
 		switch p.Kind {
 		case sd.Listener:
-			s.streams[i], err = listener(p)
+			s.streams[i], err = open(p, net.FileListener)
 		case sd.Packet:
-			s.packets[i], err = packetConn(p)
+			s.packets[i], err = open(p, net.FilePacketConn)
 		}
 		if err != nil {
 			s.close()
@@ -50,24 +50,10 @@ func (s *set) close() {
 	}
 }
 
-func (s *set) listeners() (map[string][]net.Listener, error) {
-	if err := s.check("listener"); err != nil {
-		return nil, err
-	}
-	return group(s.passed, s.streams), nil
-}
-
-func (s *set) packetConns() (map[string][]net.PacketConn, error) {
-	if err := s.check("datagram socket"); err != nil {
-		return nil, err
-	}
-	return group(s.passed, s.packets), nil
-}
-
 func (s *set) files() (map[string][]*os.File, error) {
 	files := make([]*os.File, len(s.passed))
 	for i, p := range s.passed {
-		f, err := dup(p)
+		f, err := p.Dup()
 		if err != nil {
 			for _, f := range files[:i] {
 				f.Close()
@@ -102,32 +88,16 @@ func group[T comparable](passed []sd.Passed, values []T) map[string][]T {
 	return byName
 }
 
-// listener makes two duplicates, here and in net.FileListener, so that the passed descriptor
-// is never closed. The second duplicate gets O_NONBLOCK, and does not remove the path of a
-// Unix socket when it is closed. FileListener calls os.File.Fd, which does not clear the flag
-// of a File that os.NewFile made: it clears only flags that package os has set.
-func listener(p sd.Passed) (net.Listener, error) {
-	f, err := dup(p)
+// open returns the result of net.FileListener or net.FilePacketConn for p. It makes two duplicates,
+// one itself and one in this function of net, so the passed descriptor is never closed. The second
+// duplicate gets O_NONBLOCK, and closing it does not remove the path of a Unix socket. The function
+// of net calls os.File.Fd, which clears O_NONBLOCK only if package os has set it. It has not set
+// the flag of a File that os.NewFile made.
+func open[T any](p sd.Passed, convert func(*os.File) (T, error)) (conn T, err error) {
+	f, err := p.Dup()
 	if err != nil {
-		return nil, err
+		return conn, err
 	}
 	defer f.Close()
-	return net.FileListener(f)
-}
-
-func packetConn(p sd.Passed) (net.PacketConn, error) {
-	f, err := dup(p)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return net.FilePacketConn(f)
-}
-
-func dup(p sd.Passed) (*os.File, error) {
-	fd, err := sd.Dup(p.FD)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), p.Name), nil
+	return convert(f)
 }

@@ -1,11 +1,14 @@
 package activation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -37,20 +40,26 @@ var inherited = sync.OnceValues(func() (*set, error) { return take(sd.System()) 
 // close them, which stops accepting in this process only.
 func Listeners() (map[string][]net.Listener, error) {
 	s, err := inherited()
+	if err == nil {
+		err = s.check("listener")
+	}
 	if err != nil {
 		return nil, err
 	}
-	return s.listeners()
+	return group(s.passed, s.streams), nil
 }
 
 // PacketConns returns the datagram sockets that systemd has passed, by name. In all other
 // respects it works like [Listeners].
 func PacketConns() (map[string][]net.PacketConn, error) {
 	s, err := inherited()
+	if err == nil {
+		err = s.check("datagram socket")
+	}
 	if err != nil {
 		return nil, err
 	}
-	return s.packetConns()
+	return group(s.passed, s.packets), nil
 }
 
 // Files returns duplicates of all descriptors that systemd has passed, by name. Use it for
@@ -130,15 +139,10 @@ func pick[T any](byName map[string][]T, name, what string) ([]T, error) {
 	if found := byName[name]; len(found) > 0 {
 		return found, nil
 	}
-	names := make([]string, 0, len(byName))
-	for n := range byName {
-		names = append(names, fmt.Sprintf("%q", n))
-	}
-	slices.Sort(names)
-	there := "none"
-	if len(names) > 0 {
-		there = strings.Join(names, ", ")
+	var names []string
+	for _, n := range slices.Sorted(maps.Keys(byName)) {
+		names = append(names, strconv.Quote(n))
 	}
 	return nil, fmt.Errorf("%w: no %s is named %q in FileDescriptorName=; names of passed descriptors: %s", ErrNoListener,
-		what, name, there)
+		what, name, cmp.Or(strings.Join(names, ", "), "none"))
 }

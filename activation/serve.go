@@ -90,15 +90,18 @@ type tlsListener struct{ net.Listener }
 
 // Serve does the same as the function [Serve], with the settings of s.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
-	defer closeAll(listeners)
+	defer func() {
+		for _, l := range listeners {
+			l.Close()
+		}
+	}()
 	if len(listeners) == 0 {
 		return errors.New("serving HTTP: no listeners")
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, stopSignals()...)
 	defer signal.Stop(signals)
-	stopDogs := s.watchdog()
-	defer stopDogs()
+	defer s.watchdog()()
 
 	r := newRun(s, listeners)
 	err := r.start()
@@ -162,10 +165,4 @@ func (s *Server) watchdog() (stop func()) {
 		}
 	}()
 	return func() { close(done) }
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		l.Close()
-	}
 }

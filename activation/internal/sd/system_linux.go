@@ -20,14 +20,14 @@ func System() Env {
 	}
 }
 
-// Dup returns a close-on-exec duplicate of fd. Both share the open file description, and
+// Dup returns a close-on-exec duplicate of p. Both share the open file description, and
 // so O_NONBLOCK.
-func Dup(fd int) (int, error) {
-	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, FirstFD)
+func (p Passed) Dup() (*os.File, error) {
+	n, err := unix.FcntlInt(uintptr(p.FD), unix.F_DUPFD_CLOEXEC, FirstFD)
 	if err != nil {
-		return -1, fmt.Errorf("duplicating fd %d: %w", fd, err)
+		return nil, fmt.Errorf("duplicating fd %d: %w", p.FD, err)
 	}
-	return n, nil
+	return os.NewFile(uintptr(n), p.Name), nil
 }
 
 // MonotonicUsec returns CLOCK_MONOTONIC in microseconds, for MONOTONIC_USEC= of

@@ -22,7 +22,7 @@ func System() Env {
 }
 
 // Dup is never called, because nothing is passed.
-func Dup(int) (int, error) { return -1, errors.ErrUnsupported }
+func (Passed) Dup() (*os.File, error) { return nil, errors.ErrUnsupported }
 
 // MonotonicUsec returns the time in microseconds. No systemd reads it.
 func MonotonicUsec() (int64, error) { return time.Now().UnixMicro(), nil }

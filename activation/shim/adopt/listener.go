@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/internal/sd"
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
@@ -24,15 +25,16 @@ type Listener struct {
 	bound   bool // the program has called bind, and has not removed the path since
 }
 
-// Passed is an inherited descriptor with its name.
-type Passed struct {
-	FD   int
-	Name string
-}
+// ErrNoSockets is the error of Receive when systemd has passed no socket.
+var ErrNoSockets = sd.ErrNotActivated
+
+// Receive returns the descriptors that systemd has passed to this process (sd_listen_fds(3)), makes them close-on-exec and
+// unsets LISTEN_*. The notifier keeps the descriptors; the program gets none.
+func Receive() ([]sd.Passed, error) { return sd.Receive(sd.System()) }
 
 // Inspect returns what the kernel knows about the passed descriptors, with the binds of the maps. A descriptor without a map
 // answers a bind to the same port (or path) by a socket of the same kind.
-func Inspect(passed []Passed, maps []contract.Map) ([]Listener, error) {
+func Inspect(passed []sd.Passed, maps []contract.Map) ([]Listener, error) {
 	ls := make([]Listener, len(passed))
 	names := make([]string, len(passed))
 	for i, p := range passed {
@@ -60,7 +62,7 @@ func Inspect(passed []Passed, maps []contract.Map) ([]Listener, error) {
 	return ls, nil
 }
 
-func inspect(p Passed) (l Listener, err error) {
+func inspect(p sd.Passed) (l Listener, err error) {
 	l = Listener{FD: p.FD, Name: p.Name}
 	var st unix.Stat_t
 	if err := unix.Fstat(p.FD, &st); err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // logged holds the messages that the notifier has logged: it logs each of them once per start.
-type logged struct{ unreadable, mismatch, foreign, renamed, relistened, joined bool }
+type logged struct{ unreadable, mismatch, foreign, renamed, relistened, joined, options, option bool }
 
 // line builds a message for the log without allocating.
 type line struct {
@@ -123,4 +123,39 @@ func (n *notifier) renamed(l *Listener) {
 	n.logged.renamed = true
 	n.line.start("the program renames a file to ").str(l.Want.Path).str(", the socket of the unit; the socket stays").
 		hint().str("let the program bind ").str(l.Want.Path).str(" itself").write()
+}
+
+// joins logs that the program joins a multicast group on a shared socket, and lets the kernel run the call. The membership
+// stays on the socket, which the service manager keeps, so the next worker gets EADDRINUSE.
+func (n *notifier) joins() {
+	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
+	n.proceed()
+	if l == nil || n.logged.joined {
+		return
+	}
+	n.logged.joined = true
+	n.line.start("the program joins a multicast group on the shared socket ").str(kindOf(l.Kind).String()).str(" ").addr(&l.Addr).
+		str("; only the first worker can").
+		hint().str("uninstall the app, and install it without --listen udp:").num(uint64(l.Addr.Port)).write()
+}
+
+// optionsUnreadable logs that the options that the program has set on its own socket cannot be read.
+func (n *notifier) optionsUnreadable(tid uint32, e unix.Errno) {
+	if n.logged.options {
+		return
+	}
+	n.logged.options = true
+	n.line.start("cannot read the socket options of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
+		str("; options that it set before bind are lost").
+		hint().str("set the options in the socket unit with systemctl edit, such as KeepAlive=yes in [Socket]").write()
+}
+
+// optionRefused logs that the kernel refuses an option of the program on the listener.
+func (n *notifier) optionRefused(name string, l *Listener, e unix.Errno) {
+	if n.logged.option {
+		return
+	}
+	n.logged.option = true
+	n.line.start("the program set ").str(name).str(" on its socket, and it cannot be set on the shared " +
+		"socket ").str(l.Name).str(": ").errno(e).write()
 }

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+	"github.com/clusterctl/clusterctl/activation/shim/sockopt"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
@@ -25,9 +26,9 @@ type notifier struct {
 	readyPending bool // the manager's queue was full, so READY=1 must be sent again
 	draining     bool
 	logged       logged
-	waiting      waiting // threads that wait in accept(2) in the kernel
-	owner        owner   // tasks whose binds are answered
-	options      options // options of the socket that the program has made
+	waiting      waiting     // threads that wait in accept(2) in the kernel
+	owner        owner       // tasks whose binds are answered
+	options      sockopt.Set // options of the socket that the program has made
 
 	n    seccomp.Notification
 	r    target.Reader
@@ -142,6 +143,31 @@ func (n *notifier) bind() {
 	if n.seccomp.Valid(n.n.ID) && n.keepOptions(&n.ls[at], tid, fd) {
 		n.swap(&n.ls[at], tid, fd)
 	}
+}
+
+// keepOptions copies the options that the program has set on its own socket to the listener that replaces this socket. PID 1
+// and all workers share the listener. Since they run the same program, all workers set the same options.
+//
+// keepOptions reports whether the call still waits.
+func (n *notifier) keepOptions(l *Listener, tid, fd uint32) bool {
+	s, e := n.r.Socket(tid, fd)
+	// Another process may have the number of the task by now.
+	valid := n.seccomp.Valid(n.n.ID)
+	if e == 0 {
+		if valid {
+			e = n.options.Read(s)
+		}
+		unix.RawSyscall(unix.SYS_CLOSE, uintptr(s), 0, 0)
+	}
+	if !valid {
+		return false
+	}
+	if e != 0 {
+		n.optionsUnreadable(tid, e)
+	} else if name, e := n.options.Apply(l.FD); e != 0 {
+		n.optionRefused(name, l, e)
+	}
+	return true
 }
 
 // swap puts the listener on the program's descriptor and lets bind succeed. It may run twice for the same call, since a call

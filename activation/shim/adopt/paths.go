@@ -1,6 +1,8 @@
 package adopt
 
 import (
+	"strings"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/target"
@@ -104,10 +106,7 @@ func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.R
 	if l.Want.Path == "" || l.Want.Path[0] != '/' {
 		return false
 	}
-	at := len(l.Want.Path)
-	for l.Want.Path[at-1] != '/' {
-		at--
-	}
+	at := strings.LastIndexByte(l.Want.Path, '/') + 1
 	if len(base) == 0 || string(base) != l.Want.Path[at:] {
 		return false
 	}

@@ -158,7 +158,7 @@ func TestFile(t *testing.T) {
 
 // TestDamagedFile: any other file in place of the state file does not prevent a start, and the next state replaces it.
 func TestDamagedFile(t *testing.T) {
-	good := string(State{Failures: 9}.Encode())
+	good := string(State{Failures: 9}.encode())
 	for name, content := range map[string]string{
 		"empty": "", "torn": good[:len(good)-3], "binary": "\x00\xff\x00", "other version": strings.Replace(good, "1", "2", 1),
 		"huge number": strings.Replace(good, "failures=9", "failures=99999999999999999999", 1),
@@ -192,14 +192,14 @@ func TestDamagedFile(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(State{Failures: 3, Started: 5, Stop: Requested, Result: "exit-code"}.Encode())
+	f.Add(State{Failures: 3, Started: 5, Stop: Requested, Result: "exit-code"}.encode())
 	f.Add([]byte(magic + "end\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		st, ok := Decode(b)
+		st, ok := decode(b)
 		if !ok {
 			return
 		}
-		if again, ok := Decode(st.Encode()); !ok || again != st {
+		if again, ok := decode(st.encode()); !ok || again != st {
 			t.Fatalf("the state %+v was read back as %+v", st, again)
 		}
 		if _, d := Plan(st, policy, s); d.Delay < 0 || d.Delay > contract.MaxDelay {

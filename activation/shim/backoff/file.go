@@ -2,6 +2,8 @@ package backoff
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +16,8 @@ import (
 
 const magic = "clusterctl-backoff 1\n"
 
-// Encode returns the state as text, with one KEY=VALUE on each line.
-func (s State) Encode() []byte {
+// encode returns the state as text, with one KEY=VALUE on each line.
+func (s State) encode() []byte {
 	var b strings.Builder
 	b.WriteString(magic)
 	put := func(key, value string) { b.WriteString(key + "=" + value + "\n") }
@@ -41,9 +43,9 @@ func clean(s string) string {
 	}, s[:min(len(s), 64)])
 }
 
-// Decode reads the text of Encode. For any other text it returns the zero State and false, so a damaged file only ends the
+// decode reads the text of encode. For any other text it returns the zero State and false, so a damaged file only ends the
 // series.
-func Decode(b []byte) (s State, ok bool) {
+func decode(b []byte) (s State, ok bool) {
 	text, found := strings.CutPrefix(string(b), magic)
 	if !found {
 		return State{}, false
@@ -95,13 +97,13 @@ func (s *State) set(key, value string) bool {
 
 // Load returns the state of an instance, or the zero State if the file cannot be read.
 func Load(instance string) State {
-	s, _ := Decode(statefile.Read(instance + contract.BackoffSuffix))
+	s, _ := decode(statefile.Read(instance + contract.BackoffSuffix))
 	return s
 }
 
 // Save replaces the state of an instance.
 func Save(instance string, s State) error {
-	return statefile.Replace(instance+contract.BackoffSuffix, s.Encode())
+	return statefile.Replace(instance+contract.BackoffSuffix, s.encode())
 }
 
 // Now returns the time of CLOCK_BOOTTIME.
@@ -111,4 +113,73 @@ func Now() (time.Duration, error) {
 		return 0, errors.New("reading CLOCK_BOOTTIME: " + err.Error())
 	}
 	return time.Duration(ts.Nano()), nil
+}
+
+// Begin plans a start and saves the state. The caller waits for the delay and then calls Started.
+func Begin(instance string, p Policy) (State, Decision, error) {
+	now, err := Now()
+	if err != nil {
+		return State{}, Decision{}, err
+	}
+	s, d := Plan(Load(instance), p, now)
+	return s, d, Save(instance, s)
+}
+
+// Started records that the run begins now, after the delay.
+func Started(instance string, s State) error {
+	now, err := Now()
+	if err != nil {
+		return err
+	}
+	s.Started = now
+	return Save(instance, s)
+}
+
+// Stopping records for ExecStop= how the run ends. requested reports whether the service manager stops it: then $MAINPID is
+// set.
+func Stopping(instance string, requested bool) error {
+	s := Load(instance)
+	s.Stop = ByItself
+	if requested {
+		s.Stop = Requested
+	}
+	return Save(instance, s)
+}
+
+// Record judges the run that has ended, for ExecStopPost=.
+func Record(instance string, p Policy, e Exit) error {
+	now, err := Now()
+	if err != nil {
+		return err
+	}
+	return Save(instance, Ended(Load(instance), p, e, now))
+}
+
+// Prepare makes the directory of the app. It removes the runtime directory of the instance's user, or the link to it, that
+// earlier versions made there.
+func Prepare(instance string) error {
+	if err := MakeDirectory(instance); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(instance); err != nil {
+		return nil
+	}
+	return os.RemoveAll(instance)
+}
+
+// MakeDirectory makes the directory of the app, "/run/clusterctl/shop" for the instance "/run/clusterctl/shop/1", where only
+// root writes and everybody reads.
+func MakeDirectory(instance string) error {
+	unix.Umask(0o022) // not the unit's UMask=, which may close the files to readers
+	dir := filepath.Dir(instance)
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := unix.Mkdir(d, 0o755); err != nil && err != unix.EEXIST {
+			return errors.New("making " + d + ": " + err.Error())
+		}
+	}
+	// For a dynamic user, systemd 247 has made the directory with the UMask= of the unit.
+	if err := unix.Chmod(dir, 0o755); err != nil {
+		return errors.New("opening " + dir + ": " + err.Error())
+	}
+	return nil
 }

@@ -28,8 +28,8 @@ type server struct {
 
 func start(t *testing.T, script string) *server {
 	t.Helper()
-	preload := filepath.Join(t.TempDir(), nodepreload.FileName)
-	if err := os.WriteFile(preload, nodepreload.Script(), 0o644); err != nil {
+	preload, err := filepath.Abs(nodepreload.FileName)
+	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("node", script)

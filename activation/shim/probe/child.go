@@ -12,28 +12,10 @@ import (
 // pipe is the number of the child's end of the socket pair.
 const pipe = 3
 
-// The first byte that the child sends before it executes the program: the listener comes with it, or the reason why there is
-// none.
-const (
-	gotListener byte = iota
-	noKernel
-	isBusy
-	isForbidden
-	otherError
-)
-
-func refusals(b byte) error {
-	switch b {
-	case gotListener:
-		return nil
-	case noKernel:
-		return seccomp.ErrKernel
-	case isBusy:
-		return seccomp.ErrBusy
-	case isForbidden:
-		return seccomp.ErrForbidden
-	}
-	return errors.New("installing the filter failed")
+// results returns the results of installing the filter. The child sends the index of its result as one byte, and the seccomp
+// listener together with the index 0.
+func results() []error {
+	return []error{nil, seccomp.ErrKernel, seccomp.ErrBusy, seccomp.ErrForbidden, errors.New("installing the filter failed")}
 }
 
 // Child installs the filter on the calling thread, which must be locked, sends the listener to the prober and becomes the
@@ -42,27 +24,27 @@ func Child(argv, env []string) error {
 	unix.CloseOnExec(pipe)
 	machine, ok := seccomp.Native()
 	if !ok {
-		return sendResult(noKernel, seccomp.ErrKernel)
+		return sendError(seccomp.ErrKernel)
 	}
 	filter := append(seccomp.Joins(machine), seccomp.Program(machine, seccomp.Calls{Accept: true, MinAddrLen: 2, Paths: anyPath()})...)
 	fd, err := seccomp.Install(filter, false)
-	switch {
-	case errors.Is(err, seccomp.ErrKernel):
-		return sendResult(noKernel, err)
-	case errors.Is(err, seccomp.ErrBusy):
-		return sendResult(isBusy, err)
-	case errors.Is(err, seccomp.ErrForbidden):
-		return sendResult(isForbidden, err)
-	case err != nil:
-		return sendResult(otherError, err)
+	if err != nil {
+		return sendError(err)
 	}
-	if err := unix.Sendmsg(pipe, []byte{gotListener}, unix.UnixRights(int(fd)), nil, 0); err != nil {
+	if err := unix.Sendmsg(pipe, []byte{0}, unix.UnixRights(int(fd)), nil, 0); err != nil {
 		return errors.New("sending the seccomp listener to the prober: " + err.Error())
 	}
 	return syscall.Exec(argv[0], argv, env)
 }
 
-func sendResult(b byte, err error) error {
-	_, _ = unix.Write(pipe, []byte{b})
+// sendError sends the index of err in results, or the last index for any other error, and returns err.
+func sendError(err error) error {
+	i := len(results()) - 1
+	for j, result := range results() {
+		if errors.Is(err, result) {
+			i = j
+		}
+	}
+	_, _ = unix.Write(pipe, []byte{byte(i)})
 	return err
 }

@@ -2,12 +2,15 @@ package probe
 
 import (
 	"errors"
+	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+	"github.com/clusterctl/clusterctl/activation/shim/sockopt"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
@@ -181,3 +184,73 @@ const (
 	DefaultSettle = 500 * time.Millisecond
 	grace         = 2 * time.Second // between SIGTERM and SIGKILL
 )
+
+// look stores the options of the program's socket, which a decoy is about to replace, in b. In containers that refuse
+// pidfd_getfd(2) the options are not known.
+func (p *prober) look(tid, fd uint32, k target.Kind, b *contract.ProbeBind) {
+	s, e := p.r.Socket(tid, fd)
+	if e != 0 {
+		return
+	}
+	defer unix.Close(s)
+	var set sockopt.Set
+	if set.Read(s) == 0 {
+		b.Options = set.Values()
+	}
+	if k == target.TCP6 || k == target.UDP6 {
+		v, err := unix.GetsockoptInt(s, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		b.V6Only = v != 0 && err == nil
+	}
+}
+
+// joins records that a socket joins a multicast group. The socket is a decoy, or is not bound yet.
+func (p *prober) joins(tid, fd uint32) {
+	if s := p.find(tid, fd); s != nil {
+		s.Multicast = true
+		return
+	}
+	if inode, ok := p.r.Inode(tid, fd); ok && len(p.members) < maxMembers {
+		p.members = append(p.members, inode)
+	}
+}
+
+// maxMembers limits how many sockets of a program the prober remembers.
+const maxMembers = 1000
+
+// joined reports whether the socket has joined a multicast group, or a is the address of one.
+func (p *prober) joined(tid, fd uint32, a *target.Addr) bool {
+	inode, ok := p.r.Inode(tid, fd)
+	return ok && slices.Contains(p.members, inode) || a.Multicast()
+}
+
+// nonBlockingUnits returns [contract.Report].NonBlocking. Without a listening socket it is true.
+func nonBlockingUnits(binds []contract.ProbeBind) bool {
+	listening := func(b contract.ProbeBind) bool { return b.Listening }
+	nonBlocking := func(b contract.ProbeBind) bool { return b.Listening && b.NonBlocking }
+	return !slices.ContainsFunc(binds, listening) || slices.ContainsFunc(binds, nonBlocking)
+}
+
+// holdAccept returns [contract.Report].HoldAccept.
+func holdAccept(binds []contract.ProbeBind) bool {
+	return slices.ContainsFunc(binds, func(b contract.ProbeBind) bool { return b.Listening && !b.Epoll })
+}
+
+// words returns the family and the type of a socket.
+func words(k target.Kind) (family, typ string) {
+	switch k {
+	case target.TCP4:
+		return "inet", "stream"
+	case target.TCP6:
+		return "inet6", "stream"
+	case target.UDP4:
+		return "inet", "dgram"
+	case target.UDP6:
+		return "inet6", "dgram"
+	case target.UnixStream:
+		return "unix", "stream"
+	}
+	return "unix", "dgram"
+}
+
+// octal returns the mode of a file, as in "0755".
+func octal(mode uint32) string { return "0" + strconv.FormatUint(uint64(mode), 8) }

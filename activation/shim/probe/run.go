@@ -2,6 +2,7 @@ package probe
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -129,7 +130,7 @@ func (s *session) receive() error {
 	if n != 1 {
 		return errors.New("the program could not be started under the filter")
 	}
-	if e := refusals(data[0]); e != nil {
+	if e := results()[min(int(data[0]), len(results())-1)]; e != nil {
 		return e
 	}
 	messages, err := unix.ParseSocketControlMessage(control[:cn])
@@ -153,7 +154,7 @@ func (s *session) watch(c Config, r *contract.Report) error {
 	listens, gone := false, false
 	for {
 		before := s.p.calls()
-		alive, err := s.step(earliest(deadline, look))
+		alive, err := s.step(slices.MinFunc([]time.Time{deadline, look}, time.Time.Compare))
 		if err != nil || !alive {
 			return err
 		}
@@ -187,13 +188,6 @@ func (s *session) watch(c Config, r *contract.Report) error {
 			look = now.Add(c.Settle)
 		}
 	}
-}
-
-func earliest(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // busy reports whether the CPU time is more than a fifth of the period.

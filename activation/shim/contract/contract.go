@@ -1,6 +1,24 @@
+// Package contract owns the facts that clusterctl-shim shares with the rest of the product: exit statuses, default times,
+// the names of files in /run/clusterctl, the flag --map, the report of a probe, and texts that another program parses.
+//
+// Units of an earlier release call the shim of this one, and a file in /run may come from an earlier shim. So the meaning of
+// a value must not change: a new meaning needs a new name.
+//
+// The package is pure: it does not read files, the clock or the environment.
 package contract
 
 import "path"
+
+// Exit statuses of the shim after which a restart does not help. They are above the statuses of systemd (200 to 245) and of
+// programs (sysexits.h has 64 to 78): the shim becomes the program, so a lower status may come from the program.
+const (
+	StatusUsage       = 250 // the command line in the unit is invalid
+	StatusUnavailable = 251 // the program cannot be adopted on this machine
+	StatusGaveUp      = 252 // the limit of --max-restarts is reached
+)
+
+// FinalStatuses returns the statuses for RestartPreventExitStatus=, in ascending order.
+func FinalStatuses() []int { return []int{StatusUsage, StatusUnavailable, StatusGaveUp} }
 
 // RunDirectory holds the locks of the apps, and a directory for each app. Only root writes to it. The functions of this
 // package return paths below it.

@@ -8,17 +8,18 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// A set has the descriptors that systemd passed to this process. They stay open as long as
-// the process lives, for Files. The listeners use duplicates, and closing a duplicate ends
-// accepting.
+// set holds the descriptors that systemd passed to this process. They stay open until the process
+// ends, so that Files can duplicate them. The listeners have their own duplicates, so a caller can
+// close a listener.
 type set struct {
 	passed  []sd.Passed
-	streams []net.Listener   // in the order of the descriptors; nil if a descriptor is not a listener
-	packets []net.PacketConn // in the order of the descriptors; nil if a descriptor is not a datagram socket
+	streams []net.Listener   // the listener of each descriptor, or nil if the descriptor is not a listener
+	packets []net.PacketConn // the connection of each descriptor, or nil if the descriptor is not a datagram socket
 }
 
-// take builds the set. After an error it leaves nothing open.
-func take(e sd.Env) (*set, error) {
+// newSet receives the descriptors and opens a listener or a packet connection for each socket.
+// After an error, newSet has closed the listeners and connections.
+func newSet(e sd.Env) (*set, error) {
 	passed, err := sd.Receive(e)
 	if err != nil {
 		return nil, err
@@ -65,8 +66,8 @@ func (s *set) files() (map[string][]*os.File, error) {
 	return group(s.passed, files), nil
 }
 
-// check returns an error if neither Listeners nor PacketConns returns one of the
-// descriptors. Without the error, a wrong socket unit would not be noticed.
+// check returns an error if a descriptor is neither a listener nor a datagram socket, because the
+// socket unit is probably wrong. want is the kind of socket that the caller expects.
 func (s *set) check(want string) error {
 	for _, p := range s.passed {
 		if p.Kind == sd.Other {
@@ -76,7 +77,7 @@ func (s *set) check(want string) error {
 	return nil
 }
 
-// group maps names to values and omits zero values.
+// group returns the values by the names of their descriptors. It omits zero values.
 func group[T comparable](passed []sd.Passed, values []T) map[string][]T {
 	var none T
 	byName := make(map[string][]T)
@@ -88,11 +89,10 @@ func group[T comparable](passed []sd.Passed, values []T) map[string][]T {
 	return byName
 }
 
-// open returns the result of net.FileListener or net.FilePacketConn for p. It makes two duplicates,
-// one itself and one in this function of net, so the passed descriptor is never closed. The second
-// duplicate gets O_NONBLOCK, and closing it does not remove the path of a Unix socket. The function
-// of net calls os.File.Fd, which clears O_NONBLOCK only if package os has set it. It has not set
-// the flag of a File that os.NewFile made.
+// open returns the listener or connection that convert (net.FileListener or net.FilePacketConn)
+// makes from a duplicate of p. convert sets O_NONBLOCK. Closing the result does not close p, and
+// does not remove the path of a Unix socket. convert calls Fd of the duplicate, which does not
+// clear O_NONBLOCK, because Fd clears only a flag that package os has set itself.
 func open[T any](p sd.Passed, convert func(*os.File) (T, error)) (conn T, err error) {
 	f, err := p.Dup()
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// reported runs a child with the passed files and returns its report.
+// reported runs a child, passes the files with their names to it, and returns the report that
+// the child prints.
 func reported(t *testing.T, names string, files ...*os.File) string {
 	t.Helper()
 	cmd := child(t.Context(), "report", names, files...)
@@ -101,7 +102,8 @@ func TestMissingName(t *testing.T) {
 	}
 }
 
-// TestNotActivated runs in the test process, which is not activated.
+// TestNotActivated calls the functions in the test process, to which no descriptor was
+// passed.
 func TestNotActivated(t *testing.T) {
 	if _, err := Listeners(); !errors.Is(err, ErrNotActivated) {
 		t.Errorf("Listeners: %v", err)
@@ -127,8 +129,8 @@ func TestNotActivated(t *testing.T) {
 	}
 }
 
-// nonblocking reads O_NONBLOCK of the open file description from /proc, like "clusterctl
-// doctor".
+// nonblocking reports whether O_NONBLOCK is set on the open file description. It reads the
+// flag from /proc, like "clusterctl doctor".
 func nonblocking(t *testing.T, pid int, fd uintptr) bool {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
@@ -142,9 +144,9 @@ func nonblocking(t *testing.T, pid int, fd uintptr) bool {
 	return flags&unix.O_NONBLOCK != 0
 }
 
-// TestFilesAreNonblocking checks that O_NONBLOCK, which all processes with the description
-// share, stays set when descriptors are taken over, listed, accepted on, duplicated and
-// closed.
+// TestFilesAreNonblocking checks that O_NONBLOCK stays set when a process receives, lists,
+// duplicates and closes descriptors, and accepts on them. All processes with the open file
+// description share this flag.
 func TestFilesAreNonblocking(t *testing.T) {
 	shared := share(t, listenTCP(t))
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
@@ -166,8 +168,8 @@ func TestFilesAreNonblocking(t *testing.T) {
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("a stopping worker cleared O_NONBLOCK on the shared description")
 	}
-	// Without NonBlocking=yes, systemd clears the flag before each start. The library sets it
-	// again.
+	// Without NonBlocking=yes, systemd clears the flag before each start. Then the package
+	// must set the flag again.
 	if err := unix.SetNonblock(int(shared.Fd()), false); err != nil {
 		t.Fatal(err)
 	}
@@ -177,8 +179,8 @@ func TestFilesAreNonblocking(t *testing.T) {
 	}
 }
 
-// TestTakeFails checks that no descriptor stays open if one of a set cannot be used.
-func TestTakeFails(t *testing.T) {
+// TestNewSetFails checks the errors for a descriptor that cannot be used.
+func TestNewSetFails(t *testing.T) {
 	l := listenTCP(t)
 	f := share(t, l)
 	e := sd.Env{
@@ -191,7 +193,7 @@ func TestTakeFails(t *testing.T) {
 		Probe:       func(int) (sd.Kind, string, error) { return sd.Listener, "", nil },
 		CloseOnExec: func(int) error { return errors.New("no") },
 	}
-	if _, err := take(e); err == nil || !strings.Contains(err.Error(), `fd 3 ("unknown")`) {
+	if _, err := newSet(e); err == nil || !strings.Contains(err.Error(), `fd 3 ("unknown")`) {
 		t.Errorf("got %v", err)
 	}
 	s := &set{passed: []sd.Passed{{FD: int(f.Fd()), Name: "a", Kind: sd.Listener}, {FD: 1 << 20, Name: "b"}}}

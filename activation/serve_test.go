@@ -17,12 +17,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// served is a Server under test. Its context stops it.
+// served is a Server under test. stop ends the context of Serve.
 type served struct {
 	addr     string
 	stop     func()
 	draining chan struct{}       // closed when the drain begins
-	states   chan http.ConnState // of all connections, in order
+	states   chan http.ConnState // states of all connections, in order
 	result   chan error
 }
 
@@ -95,7 +95,8 @@ func connect(t *testing.T, addr string) *client {
 	return c
 }
 
-// exchange sends a request and checks whether the response has "Connection: close".
+// exchange sends a request, and checks that the response has "Connection: close" only if
+// closes is true.
 func (c *client) exchange(t *testing.T, request string, closes bool) {
 	t.Helper()
 	if err := c.send(request); err != nil {
@@ -209,7 +210,7 @@ func TestInProgress(t *testing.T) {
 }
 
 // TestHeaderAlreadySent checks that a connection stays open after a response whose header
-// was sent before the drain, until a response with "Connection: close".
+// was sent before the drain, until the next response, which has "Connection: close".
 func TestHeaderAlreadySent(t *testing.T) {
 	started, finish := make(chan struct{}, 2), make(chan struct{})
 	v := serve(t, new(Server), func(w http.ResponseWriter, r *http.Request) {
@@ -253,14 +254,14 @@ func TestSlowHeader(t *testing.T) {
 		if err := c.send(piece); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(500 * time.Millisecond) // the client's slowness, 5 s in all
+		time.Sleep(500 * time.Millisecond) // the client needs 5 s for the header
 	}
 	c.want(t, true)
 	v.end(t)
 }
 
-// TestSilenceOfUnixSocket checks that a unix socket with unread data is not silent.
-// Nothing else is known about a unix socket.
+// TestSilenceOfUnixSocket checks that a unix socket with unread data is not silent. The
+// kernel does not report the time of the last data on a unix socket.
 func TestSilenceOfUnixSocket(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
@@ -289,7 +290,7 @@ func TestSilenceOfUnixSocket(t *testing.T) {
 }
 
 // TestExpiredAndRevived checks that the read deadline of sweep is removed if a request
-// comes in the same moment.
+// arrives at the same time.
 func TestExpiredAndRevived(t *testing.T) {
 	server, peer := net.Pipe()
 	defer peer.Close()
@@ -297,7 +298,7 @@ func TestExpiredAndRevived(t *testing.T) {
 	c.note(server, http.StateNew)
 	c.sweep(time.Now().Add(time.Hour))
 	if _, err := server.Read(make([]byte, 1)); err == nil {
-		t.Fatal("a silent connection can be read")
+		t.Fatal("sweep has not ended a silent connection")
 	}
 	c.note(server, http.StateActive)
 	go peer.Write([]byte("x"))
@@ -305,8 +306,8 @@ func TestExpiredAndRevived(t *testing.T) {
 		t.Errorf("reading the body of a request that came in time: %v", err)
 	}
 	c.note(server, http.StateClosed)
-	if c.count() != 0 || c.left() != 0 {
-		t.Errorf("%d connections are open and %d waited for, want none", c.count(), c.left())
+	if c.count() != 0 || c.http1Count() != 0 {
+		t.Errorf("%d open connections, %d of them HTTP/1; want none", c.count(), c.http1Count())
 	}
 }
 
@@ -338,7 +339,7 @@ func TestDrainTimeoutOnIdle(t *testing.T) {
 	v := serve(t, &Server{DrainTimeout: 2 * time.Second, Silence: time.Hour}, hello)
 	c, _ := connect(t, v.addr), connect(t, v.addr)
 	c.exchange(t, get, false)
-	v.until(t, http.StateIdle) // the response has been sent a moment before
+	v.until(t, http.StateIdle) // net/http reports this state after it has sent the response
 	v.stop()
 	v.end(t)
 }
@@ -431,7 +432,7 @@ func TestSwitchingProtocols(t *testing.T) {
 
 func TestListenerFails(t *testing.T) {
 	l, broken := listenTCP(t), listenTCP(t)
-	broken.SetDeadline(time.Now().Add(-time.Hour)) // net/http does not retry this accept error forever
+	broken.SetDeadline(time.Now().Add(-time.Hour)) // after this accept error, http.Server.Serve returns
 	s := &http.Server{Handler: http.HandlerFunc(hello)}
 	broken.Close()
 	err := Serve(context.Background(), s, l, broken)

@@ -12,7 +12,7 @@ import (
 )
 
 // NewHandler returns a handler that writes to the journal if stderr is connected to it, and as text to stderr otherwise.
-// The options are the options of the handlers of log/slog, and may be nil. ReplaceAttr is not called for time, level,
+// opts may be nil, and has the same meaning as for the handlers of log/slog. ReplaceAttr is not called for time, level,
 // message and source, which have their own fields in the journal.
 func NewHandler(opts *slog.HandlerOptions) slog.Handler {
 	text := slog.NewTextHandler(os.Stderr, opts)
@@ -26,7 +26,7 @@ func NewHandler(opts *slog.HandlerOptions) slog.Handler {
 	return newHandler(opts, s, text)
 }
 
-// sender sends an entry.
+// sender sends an entry to journald.
 type sender interface{ send(entry []byte) error }
 
 // newHandler returns a handler that sends entries through s. If s fails, it passes the record to fallback.
@@ -44,10 +44,11 @@ type handler struct {
 	opts     slog.HandlerOptions
 	sender   sender
 	fallback slog.Handler
-	// groups are the open groups. prefix is their names, in the form that precedes a field name.
+	// groups are the names of the groups that WithGroup has opened. prefix consists of these names, and begins the name of
+	// each later field.
 	groups []string
 	prefix string
-	// fields are the attributes of WithAttrs, encoded.
+	// fields are the encoded attributes of WithAttrs.
 	fields []byte
 }
 
@@ -100,13 +101,14 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 	if err := h.sender.send(b); err != nil {
-		// Callers of log/slog ignore the error of a handler, so the record goes to stderr, which leads to the same journal.
+		// Callers of log/slog ignore the error of a handler, so the record is written to stderr, which is connected to the
+		// same journal.
 		return h.fallback.Handle(ctx, r)
 	}
 	return nil
 }
 
-// priority returns the priority of syslog(3).
+// priority returns the priority of syslog(3) for the level l.
 func priority(l slog.Level) string {
 	switch {
 	case l >= slog.LevelError+4:
@@ -123,17 +125,19 @@ func priority(l slog.Level) string {
 	return "7"
 }
 
-// socketPath is the socket of journald. In a unit with LogNamespace=, it belongs to the journald of the namespace.
+// socketPath is the socket of journald. In a unit with LogNamespace=, the socket of the namespace's journald is mounted at
+// this path.
 const socketPath = "/run/systemd/journal/socket"
 
 // Connected reports whether stderr is connected to the journal.
 func Connected() bool { return streamIs(os.Getenv("JOURNAL_STREAM"), os.Stderr) }
 
-// identity returns fields with the app and the instance of this process. If the process ends before journald has read a
-// message, journald cannot find the unit any longer. identity returns nil if the process is not an instance of an app.
+// identity returns fields with the app and the instance of the process in the cgroup, or nil if the process is not an
+// instance of an app. Each entry has these fields, because journald cannot find the unit of a process that ends before
+// journald has read its message.
 func identity(cgroup string) []byte {
 	for line := range strings.Lines(cgroup) {
-		// "0::/path", and "1:name=systemd:/path" on machines with cgroup v1.
+		// The line is "0::/path", or "1:name=systemd:/path" on a machine with cgroup v1.
 		parts := strings.SplitN(strings.TrimRight(line, "\n"), ":", 3)
 		if len(parts) != 3 || parts[1] != "" && parts[1] != "name=systemd" {
 			continue

@@ -28,7 +28,7 @@ func (r *recorder) send(b []byte) error {
 	return nil
 }
 
-// fields decodes an entry like journald.
+// fields returns the fields of an entry, decoded as journald does it.
 func fields(t testing.TB, entry []byte) map[string]string {
 	t.Helper()
 	got := map[string]string{}
@@ -147,8 +147,8 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// TestRules checks the rules of log/slog for handlers. Fields have neither groups nor case, and journald has its own time,
-// so each entry is converted back first.
+// TestRules runs the checks of testing/slogtest. slogtest needs groups, a time, and keys in lower case, which entries of
+// the journal do not have. So timed adds the time, and nested converts the fields.
 func TestRules(t *testing.T) {
 	r := &recorder{}
 	h := newHandler(nil, r, slog.DiscardHandler)
@@ -164,7 +164,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// timed adds the time of a record as a field, which the rules require.
+// timed is a handler that adds the time of a record as a field.
 type timed struct {
 	slog.Handler
 	r *recorder
@@ -181,7 +181,7 @@ func (h timed) Handle(ctx context.Context, rec slog.Record) error {
 	return err
 }
 
-// nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses capitals for groups and small letters for keys.
+// nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses upper case for groups and lower case for keys.
 func nested(flat map[string]string) map[string]any {
 	out := map[string]any{}
 	for name, value := range flat {

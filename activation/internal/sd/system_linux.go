@@ -20,8 +20,8 @@ func System() Env {
 	}
 }
 
-// Dup returns a close-on-exec duplicate of p. Both share the open file description, and
-// so O_NONBLOCK.
+// Dup returns a close-on-exec duplicate of p. p and the duplicate share the open file
+// description, and so O_NONBLOCK.
 func (p Passed) Dup() (*os.File, error) {
 	n, err := unix.FcntlInt(uintptr(p.FD), unix.F_DUPFD_CLOEXEC, FirstFD)
 	if err != nil {
@@ -45,9 +45,9 @@ func closeOnExec(fd int) error {
 	return err
 }
 
-// pidfdID returns the inode number of a pidfd of this process. It returns false without
-// pidfs (before kernel 6.9): all pidfds then share one anonymous inode, and systemd does
-// not set LISTEN_PIDFDID.
+// pidfdID returns the inode number of a pidfd of this process. It returns false if the
+// kernel has no pidfs (before Linux 6.9). On such a kernel, all pidfds have the same
+// inode number, and systemd does not set LISTEN_PIDFDID.
 func pidfdID() (uint64, bool) {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -89,7 +89,7 @@ func probe(fd int) (Kind, string, error) {
 		return Other, "", err
 	}
 	if listening == 0 {
-		return Other, "a socket that does not listen (a connection, as with Accept=yes?)", nil
+		return Other, "a socket that does not listen (perhaps a connection, as with Accept=yes)", nil
 	}
 	return Listener, "a listening socket", nil
 }

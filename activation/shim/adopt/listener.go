@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// Listener is an inherited socket, and the bind of the program that gets this socket.
+// Listener is an inherited socket. It replaces the socket of the program that makes the bind Want.
 type Listener struct {
 	FD    int
 	Name  string
@@ -20,8 +20,8 @@ type Listener struct {
 	Addr  target.Addr // the address of the socket
 	Inode uint64
 
-	backlog int  // of a TCP listener
-	ready   bool // the program has called listen, or bind for a datagram socket
+	backlog int  // length of the accept queue, for a TCP listener
+	ready   bool // the program has called listen, or has bound a datagram socket
 	bound   bool // the program has called bind, and has not removed the path since
 }
 
@@ -29,11 +29,11 @@ type Listener struct {
 var ErrNoSockets = sd.ErrNotActivated
 
 // Receive returns the descriptors that systemd has passed to this process (sd_listen_fds(3)), makes them close-on-exec and
-// unsets LISTEN_*. The notifier keeps the descriptors; the program gets none.
+// unsets LISTEN_*. The notifier keeps the descriptors, and the program does not inherit them.
 func Receive() ([]sd.Passed, error) { return sd.Receive(sd.System()) }
 
-// Inspect returns what the kernel knows about the passed descriptors, with the binds of the maps. A descriptor without a map
-// answers a bind to the same port (or path) by a socket of the same kind.
+// Inspect returns a Listener for each passed descriptor. Want is the bind of the map for this descriptor. Without a map,
+// Want has the kind and the port or path of the descriptor itself.
 func Inspect(passed []sd.Passed, maps []contract.Map) ([]Listener, error) {
 	ls := make([]Listener, len(passed))
 	names := make([]string, len(passed))
@@ -56,7 +56,7 @@ func Inspect(passed []sd.Passed, maps []contract.Map) ([]Listener, error) {
 		mapped[i] = true
 		ls[i].Want = m.Bind
 		if !compatible(ls[i].Kind, m.Bind.Kind) {
-			return nil, errors.New("a socket " + ls[i].Public() + " cannot answer " + m.Bind.String())
+			return nil, errors.New("a socket " + ls[i].Public() + " cannot replace the socket of a bind to " + m.Bind.String())
 		}
 	}
 	return ls, nil
@@ -89,7 +89,7 @@ func inspect(p sd.Passed) (l Listener, err error) {
 	return l, nil
 }
 
-// describe sets Addr, Kind and the default of Want.
+// describe sets Addr and Kind, and sets Want to a bind of the same kind and port or path.
 func (l *Listener) describe(sa unix.Sockaddr, typ int) error {
 	stream := typ == unix.SOCK_STREAM
 	switch sa := sa.(type) {
@@ -128,8 +128,8 @@ func pick(stream bool, a, b target.Kind) target.Kind {
 	return b
 }
 
-// compatible reports whether a socket of kind k can answer a bind: a stream socket a bind of a stream, a datagram socket a
-// bind of a datagram socket. A Unix stream can answer a bind of TCP.
+// compatible reports whether a listener of kind k can replace the socket of a bind. Stream sockets can replace stream
+// sockets, and datagram sockets can replace datagram sockets. A Unix stream listener can replace a TCP socket.
 func compatible(k target.Kind, bind contract.Kind) bool {
 	switch bind {
 	case contract.TCP, contract.TCP4, contract.TCP6:
@@ -143,7 +143,7 @@ func compatible(k target.Kind, bind contract.Kind) bool {
 // Public returns the kind and the address of the socket, as in "tcp4 0.0.0.0:80".
 func (l *Listener) Public() string { return kindOf(l.Kind).String() + " " + l.Addr.String() }
 
-// kindOf returns the kind of bind that a socket of kind k answers, and 0 for [target.Unknown].
+// kindOf returns the kind of the binds that a socket of kind k makes, and 0 for [target.Unknown].
 func kindOf(k target.Kind) contract.Kind {
 	switch k {
 	case target.TCP4:

@@ -7,12 +7,12 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// match returns the index of the listener that answers the bind of a socket of kind k to a. The address of the bind may
-// differ from the address of the unit, which decides where clients reach the app. If several listeners have the kind and the
-// port, match prefers the same address, and then the first that the program has not bound yet.
+// match returns the index of the listener that replaces a socket of kind k in a bind to a. The IP address of a need not be
+// the one of the listener. If several listeners have the kind and the port, match prefers a listener with the same IP
+// address, and then the first listener that the program has not bound yet.
 //
-// near is the index of a listener with the right port and the wrong family, which is nearly always a mistake that the
-// notifier logs. Each is -1 if no listener fits.
+// near is the index of a listener with the right port and the wrong family. This is nearly always a mistake, so the
+// notifier logs it. at and near are -1 if there is no such listener.
 func match(ls []Listener, k target.Kind, a *target.Addr) (at, near int) {
 	at, near = -1, -1
 	for i := range ls {
@@ -33,7 +33,7 @@ func match(ls []Listener, k target.Kind, a *target.Addr) (at, near int) {
 	return at, near
 }
 
-// names reports whether l answers the port or path of a.
+// names reports whether a has the port or path of l.Want.
 func (l *Listener) names(a *target.Addr) bool {
 	if a.Family == unix.AF_UNIX {
 		return l.Want.Path != "" && samePath(a.Path(), l.Want.Path)
@@ -41,11 +41,12 @@ func (l *Listener) names(a *target.Addr) bool {
 	return a.Port != 0 && a.Port == l.Want.Port
 }
 
-// accepts reports whether a socket of kind k can get l. If the map has tcp or udp, an IPv6 socket may get a listener of IPv4
-// or Unix, since programs that bind :: accept any address of a client. An IPv4 socket does not get an IPv6 listener, unless
-// the map names the family: nginx and Bun, which bind AF_INET, do not answer on a listener of AF_INET6.
+// accepts reports whether l can replace a socket of kind k. If Want.Kind is TCP or UDP, an IPv4 or Unix listener can
+// replace an IPv6 socket, because a program that binds :: expects clients of any address family. An IPv6 listener can
+// replace an IPv4 socket only if Want.Kind is TCP4 or UDP4: nginx and Bun bind an IPv4 socket, and do not respond on an
+// IPv6 listener.
 func (l *Listener) accepts(k target.Kind) bool {
-	if !answers(l.Want.Kind, k) {
+	if !sameKind(l.Want.Kind, k) {
 		return false
 	}
 	both := l.Want.Kind == contract.TCP || l.Want.Kind == contract.UDP
@@ -55,8 +56,8 @@ func (l *Listener) accepts(k target.Kind) bool {
 	return true
 }
 
-// answers reports whether a bind of this kind may come from a socket of kind k.
-func answers(bind contract.Kind, k target.Kind) bool {
+// sameKind reports whether a socket of kind k makes binds of the kind bind.
+func sameKind(bind contract.Kind, k target.Kind) bool {
 	switch k {
 	case target.TCP4, target.TCP6:
 		return bind == contract.TCP || bind == kindOf(k)
@@ -79,8 +80,8 @@ func sameType(a, b target.Kind) bool {
 	return stream(a) == stream(b)
 }
 
-// samePath reports whether the name in a sockaddr is the path want. A leading '@' of want means the zero byte of an abstract
-// name.
+// samePath reports whether got, the name in a sockaddr, is the path want. A leading '@' of want is the zero byte of an
+// abstract name.
 func samePath(got []byte, want string) bool {
 	if len(got) != len(want) || len(got) == 0 {
 		return false

@@ -43,7 +43,7 @@ func TestSeries(t *testing.T) {
 	if st.Status != "exited/1" || st.Result != "exit-code" || st.Uptime != s {
 		t.Errorf("the state lacks the end of the last run: %+v", st)
 	}
-	// A long run ends the series; its end begins the next series.
+	// A long run ends the series, and is the first run of the next series.
 	st, _ = playRun(t, st, policy, now, 10*s, ByItself, crash)
 	if st.Failures != 1 {
 		t.Errorf("state after a long run: %+v", st)
@@ -55,7 +55,7 @@ func TestRequestedEnd(t *testing.T) {
 		name string
 		stop Stop
 		e    Exit
-		want int // failures if there were 5 before
+		want int // number of failures after the run, if there were 5 before it
 	}{
 		{"crash", ByItself, Exit{"exit-code", "exited", "1", true, false}, 6},
 		{"segfault", ByItself, Exit{"core-dump", "dumped", "SEGV", true, false}, 6},
@@ -67,7 +67,7 @@ func TestRequestedEnd(t *testing.T) {
 		{"stopped by hand", Requested, Exit{"success", "killed", "TERM", true, false}, 0},
 		{"stopped by hand, handles SIGTERM", Requested, Exit{"success", "exited", "0", true, false}, 0},
 		{"stopped by hand, exits with 1", Requested, Exit{"exit-code", "exited", "1", true, false}, 0},
-		{"stopped by hand, too slow", Requested, Exit{"timeout", "killed", "KILL", true, false}, 0},
+		{"stopped by hand, killed after the timeout", Requested, Exit{"timeout", "killed", "KILL", true, false}, 0},
 		{"stopped before ready", NotRecorded, Exit{"success", "killed", "TERM", true, false}, 0},
 		{"stopped before ready, handles SIGTERM", NotRecorded, Exit{"success", "exited", "0", true, false}, 0},
 		{"killed with SIGTERM by a user", ByItself, Exit{"success", "killed", "TERM", true, false}, 6},
@@ -82,7 +82,8 @@ func TestRequestedEnd(t *testing.T) {
 	}
 }
 
-// TestRunWithoutStart: a launcher without root cannot record the start, so the run counts from the end of the delay.
+// TestRunWithoutStart: if the launcher could not record the start, because it does not run as root, the run counts from
+// the end of the delay.
 func TestRunWithoutStart(t *testing.T) {
 	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", HasExecStop: true}
 	s := Ended(State{}, policy, crash, 100*s)
@@ -99,8 +100,8 @@ func TestRunWithoutStart(t *testing.T) {
 	}
 }
 
-// TestUnjudgedRun: Plan judges the last run if ExecStopPost= was killed or is missing.
-func TestUnjudgedRun(t *testing.T) {
+// TestRunWithoutEnd: Plan counts the last run if ExecStopPost= was killed or is missing.
+func TestRunWithoutEnd(t *testing.T) {
 	st, d := Plan(State{Failures: 3, Started: 100 * s}, policy, 101*s)
 	if st.Failures != 4 || d.Delay != 225*time.Millisecond {
 		t.Errorf("after a short run: %+v, %+v", st, d)
@@ -131,7 +132,7 @@ func TestGivingUp(t *testing.T) {
 	// ExecStopPost= of the launcher that gave up must not clear the state, which is shown to the user.
 	st = Ended(st, p, Exit{"exit-code", "exited", "252", true, true}, 9*s)
 	if !st.GaveUp || st.Status != "exited/1" {
-		t.Errorf("ExecStopPost= has changed the state of giving up: %+v", st)
+		t.Errorf("Ended has changed the state of an instance that gave up: %+v", st)
 	}
 	if st, d = Plan(st, p, 9*s); d.GiveUp || d.Delay != 0 || st.Failures != 0 {
 		t.Errorf("start by hand after giving up: %+v, %+v", st, d)
@@ -156,7 +157,7 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// TestDamagedFile: any other file in place of the state file does not prevent a start, and the next state replaces it.
+// TestDamagedFile: if the state file is damaged, Load returns the zero State, and Save replaces the file.
 func TestDamagedFile(t *testing.T) {
 	good := string(State{Failures: 9}.encode())
 	for name, content := range map[string]string{
@@ -200,7 +201,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if again, ok := decode(st.encode()); !ok || again != st {
-			t.Fatalf("the state %+v was read back as %+v", st, again)
+			t.Fatalf("decode(encode()) of the state %+v = %+v, want the same state", st, again)
 		}
 		if _, d := Plan(st, policy, s); d.Delay < 0 || d.Delay > contract.MaxDelay {
 			t.Fatalf("state %+v: delay %v is longer than MaxDelay", st, d.Delay)

@@ -33,7 +33,8 @@ func (s State) encode() []byte {
 	return []byte(b.String())
 }
 
-// clean replaces spaces, control characters and non-ASCII characters, so that the value is one word on one line.
+// clean returns at most 64 bytes of s. It replaces control characters and non-ASCII characters by '?', so that the value
+// stays on one line.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -92,7 +93,7 @@ func (s *State) set(key, value string) bool {
 	case "uptime":
 		s.Uptime = time.Duration(n)
 	}
-	return true // the key may be one of a later version
+	return true // ignore a key of a later version
 }
 
 // Load returns the state of an instance, or the zero State if the file cannot be read.
@@ -115,7 +116,7 @@ func Now() (time.Duration, error) {
 	return time.Duration(ts.Nano()), nil
 }
 
-// Begin plans a start and saves the state. The caller waits for the delay and then calls Started.
+// Begin saves and returns the state and the decision for a start. The caller must wait for the delay and then call Started.
 func Begin(instance string, p Policy) (State, Decision, error) {
 	now, err := Now()
 	if err != nil {
@@ -135,8 +136,8 @@ func Started(instance string, s State) error {
 	return Save(instance, s)
 }
 
-// Stopping records for ExecStop= how the run ends. requested reports whether the service manager stops it: then $MAINPID is
-// set.
+// Stopping records for ExecStop= why the run ends: requested reports whether the service manager stops the service, and is
+// false if the program has ended by itself.
 func Stopping(instance string, requested bool) error {
 	s := Load(instance)
 	s.Stop = ByItself
@@ -146,7 +147,7 @@ func Stopping(instance string, requested bool) error {
 	return Save(instance, s)
 }
 
-// Record judges the run that has ended, for ExecStopPost=.
+// Record saves the state after a run has ended, for ExecStopPost=.
 func Record(instance string, p Policy, e Exit) error {
 	now, err := Now()
 	if err != nil {
@@ -155,8 +156,8 @@ func Record(instance string, p Policy, e Exit) error {
 	return Save(instance, Ended(Load(instance), p, e, now))
 }
 
-// Prepare makes the directory of the app. It removes the runtime directory of the instance's user, or the link to it, that
-// earlier versions made there.
+// Prepare makes the directory of the app. It also removes the directory, or the link to a directory, that earlier versions
+// made at the path of the instance.
 func Prepare(instance string) error {
 	if err := MakeDirectory(instance); err != nil {
 		return err
@@ -167,17 +168,17 @@ func Prepare(instance string) error {
 	return os.RemoveAll(instance)
 }
 
-// MakeDirectory makes the directory of the app, "/run/clusterctl/shop" for the instance "/run/clusterctl/shop/1", where only
-// root writes and everybody reads.
+// MakeDirectory makes the directory of the app, "/run/clusterctl/shop" for the instance "/run/clusterctl/shop/1", which
+// only root can write and everybody can read.
 func MakeDirectory(instance string) error {
-	unix.Umask(0o022) // not the unit's UMask=, which may close the files to readers
+	unix.Umask(0o022) // with UMask= of the unit, other users could perhaps not read the files
 	dir := filepath.Dir(instance)
 	for _, d := range []string{filepath.Dir(dir), dir} {
 		if err := unix.Mkdir(d, 0o755); err != nil && err != unix.EEXIST {
 			return errors.New("making " + d + ": " + err.Error())
 		}
 	}
-	// For a dynamic user, systemd 247 has made the directory with the UMask= of the unit.
+	// If the unit has a dynamic user, systemd 247 has made the directory, with UMask= of the unit.
 	if err := unix.Chmod(dir, 0o755); err != nil {
 		return errors.New("opening " + dir + ": " + err.Error())
 	}

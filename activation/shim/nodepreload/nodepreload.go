@@ -2,6 +2,6 @@
 // drain; see the comment at the beginning of the script.
 package nodepreload
 
-// FileName is the base name of the script, which must not change: the drain recognises a process that has loaded the script
-// by an open file with this name.
+// FileName is the base name of the script. The drain recognises a process that has loaded the script by an open file with
+// this name.
 const FileName = "clusterctl-node-preload.cjs"

@@ -19,7 +19,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// server is a Node program with the preload.
+// server is a running Node program that has loaded the script.
 type server struct {
 	cmd  *exec.Cmd
 	addr string
@@ -137,7 +137,7 @@ func TestEveryAnswer(t *testing.T) {
 	}
 }
 
-// TestOutside: the process has the preload open, and ends by SIGTERM as without the preload.
+// TestOutside: the process has the file of the script open once. SIGTERM still ends the process.
 func TestOutside(t *testing.T) {
 	s := start(t, "testdata/server.cjs")
 	links, err := filepath.Glob("/proc/" + strconv.Itoa(s.cmd.Process.Pid) + "/fd/*")
@@ -151,7 +151,7 @@ func TestOutside(t *testing.T) {
 		}
 	}
 	if marks != 1 {
-		t.Errorf("the preload is open %d times; want 1, without the threads", marks)
+		t.Errorf("the process has the script open %d times, want 1 (not in worker threads)", marks)
 	}
 	s.drain(t)
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -159,6 +159,6 @@ func TestOutside(t *testing.T) {
 	}
 	s.cmd.Wait()
 	if status := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
-		t.Errorf("the program ended with %v; want SIGTERM, as without the preload", s.cmd.ProcessState)
+		t.Errorf("the program ended with %v, want SIGTERM", s.cmd.ProcessState)
 	}
 }

@@ -12,14 +12,14 @@ import (
 // pipe is the number of the child's end of the socket pair.
 const pipe = 3
 
-// results returns the results of installing the filter. The child sends the index of its result as one byte, and the seccomp
-// listener together with the index 0.
+// results returns the possible results of installing the filter. The child sends the index of its result as one byte. With
+// index 0 (no error), it also sends the notification descriptor of the filter.
 func results() []error {
 	return []error{nil, seccomp.ErrKernel, seccomp.ErrBusy, seccomp.ErrForbidden, errors.New("installing the filter failed")}
 }
 
-// Child installs the filter on the calling thread, which must be locked, sends the listener to the prober and becomes the
-// program. It only returns if it fails.
+// Child installs the filter on the calling thread, sends the notification descriptor to the prober and executes the
+// program. The caller must have called runtime.LockOSThread. Child returns only if it fails.
 func Child(argv, env []string) error {
 	unix.CloseOnExec(pipe)
 	machine, ok := seccomp.Native()
@@ -32,7 +32,7 @@ func Child(argv, env []string) error {
 		return sendError(err)
 	}
 	if err := unix.Sendmsg(pipe, []byte{0}, unix.UnixRights(int(fd)), nil, 0); err != nil {
-		return errors.New("sending the seccomp listener to the prober: " + err.Error())
+		return errors.New("sending the notification descriptor to the prober: " + err.Error())
 	}
 	return syscall.Exec(argv[0], argv, env)
 }

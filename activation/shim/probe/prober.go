@@ -14,31 +14,31 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// seen is a bind with its decoy.
+// seen is a bind of the program, and the decoy that has replaced its socket.
 type seen struct {
 	contract.ProbeBind
-	path  string // of a Unix socket
+	path  string // path of a Unix socket
 	decoy int
 	inode uint64
 }
 
-// prober answers the calls of the program under probe.
+// prober responds to the calls of the program that the filter passes.
 type prober struct {
 	machine     seccomp.Machine
 	fd          seccomp.FD
 	seen        []seen
 	own         []string // paths of Unix sockets of the app; see Config.Own
-	removed     []string // paths of Unix sockets for which a removal was answered with success
+	removed     []string // paths of Unix sockets that the program has removed, as far as it knows
 	members     []uint64 // inodes of sockets that joined a multicast group before bind
-	listenCalls int      // number of calls of listen, and of bound datagram sockets
+	listenCalls int      // number of listen(2) calls, plus number of bound datagram sockets
 	n           seccomp.Notification
 	r           target.Reader
 }
 
-// calls returns how many calls of bind and listen the prober has answered.
+// calls returns the number of bind(2) and listen(2) calls so far.
 func (p *prober) calls() int { return p.listenCalls + len(p.seen) }
 
-// answer answers one notification. It returns an error only if the prober itself fails.
+// answer receives one call and responds to it. It returns an error only if the prober itself fails.
 func (p *prober) answer() error {
 	if p.fd.Receive(&p.n) != 0 {
 		return nil // the call has ended
@@ -58,7 +58,7 @@ func (p *prober) answer() error {
 		}
 	case nr == p.machine.Accept || nr == p.machine.Accept4:
 		if s := p.find(tid, fd); s != nil && !nonBlocking(s.decoy) {
-			// No client can connect. Without an answer the thread waits, as it does in the kernel.
+			// Do not respond, so that the thread waits. It would also wait in the kernel, because no client can connect.
 			s.BlockingAccept = true
 			return nil
 		}
@@ -95,7 +95,7 @@ func (p *prober) bind(tid, fd uint32) error {
 	}
 	s := seen{decoy: d}
 	s.Family, s.Type = words(kind)
-	p.look(tid, fd, kind, &s.ProbeBind)
+	p.readOptions(tid, fd, kind, &s.ProbeBind)
 	s.Multicast = p.joined(tid, fd, &a)
 	if path := a.Path(); len(path) > 0 && path[0] != 0 {
 		full := p.absolute(tid, unix.AT_FDCWD, string(path))
@@ -179,15 +179,15 @@ func nonBlocking(fd int) bool {
 	return err == nil && flags&unix.O_NONBLOCK != 0
 }
 
-// Times of a probe.
+// Default times of a probe.
 const (
 	DefaultSettle = 500 * time.Millisecond
-	grace         = 2 * time.Second // between SIGTERM and SIGKILL
+	grace         = 2 * time.Second // time between SIGTERM and SIGKILL
 )
 
-// look stores the options of the program's socket, which a decoy is about to replace, in b. In containers that refuse
-// pidfd_getfd(2) the options are not known.
-func (p *prober) look(tid, fd uint32, k target.Kind, b *contract.ProbeBind) {
+// readOptions stores the options of the program's socket in b, before a decoy replaces the socket. It cannot read the
+// options in a container that refuses pidfd_getfd(2).
+func (p *prober) readOptions(tid, fd uint32, k target.Kind, b *contract.ProbeBind) {
 	s, e := p.r.Socket(tid, fd)
 	if e != 0 {
 		return
@@ -203,7 +203,7 @@ func (p *prober) look(tid, fd uint32, k target.Kind, b *contract.ProbeBind) {
 	}
 }
 
-// joins records that a socket joins a multicast group. The socket is a decoy, or is not bound yet.
+// joins records that a socket joins a multicast group. The socket is a decoy, or the program has not bound it yet.
 func (p *prober) joins(tid, fd uint32) {
 	if s := p.find(tid, fd); s != nil {
 		s.Multicast = true
@@ -217,25 +217,25 @@ func (p *prober) joins(tid, fd uint32) {
 // maxMembers limits how many sockets of a program the prober remembers.
 const maxMembers = 1000
 
-// joined reports whether the socket has joined a multicast group, or a is the address of one.
+// joined reports whether the socket has joined a multicast group, or whether a is the address of a multicast group.
 func (p *prober) joined(tid, fd uint32, a *target.Addr) bool {
 	inode, ok := p.r.Inode(tid, fd)
 	return ok && slices.Contains(p.members, inode) || a.Multicast()
 }
 
-// nonBlockingUnits returns [contract.Report].NonBlocking. Without a listening socket it is true.
+// nonBlockingUnits returns the value of [contract.Report].NonBlocking, which is true if no socket listens.
 func nonBlockingUnits(binds []contract.ProbeBind) bool {
 	listening := func(b contract.ProbeBind) bool { return b.Listening }
 	nonBlocking := func(b contract.ProbeBind) bool { return b.Listening && b.NonBlocking }
 	return !slices.ContainsFunc(binds, listening) || slices.ContainsFunc(binds, nonBlocking)
 }
 
-// holdAccept returns [contract.Report].HoldAccept.
+// holdAccept returns the value of [contract.Report].HoldAccept.
 func holdAccept(binds []contract.ProbeBind) bool {
 	return slices.ContainsFunc(binds, func(b contract.ProbeBind) bool { return b.Listening && !b.Epoll })
 }
 
-// words returns the family and the type of a socket.
+// words returns the family and the type of a socket, as the report contains them.
 func words(k target.Kind) (family, typ string) {
 	switch k {
 	case target.TCP4:
@@ -252,5 +252,5 @@ func words(k target.Kind) (family, typ string) {
 	return "unix", "dgram"
 }
 
-// octal returns the mode of a file, as in "0755".
+// octal returns the mode of a file in octal digits, as in "0755".
 func octal(mode uint32) string { return "0" + strconv.FormatUint(uint64(mode), 8) }

@@ -9,9 +9,9 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// tree returns the descendants of this process that have not ended, and the CPU time of them and of their ended children.
-// wants reports whether one of them runs, or waits for a CPU or a disk.
-func tree(r *target.Reader) (pids []int, ticks uint64, wants bool) {
+// tree returns the descendants of this process that have not ended, and the CPU time in ticks of these processes and their
+// ended children. active reports whether one of these processes runs, or waits for a CPU or a disk.
+func tree(r *target.Reader) (pids []int, ticks uint64, active bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, 0, false
@@ -27,19 +27,19 @@ func tree(r *target.Reader) (pids []int, ticks uint64, wants bool) {
 		}
 	}
 	self := os.Getpid()
-	for _, e := range entries { // in order of the directory, not of the map
+	for _, e := range entries { // the directory has a fixed order, and the map has not
 		pid, err := strconv.Atoi(e.Name())
 		s, ok := stats[pid]
 		if err == nil && ok && descends(stats, pid, self) {
 			if s.State == 'Z' {
-				continue // has ended; this process waits for it at the end
+				continue // the process has ended; killAll removes it from /proc
 			}
 			pids = append(pids, pid)
 			ticks += s.Ticks + s.Reaped
-			wants = wants || s.State == 'R' || s.State == 'D'
+			active = active || s.State == 'R' || s.State == 'D'
 		}
 	}
-	return pids, ticks, wants
+	return pids, ticks, active
 }
 
 // descends reports whether pid is a descendant of ancestor. It limits the number of steps: process ids may be reused while

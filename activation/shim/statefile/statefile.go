@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// maxSize is larger than each of the files.
+// maxSize is larger than any of these files.
 const maxSize = 4096
 
 // Read returns the content of a file, or nil if it cannot be read. It does not follow a link and does not wait for a FIFO.
@@ -27,8 +27,8 @@ func Read(path string) []byte {
 	return b[:n]
 }
 
-// Replace writes a file by rename, so a kill at any instruction leaves the old file or the new one. It does not call fsync:
-// /run is in memory.
+// Replace writes a file by rename, so a kill at any instruction leaves the old file or the new one. It does not call fsync,
+// because /run is in memory.
 func Replace(path string, data []byte) error {
 	temp := path + contract.NewSuffix
 	// Remove the file of a writer that was killed, or any other file with this name.

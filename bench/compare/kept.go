@@ -7,8 +7,8 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// keptConns is the number of kept connections. With so few, a response that waits for an acknowledgement lowers the rate
-// visibly.
+// keptConns is the number of kept connections. The number is small, so that responses that wait for a TCP acknowledgement
+// clearly lower the rate.
 const keptConns = 4
 
 // kept sends requests on kept connections to programs that use the shared listener, and to the same programs with their own
@@ -47,7 +47,8 @@ func keptOf(ctx context.Context, b *bench, s rig.Server, c *result.Comparison) e
 	if err := b.same(ctx, "/", portOurs, portNative); err != nil {
 		return err
 	}
-	// Many runs of one second: the difference between the goal and 1 is smaller than the noise of a shared machine.
+	// Measure many runs of one second, because the difference between the goal (0.97) and 1 is smaller than the noise of a
+	// single run.
 	for i := range b.Pairs * pick(b.Sizes, 4, 1) {
 		ports := []int{portOurs, portNative}
 		if i%2 == 1 { // each side is measured first in half of the pairs

@@ -8,7 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// sidePort is a side with its name in variants and its port.
+// sidePort is a side of a comparison. short is its name in the names of variants.
 type sidePort struct {
 	name, short string
 	port        int
@@ -115,20 +115,20 @@ func startSides(ctx context.Context, b *bench, app rig.App, sides []sidePort) er
 	return b.same(ctx, "/", ports...)
 }
 
-// dropSides removes the sides before the next number of workers. An error here makes the next start fail, which is
-// reported.
+// dropSides stops the programs of all sides before the next number of workers. It ignores errors, because the next
+// start reports an error if a program still runs.
 func dropSides(ctx context.Context, b *bench) {
 	_, _ = b.Run(ctx, "clusterctl", "uninstall", "--yes", "hello")
 	_, _ = b.Run(ctx, rig.PM2Do("delete", "all")...)
 	_, _ = b.Run(ctx, "systemctl", "stop", "bench-*")
 }
 
-// autocannon compares clusterctl and PM2 with autocannon, because its figures are often quoted. It uses more CPU than
-// the servers that it measures.
+// autocannon compares clusterctl and PM2 with the client autocannon, because figures of autocannon are often quoted.
+// This client uses more CPU time than the servers.
 func autocannon(ctx context.Context, b *bench) error {
 	c := b.add(result.Comparison{Name: "keepalive-rps/2-pm2-autocannon", Unit: "requests/s", Better: result.More,
 		OurSide: sideOurs, PeerSide: sidePM2,
-		What: "the same as 2-pm2, with autocannon as the client"})
+		What: "requests on 16 kept connections, 2 workers, as in keepalive-rps/2-pm2, with autocannon as the client"})
 	for range b.Pairs {
 		var rps []float64
 		for _, port := range []int{portOurs, portPM2} {

@@ -33,7 +33,7 @@ func call[T any](t *testing.T, args ...string) T {
 	return v
 }
 
-// serve starts a server that responds as a number of workers in turn.
+// serve starts a server that responds in turn as if it had the given number of workers.
 func serve(t *testing.T, workers int) string {
 	t.Helper()
 	var n atomic.Int64
@@ -76,7 +76,7 @@ func TestReady(t *testing.T) {
 			// Two datagrams of the same worker count as one.
 			script := "for w in 1 1 2; do echo -n $w > /dev/udp/127.0.0.1/" + port + "; done; sleep 1"
 			err = dispatch(slices.Concat([]string{"ready", "-port", port}, flags, []string{"--", "bash", "-c", script}), out)
-			if !errors.Is(err, syscall.EADDRINUSE) { // otherwise another process got the port in the meantime
+			if !errors.Is(err, syscall.EADDRINUSE) { // try again only if another process uses the port now
 				return err
 			}
 		}
@@ -138,8 +138,8 @@ http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), H).serve_forever()`
 	}
 }
 
-// reserve returns a port without a listener that no other program gets by chance, because it stays bound. A program that
-// sets SO_REUSEADDR can still bind it (ip(7) and socket(7)).
+// reserve returns a port on which no program listens. The port stays bound, so that no other program gets it by chance.
+// A program that sets SO_REUSEADDR can still bind this port (ip(7) and socket(7)).
 func reserve(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -216,7 +216,7 @@ func TestInFiles(t *testing.T) {
 			return
 		}
 		defer f.Close()
-		// In two parts, because an incomplete line must not be counted.
+		// Write a line in two parts, because an incomplete line must not be counted.
 		for _, part := range []string{"x 1", " .\nx 2 .\n"} {
 			time.Sleep(20 * time.Millisecond)
 			_, _ = f.WriteString(part)

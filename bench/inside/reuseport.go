@@ -46,7 +46,7 @@ func reusePortCommand(args []string) (any, error) {
 		if err := cmd.Start(); err != nil {
 			return nil, err
 		}
-		// Otherwise this process would keep a listener on which it does not accept.
+		// Close both, because connections must not wait on a listener of this process, which does not accept.
 		if err := errors.Join(file.Close(), l.Close()); err != nil {
 			return nil, err
 		}

@@ -40,8 +40,8 @@ func Boot(ctx context.Context, files []File, log io.Writer) (*Rig, error) {
 	return boot(ctx, lab.Bench, files, log)
 }
 
-// Newer boots a second machine with Debian 13 and the same files, but without peers, to measure a newer systemd than
-// Debian 12's.
+// Newer boots a second machine with Debian 13 and the same files, but without peers, to measure a newer systemd than the
+// one of Debian 12.
 func (r *Rig) Newer(ctx context.Context) (*Rig, error) { return boot(ctx, lab.Trixie, r.files, r.log) }
 
 func boot(ctx context.Context, release lab.Release, files []File, log io.Writer) (*Rig, error) {
@@ -90,7 +90,7 @@ func (r *Rig) Run(ctx context.Context, argv ...string) (string, error) {
 	}
 	message := strings.TrimSpace(res.Stderr)
 	if len(message) > 400 {
-		message = "…" + strings.ToValidUTF8(message[len(message)-400:], "") // the reason is at the end
+		message = "…" + strings.ToValidUTF8(message[len(message)-400:], "") // the end of the message contains the reason
 	}
 	err := fmt.Errorf("%s: exit status %d: %s", strings.Join(argv, " "), res.Code, message)
 	return res.Stdout, errors.Join(err, ctx.Err())
@@ -112,7 +112,7 @@ func (r *Rig) Inside(ctx context.Context, v any, args ...string) error {
 func (r *Rig) Help(ctx context.Context, command string) string {
 	h, known := r.help[command]
 	if !known {
-		// An unknown topic is a usage error.
+		// clusterctl help fails if the command does not exist.
 		if res := r.m.Run(ctx, "clusterctl", "help", command); res.Code == 0 {
 			h = res.Stdout
 		}
@@ -196,7 +196,7 @@ func (r *Rig) Pause(ctx context.Context, d time.Duration) error {
 }
 
 // Rest waits until the programs of the machine are idle, because programs may still be loading when the command that
-// started them returns. After half a minute, it returns in any case.
+// started them returns. It returns after half a minute even if they are not idle.
 func (r *Rig) Rest(ctx context.Context) error {
 	const look, busy = 300 * time.Millisecond, 30_000 // a tenth of a CPU, in microseconds
 	var last Usage

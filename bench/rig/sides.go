@@ -62,7 +62,8 @@ func (r *Rig) PM2(ctx context.Context, a App) error {
 	return r.Await(ctx, a.Port)
 }
 
-// PM2Command returns the command that starts the app with PM2. PM2 uses the environment of the shell.
+// PM2Command returns the command that starts the app with PM2. PM2 passes the environment of this command to the
+// app.
 func (a App) PM2Command() []string {
 	argv := append([]string{"env"}, PM2Env()...)
 	argv = append(argv, a.env()...)
@@ -116,9 +117,9 @@ func (r *Rig) ReusePort(ctx context.Context, a App) error {
 	return r.Await(ctx, a.Port)
 }
 
-// Nginx runs the workers without a supervisor, each on its own port, which are counted from base. In front of them,
-// nginx listens on the app's port, in its best configuration: it keeps connections to the workers, gives the next
-// connection to the worker with the fewest, and does not log.
+// Nginx runs the workers without a supervisor, each on its own port, from base upwards. In front of them, nginx
+// listens on the app's port, in its best configuration: it keeps connections to the workers, gives the next
+// connection to the worker with the fewest connections, and does not log.
 func (r *Rig) Nginx(ctx context.Context, a App, base int) error {
 	var servers strings.Builder
 	for i := range a.Workers {

@@ -52,7 +52,7 @@ func newRun(s *Server, listeners []net.Listener) *run {
 
 	state := h.ConnState
 	h.ConnState = func(c net.Conn, st http.ConnState) {
-		r.conns.note(c, st)
+		r.conns.record(c, st)
 		if state != nil {
 			state(c, st)
 		}
@@ -62,7 +62,7 @@ func newRun(s *Server, listeners []net.Listener) *run {
 	h.BaseContext = func(l net.Listener) context.Context {
 		select {
 		case r.accepting <- struct{}{}:
-		default: // the channel is full, because the caller also serves on a listener of its own
+		default: // the channel is full, because the caller also serves on another listener
 		}
 		if base != nil {
 			return base(l)

@@ -295,17 +295,17 @@ func TestExpiredAndRevived(t *testing.T) {
 	server, peer := net.Pipe()
 	defer peer.Close()
 	c := newConns(time.Nanosecond, 0)
-	c.note(server, http.StateNew)
+	c.record(server, http.StateNew)
 	c.sweep(time.Now().Add(time.Hour))
 	if _, err := server.Read(make([]byte, 1)); err == nil {
 		t.Fatal("sweep has not ended a silent connection")
 	}
-	c.note(server, http.StateActive)
+	c.record(server, http.StateActive)
 	go peer.Write([]byte("x"))
 	if _, err := server.Read(make([]byte, 1)); err != nil {
 		t.Errorf("reading the body of a request that came in time: %v", err)
 	}
-	c.note(server, http.StateClosed)
+	c.record(server, http.StateClosed)
 	if c.count() != 0 || c.http1Count() != 0 {
 		t.Errorf("%d open connections, %d of them HTTP/1; want none", c.count(), c.http1Count())
 	}

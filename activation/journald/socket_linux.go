@@ -39,8 +39,8 @@ func newSocket(path string) (*socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the journal: %w", err)
 	}
-	// A larger buffer allows larger datagrams (libsystemd also uses 8 MiB). If it cannot be set, large entries are
-	// sent as files.
+	// A larger buffer allows larger datagrams (libsystemd also uses 8 MiB). If this buffer is refused, large entries
+	// are sent as files.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<20)
 	s := &socket{fd: fd, addr: unix.SockaddrUnix{Name: path}, bigFile: memoryFile}
 	if cgroup, err := os.ReadFile("/proc/self/cgroup"); err == nil {

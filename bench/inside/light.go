@@ -14,8 +14,8 @@ type light struct {
 }
 
 // lightCommand sends light requests at a fixed rate, each on its own connection, and measures each from its scheduled
-// time. At the same time, some clients send requests that block a worker, one after the other: light -port 8080 -light
-// /x -heavy / -clients 1 -rate 50 -for 5s.
+// time. At the same time, some clients send requests, one after the other, each of which blocks a worker: light -port
+// 8080 -light /x -heavy / -clients 1 -rate 50 -for 5s.
 func lightCommand(args []string) (any, error) {
 	f := flags("light")
 	port := f.Int("port", 0, "")

@@ -7,12 +7,12 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// match returns the index of the listener that replaces a socket of kind k in a bind to a. The IP address of a need not be
-// the one of the listener. If several listeners have the kind and the port, match prefers a listener with the same IP
-// address, and then the first listener that the program has not bound yet.
+// match returns the index of the listener that replaces a socket of kind k which the program binds to the address a. The
+// listener may have another IP address. If several listeners have the kind and the port, match prefers a listener with the
+// same IP address, and then the first listener that the program has not bound yet.
 //
 // near is the index of a listener with the right port and the wrong family. This is nearly always a mistake, so the
-// notifier logs it. at and near are -1 if there is no such listener.
+// notifier logs it. Without a listener, the index is -1.
 func match(ls []Listener, k target.Kind, a *target.Addr) (at, near int) {
 	at, near = -1, -1
 	for i := range ls {

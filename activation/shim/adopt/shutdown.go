@@ -112,7 +112,7 @@ func relisten(l *Listener) unix.Errno {
 	return e
 }
 
-// watch sets fds so that poll(2) reports the shutdown of a stream listener, for relistenAll.
+// watch fills fds with the stream listeners, so that poll(2) reports when one of them is shut down.
 func (n *notifier) watch(fds []unix.PollFd) {
 	for i := range fds {
 		fds[i] = unix.PollFd{Fd: -1} // poll(2) ignores the entry

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// conns records the state of each open connection of an http.Server. The server calls record at each
-// change of a state (http.Server.ConnState).
+// conns records the state of each open connection of an http.Server. The server calls setState at
+// each change of a state (http.Server.ConnState).
 type conns struct {
 	silence     time.Duration
 	readTimeout time.Duration // ReadTimeout of the http.Server
@@ -37,9 +37,9 @@ func newConns(silence, readTimeout time.Duration) *conns {
 	}
 }
 
-// record stores the new state of a connection. net/http calls it in the goroutine that accepts if
+// setState stores the new state of a connection. net/http calls it in the goroutine that accepts if
 // the connection is new, and otherwise in the goroutine of the connection.
-func (c *conns) record(conn net.Conn, state http.ConnState) {
+func (c *conns) setState(conn net.Conn, state http.ConnState) {
 	h2 := false
 	if t, ok := conn.(*tls.Conn); ok && (state == http.StateActive || state == http.StateIdle) {
 		h2 = t.ConnectionState().NegotiatedProtocol == "h2" // does not block, because the handshake is complete
@@ -72,7 +72,7 @@ func (c *conns) record(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// revive replaces a read deadline that sweep has set. record calls revive if a request has arrived
+// revive replaces a read deadline that sweep has set. setState calls revive if a request has arrived
 // at the same time: net/http must still read the body of the request, and must notice when the
 // client disconnects.
 func (c *conns) revive(conn net.Conn) {
@@ -97,7 +97,7 @@ func (c *conns) wait(ctx context.Context, progress func(open int)) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.done: // the loop counts again, because the value may be an old one
+		case <-c.done: // the loop reads the number again, because the value may be outdated
 		case now := <-timer.C:
 			timer.Reset(c.sweep(now))
 		case <-tick.C:

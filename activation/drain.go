@@ -52,7 +52,7 @@ func newRun(s *Server, listeners []net.Listener) *run {
 
 	state := h.ConnState
 	h.ConnState = func(c net.Conn, st http.ConnState) {
-		r.conns.record(c, st)
+		r.conns.setState(c, st)
 		if state != nil {
 			state(c, st)
 		}
@@ -131,16 +131,16 @@ func (r *run) drain(signals <-chan os.Signal) error {
 		r.conns.closeAll() // http.Server.Close would wait without a limit if accept blocks in the kernel
 	}
 	if cut > 0 {
-		err = also(err, fmt.Errorf("draining: %w: %d (%w)", ErrCut, cut, context.Cause(ctx)))
+		err = joinErrors(err, fmt.Errorf("draining: %w: %d (%w)", ErrCut, cut, context.Cause(ctx)))
 	}
-	if !closes(ctx, hook) {
-		err = also(err, fmt.Errorf("draining: OnDrain has not returned (%w)", context.Cause(ctx)))
+	if !awaitClose(ctx, hook) {
+		err = joinErrors(err, fmt.Errorf("draining: OnDrain has not returned (%w)", context.Cause(ctx)))
 	}
 	return err
 }
 
-// also returns an error with the texts of both errors on one line. Each of the two may be nil.
-func also(err, more error) error {
+// joinErrors returns an error with the texts of both errors on one line. Each of the two may be nil.
+func joinErrors(err, more error) error {
 	switch {
 	case err == nil:
 		return more
@@ -176,7 +176,7 @@ func status(open int) string {
 
 // awaitServe waits until all Serve goroutines have returned.
 func (r *run) awaitServe(ctx context.Context) error {
-	if !closes(ctx, begin(r.serving.Wait)) {
+	if !awaitClose(ctx, begin(r.serving.Wait)) {
 		// Closing a listener does not interrupt an accept that blocks in the kernel.
 		return fmt.Errorf("draining: accept still blocks (%w): O_NONBLOCK was cleared on the shared socket; "+
 			"each unit that inherits the socket needs NonBlocking=yes", context.Cause(ctx))
@@ -194,12 +194,13 @@ func begin(f func()) <-chan struct{} {
 	return done
 }
 
-// grace is how long closes waits after the end of the context, because on a busy machine the context can end before a
-// goroutine has run at all.
+// grace is how long awaitClose waits after the end of the context, because on a busy machine the context can end
+// before a goroutine has run at all.
 const grace = time.Second
 
-// closes waits until done is closed and returns true, or returns false a time of grace after the end of ctx.
-func closes(ctx context.Context, done <-chan struct{}) bool {
+// awaitClose waits until done is closed and returns true. It returns false if done is still open when the time grace
+// has passed after the end of ctx.
+func awaitClose(ctx context.Context, done <-chan struct{}) bool {
 	select {
 	case <-done:
 		return true

@@ -33,7 +33,7 @@ var inherited = sync.OnceValues(func() (*set, error) { return newSet(sd.System()
 //
 // The error wraps [ErrNotActivated] if nothing was passed to this process. If a descriptor is
 // neither a listener nor a datagram socket, the error contains the number and the name of this
-// descriptor; [Files] returns it.
+// descriptor, which [Files] returns.
 //
 // Each call returns a new map with the same listeners. Closing a listener ends accepting in this
 // process only.
@@ -100,7 +100,7 @@ func ListenAll(name, network, address string) ([]net.Listener, error) {
 	if errors.Is(err, ErrNotActivated) {
 		l, lerr := net.Listen(network, address)
 		if lerr != nil {
-			return nil, fmt.Errorf("%w (%w)", lerr, err) // contains the reason of both errors, because systemd may hold the port
+			return nil, fmt.Errorf("%w (%w)", lerr, err) // contains both errors, because systemd may hold the port
 		}
 		return []net.Listener{l}, nil
 	}

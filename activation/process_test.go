@@ -34,7 +34,7 @@ func TestMessages(t *testing.T) {
 	w.expect(t, "WATCHDOG=1")
 	w.expect(t, "WATCHDOG=1")
 	c := connect(t, l.Addr().String())
-	c.exchange(t, get, false) // after the response, the connection is accepted
+	c.exchange(t, get, false) // waits until the server has accepted the connection
 	if err := c.send(hold); err != nil {
 		t.Fatal(err)
 	}

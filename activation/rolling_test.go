@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// load runs clients that never send a request again. It counts the lost requests and stores the
+// load runs clients that never repeat a request. It counts the lost requests and stores the
 // errors of the first ten.
 type load struct {
 	addr    string
@@ -109,7 +109,7 @@ func (l *load) finish(t *testing.T) {
 }
 
 // TestRollingRestart restarts three workers on one socket one after another, fifty times, while
-// clients send requests that they never send again. No request may be lost.
+// clients send requests and never repeat a request. No request may be lost.
 func TestRollingRestart(t *testing.T) {
 	l := listenTCP(t)
 	shared := []*os.File{share(t, l)}

@@ -39,10 +39,10 @@ type Server struct {
 	// 0 means DefaultDrainTimeout.
 	DrainTimeout time.Duration
 
-	// Silence is how long a connection without a request must be silent until the drain closes the connection.
-	// The time counts from the last response, or from accept(2) if there was no request. A request that the
-	// client sends at the moment of the close is lost, so Silence should be longer than the pauses of a busy
-	// client. 0 means DefaultSilence.
+	// Silence is how long a connection without a request must be silent before the drain closes the
+	// connection. The time counts from the last response, or from accept(2) if there was no request. A request
+	// that the client sends at the moment of the close is lost, so Silence should be longer than the pauses of
+	// a busy client. 0 means DefaultSilence.
 	Silence time.Duration
 
 	// OnDrain is called once in its own goroutine when the drain begins, and Serve waits until OnDrain
@@ -69,8 +69,8 @@ type Server struct {
 // is closed without GOAWAY.
 //
 // If the drain takes longer than 30 s (Server.DrainTimeout), or at a second signal, Serve closes all open
-// connections, and the error wraps [ErrCut]. If a listener fails, Serve drains the other listeners and returns
-// the error of that listener.
+// connections. If a request was in progress on one of them, the error wraps [ErrCut]. If a listener fails,
+// Serve drains the other listeners and returns the error of that listener.
 //
 // Serve uses http.Server.ServeTLS for a listener that [TLS] returned. Serve always closes the listeners before
 // it returns.
@@ -105,7 +105,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	if err == nil {
 		err = r.untilStop(ctx, signals)
 	}
-	return also(err, r.drain(signals))
+	return joinErrors(err, r.drain(signals))
 }
 
 // stopSignals returns SIGTERM and SIGINT. It omits SIGINT if the process ignores SIGINT, as a background job

@@ -295,17 +295,17 @@ func TestExpiredAndRevived(t *testing.T) {
 	server, peer := net.Pipe()
 	defer peer.Close()
 	c := newConns(time.Nanosecond, 0)
-	c.record(server, http.StateNew)
+	c.setState(server, http.StateNew)
 	c.sweep(time.Now().Add(time.Hour))
 	if _, err := server.Read(make([]byte, 1)); err == nil {
 		t.Fatal("sweep has not ended a silent connection")
 	}
-	c.record(server, http.StateActive)
+	c.setState(server, http.StateActive)
 	go peer.Write([]byte("x"))
 	if _, err := server.Read(make([]byte, 1)); err != nil {
-		t.Errorf("reading the body of a request that came in time: %v", err)
+		t.Errorf("reading the body of a request that arrived just after sweep: %v", err)
 	}
-	c.record(server, http.StateClosed)
+	c.setState(server, http.StateClosed)
 	if c.count() != 0 || c.http1Count() != 0 {
 		t.Errorf("%d open connections, %d of them HTTP/1; want none", c.count(), c.http1Count())
 	}
@@ -332,8 +332,8 @@ func TestDrainTimeout(t *testing.T) {
 	busy.ended(t)
 }
 
-// TestDrainTimeoutOnIdle checks that closing connections without an open request after the
-// timeout is not an error.
+// TestDrainTimeoutOnIdle checks that Serve returns no error if all connections are idle at
+// the drain timeout.
 func TestDrainTimeoutOnIdle(t *testing.T) {
 	t.Parallel()
 	v := serve(t, &Server{DrainTimeout: 2 * time.Second, Silence: time.Hour}, hello)

@@ -32,15 +32,15 @@ type socket struct {
 	bigFile func(entry []byte) (int, error)
 }
 
-// newSocket opens a socket for entries to the socket of journald at path. It does not connect the new socket, which
-// therefore also works after a restart of journald. The new socket is never closed.
+// newSocket opens a socket that sends entries to path, the socket of journald. The new socket is not connected, so it
+// also works after a restart of journald. It is never closed.
 func newSocket(path string) (*socket, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the journal: %w", err)
 	}
-	// A larger buffer allows larger datagrams (libsystemd also uses 8 MiB). If this buffer is refused, large entries
-	// are sent as files.
+	// A larger buffer allows larger datagrams (libsystemd also uses 8 MiB). If the kernel refuses this size, large
+	// entries are sent as files.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<20)
 	s := &socket{fd: fd, addr: unix.SockaddrUnix{Name: path}, bigFile: memoryFile}
 	if cgroup, err := os.ReadFile("/proc/self/cgroup"); err == nil {

@@ -19,7 +19,7 @@ type answer struct {
 	Body   string `json:"body"`
 }
 
-// client sends requests on one connection. It never sends a request again.
+// client sends requests on one connection. It never repeats a request.
 type client struct {
 	conn net.Conn
 	in   *bufio.Reader

@@ -22,8 +22,8 @@ const method = `## How it is measured
 - **The program** is an ordinary HTTP server in Node that responds with six bytes (` + "`bench/apps/hello.js`" + `). Before
   the measurement, all sides must return the same bytes.
 - **Load** comes from wrk (one thread) on the same CPUs as the servers, so on a machine with two CPUs the client uses a large
-  part of both CPUs. If a comparison counts failures, the client is ` + "`internal/lab/load`" + `, which never sends a request
-  again. A program inside the machine (` + "`bench/inside`" + `) measures the times of commands and latencies.
+  part of both CPUs. If a comparison counts failures, the client is ` + "`internal/lab/load`" + `, which never repeats a
+  request. A program inside the machine (` + "`bench/inside`" + `) measures the times of commands and latencies.
 - **CPU time** is the time that the scheduler has counted for all processes of a side, including PM2's daemon, our shims and
   the kernel's work for these processes. **Memory** is the proportional set size.
 - This page also lists the comparisons that failed, or that did not fit into the time of the run.

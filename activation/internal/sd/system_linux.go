@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// System returns the environment of this process.
+// System returns an Env with the functions of this process.
 func System() Env {
 	return Env{
 		Lookup:      os.LookupEnv,

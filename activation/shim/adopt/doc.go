@@ -14,9 +14,10 @@
 //
 // # Processes
 //
-// systemd starts the launcher. The launcher forks twice to make the notifier, so the notifier becomes a child of the
-// service manager. A program that waits for all its children therefore does not wait for the notifier. Then the launcher
-// becomes the program by execve(2), so systemd gets the main PID, the exit status and the core dumps of the program itself.
+// systemd starts the launcher. The launcher forks twice, and the first child ends at once, so that the second child, the
+// notifier, becomes a child of the service manager. A program that waits for all its children therefore does not wait for
+// the notifier. Then the launcher becomes the program by execve(2), so systemd gets the main PID, the exit status and the
+// core dumps of the program itself.
 //
 // The notifier is the forked launcher itself, not a new program: it has one thread, no garbage collector and no monitor
 // thread, so it never wakes up while its program sleeps (an ordinary Go program wakes every minute). Therefore code that
@@ -25,8 +26,9 @@
 //
 // # Memory
 //
-// A notifier keeps the heap of the launcher. The Go runtime itself uses most of this heap, and uses more with more CPUs.
-// The private memory of one notifier (Private_Clean and Private_Dirty of /proc/PID/smaps_rollup) in KB, with Go 1.26.8:
+// A notifier keeps the heap of the launcher. The Go runtime itself uses most of this heap. It uses more on a machine with
+// more CPUs. The private memory of one notifier (Private_Clean and Private_Dirty of /proc/PID/smaps_rollup) in KB, with Go
+// 1.26.8:
 //
 //	CPUs                              2    16    32    64   128
 //	private memory                  728   947  1164  1665  2578
@@ -67,7 +69,7 @@
 // gains nothing by this: the kernel never runs a bind that matches a listener, and the program can only get a listener of
 // its own unit.
 //
-// The notifier keeps one boundary: a program may run a child as another user, or in other namespaces, to protect itself
+// The notifier respects one boundary: a program may run a child as another user, or in other namespaces, to protect itself
 // from the child. The kernel runs the bind of such a child; see owner.
 //
 // # Limits
@@ -75,7 +77,7 @@
 //   - If a program adds its socket to an epoll instance before bind, epoll watches the replaced socket, not the listener.
 //     Socket options that a program sets before bind are set on the listener, too (package sockopt), except socket filters
 //     and the keys of TCP-MD5 and TCP-AO, which cannot be read.
-//   - The notifier prevents that a program removes the file of a Unix listener (paths.go), but not by io_uring, whose
+//   - The notifier prevents a program from removing the file of a Unix listener (paths.go), except through io_uring, whose
 //     unlink and rename do not pass a seccomp filter. A program that binds another path and renames the file to the
 //     listener's path is not adopted.
 //   - getsockname(2) returns the address of the unit, which may differ from the address that the program asked for (Want).

@@ -2,15 +2,15 @@ package adopt
 
 import (
 	"syscall"
-	_ "unsafe" // for go:linkname
+	_ "unsafe" // go:linkname requires this import
 
 	"golang.org/x/sys/unix"
 )
 
 // beforeFork and afterFork are the hooks of the runtime around a fork. Package syscall uses these hooks, and the runtime
-// also allows other users, such as gVisor (go.dev/issue/67401). Without the hooks, the child sometimes inherits a request
-// of the runtime's monitor thread to yield the processor. At the beginning of the next function, the child would then wait
-// for a thread that does not exist. On a loaded machine, about one of twenty starts hung in this way.
+// also allows other packages, such as gVisor, to use them (go.dev/issue/67401). Without the hooks, the child sometimes
+// inherits a request of the runtime's monitor thread to yield the processor. At the beginning of the next function, the
+// child would then wait for a thread that does not exist. On a loaded machine, about one of twenty starts hung in this way.
 
 //go:linkname beforeFork syscall.runtime_BeforeFork
 func beforeFork()

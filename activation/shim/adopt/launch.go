@@ -136,9 +136,9 @@ func dialNotify(path string) (int, error) {
 // Notify sends lines to NOTIFY_SOCKET, sd_notify(3), if it is set.
 func Notify(lines ...string) error { return sd.Notify(sd.System(), lines...) }
 
-// minAddrLen returns the length of the shortest address with which the filter passes a bind to the notifier. An address of
-// netlink (12 bytes) is shorter. If a listener has the path of a Unix socket, the result is 2, because such an address may
-// be short, too.
+// minAddrLen returns the length of the shortest address with which the filter passes a bind to the notifier. So the filter
+// does not pass binds of netlink sockets, whose addresses have 12 bytes. If a listener has the path of a Unix socket, the
+// result is 2, because such an address may be short, too.
 func minAddrLen(ls []Listener) uint32 {
 	for i := range ls {
 		if ls[i].Want.Path != "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// Listener is an inherited socket. It replaces the socket of the program that makes the bind Want.
+// Listener is an inherited socket. It replaces the program's socket in the bind(2) that Want describes.
 type Listener struct {
 	FD    int
 	Name  string

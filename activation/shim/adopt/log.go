@@ -151,7 +151,7 @@ func (n *notifier) optionsUnreadable(tid uint32, e unix.Errno) {
 		hint().str("set the options in the socket unit with systemctl edit, such as KeepAlive=yes in [Socket]").write()
 }
 
-// optionRefused logs that the kernel refuses an option of the program on the listener.
+// optionRefused logs that an option of the program's socket cannot be set on the listener.
 func (n *notifier) optionRefused(name string, l *Listener, e unix.Errno) {
 	if n.logged.option {
 		return

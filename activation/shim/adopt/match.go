@@ -12,7 +12,7 @@ import (
 // same IP address, and then the first listener that the program has not bound yet.
 //
 // near is the index of a listener with the right port and the wrong family. This is nearly always a mistake, so the
-// notifier logs it. Without a listener, the index is -1.
+// notifier logs it. An index is -1 if there is no such listener.
 func match(ls []Listener, k target.Kind, a *target.Addr) (at, near int) {
 	at, near = -1, -1
 	for i := range ls {

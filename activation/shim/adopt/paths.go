@@ -45,8 +45,8 @@ func (n *notifier) pathCalls() [11]pathCall {
 	}
 }
 
-// path responds to the call nr if the call names a path, and reports whether it does. If the path is the file of a
-// listener, the call succeeds without effect.
+// path responds to the call with the number nr if this call names a path, and returns false for any other call. If the path
+// is the file of a listener, the call succeeds without effect.
 func (n *notifier) path(nr uint32) bool {
 	calls := n.pathCalls()
 	for i := range calls {
@@ -153,7 +153,8 @@ func (n *notifier) unixListener(tid uint32, a *target.Addr) *Listener {
 	return n.file(tid, unix.AT_FDCWD, a.Path())
 }
 
-// replacePath replaces a path in n.addr by the path of its listener, so that match finds the listener.
+// replacePath replaces the path in n.addr by Want.Path of the listener whose file is at the path, so that match finds the
+// listener.
 func (n *notifier) replacePath(tid uint32) {
 	if n.addr.Family != unix.AF_UNIX || len(n.addr.Path()) == 0 {
 		return

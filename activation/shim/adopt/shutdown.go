@@ -8,9 +8,9 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// shutdown answers shutdown(2) with the result that the kernel would return, and does not change the listener. The call
-// acts on the socket, not on the descriptor, so it would end listening in every process that shares the listener, including
-// the other instances and PID 1. Programs with Twisted or gRPC call shutdown before they close their listener.
+// shutdown handles shutdown(2): the call returns the same result as without the shim, but does not change the listener. The
+// call acts on the socket, not on the descriptor, so it would end listening in every process that shares the listener,
+// including the other instances and PID 1. Programs with Twisted or gRPC call shutdown before they close their listener.
 //
 // A program expects shutdown to wake its threads that wait in accept, poll or select. Such a program needs
 // Config.HoldAccept. With this setting, the notifier replaces the listener on the descriptor by a socket that does not
@@ -69,7 +69,7 @@ func interrupt(tid uint32) {
 // relistenAll listens again on each listener that was shut down by a process without a notifier, such as a native program
 // that shares the listener, or a hostile worker. After a shutdown, poll(2) reports POLLHUP, and the kernel refuses every
 // connection. All notifiers of the app listen again at the same time: if one calls connect(2) just after another has called
-// listen(2), connections between these calls are reset.
+// listen(2), the kernel resets the connections that have arrived between these calls.
 //
 // Two kinds of listeners stay closed: Unix sockets, since unix_listen() leaves RCV_SHUTDOWN in place, and listeners whose
 // port another process has bound since. relistenAll no longer polls them, since each poll would return at once.

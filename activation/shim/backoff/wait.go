@@ -12,7 +12,7 @@ import (
 func Wait(d time.Duration) (syscall.Signal, bool) {
 	got := make(chan os.Signal, 1)
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
-		if !signal.Ignored(s) { // under nohup(1), this process ignores SIGHUP, and so must the program
+		if !signal.Ignored(s) { // under nohup(1), this process and the program must ignore SIGHUP
 			signal.Notify(got, s)
 			defer signal.Reset(s)
 		}

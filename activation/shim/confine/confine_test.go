@@ -41,7 +41,7 @@ func confined(t *testing.T) {
 	got := confine.Signals()
 	err := unix.Kill(os.Getppid(), 0)
 	if got != (err == unix.EPERM) {
-		t.Errorf("Signals() = %v, and a signal to the parent then returned %v; want EPERM exactly after true", got, err)
+		t.Errorf("Signals() = %v, and a signal to the parent then returned %v; want EPERM only after true", got, err)
 	}
 	// A child belongs to the same domain, so the process can signal the child.
 	child := exec.Command("/bin/sleep", "60")

@@ -26,7 +26,7 @@ var kindWords = [...]string{"socket", TCP: "tcp", TCP4: "tcp4", TCP6: "tcp6", UD
 // String returns the word of the kind, such as "tcp4", and "socket" for the zero value.
 func (k Kind) String() string { return kindWords[k] }
 
-// Bind describes a bind(2) call of a program in which a listener replaces the program's socket.
+// Bind describes a bind(2) call. When the program makes this call, a listener replaces its socket.
 type Bind struct {
 	Kind Kind
 	Port uint16 // for TCP and UDP; never 0
@@ -60,13 +60,13 @@ func ParseBind(s string) (Bind, error) {
 	return Bind{Kind: kind, Port: uint16(port)}, nil
 }
 
-// Map is a value of the flag --map: an inherited descriptor, and the bind in which it replaces the program's socket.
+// Map is a value of the flag --map, which assigns an inherited descriptor to a bind of the program.
 type Map struct {
 	Key  string // the descriptor: NAME, NAME/K (the K-th with this name, from 0) or K (the K-th of all, from 0)
 	Bind Bind
 }
 
-// MapFlag is the flag --map up to its value.
+// MapFlag is the beginning of the argument --map=VALUE.
 const MapFlag = "--map="
 
 // String returns KEY=KIND:PORT.

@@ -30,7 +30,7 @@ func TestParseMap(t *testing.T) {
 	}
 }
 
-// TestMapIsReadBack: ParseMap returns the map from whose String the text came.
+// TestMapIsReadBack: ParseMap(m.String()) returns m.
 func TestMapIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		kind := rapid.IntRange(int(TCP), int(Unix)).Draw(t, "kind")

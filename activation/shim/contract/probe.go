@@ -12,7 +12,7 @@ import (
 type Report struct {
 	Version int         `json:"version"` // 1
 	Binds   []ProbeBind `json:"binds"`
-	// Exited reports whether the program ended by itself, with Status.
+	// Exited reports whether the program ended by itself. Status is then its exit status.
 	Exited bool `json:"exited"`
 	Status Exit `json:"status"`
 	// Left are the names of the processes that still ran after the program had ended.
@@ -64,8 +64,8 @@ type ProbeBind struct {
 // SocketOption is a socket option with a value.
 type SocketOption struct {
 	Name   string `json:"name"`
-	Number int64  `json:"number"` // value of an option with an integer
-	Text   string `json:"text"`   // value of TCP_CONGESTION
+	Number int64  `json:"number"` // value of the option if it is an integer
+	Text   string `json:"text"`   // value of the option TCP_CONGESTION
 }
 
 // JSON returns the report on one line. It does not use encoding/json, which would make the shim 0.2 MB and each notifier 20

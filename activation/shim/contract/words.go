@@ -20,7 +20,8 @@ const (
 type Waiting struct {
 	Delay     time.Duration
 	ShortRuns int
-	// Last is how the last run ended: an exit such as "exited/7", or a result of systemd.
+	// Last is how the last run ended: an exit such as "exited/7", or a value of
+	// $SERVICE_RESULT.
 	Last string
 }
 

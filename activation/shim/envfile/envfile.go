@@ -201,7 +201,7 @@ func (p *parser) inQuotes(c byte) {
 	}
 }
 
-// push adds the assignment that has ended to vars, or adds a fault.
+// push ends the current assignment. It adds the assignment to vars, or adds a fault if the assignment is invalid.
 func (p *parser) push() {
 	name, v := p.key, p.value
 	if p.keyEnd >= 0 {

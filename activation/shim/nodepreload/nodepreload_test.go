@@ -84,7 +84,7 @@ func (c *conn) get(path string) (*http.Response, error) {
 	return resp, err
 }
 
-// drain sends the signal and waits until the program has handled it: then an answer on a new connection has Connection:
+// drain sends the signal and waits until the program has handled it: a response on a new connection then has Connection:
 // close.
 func (s *server) drain(t *testing.T) {
 	t.Helper()
@@ -104,9 +104,10 @@ func (s *server) drain(t *testing.T) {
 	t.Fatal("SIGURG has no effect")
 }
 
-// TestEveryAnswer: before the drain, connections stay open after any kind of answer. After the drain, the first answer has
-// Connection: close, whatever the program sets, and ends the connection. An idle connection is not closed.
-func TestEveryAnswer(t *testing.T) {
+// TestEveryResponse: before the drain, connections stay open after any kind of response. After the drain has begun, the next
+// response on a connection has Connection: close, whatever header the program sets, and ends the connection. An idle
+// connection is not closed.
+func TestEveryResponse(t *testing.T) {
 	for _, script := range []string{"testdata/server.cjs", "testdata/server.mjs"} {
 		s := start(t, script)
 		idle := make(map[string]*conn)

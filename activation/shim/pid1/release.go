@@ -78,7 +78,7 @@ func (c *conn) send(q call, unit string) (reply message, changed bool, err error
 	}
 }
 
-// concerns reports whether a signal comes from the unit with the object path, or names the unit.
+// concerns reports whether a signal comes from the object path unit, or contains this path.
 func (m message) concerns(unit string) bool {
 	return bytes.Contains(m.fields, []byte(unit+"\x00")) || bytes.Contains(m.body, []byte(unit+"\x00"))
 }
@@ -132,7 +132,7 @@ func releaseStart(socket, unit string, before uint32) error {
 	}
 }
 
-// step is what ReleaseStart does after readUnit has read the state of the unit.
+// step is the next action of ReleaseStart after it has read the state of the unit.
 type step int
 
 const (

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
-// pipe is the number of the child's end of the socket pair.
+// pipe is the descriptor of the child's end of the socket pair.
 const pipe = 3
 
 // results returns the possible results of installing the filter. The child sends the index of its result as one byte. With

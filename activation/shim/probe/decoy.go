@@ -35,7 +35,7 @@ func decoy(k target.Kind, port uint16, nonBlocking bool) (fd int, err error) {
 			unix.Close(fd)
 		}
 	}()
-	// Some kernels refuse a filter to users without capabilities (seen on Linux 6.18). A decoy without a filter is
+	// Some kernels refuse a packet filter for users without capabilities (seen on Linux 6.18). A decoy without a filter is
 	// acceptable, because clients do not connect to its unusual address during the second that a probe takes.
 	if err = dropPackets(fd); err != nil && err != unix.EPERM {
 		return -1, err

@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// idle decides when a probe ends although the program does not listen: when the program has been idle for limit. A program
-// that is still starting uses the CPU, waits for a disk, or sleeps with a timeout.
+// idle ends the probe of a program that does not listen when the program has been idle for limit. A program that is still
+// starting uses the CPU, waits for a disk, or sleeps with a timeout.
 type idle struct {
 	limit time.Duration // 0: the probe does not end because of an idle program
 	since time.Time     // when the program was last known to work

@@ -28,7 +28,7 @@ type prober struct {
 	fd          seccomp.FD
 	seen        []seen
 	own         []string // paths of Unix sockets of the app; see Config.Own
-	removed     []string // paths of Unix sockets that the program has removed, as far as it knows
+	removed     []string // paths of Unix sockets that the program believes it has removed
 	members     []uint64 // inodes of sockets that joined a multicast group before bind
 	listenCalls int      // number of listen(2) calls, plus number of bound datagram sockets
 	n           seccomp.Notification
@@ -214,7 +214,7 @@ func (p *prober) joins(tid, fd uint32) {
 	}
 }
 
-// maxMembers limits how many sockets of a program the prober remembers.
+// maxMembers limits the number of inodes in members.
 const maxMembers = 1000
 
 // joined reports whether the socket has joined a multicast group, or whether a is the address of a multicast group.

@@ -18,7 +18,7 @@ type Config struct {
 	Argv    []string // Argv[0] is the absolute path of the program
 	Env     []string
 	Timeout time.Duration // limit of the whole probe, without the time to stop the program
-	Settle  time.Duration // the probe ends this time after the last bind(2) or listen(2)
+	Settle  time.Duration // how long after the last bind(2) or listen(2) the probe ends
 	Idle    time.Duration // how long a program that does not listen may be idle; 0 means Timeout
 	// Child begins the command line with which this binary calls the function Child. Argv follows.
 	Child []string
@@ -108,8 +108,8 @@ func start(c Config) (*session, error) {
 // maxOutput is larger than any report.
 const maxOutput = 1 << 20
 
-// guard protects the file of the report from the program, which runs as the same user. It prevents that the program
-// duplicates the descriptors of this process, and that the file becomes larger than maxOutput.
+// guard protects the file of the report from the program, which runs as the same user. After guard, the program cannot
+// duplicate the descriptors of this process, and this process cannot write a file larger than maxOutput.
 func (s *session) guard() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return errors.New("protecting the prober from the program: " + err.Error())

@@ -27,12 +27,12 @@ func tree(r *target.Reader) (pids []int, ticks uint64, active bool) {
 		}
 	}
 	self := os.Getpid()
-	for _, e := range entries { // the directory has a fixed order, and the map has not
+	for _, e := range entries { // use the order of the directory, because a map has a random order
 		pid, err := strconv.Atoi(e.Name())
 		s, ok := stats[pid]
 		if err == nil && ok && descends(stats, pid, self) {
 			if s.State == 'Z' {
-				continue // the process has ended; killAll removes it from /proc
+				continue // the process has ended, and killAll waits for it
 			}
 			pids = append(pids, pid)
 			ticks += s.Ticks + s.Reaped

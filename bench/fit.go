@@ -7,8 +7,8 @@ import (
 	"github.com/clusterctl/clusterctl/bench/compare"
 )
 
-// fit adapts a smoke run to its time budget. Quick of a group is its time on an idle machine with two CPUs. fit computes
-// from the finished groups how much slower this machine is.
+// fit adapts a smoke run to its time budget. The field Quick of a group is its time on an idle machine with two CPUs. fit
+// computes from the finished groups how much slower this machine is.
 type fit struct {
 	budget         time.Duration
 	expected, took time.Duration // expected and actual time of all finished groups
@@ -33,8 +33,8 @@ func (f fit) expect(g compare.Group, pairs int) time.Duration {
 }
 
 // sizes returns how much to measure in the first of the groups, or an error with compare.ErrNoTime. groups are the
-// remaining groups, and left is the remaining time. If all groups do not fit into this time, the first group measures only
-// one pair.
+// remaining groups, and left is the remaining time. If the groups do not all fit into this time, the first group measures
+// only one pair.
 func (f fit) sizes(left time.Duration, groups []compare.Group) (compare.Sizes, error) {
 	s := compare.Quick()
 	var all time.Duration

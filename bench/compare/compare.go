@@ -95,7 +95,8 @@ func (g Group) Run(ctx context.Context, r *rig.Rig, s Sizes) []result.Comparison
 	return g.finish(b, err)
 }
 
-// Fail returns the results of a group that did not run because of err. With ErrNoTime, its comparisons are skipped.
+// Fail returns the results of a group that did not run because of err. If err wraps ErrNoTime, the comparisons are
+// skipped.
 func (g Group) Fail(err error) []result.Comparison { return g.finish(&bench{}, err) }
 
 func (g Group) finish(b *bench, err error) []result.Comparison {
@@ -152,7 +153,7 @@ func (b *bench) pair(c *result.Comparison, ours, peer float64) {
 	}
 }
 
-// same waits until the started programs are idle, and fails unless all ports return the same bytes.
+// same waits until the started programs are idle. It returns an error unless all ports return the same bytes.
 func (b *bench) same(ctx context.Context, path string, ports ...int) error {
 	if err := b.Rest(ctx); err != nil {
 		return err

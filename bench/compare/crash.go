@@ -40,8 +40,8 @@ func crashToReady(ctx context.Context, b *bench) error {
 	return errors.Join(err, n.Close())
 }
 
-// crashing returns the app whose worker is killed. PM2 and clusterctl (with this flag) delay the restart after a run of
-// less than a second. The pause before each kill is longer, so that neither delays the restart.
+// crashing returns the app whose worker is killed. PM2 delays the restart after a run of less than a second, and so does
+// clusterctl with --min-uptime 1s. The pause before each kill is longer, so that neither delays the restart.
 func crashing() rig.App {
 	a := hello(1).On(portOurs)
 	a.Flags = []string{"--min-uptime", "1s"}

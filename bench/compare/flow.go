@@ -41,7 +41,7 @@ func logs(ctx context.Context, b *bench) error {
 		"lines/s", result.More, "clusterctl (the journal)", "PM2 (its file)")
 	stored := of("log-throughput/lost", "lines of log-throughput/one-writer that were lost",
 		"lines", result.Fewer, "clusterctl (the journal)", "PM2 (its file)")
-	latency := of("log-follow-latency/median", "from the request that makes a worker write a line until the line is shown",
+	latency := of("log-follow-latency/median", "time from the request that makes a worker write a line until the line is shown",
 		"ms", result.Less, shows, "pm2 logs")
 	slow := of("log-follow-latency/p90", "the same, 90th percentile", "ms", result.Less, shows, "pm2 logs")
 	lost := of("log-follow-latency/lost", fmt.Sprintf("lines that are not shown, of a burst of %d lines", burst),
@@ -112,8 +112,8 @@ func balance(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// imbalance returns the largest number of connections divided by the mean over all workers, including workers
-// without a connection.
+// imbalance returns the largest number of connections of a worker, divided by the mean over all workers.
+// connections may omit workers without a connection.
 func imbalance(connections []int, workers int) float64 {
 	sum, most := 0, 0
 	for _, n := range connections {

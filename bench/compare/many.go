@@ -25,7 +25,7 @@ func cliStartup(ctx context.Context, b *bench) error {
 	} {
 		series := b.add(result.Comparison{Name: "cli-startup/" + c.name, Unit: "ms", Better: result.Less,
 			OurSide: c.ours[0] + " " + c.ours[1], PeerSide: "pm2 " + c.peer[len(c.peer)-1],
-			What: "a command with almost no work"})
+			What: "a command that does almost nothing"})
 		if err := b.commands(ctx, series, 3, c.ours, c.peer); err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (b *bench) commands(ctx context.Context, c *result.Comparison, n int, ours,
 	return nil
 }
 
-// sleepers are n processes that do nothing, because only starting and listing them is measured.
+// sleepers are n processes that do nothing, because the benchmarks only start and list them.
 type sleepers struct {
 	name string
 	n    int
@@ -102,8 +102,8 @@ func listLatency(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		// Install the app without the sandbox, which does not affect lists: creating 400 sandboxes at once takes
-		// long.
+		// Install the app without the sandbox, which does not affect lists: the creation of 400 sandboxes takes a
+		// long time.
 		for _, argv := range [][]string{s.install("--sandbox", "off", "--settle", "0s"), rig.PM2Do("start", path)} {
 			if _, err := b.Run(ctx, argv...); err != nil {
 				return err
@@ -139,9 +139,9 @@ func start100(ctx context.Context, b *bench) error {
 	}
 	plain := of("defaults", "the command that installs and starts 100 processes, with defaults; "+
 		"clusterctl waits a second to check that the processes stay alive", "clusterctl install", "pm2 start")
-	bare := of("settle-0", "the command that installs and starts 100 processes, without this wait",
+	bare := of("settle-0", "the command that installs and starts 100 processes, without the wait of a second",
 		"clusterctl install --settle 0s", "pm2 start")
-	off := of("sandbox-off", "the command that installs and starts 100 processes, without this wait "+
+	off := of("sandbox-off", "the command that installs and starts 100 processes, without the wait of a second "+
 		"and without the sandbox, which PM2 does not have",
 		"clusterctl install --settle 0s --sandbox off", "pm2 start")
 	away := of("away", "the command that stops and removes the 100 processes", "clusterctl uninstall", "pm2 delete")
@@ -262,7 +262,7 @@ func memory(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// system returns the selectors of systemd's processes that need more memory with more units.
+// system returns the selectors of the processes of systemd whose memory grows with the number of units.
 func system() []string { return []string{"pid:1", "name:systemd-journal"} }
 
 func memoryOf(ctx context.Context, b *bench, workers int, all, alone *result.Comparison) error {

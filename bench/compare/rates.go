@@ -8,7 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// sidePort is a side of a comparison. short is its name in the names of variants.
+// sidePort is a side of a comparison. short stands for the side in the name of a variant.
 type sidePort struct {
 	name, short string
 	port        int

@@ -121,7 +121,8 @@ func TestLight(t *testing.T) {
 	}
 }
 
-// TestBare checks that the time includes the start of the program, and that a refused connection is retried.
+// TestBare checks that the time includes the start of the program, and that the client tries again after a refused
+// connection.
 func TestBare(t *testing.T) {
 	port := reserve(t)
 	const program = `

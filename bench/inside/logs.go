@@ -174,8 +174,8 @@ func follow(port, n, burst int, lines <-chan string) (followed, error) {
 		return got, err
 	}
 	for i := range n {
-		// Some followers poll at fixed intervals. Without varying pauses, each request could come just after a poll, and
-		// only the longest wait would be measured.
+		// Some followers poll at fixed intervals. So vary the pauses: otherwise each request could come just after a poll,
+		// and only the longest wait would be measured.
 		time.Sleep(time.Duration(i*173%500) * time.Millisecond)
 		id := fmt.Sprintf("bench-single-%d-", i)
 		begin := time.Now()

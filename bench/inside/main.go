@@ -62,15 +62,15 @@ func dispatch(args []string, out io.Writer) error {
 	return fmt.Errorf("unknown subcommand %q", args[0])
 }
 
-// flags returns a flag set that does not print errors, and whose Parse returns them.
+// flags returns a flag set whose Parse returns errors and does not print them.
 func flags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	return f
 }
 
-// prepare returns a command whose stdout is discarded. done returns the error of the command with its stderr, or nil for
-// nil.
+// prepare returns a command whose stdout is discarded. done adds the stderr of the command to an error, and returns nil
+// for nil.
 func prepare(argv []string) (cmd *exec.Cmd, done func(error) error, err error) {
 	if len(argv) == 0 {
 		return nil, nil, errors.New("missing command after --")

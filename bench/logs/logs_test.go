@@ -99,7 +99,7 @@ func BenchmarkRead(b *testing.B) {
 	defer cancel()
 	for !strings.Contains(m.Run(ctx, "journalctl", "-q", "-n", "1", "-o", "cat", "CLUSTERCTL_APP=bench").Stdout, "the end") {
 		if ctx.Err() != nil {
-			b.Fatal("the lines are not written")
+			b.Fatal("the talker has not written the lines")
 		}
 		time.Sleep(time.Second)
 	}

@@ -54,8 +54,8 @@ var texts = []struct{ name, about, behind string }{
 is a Node program that sends a request to its daemon.`, ""},
 	{"crash-to-ready", `The only worker is killed with SIGKILL. With clusterctl, a request that arrives before the restart
 waits in the socket and is answered first. With PM2, such a request is refused, and the client of this test tries again every
-half millisecond. After a short run, both sides delay the restart, clusterctl with ` + "`--min-uptime 1s`" + `. The pause
-before each kill is longer than a short run.`,
+half millisecond. After a run of less than a second, both sides delay the restart (clusterctl with
+` + "`--min-uptime 1s`" + `). The pause before each kill is longer.`,
 		`according to systemd's debug log, ExecStopPost= takes 25 to 30 ms to record the crash for the backoff (a fork of PID
 1, and the shim). Then systemd waits for RestartSec=. On systemd 252, RestartSec= is 10 ms, but the timer has an accuracy of
 250 ms (core/service.c, sd_event_add_time(3)), so the wait takes 10 to 260 ms: on an idle machine nothing else wakes PID 1
@@ -67,8 +67,8 @@ from a running process, without backoff and sandbox. The program without a super
 slightly below 1. If an app has other workers, they accept the requests during the restart.`},
 	{"new-connections-rps", `The kernel passes each connection directly to a worker. In PM2's cluster mode and in Node's
 cluster module, the primary process accepts each connection and passes it to a worker. Workers without a supervisor, each with
-its own listener (SO_REUSEPORT), are the upper limit. They share nothing, and no supervisor restarts them. If a worker dies,
-the connections in its queue are lost.`,
+its own listener (SO_REUSEPORT), are the upper limit. Such workers share nothing, and no supervisor restarts them. If a worker
+dies, the connections in its queue are lost.`,
 		`with SO_REUSEPORT, the workers do not compete for a shared queue. In return, if a worker dies or is replaced, the
 connections in its queue are lost.`},
 	{"keepalive-rps", `No supervisor takes part in a request on a kept connection, so all sides should be even. The remaining

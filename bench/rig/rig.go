@@ -1,5 +1,5 @@
 // Package rig runs the benchmark machine: a booted Debian 12 of package lab with clusterctl, the peers and the measuring
-// tools. It has functions that run a program under each side.
+// tools. It has functions that run a program on each side.
 package rig
 
 import (

@@ -43,7 +43,7 @@ func (a App) InstallCommand() []string {
 	return append(argv, a.Flags...)
 }
 
-// OurCgroup returns a selector of the processes of an app under clusterctl.
+// OurCgroup returns the selector for the processes of an app under clusterctl.
 func OurCgroup(app string) string { return "cgroup:/clusterctl-" + app + ".slice" }
 
 // Ours runs an app under clusterctl.

@@ -148,8 +148,8 @@ func (c *conns) http1Count() int {
 	return c.http1
 }
 
-// closeAll closes all connections at once. It closes the connection below TLS, because the close
-// message of TLS can take five seconds if a client does not read.
+// closeAll closes all connections at once. With TLS, it closes the TCP connection itself, because
+// the close message of TLS can take five seconds if a client does not read.
 func (c *conns) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

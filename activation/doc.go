@@ -29,11 +29,11 @@
 //
 // # Closing
 //
-// The caller can close a listener or a packet connection that systemd has passed. This ends
-// accepting in this process only, because systemd keeps the socket open. Each call returns
-// the same listeners, so a closed listener is closed for all callers in the process.
-// [Files] returns new duplicates at each call, and closing a duplicate does not close the
-// listener. [Serve] always closes its listeners.
+// The caller can close a listener or a packet connection that systemd has passed. Closing
+// ends accepting in this process only, because systemd keeps the socket open. Each call
+// returns the same listeners, so a closed listener is closed for all callers in the
+// process. [Files] returns new duplicates at each call, and closing a duplicate does not
+// close the listener. [Serve] always closes its listeners.
 //
 // # The units
 //

@@ -17,7 +17,7 @@ import (
 //
 // A drain does not begin with http.Server.Shutdown, because Shutdown drops a request that net/http has just read, and
 // closes idle connections at once. A drain first closes each listener, which net/http treats as an error of this
-// listener only. It calls Shutdown when no HTTP/1 connection is open.
+// listener only. The drain calls Shutdown when no HTTP/1 connection is open.
 //
 // When all Serve goroutines have returned, conns contains every accepted connection: net.Listener.Accept returns each
 // connection that accept4(2) has returned, even if Close is called at the same time, and http.Server.Serve reports the
@@ -198,8 +198,8 @@ func begin(f func()) <-chan struct{} {
 // before a goroutine has run at all.
 const grace = time.Second
 
-// awaitClose waits until done is closed and returns true. It returns false if done is still open when the time grace
-// has passed after the end of ctx.
+// awaitClose waits until done is closed and returns true. awaitClose returns false if done is still open when the time
+// grace has passed after the end of ctx.
 func awaitClose(ctx context.Context, done <-chan struct{}) bool {
 	select {
 	case <-done:

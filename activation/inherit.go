@@ -8,9 +8,9 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// set holds the descriptors that systemd passed to this process. They stay open until the process
-// ends, so that Files can duplicate them. The listeners have their own duplicates, so a caller can
-// close a listener.
+// set holds the descriptors that systemd passed to this process. The descriptors stay open until
+// the process ends, so that Files can duplicate them. The listeners have their own duplicates, so
+// a caller can close a listener.
 type set struct {
 	passed  []sd.Passed
 	streams []net.Listener   // the listener of each descriptor, or nil if the descriptor is not a listener

@@ -111,7 +111,8 @@ func ListenAll(name, network, address string) ([]net.Listener, error) {
 }
 
 // ListenPacket returns the datagram socket that systemd has passed with this name. Without
-// systemd it returns net.ListenPacket(network, address). Otherwise it works like [Listen].
+// systemd it returns net.ListenPacket(network, address). Otherwise ListenPacket works like
+// [Listen].
 func ListenPacket(name, network, address string) (net.PacketConn, error) {
 	byName, err := PacketConns()
 	if errors.Is(err, ErrNotActivated) {

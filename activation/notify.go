@@ -9,9 +9,9 @@ import (
 )
 
 // Notify sends lines to systemd in one message (sd_notify(3)), for example Notify("READY=1",
-// "STATUS=serving"). It does nothing if NOTIFY_SOCKET is not set. It returns an error if the
-// message could not be sent, or if a line contains a newline. systemd does not reply, so
-// Notify cannot report whether systemd accepted the message.
+// "STATUS=serving"). Notify does nothing if NOTIFY_SOCKET is not set. Notify returns an error
+// if the message could not be sent, or if a line contains a newline. systemd does not reply,
+// so Notify cannot report whether systemd accepted the message.
 //
 // The unit needs Type=notify or NotifyAccess= (systemd.service(5)).
 func Notify(state ...string) error { return sd.Notify(sd.System(), state...) }
@@ -31,8 +31,8 @@ func Status(text string) error {
 	return Notify("STATUS=" + strings.NewReplacer("\n", " ", "\x00", " ").Replace(clean))
 }
 
-// Reloading sends RELOADING=1: the program has begun to reload its configuration. It also
-// sends MONOTONIC_USEC=, which systemd compares with the time of its reload signal
+// Reloading sends RELOADING=1: the program has begun to reload its configuration. Reloading
+// also sends MONOTONIC_USEC=, which systemd compares with the time of its reload signal
 // (Type=notify-reload, since systemd 253). Call [Ready] after the reload.
 func Reloading() error {
 	usec, err := sd.MonotonicUsec()

@@ -145,8 +145,8 @@ func TestAcceptBlocks(t *testing.T) {
 	}
 }
 
-// waitForAccept waits until a thread of the process is in accept4(2). It polls /proc, because the kernel does not report
-// this event.
+// waitForAccept waits until a thread of the process is in accept4(2). waitForAccept polls /proc, because the kernel does
+// not report this event.
 func waitForAccept(t *testing.T, pid int) {
 	t.Helper()
 	call := []byte(fmt.Sprintf("%d ", unix.SYS_ACCEPT4))

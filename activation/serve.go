@@ -69,8 +69,8 @@ type Server struct {
 // is closed without GOAWAY.
 //
 // If the drain takes longer than 30 s (Server.DrainTimeout), or at a second signal, Serve closes all open
-// connections. If a request was in progress on one of them, the error wraps [ErrCut]. If a listener fails,
-// Serve drains the other listeners and returns the error of that listener.
+// connections. If a request was in progress on one of these connections, the error wraps [ErrCut]. If a
+// listener fails, Serve drains the other listeners and returns the error of that listener.
 //
 // Serve uses http.Server.ServeTLS for a listener that [TLS] returned. Serve always closes the listeners before
 // it returns.
@@ -108,8 +108,8 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	return joinErrors(err, r.drain(signals))
 }
 
-// stopSignals returns SIGTERM and SIGINT. It omits SIGINT if the process ignores SIGINT, as a background job
-// of a shell does.
+// stopSignals returns SIGTERM and SIGINT. stopSignals omits SIGINT if the process ignores SIGINT, as a
+// background job of a shell does.
 func stopSignals() []os.Signal {
 	if signal.Ignored(os.Interrupt) {
 		return []os.Signal{syscall.SIGTERM}
@@ -158,7 +158,8 @@ func (s *Server) watchdog() (stop func()) {
 				return
 			case <-tick.C:
 				if s.Alive == nil || s.Alive() {
-					_ = Notify("WATCHDOG=1") // ignore the error: the next message may succeed, and without any message systemd restarts the worker
+					// The next message may succeed. Without any message, systemd must restart the worker.
+					_ = Notify("WATCHDOG=1")
 				}
 			}
 		}

@@ -33,7 +33,7 @@ type socket struct {
 }
 
 // newSocket opens a socket that sends entries to path, the socket of journald. The new socket is not connected, so it
-// also works after a restart of journald. It is never closed.
+// also works after a restart of journald. The new socket is never closed.
 func newSocket(path string) (*socket, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -84,7 +84,7 @@ func (g Group) Wants(only string) bool {
 // the comparisons that it has not measured.
 var ErrNoTime = errors.New("does not fit into the time of a smoke run")
 
-// Run makes the comparisons of a group on a machine. It returns at least one result for each name of the group. If a
+// Run makes the comparisons of a group on a machine. Run returns at least one result for each name of the group. If a
 // comparison could not be measured, its status is failed, and Why contains the error.
 func (g Group) Run(ctx context.Context, r *rig.Rig, s Sizes) []result.Comparison {
 	b := &bench{Rig: r, Sizes: s}

@@ -74,7 +74,8 @@ func lightWhileBlocked(ctx context.Context, b *bench) error {
 	}
 	for i, c := range []*result.Comparison{pm2, cluster} {
 		note(c, "the median latency of the light requests: %.1f ms and %.1f ms; "+
-			"requests without a response, because the child exits at random: %d and %d", median(p50[0]), median(p50[i+1]), failed[0], failed[i+1])
+			"requests without a response, because the child exits at random: %d and %d",
+			median(p50[0]), median(p50[i+1]), failed[0], failed[i+1])
 	}
 	return nil
 }
@@ -142,7 +143,7 @@ func reloadFailed(ctx context.Context, b *bench) error {
 }
 
 // reloadUnderLoad reloads an app several times, while one client sends requests on new connections and another on kept
-// connections. It returns the reports of both clients, and the time of each reload.
+// connections. reloadUnderLoad returns the reports of both clients, and the time of each reload.
 func reloadUnderLoad(ctx context.Context, b *bench, port, reloads int, command []string) (reports [2]load.Report, ms []float64, err error) {
 	var runs [2]*load.Run
 	defer func() {

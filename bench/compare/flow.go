@@ -36,11 +36,9 @@ func logs(ctx context.Context, b *bench) error {
 		return b.add(result.Comparison{Name: name, What: what, Unit: unit, Better: better, OurSide: ours, PeerSide: peer})
 	}
 	speed := of("log-throughput/one-writer",
-		fmt.Sprintf("one worker writes %d lines of 90 bytes as fast as it can; "+
-			"the time ends when the last line is in the journal or file", n),
+		fmt.Sprintf("one worker writes %d lines of 90 bytes as fast as it can, until the last line is in the journal or file", n),
 		"lines/s", result.More, "clusterctl (the journal)", "PM2 (its file)")
-	stored := of("log-throughput/lost", "lines of log-throughput/one-writer that were lost",
-		"lines", result.Fewer, "clusterctl (the journal)", "PM2 (its file)")
+	stored := of("log-throughput/lost", "lost lines of one-writer", "lines", result.Fewer, "clusterctl (the journal)", "PM2 (its file)")
 	latency := of("log-follow-latency/median", "time from the request that makes a worker write a line until the line is shown",
 		"ms", result.Less, shows, "pm2 logs")
 	slow := of("log-follow-latency/p90", "the same, 90th percentile", "ms", result.Less, shows, "pm2 logs")
@@ -113,7 +111,7 @@ func balance(ctx context.Context, b *bench) error {
 }
 
 // imbalance returns the largest number of connections of a worker, divided by the mean over all workers.
-// connections may omit workers without a connection.
+// The slice may omit workers without a connection.
 func imbalance(connections []int, workers int) float64 {
 	sum, most := 0, 0
 	for _, n := range connections {

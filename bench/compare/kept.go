@@ -12,8 +12,8 @@ import (
 const keptConns = 4
 
 // kept sends requests on kept connections to programs that use the shared listener, and to the same programs with their own
-// listener. This shows whether an option that a program sets before bind(2) was lost: gunicorn without its TCP_NODELAY
-// reached 47 requests per second instead of 4,448. A smoke run measures only gunicorn.
+// listener. The comparison shows whether an option that a program sets before bind(2) was lost: gunicorn without its
+// TCP_NODELAY reached 47 requests per second instead of 4,448. A smoke run measures only gunicorn.
 func kept(ctx context.Context, b *bench) error {
 	var series []*result.Comparison
 	servers := rig.Servers()

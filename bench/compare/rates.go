@@ -115,8 +115,8 @@ func startSides(ctx context.Context, b *bench, app rig.App, sides []sidePort) er
 	return b.same(ctx, "/", ports...)
 }
 
-// dropSides stops the programs of all sides before the next number of workers. It ignores errors, because the next
-// start reports an error if a program still runs.
+// dropSides stops the programs of all sides before the next number of workers. dropSides ignores errors, because the
+// next start reports an error if a program still runs.
 func dropSides(ctx context.Context, b *bench) {
 	_, _ = b.Run(ctx, "clusterctl", "uninstall", "--yes", "hello")
 	_, _ = b.Run(ctx, rig.PM2Do("delete", "all")...)
@@ -212,7 +212,7 @@ func (b *bench) costOf(ctx context.Context, port, conns, seconds int, keep bool,
 	return u, r, nil
 }
 
-// herd measures the cost of idle workers that wait on one listener: each new connection may wake several of them.
+// herd measures the cost of idle workers that wait on one listener: each new connection may wake several workers.
 func herd(ctx context.Context, b *bench) error {
 	for _, workers := range []int{2, 8, 32, 64} {
 		of := func(variant, what, unit string) result.Comparison {

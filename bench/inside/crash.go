@@ -9,7 +9,7 @@ import (
 )
 
 // crashCommand kills the only worker of a port with SIGKILL, and measures the time until another worker responds: crash
-// -port 8080 -n 3 -pause 300ms. It pauses before each kill.
+// -port 8080 -n 3 -pause 300ms. crashCommand pauses before each kill.
 func crashCommand(args []string) (any, error) {
 	f := flags("crash")
 	port := f.Int("port", 0, "")

@@ -78,8 +78,8 @@ func countLines(b []byte, id string) int {
 	return n
 }
 
-// inFiles reads growing files until they contain n lines of an id, or have not grown for some time. It returns the number of
-// lines and the time of the last growth.
+// inFiles reads growing files until they contain n lines of an id, or have not grown for some time. inFiles returns the
+// number of lines and the time of the last growth.
 func inFiles(glob, id string, n int) (lines int, at time.Time, err error) {
 	at = time.Now()
 	offsets := map[string]int64{}

@@ -1,6 +1,6 @@
-// Command inside takes measurements inside the machine of the benchmarks. This is more precise, because the command runs
-// in the network and process namespaces of the measured programs. It prints one JSON value. The benchmarks copy the
-// command into the machine and run it there. The command is not meant for users.
+// Command inside takes measurements inside the machine of the benchmarks. Measurements inside the machine are more
+// precise, because the command runs in the network and process namespaces of the measured programs. The command prints
+// one JSON value. The benchmarks copy the command into the machine and run it there. The command is not meant for users.
 package main
 
 import (

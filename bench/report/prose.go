@@ -75,7 +75,7 @@ connections in its queue are lost.`},
 differences are how evenly the 16 connections are spread over the workers, and the shim's filter.`,
 		`a few connections that are spread unevenly give one worker more than its share; see balance.`},
 	{"light-p99-while-blocked", `A blocked worker does not accept connections. With a shared socket, the other workers accept
-them. A primary that assigns connections in turn also assigns them to a blocked worker.`, ""},
+the connections. A primary that assigns connections in turn also assigns them to a blocked worker.`, ""},
 	{"reload-failed-requests", `Both sides replace all workers, one after the other, during requests. The program has no code
 for reloads and no signal handlers.`, ""},
 	{"list-latency", `The commands list processes that do nothing, as a table and as JSON. clusterctl measures the CPU use of

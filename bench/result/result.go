@@ -91,7 +91,7 @@ type Pair struct {
 	Ratio float64 `json:"ratio"`
 }
 
-// Add appends a pair. It returns an error if the figures have no ratio, and then does not add the pair.
+// Add appends a pair. Add returns an error if the figures have no ratio, and then does not add the pair.
 func (c *Comparison) Add(ours, peer float64) error {
 	ratio, ok := c.Better.Ratio(ours, peer)
 	if !ok {

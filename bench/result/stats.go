@@ -14,7 +14,7 @@ type Spread struct {
 	Max    float64 `json:"max"`
 }
 
-// SpreadOf returns the spread of figures, which must not be empty. It does not change the slice.
+// SpreadOf returns the spread of figures, which must not be empty. SpreadOf does not change the slice.
 func SpreadOf(figures []float64) Spread {
 	s := slices.Sorted(slices.Values(figures))
 	return Spread{Min: s[0], Q1: quantile(s, 0.25), Median: quantile(s, 0.5), Q3: quantile(s, 0.75), Max: s[len(s)-1]}

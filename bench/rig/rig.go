@@ -82,7 +82,7 @@ func (r *Rig) copyIn(ctx context.Context, f File) error {
 	return nil
 }
 
-// Run runs a command in the machine and returns its stdout. It returns an error if the exit status is not 0.
+// Run runs a command in the machine and returns its stdout. Run returns an error if the exit status is not 0.
 func (r *Rig) Run(ctx context.Context, argv ...string) (string, error) {
 	res := r.m.Run(ctx, argv...)
 	if res.Code == 0 {
@@ -185,7 +185,7 @@ func (r *Rig) Usage(ctx context.Context, memory bool, selectors ...string) ([]Us
 	return u, err
 }
 
-// Pause waits for the duration or the end of the context.
+// Pause waits until the duration has passed or the context has ended.
 func (r *Rig) Pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -196,7 +196,7 @@ func (r *Rig) Pause(ctx context.Context, d time.Duration) error {
 }
 
 // Rest waits until the programs of the machine are idle, because programs may still be loading when the command that
-// started them returns. It returns after half a minute even if they are not idle.
+// started them returns. Rest returns after half a minute even if the programs are not idle.
 func (r *Rig) Rest(ctx context.Context) error {
 	const look, busy = 300 * time.Millisecond, 30_000 // a tenth of a CPU, in microseconds
 	var last Usage

@@ -117,8 +117,8 @@ func (r *Rig) ReusePort(ctx context.Context, a App) error {
 	return r.Await(ctx, a.Port)
 }
 
-// Nginx runs the workers without a supervisor, each on its own port, from base upwards. In front of them, nginx
-// listens on the app's port, in its best configuration: it keeps connections to the workers, gives the next
+// Nginx runs the workers without a supervisor, each on its own port, from base upwards. In front of the workers,
+// nginx listens on the app's port, in its best configuration: it keeps connections to the workers, gives the next
 // connection to the worker with the fewest connections, and does not log.
 func (r *Rig) Nginx(ctx context.Context, a App, base int) error {
 	var servers strings.Builder

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Notify sends the lines of state to NOTIFY_SOCKET as one message (sd_notify(3)). It does
-// nothing if NOTIFY_SOCKET is not set. It returns an error if a line contains a newline or a
-// NUL, because systemd would read such a line as two lines.
+// Notify sends the lines of state to NOTIFY_SOCKET as one message (sd_notify(3)). Notify
+// does nothing if NOTIFY_SOCKET is not set. Notify returns an error if a line contains a
+// newline or a NUL, because systemd would read such a line as two lines.
 func Notify(e Env, state ...string) error {
 	socket, ok := e.Lookup("NOTIFY_SOCKET")
 	if !ok || socket == "" || len(state) == 0 {
@@ -27,8 +27,8 @@ func Notify(e Env, state ...string) error {
 }
 
 // Watchdog returns the interval within which systemd expects WATCHDOG=1
-// (sd_watchdog_enabled(3)). It returns false if systemd does not expect WATCHDOG=1 from this
-// process.
+// (sd_watchdog_enabled(3)). Watchdog returns false if systemd does not expect WATCHDOG=1
+// from this process.
 func Watchdog(e Env) (time.Duration, bool) {
 	value, _ := e.Lookup("WATCHDOG_USEC")
 	usec, err := strconv.ParseInt(value, 10, 64)

@@ -60,9 +60,9 @@ type Env struct {
 	CloseOnExec func(fd int) error
 }
 
-// Receive takes over the descriptors that systemd passed to this process, in order. It
-// always unsets LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES and LISTEN_PIDFDID, so that a child
-// process does not use these variables.
+// Receive takes over the descriptors that systemd passed to this process, in order.
+// Receive always unsets LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES and LISTEN_PIDFDID, so that
+// a child process does not use these variables.
 //
 // The error wraps ErrNotActivated if no descriptor was passed to this process. Any other
 // error means that a variable is invalid or that a descriptor cannot be used, and contains

@@ -45,9 +45,9 @@ func closeOnExec(fd int) error {
 	return err
 }
 
-// pidfdID returns the inode number of a pidfd of this process. It returns false if the
-// kernel has no pidfs (before Linux 6.9). On such a kernel, all pidfds have the same
-// inode number, and systemd does not set LISTEN_PIDFDID.
+// pidfdID returns the inode number of a pidfd of this process. pidfdID returns false
+// if the kernel has no pidfs (before Linux 6.9). On such a kernel, all pidfds have the
+// same inode number, and systemd does not set LISTEN_PIDFDID.
 func pidfdID() (uint64, bool) {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {

@@ -58,9 +58,9 @@ func (n *notifier) accept() {
 
 const drainPause = 2_000_000 // ns
 
-// signal reads the signal that begins a drain (SIGUSR1). After it, the notifier holds accepts. signal ignores SIGUSR1 from
-// the service manager, because "systemctl kill --signal=USR1 app" is meant for the program, for example to reopen its logs,
-// but systemd sends it to every process of the unit.
+// signal reads the signal that begins a drain (SIGUSR1). After this signal, the notifier holds accepts. signal ignores
+// SIGUSR1 from the service manager, because "systemctl kill --signal=USR1 app" is meant for the program, for example to
+// reopen its logs, but systemd sends it to every process of the unit.
 func (n *notifier) signal() {
 	var info unix.SignalfdSiginfo
 	got, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(n.signals), uintptr(unsafe.Pointer(&info)), unsafe.Sizeof(info))

@@ -22,7 +22,7 @@ type child struct {
 	control [64]byte
 }
 
-// forkNotifier runs in the first child. It forks the notifier and exits.
+// forkNotifier runs in the first child. forkNotifier forks the notifier and exits.
 func (c *child) forkNotifier() {
 	pid, e := clone()
 	if e != 0 || pid != 0 {
@@ -59,7 +59,7 @@ func (c *child) runNotifier() {
 }
 
 // closeOthers closes all descriptors except the ones in keep, so that the notifier does not use a pipe, terminal or file
-// system of the program. It opens /dev/null as standard input and output. stderr stays open for the log.
+// system of the program. closeOthers opens /dev/null as standard input and output. stderr stays open for the log.
 func (c *child) closeOthers() {
 	next := 0
 	for _, fd := range c.keep {

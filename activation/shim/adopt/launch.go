@@ -199,8 +199,8 @@ func newChild(m seccomp.Machine, notify, pipe int, c *Config) *child {
 	return ch
 }
 
-// titleMemory returns the memory of the command line that /proc/PID/cmdline shows. It returns nil if one of args is not in
-// this memory.
+// titleMemory returns the memory of the command line that /proc/PID/cmdline shows. titleMemory returns nil if one of args
+// is not in this memory.
 func titleMemory(args []string) []byte {
 	if len(args) == 0 || args[0] == "" {
 		return nil

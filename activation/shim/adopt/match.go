@@ -11,8 +11,8 @@ import (
 // listener may have another IP address. If several listeners have the kind and the port, match prefers a listener with the
 // same IP address, and then the first listener that the program has not bound yet.
 //
-// near is the index of a listener with the right port and the wrong family. This is nearly always a mistake, so the
-// notifier logs it. An index is -1 if there is no such listener.
+// near is the index of a listener with the right port and the wrong family. The notifier logs such a bind, because it is
+// nearly always a mistake. An index is -1 if there is no such listener.
 func match(ls []Listener, k target.Kind, a *target.Addr) (at, near int) {
 	at, near = -1, -1
 	for i := range ls {

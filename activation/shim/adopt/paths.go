@@ -27,7 +27,7 @@ type pathCall struct {
 	removing bool
 }
 
-// pathCalls returns the calls that name paths. It runs after the fork, so it does not allocate.
+// pathCalls returns the calls that name paths. pathCalls runs after the fork, so it does not allocate.
 func (n *notifier) pathCalls() [11]pathCall {
 	p := &n.machine.Path
 	return [11]pathCall{
@@ -102,8 +102,8 @@ func (n *notifier) file(tid uint32, dirfd int32, path []byte) *Listener {
 	return nil
 }
 
-// isFile reports whether base in dir is the file of l. It compares the inodes of the directories. isFile returns false if
-// the thread may not search the directory, because then it cannot change the file either.
+// isFile reports whether base in dir is the file of l. isFile compares the inodes of the directories. isFile returns false
+// if the thread may not search the directory, because then it cannot change the file either.
 func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.Reader) bool {
 	if l.Want.Path == "" || l.Want.Path[0] != '/' {
 		return false

@@ -8,9 +8,10 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// shutdown handles shutdown(2): the call returns the same result as without the shim, but does not change the listener. The
-// call acts on the socket, not on the descriptor, so it would end listening in every process that shares the listener,
-// including the other instances and PID 1. Programs with Twisted or gRPC call shutdown before they close their listener.
+// shutdown handles shutdown(2): the call returns the same result as without the shim, but does not change the listener.
+// shutdown(2) acts on the socket, not on the descriptor, so it would end listening in every process that shares the
+// listener, including the other instances and PID 1. Programs with Twisted or gRPC call shutdown before they close their
+// listener.
 //
 // A program expects shutdown to wake its threads that wait in accept, poll or select. Such a program needs
 // Config.HoldAccept. With this setting, the notifier replaces the listener on the descriptor by a socket that does not
@@ -72,7 +73,7 @@ func interrupt(tid uint32) {
 // listen(2), the kernel resets the connections that have arrived between these calls.
 //
 // Two kinds of listeners stay closed: Unix sockets, since unix_listen() leaves RCV_SHUTDOWN in place, and listeners whose
-// port another process has bound since. relistenAll no longer polls them, since each poll would return at once.
+// port another process has bound since. relistenAll stops polling these listeners, because each poll would return at once.
 func (n *notifier) relistenAll(watched []unix.PollFd) {
 	for i := range watched {
 		if watched[i].Revents == 0 {
@@ -112,7 +113,7 @@ func relisten(l *Listener) unix.Errno {
 	return e
 }
 
-// watch fills fds with the stream listeners, so that poll(2) reports when one of them is shut down.
+// watch fills fds with the stream listeners, so that poll(2) reports when a listener is shut down.
 func (n *notifier) watch(fds []unix.PollFd) {
 	for i := range fds {
 		fds[i] = unix.PollFd{Fd: -1} // poll(2) ignores the entry

@@ -19,8 +19,8 @@
 //     (systemd.exec(5), since 232), and records when the delay before the next run ends. The duration of the next run
 //     counts from this time.
 //   - The command "run" of the shim only reads the file, and waits.
-//   - The command "wait" of the shim is ExecStartPre= of apps for which "run" does not wait. It waits, and also records
-//     when the run begins (Started) and whether the instance gives up.
+//   - The command "wait" of the shim is ExecStartPre= of apps for which "run" does not wait. This command waits, and also
+//     records when the run begins (Started) and whether the instance gives up.
 //
 // A stop or restart by hand ends the series, so the next start is not delayed. Giving up ends the series too:
 // RestartPreventExitStatus= makes systemd wait for a manual start.

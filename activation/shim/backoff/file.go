@@ -156,8 +156,8 @@ func Record(instance string, p Policy, e Exit) error {
 	return Save(instance, Ended(Load(instance), p, e, now))
 }
 
-// Prepare makes the directory of the app. It also removes the directory, or the link to a directory, that earlier versions
-// made at the path of the instance.
+// Prepare makes the directory of the app. Prepare also removes the directory, or the link to a directory, that earlier
+// versions made at the path of the instance.
 func Prepare(instance string) error {
 	if err := MakeDirectory(instance); err != nil {
 		return err

@@ -50,6 +50,6 @@ func ReportPath(app string) string { return path.Join(app, "probe.json") }
 const LockSuffix = ".lock"
 
 // ExtraDirectory contains a file for each extra instance, with a name such as shop@5. An extra instance has a number above
-// the CPU count. It runs until a reload has ended, or until a scale has written its units. The name of an app does not
-// begin with a dot, so ExtraDirectory cannot be the directory of an app.
+// the CPU count. An extra instance runs until a reload has ended, or until a scale has written its units. The name of an
+// app does not begin with a dot, so ExtraDirectory cannot be the directory of an app.
 const ExtraDirectory = ".extra"

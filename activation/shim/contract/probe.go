@@ -68,11 +68,11 @@ type SocketOption struct {
 	Text   string `json:"text"`   // value of the option TCP_CONGESTION
 }
 
-// JSON returns the report on one line. It does not use encoding/json, which would make the shim 0.2 MB and each notifier 20
-// KB larger.
+// JSON returns the report on one line. JSON does not use encoding/json, which would make the shim 0.2 MB and each notifier
+// 20 KB larger.
 func (r Report) JSON() []byte { return append(appendJSON(nil, reflect.ValueOf(r)), '\n') }
 
-// appendJSON appends a value as JSON. It supports only the types in a report.
+// appendJSON appends a value as JSON. appendJSON supports only the types in a report.
 func appendJSON(b []byte, v reflect.Value) []byte {
 	if e, ok := v.Interface().(Exit); ok {
 		return appendString(b, e.String())

@@ -30,8 +30,8 @@ const (
 	StartTimeout = 60 * time.Second
 	// DrainTimeout is how long a stopping instance may answer requests before it gets its stop signal.
 	DrainTimeout = 30 * time.Second
-	// StopTimeout is the time from the stop signal to SIGKILL, in which a program can save its data. It is the default of
-	// systemd.
+	// StopTimeout is the time from the stop signal to SIGKILL, in which a program can save its data. StopTimeout is also
+	// the default of systemd.
 	StopTimeout = 90 * time.Second
 	// DrainSlack is how long a drain may run beyond its time limit. TimeoutStopSec= must be longer than the limit and
 	// DrainSlack together.

@@ -106,9 +106,9 @@ func (c *conn) restarts(path string) (uint32, error) {
 	return reply.number()
 }
 
-// ReleaseStart waits for the next start of a service that has just ended, and cancels the start job as soon as the start has
-// begun. It does not cancel a job if the service is not started again, or if somebody else stops, starts or restarts the
-// service. before is the result of [Restarts] at the end of the run.
+// ReleaseStart waits for the next start of a service that has just ended, and cancels the start job as soon as the start
+// has begun. ReleaseStart does not cancel a job if the service is not started again, or if somebody else stops, starts or
+// restarts the service. before is the result of [Restarts] at the end of the run.
 func ReleaseStart(unit string, before uint32) error { return releaseStart(socket, unit, before) }
 
 func releaseStart(socket, unit string, before uint32) error {
@@ -206,8 +206,8 @@ func (c *conn) cancel(job uint32, path string) error {
 	return err
 }
 
-// unitPath returns the object path of a unit. It escapes a digit at the beginning, and all bytes except letters and digits,
-// in hexadecimal.
+// unitPath returns the object path of a unit. unitPath escapes a digit at the beginning, and all bytes except letters and
+// digits, in hexadecimal.
 func unitPath(unit string) string {
 	b := []byte(managerPath + "/unit/")
 	for i := range len(unit) {

@@ -6,5 +6,5 @@
 // with a running instance, no client can connect, and the program continues as in production.
 //
 // The prober is the parent of the program and the subreaper of its descendants, so Yama allows the prober to read the
-// memory of all these processes. The prober kills all of them at the end.
+// memory of all these processes. The prober kills all these processes at the end.
 package probe

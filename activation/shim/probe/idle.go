@@ -68,8 +68,8 @@ func connected(r *target.Reader, pids []int) bool {
 	return false
 }
 
-// longestSleep returns the longest timeout with which a thread of the processes waits. It ignores threads that wait without
-// a timeout.
+// longestSleep returns the longest timeout with which a thread of the processes waits. longestSleep ignores threads that
+// wait without a timeout.
 func longestSleep(pids []int) (longest time.Duration) {
 	for _, pid := range pids {
 		paths, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/syscall")
@@ -123,8 +123,8 @@ type sleepingCall struct {
 	clock   bool          // clock_nanosleep(2): the timeout may be an absolute time
 }
 
-// sleepingCalls returns the system calls with which programs sleep, by their numbers on the architecture machine. It does
-// not contain futex(2), in which language runtimes wait with timeouts that the program has not set.
+// sleepingCalls returns the system calls with which programs sleep, by their numbers on the architecture machine.
+// sleepingCalls does not contain futex(2), in which language runtimes wait with timeouts that the program has not set.
 func sleepingCalls(machine string) map[string]sleepingCall {
 	ms, us, ns := time.Millisecond, time.Microsecond, time.Nanosecond
 	switch machine {
@@ -143,7 +143,7 @@ func sleepingCalls(machine string) map[string]sleepingCall {
 	return nil
 }
 
-// timeOf returns the value of a struct timespec or timeval in the memory of another process. It returns 0 if the struct
+// timeOf returns the value of a struct timespec or timeval in the memory of another process. timeOf returns 0 if the struct
 // cannot be read or its value is invalid or too large.
 func timeOf(pid int, address uint64, unit time.Duration) time.Duration {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/mem")

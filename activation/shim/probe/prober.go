@@ -58,7 +58,8 @@ func (p *prober) answer() error {
 		}
 	case nr == p.machine.Accept || nr == p.machine.Accept4:
 		if s := p.find(tid, fd); s != nil && !nonBlocking(s.decoy) {
-			// Do not respond, so that the thread waits. It would also wait in the kernel, because no client can connect.
+			// Do not respond, so that the thread waits. The thread would also wait in the kernel, because no client can
+			// connect.
 			s.BlockingAccept = true
 			return nil
 		}
@@ -185,8 +186,8 @@ const (
 	grace         = 2 * time.Second // time between SIGTERM and SIGKILL
 )
 
-// readOptions stores the options of the program's socket in b, before a decoy replaces the socket. It cannot read the
-// options in a container that refuses pidfd_getfd(2).
+// readOptions stores the options of the program's socket in b, before a decoy replaces the socket. readOptions cannot
+// read the options in a container that refuses pidfd_getfd(2).
 func (p *prober) readOptions(tid, fd uint32, k target.Kind, b *contract.ProbeBind) {
 	s, e := p.r.Socket(tid, fd)
 	if e != 0 {

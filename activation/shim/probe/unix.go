@@ -19,7 +19,7 @@ import (
 // anyPath returns paths whose addresses have the lengths of IPv4 and IPv6, so that the filter passes every connect(2).
 func anyPath() []string { return []string{strings.Repeat("/", 14), strings.Repeat("/", 26)} }
 
-// unixCall responds to a call about the path of a Unix socket. It returns false for any other call.
+// unixCall responds to a call about the path of a Unix socket. unixCall returns false for any other call.
 func (p *prober) unixCall(tid, nr uint32) bool {
 	if nr == p.machine.Connect {
 		return p.connect(tid)

@@ -150,8 +150,8 @@ func joinErrors(err, more error) error {
 	return fmt.Errorf("%w; %w", err, more)
 }
 
-// force cancels ctx at the second signal. If untilStop has not received the first signal, because the caller's context
-// ended earlier, the next signal counts as the first: the same signal may have ended the context of the caller.
+// force cancels ctx at the second signal. If the caller's context ended before untilStop received a signal, the next
+// signal counts as the first one, because it may be the signal that has ended the context.
 func (r *run) force(ctx context.Context, signals <-chan os.Signal, cancel context.CancelCauseFunc) {
 	missing := 2
 	if r.signalled {

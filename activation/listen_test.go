@@ -17,9 +17,9 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// reported runs a child, passes the files with their names to it, and returns the report that
+// runReport runs a child, passes the files with their names to it, and returns the report that
 // the child prints.
-func reported(t *testing.T, names string, files ...*os.File) string {
+func runReport(t *testing.T, names string, files ...*os.File) string {
 	t.Helper()
 	cmd := child(t.Context(), "report", names, files...)
 	var out bytes.Buffer
@@ -57,7 +57,7 @@ Files: <nil>
 	want := round + round + `Listen: false 2 listeners named "http" were passed, and Listen returns one: use ListenAll
 ListenPacket: true <nil>
 `
-	if got := reported(t, "http:udp:http", share(t, tcp), share(t, udp), share(t, local)); got != want {
+	if got := runReport(t, "http:udp:http", share(t, tcp), share(t, udp), share(t, local)); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 	if _, err := os.Stat(path); err != nil {
@@ -72,7 +72,7 @@ func TestPassedIsNotAListener(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	got := reported(t, "http:pipe", share(t, listenTCP(t)), r)
+	got := runReport(t, "http:pipe", share(t, listenTCP(t)), r)
 	for _, want := range []string{
 		`Listeners: fd 4 ("pipe") is not a listener, but a FIFO; Files returns it`,
 		`PacketConns: fd 4 ("pipe") is not a datagram socket, but a FIFO`,
@@ -86,7 +86,7 @@ func TestPassedIsNotAListener(t *testing.T) {
 }
 
 func TestMissingName(t *testing.T) {
-	got := reported(t, "web:admin", share(t, listenTCP(t)), share(t, listenTCP(t)))
+	got := runReport(t, "web:admin", share(t, listenTCP(t)), share(t, listenTCP(t)))
 	for _, want := range []string{
 		`Listen: false no such listener was passed: no stream listener is named "http" in FileDescriptorName=; ` +
 			`names of passed descriptors: "admin", "web"`,
@@ -152,7 +152,7 @@ func TestFilesAreNonblocking(t *testing.T) {
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Fatal("the socket of the test is blocking")
 	}
-	reported(t, "http", shared) // the child lists, duplicates and closes the descriptors, and calls Fd
+	runReport(t, "http", shared) // the child lists, duplicates and closes the descriptors, and calls Fd
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("a child cleared O_NONBLOCK on the shared description")
 	}
@@ -173,7 +173,7 @@ func TestFilesAreNonblocking(t *testing.T) {
 	if err := unix.SetNonblock(int(shared.Fd()), false); err != nil {
 		t.Fatal(err)
 	}
-	reported(t, "http", shared)
+	runReport(t, "http", shared)
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("O_NONBLOCK was not set on a blocking listener")
 	}

@@ -63,7 +63,7 @@ func Groups() []Group {
 		{[]string{"balance"}, 5 * time.Minute, 16 * time.Second, balance},
 		{[]string{"herd"}, 6 * time.Minute, 20 * time.Second, herd},
 		{[]string{"syscall-overhead"}, 3 * time.Minute, 11 * time.Second, syscallOverhead},
-		{[]string{"kept-connections"}, 7 * time.Minute, 10 * time.Second, kept},
+		{[]string{"kept-connections"}, 7 * time.Minute, 10 * time.Second, keptConnections},
 	}
 }
 
@@ -153,8 +153,8 @@ func (b *bench) pair(c *result.Comparison, ours, peer float64) {
 	}
 }
 
-// same waits until the started programs are idle. It returns an error unless all ports return the same bytes.
-func (b *bench) same(ctx context.Context, path string, ports ...int) error {
+// awaitSame waits until the started programs are idle. It returns an error unless all ports return the same bytes.
+func (b *bench) awaitSame(ctx context.Context, path string, ports ...int) error {
 	if err := b.Rest(ctx); err != nil {
 		return err
 	}

@@ -28,21 +28,21 @@ func crashToReady(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	err = crashAlone(ctx, b, n, newer, crashing())
+	err = crashAlone(ctx, b, n, newer, crashApp())
 	if err == nil {
-		_, err = n.Run(ctx, "clusterctl", "uninstall", "--yes", crashing().Name)
+		_, err = n.Run(ctx, "clusterctl", "uninstall", "--yes", crashApp().Name)
 	}
 	if err == nil {
-		a := crashing()
+		a := crashApp()
 		a.Flags = append(a.Flags, "--sandbox", "off")
 		err = crashAlone(ctx, b, n, open, a)
 	}
 	return errors.Join(err, n.Close())
 }
 
-// crashing returns the app whose worker is killed. PM2 delays the restart after a run of less than a second, and so does
+// crashApp returns the app whose worker is killed. PM2 delays the restart after a run of less than a second, and so does
 // clusterctl with --min-uptime 1s. The pause before each kill is longer, so that neither delays the restart.
-func crashing() rig.App {
+func crashApp() rig.App {
 	a := hello(1).On(portOurs)
 	a.Flags = []string{"--min-uptime", "1s"}
 	return a
@@ -50,13 +50,13 @@ func crashing() rig.App {
 
 // crashWithPM2 measures clusterctl and PM2 on the same machine, with Debian 12.
 func crashWithPM2(ctx context.Context, b *bench, pm2, bare *result.Comparison) error {
-	if err := b.Ours(ctx, crashing()); err != nil {
+	if err := b.Ours(ctx, crashApp()); err != nil {
 		return err
 	}
 	if err := b.PM2(ctx, hello(1).On(portPM2)); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/", portOurs, portPM2); err != nil {
+	if err := b.awaitSame(ctx, "/", portOurs, portPM2); err != nil {
 		return err
 	}
 	var extra []float64

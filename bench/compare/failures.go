@@ -44,7 +44,7 @@ func lightWhileBlocked(ctx context.Context, b *bench) error {
 	if err := b.Cluster(ctx, third); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/light", portOurs, 8080, portCluster); err != nil {
+	if err := b.awaitSame(ctx, "/light", portOurs, 8080, portCluster); err != nil {
 		return err
 	}
 	ports := []int{portOurs, 8080, portCluster}
@@ -105,7 +105,7 @@ func reloadFailed(ctx context.Context, b *bench) error {
 	if err := b.PM2(ctx, app.On(portPM2)); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/", portOurs, portPM2); err != nil {
+	if err := b.awaitSame(ctx, "/", portOurs, portPM2); err != nil {
 		return err
 	}
 	sides := []struct {

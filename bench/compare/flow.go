@@ -53,7 +53,7 @@ func logs(ctx context.Context, b *bench) error {
 	if err := b.PM2(ctx, app.On(portPM2)); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/log?id=same&n=1", portOurs, portPM2); err != nil {
+	if err := b.awaitSame(ctx, "/log?id=same&n=1", portOurs, portPM2); err != nil {
 		return err
 	}
 	kept := [][]string{{"-port", fmt.Sprint(portOurs), "-app", app.Name},

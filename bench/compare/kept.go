@@ -11,10 +11,10 @@ import (
 // clearly lower the rate.
 const keptConns = 4
 
-// kept sends requests on kept connections to programs that use the shared listener, and to the same programs with their own
-// listener. The comparison shows whether an option that a program sets before bind(2) was lost: gunicorn without its
-// TCP_NODELAY reached 47 requests per second instead of 4,448. A smoke run measures only gunicorn.
-func kept(ctx context.Context, b *bench) error {
+// keptConnections sends requests on kept connections to programs that use the shared listener, and to the same programs
+// with their own listener. The comparison shows whether an option that a program sets before bind(2) was lost: gunicorn
+// without its TCP_NODELAY reached 47 requests per second instead of 4,448. A smoke run measures only gunicorn.
+func keptConnections(ctx context.Context, b *bench) error {
 	var series []*result.Comparison
 	servers := rig.Servers()
 	for i, s := range servers {
@@ -30,21 +30,21 @@ func kept(ctx context.Context, b *bench) error {
 		if series[i] == nil {
 			continue
 		}
-		if err := keptOf(ctx, b, s, series[i]); err != nil {
+		if err := keptConnectionsOf(ctx, b, s, series[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func keptOf(ctx context.Context, b *bench, s rig.Server, c *result.Comparison) error {
+func keptConnectionsOf(ctx context.Context, b *bench, s rig.Server, c *result.Comparison) error {
 	if err := b.OursServer(ctx, s, portOurs); err != nil {
 		return err
 	}
 	if err := b.BareServer(ctx, s, portNative); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/", portOurs, portNative); err != nil {
+	if err := b.awaitSame(ctx, "/", portOurs, portNative); err != nil {
 		return err
 	}
 	// Measure many runs of one second, because the difference between the goal (0.97) and 1 is smaller than the noise of a

@@ -112,7 +112,7 @@ func startSides(ctx context.Context, b *bench, app rig.App, sides []sidePort) er
 		}
 		ports = append(ports, s.port)
 	}
-	return b.same(ctx, "/", ports...)
+	return b.awaitSame(ctx, "/", ports...)
 }
 
 // dropSides stops the programs of all sides before the next number of workers. dropSides ignores errors, because the
@@ -171,7 +171,7 @@ func syscallOverhead(ctx context.Context, b *bench) error {
 	if err := b.Ours(ctx, n); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/", portOurs, portNative); err != nil {
+	if err := b.awaitSame(ctx, "/", portOurs, portNative); err != nil {
 		return err
 	}
 	for range b.Pairs {
@@ -242,7 +242,7 @@ func herdOf(ctx context.Context, b *bench, workers int, cpu, switches *result.Co
 	if err := b.PM2(ctx, app.On(portPM2)); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/", portOurs, portPM2); err != nil {
+	if err := b.awaitSame(ctx, "/", portOurs, portPM2); err != nil {
 		return err
 	}
 	var rps [2][]float64

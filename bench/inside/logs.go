@@ -129,8 +129,8 @@ type followed struct {
 	Seen   int       `json:"seen"`   // number of shown lines of the burst
 }
 
-// logFollowCommand starts a follower and measures the time until it shows a line: logfollow -port 8080 -n 50 -burst 20000 --
-// journalctl -f …
+// logFollowCommand starts a follower and measures the time until it shows a line: logfollow -port 8080 -n 50 -burst 20000
+// -- journalctl -f …
 func logFollowCommand(args []string) (any, error) {
 	f := flags("logfollow")
 	port := f.Int("port", 0, "")
@@ -181,7 +181,7 @@ func follow(port, n, burst int, lines <-chan string) (followed, error) {
 		begin := time.Now()
 		asked := make(chan error, 1)
 		go func() { asked <- write(port, id, 1) }()
-		if shown(lines, id, 1, quiet) == 1 {
+		if awaitLines(lines, id, 1, quiet) == 1 {
 			got.MS = append(got.MS, ms(time.Since(begin)))
 		} else {
 			got.Missed++
@@ -193,7 +193,7 @@ func follow(port, n, burst int, lines <-chan string) (followed, error) {
 	if burst > 0 {
 		asked := make(chan error, 1)
 		go func() { asked <- write(port, "bench-burst", burst) }()
-		got.Seen = shown(lines, "bench-burst ", burst, quiet)
+		got.Seen = awaitLines(lines, "bench-burst ", burst, quiet)
 		if err := <-asked; err != nil {
 			return got, err
 		}
@@ -209,17 +209,17 @@ func warmUp(port int, lines <-chan string) error {
 		if err := write(port, id, 1); err != nil {
 			return err
 		}
-		if shown(lines, "bench-warm-", 1, 200*time.Millisecond) > 0 {
-			shown(lines, "nothing that is there", 1, 300*time.Millisecond) // discard lines that arrive late
+		if awaitLines(lines, "bench-warm-", 1, 200*time.Millisecond) > 0 {
+			awaitLines(lines, "nothing that is there", 1, 300*time.Millisecond) // discard lines that arrive late
 			return nil
 		}
 	}
 	return errors.New("the follower did not show any line")
 }
 
-// shown waits for n lines that contain the text, or until no line has arrived for the time patience. It returns the number
-// of lines that contain the text.
-func shown(lines <-chan string, text string, n int, patience time.Duration) int {
+// awaitLines waits for n lines that contain the text, or until no line has arrived for the time patience. It returns the
+// number of lines that contain the text.
+func awaitLines(lines <-chan string, text string, n int, patience time.Duration) int {
 	seen := 0
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

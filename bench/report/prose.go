@@ -29,8 +29,8 @@ const method = `## How it is measured
 - This page also lists the comparisons that failed, or that did not fit into the time of the run.
 `
 
-// about returns the explanation of a comparison. name is the part of its name before the variant: "herd" of "herd/8".
-func about(name string) string {
+// explanation returns the explanation of a comparison. name is the part of its name before the variant: "herd" of "herd/8".
+func explanation(name string) string {
 	for _, t := range texts {
 		if t.name == name {
 			return t.about
@@ -39,8 +39,8 @@ func about(name string) string {
 	return ""
 }
 
-// aheadBecause returns the known reason why the other side is ahead.
-func aheadBecause(name string) string {
+// reasonAhead returns the known reason why the other side is ahead.
+func reasonAhead(name string) string {
 	for _, t := range texts {
 		if t.name == name {
 			return t.behind

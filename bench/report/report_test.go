@@ -98,7 +98,7 @@ func TestProse(t *testing.T) {
 	for _, g := range compare.Groups() {
 		for _, n := range g.Names {
 			known[n] = true
-			if about(n) == "" {
+			if explanation(n) == "" {
 				t.Errorf("%s has no text", n)
 			}
 		}

@@ -59,7 +59,7 @@ func (r *Rig) OursServer(ctx context.Context, s Server, port int, flags ...strin
 
 // BareServer runs a server without clusterctl.
 func (r *Rig) BareServer(ctx context.Context, s Server, port int) error {
-	if err := r.held(ctx, s.App(), nil, s.argv(strconv.Itoa(port))...); err != nil {
+	if err := r.runUnit(ctx, s.App(), nil, s.argv(strconv.Itoa(port))...); err != nil {
 		return err
 	}
 	return r.Await(ctx, port)

@@ -78,8 +78,8 @@ func PM2Do(args ...string) []string {
 	return append(append([]string{"env"}, PM2Env()...), append([]string{"pm2"}, args...)...)
 }
 
-// held runs a command as a transient unit in its own cgroup, so that it can be found and stopped.
-func (r *Rig) held(ctx context.Context, name string, env []string, argv ...string) error {
+// runUnit runs a command as a transient unit in its own cgroup, so that it can be found and stopped.
+func (r *Rig) runUnit(ctx context.Context, name string, env []string, argv ...string) error {
 	run := []string{"systemd-run", "--quiet", "--collect", "--unit=" + HeldUnit(name), "--service-type=exec"}
 	for _, kv := range env {
 		run = append(run, "--setenv="+kv)
@@ -100,7 +100,7 @@ func (r *Rig) Drop(ctx context.Context, name string) error {
 // Cluster runs an app in Node's cluster module.
 func (r *Rig) Cluster(ctx context.Context, a App) error {
 	env := a.env("WORKERS="+strconv.Itoa(a.Workers), "PROGRAM="+a.script())
-	if err := r.held(ctx, a.Name, env, "/usr/bin/node", Dir+"/cluster.js"); err != nil {
+	if err := r.runUnit(ctx, a.Name, env, "/usr/bin/node", Dir+"/cluster.js"); err != nil {
 		return err
 	}
 	return r.Await(ctx, a.Port)
@@ -109,7 +109,7 @@ func (r *Rig) Cluster(ctx context.Context, a App) error {
 // ReusePort runs the workers without a supervisor, each with its own listener on the same port. No supervisor can be
 // faster.
 func (r *Rig) ReusePort(ctx context.Context, a App) error {
-	err := r.held(ctx, a.Name, a.env("NATIVE=1"), inside, "reuseport", "-port", strconv.Itoa(a.Port),
+	err := r.runUnit(ctx, a.Name, a.env("NATIVE=1"), inside, "reuseport", "-port", strconv.Itoa(a.Port),
 		"-n", strconv.Itoa(a.Workers), "--", "/usr/bin/node", a.script())
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (r *Rig) Nginx(ctx context.Context, a App, base int) error {
 	var servers strings.Builder
 	for i := range a.Workers {
 		worker := a.On(base + i)
-		if err := r.held(ctx, fmt.Sprintf("%s-%d", a.Name, i+1), worker.env(), "/usr/bin/node", a.script()); err != nil {
+		if err := r.runUnit(ctx, fmt.Sprintf("%s-%d", a.Name, i+1), worker.env(), "/usr/bin/node", a.script()); err != nil {
 			return err
 		}
 		if err := r.Await(ctx, worker.Port); err != nil {
@@ -136,7 +136,7 @@ func (r *Rig) Nginx(ctx context.Context, a App, base int) error {
 	if _, err := r.Run(ctx, "sh", "-c", `printf %s "$1" > /run/bench-nginx.conf`, "sh", conf); err != nil {
 		return err
 	}
-	if err := r.held(ctx, a.Name, nil, "/usr/sbin/nginx", "-c", "/run/bench-nginx.conf"); err != nil {
+	if err := r.runUnit(ctx, a.Name, nil, "/usr/sbin/nginx", "-c", "/run/bench-nginx.conf"); err != nil {
 		return err
 	}
 	return r.Await(ctx, a.Port)

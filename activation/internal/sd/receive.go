@@ -93,7 +93,7 @@ func Receive(e Env) ([]Passed, error) {
 // parse returns the descriptors that LISTEN_* describes. It does not check the
 // descriptors.
 func parse(e Env) ([]Passed, error) {
-	if err := addressed(e); err != nil {
+	if err := checkProcess(e); err != nil {
 		return nil, err
 	}
 	value, ok := e.Lookup("LISTEN_FDS")
@@ -131,10 +131,10 @@ func parse(e Env) ([]Passed, error) {
 // LISTEN_FDNAMES is set (systemd 227 and later), its length is the limit.
 const maxUnnamed = 1 << 16
 
-// addressed returns an error unless LISTEN_PID is the ID of this process. It also checks
+// checkProcess returns an error unless LISTEN_PID is the ID of this process. It also checks
 // LISTEN_PIDFDID (since systemd 259), because a process ID can be reused, but a pidfd ID
 // cannot.
-func addressed(e Env) error {
+func checkProcess(e Env) error {
 	value, ok := e.Lookup("LISTEN_PID")
 	if !ok {
 		return fmt.Errorf("%w: LISTEN_PID is not set", ErrNotActivated)

@@ -12,13 +12,13 @@ import (
 // calls … by stop signals"). The filter then passes the call to the notifier, which holds it. The program does not notice
 // the interruption.
 
-// waiting holds the ids of the threads that wait in accept(2) in the kernel. If the table is full, the id of a thread may
-// be missing. A drain does not interrupt such a thread, which may then serve one more connection.
-type waiting struct {
+// waitingThreads holds the ids of the threads that wait in accept(2) in the kernel. If the table is full, the id of a
+// thread may be missing. A drain does not interrupt such a thread, which may then serve one more connection.
+type waitingThreads struct {
 	tids [512]uint32
 }
 
-func (w *waiting) add(tid uint32) {
+func (w *waitingThreads) add(tid uint32) {
 	// The id goes to the first free slot of 8 slots (open addressing). If none is free, it replaces an older id.
 	at := tid % uint32(len(w.tids))
 	for i := uint32(0); i < 8; i++ {

@@ -18,7 +18,8 @@ func beforeFork()
 //go:linkname afterFork syscall.runtime_AfterFork
 func afterFork()
 
-// clone forks the calling thread, and returns in both processes. The child has no monitor thread that could ask it to yield.
+// clone forks the calling thread, and returns in both processes. The child has no monitor thread that could ask it to
+// yield.
 //
 // Between the hooks, clone must not call a function that checks the stack.
 //

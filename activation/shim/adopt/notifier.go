@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// notifier responds to the calls that the filter passes. Its memory is allocated before the fork.
+// notifier responds to the calls that the filter passes. All memory of the notifier is allocated before the fork.
 type notifier struct {
 	machine seccomp.Machine
 	seccomp seccomp.FD
@@ -26,9 +26,9 @@ type notifier struct {
 	readyPending bool // the manager's queue was full, so READY=1 must be sent again
 	draining     bool
 	logged       logged
-	waiting      waiting     // threads that wait in accept(2) in the kernel
-	owner        owner       // decides which tasks can get a listener
-	options      sockopt.Set // options that the program has set on its socket
+	waiting      waitingThreads // threads that wait in accept(2) in the kernel
+	owner        owner          // decides which tasks can get a listener
+	options      sockopt.Set    // options that the program has set on its socket
 
 	n    seccomp.Notification
 	r    target.Reader
@@ -135,7 +135,7 @@ func (n *notifier) bind() {
 		n.proceed()
 		return
 	}
-	if !n.owned(tid) {
+	if !n.canGetListener(tid) {
 		n.proceed()
 		return
 	}
@@ -145,8 +145,8 @@ func (n *notifier) bind() {
 	}
 }
 
-// keepOptions copies the options that the program has set on its own socket to the listener that replaces this socket. PID 1
-// and all workers share the listener. Since they run the same program, all workers set the same options.
+// keepOptions copies the options that the program has set on its own socket to the listener that replaces this socket. PID
+// 1 and all workers share the listener. Since they run the same program, all workers set the same options.
 //
 // keepOptions reports whether the call still waits.
 func (n *notifier) keepOptions(l *Listener, tid, fd uint32) bool {

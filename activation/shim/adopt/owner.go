@@ -19,8 +19,8 @@ type owner struct {
 	first, now, task target.Identity
 }
 
-// owned reports whether task tid can get a listener. It returns false if the identity of the task cannot be read.
-func (n *notifier) owned(tid uint32) bool {
+// canGetListener reports whether task tid can get a listener. It returns false if the identity of the task cannot be read.
+func (n *notifier) canGetListener(tid uint32) bool {
 	o := &n.owner
 	if e := n.r.Identity(tid, &o.task); e != 0 {
 		n.unreadable(tid, e)

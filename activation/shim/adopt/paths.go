@@ -54,9 +54,9 @@ func (n *notifier) path(nr uint32) bool {
 		if c.nr == 0 || c.nr != nr {
 			continue
 		}
-		l := n.named(c.dir, c.at)
+		l := n.listenerNamed(c.dir, c.at)
 		if l == nil && c.at2 >= 0 {
-			if l = n.named(c.dir2, c.at2); l != nil {
+			if l = n.listenerNamed(c.dir2, c.at2); l != nil {
 				n.renamed(l)
 			}
 		}
@@ -75,8 +75,8 @@ func (n *notifier) path(nr uint32) bool {
 	return false
 }
 
-// named returns the listener whose file the call names, or nil.
-func (n *notifier) named(dir, at int8) *Listener {
+// listenerNamed returns the listener whose file the call names, or nil.
+func (n *notifier) listenerNamed(dir, at int8) *Listener {
 	dirfd := int32(unix.AT_FDCWD)
 	if dir >= 0 {
 		dirfd = int32(n.n.Args[dir])

@@ -135,8 +135,8 @@ func lockFilters(ls []Listener) {
 	}
 }
 
-// backlogOf returns the length of the accept queue of a TCP listener: Backlog= of its unit, or the default of systemd if the
-// kernel does not report it.
+// backlogOf returns the length of the accept queue of a TCP listener: Backlog= of its unit, or the default of systemd if
+// the kernel does not report it.
 func backlogOf(fd int) int {
 	const unset = 4096
 	var info unix.TCPInfo

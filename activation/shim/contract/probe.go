@@ -37,11 +37,11 @@ type ProbeBind struct {
 	Type    string `json:"type"`   // stream or dgram
 	Address string `json:"address"`
 	Port    uint16 `json:"port"`
-	// Mode is the mode of the file of a Unix socket in octal digits, as in "0755": from chmod(2) after the bind, or from the
-	// umask. Mode is empty if the umask could not be read.
+	// Mode is the mode of the file of a Unix socket in octal digits, as in "0755": from chmod(2) after the bind, or from
+	// the umask. Mode is empty if the umask could not be read.
 	Mode string `json:"mode"`
-	// Private reports whether only processes of the program can find the Unix socket: its name contains a process id, or its
-	// directory is private to the app, like /tmp.
+	// Private reports whether only processes of the program can find the Unix socket: its name contains a process id, or
+	// its directory is private to the app, like /tmp.
 	Private bool `json:"private"`
 	// V6Only is IPV6_V6ONLY, or false if it could not be read.
 	V6Only bool `json:"v6only"`

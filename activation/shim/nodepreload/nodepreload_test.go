@@ -104,9 +104,9 @@ func (s *server) drain(t *testing.T) {
 	t.Fatal("SIGURG has no effect")
 }
 
-// TestEveryResponse: before the drain, connections stay open after any kind of response. After the drain has begun, the next
-// response on a connection has Connection: close, whatever header the program sets, and ends the connection. An idle
-// connection is not closed.
+// TestEveryResponse: before the drain, connections stay open after any kind of response. After the drain has begun, the
+// next response on a connection has Connection: close, whatever header the program sets, and ends the connection. An
+// idle connection is not closed.
 func TestEveryResponse(t *testing.T) {
 	for _, script := range []string{"testdata/server.cjs", "testdata/server.mjs"} {
 		s := start(t, script)

@@ -24,9 +24,9 @@ type idle struct {
 	slept bool // over has waited for the end of a sleep
 }
 
-// over reads the state of the program from /proc, and reports whether the program has been idle for i.limit. period is the
-// time since the previous call.
-func (i *idle) over(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
+// expired reads the state of the program from /proc, and reports whether the program has been idle for i.limit. period is
+// the time since the previous call.
+func (i *idle) expired(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
 	if i.limit == 0 {
 		return false
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// seen is a bind of the program, and the decoy that has replaced its socket.
-type seen struct {
+// boundDecoy is a bind of the program, and the decoy that has replaced its socket.
+type boundDecoy struct {
 	contract.ProbeBind
 	path  string // path of a Unix socket
 	decoy int
@@ -26,7 +26,7 @@ type seen struct {
 type prober struct {
 	machine     seccomp.Machine
 	fd          seccomp.FD
-	seen        []seen
+	bound       []boundDecoy
 	own         []string // paths of Unix sockets of the app; see Config.Own
 	removed     []string // paths of Unix sockets that the program believes it has removed
 	members     []uint64 // inodes of sockets that joined a multicast group before bind
@@ -36,7 +36,7 @@ type prober struct {
 }
 
 // calls returns the number of bind(2) and listen(2) calls so far.
-func (p *prober) calls() int { return p.listenCalls + len(p.seen) }
+func (p *prober) calls() int { return p.listenCalls + len(p.bound) }
 
 // answer receives one call and responds to it. It returns an error only if the prober itself fails.
 func (p *prober) answer() error {
@@ -94,13 +94,13 @@ func (p *prober) bind(tid, fd uint32) error {
 	if err != nil {
 		return errors.New("making a decoy for " + a.String() + ": " + err.Error())
 	}
-	s := seen{decoy: d}
+	s := boundDecoy{decoy: d}
 	s.Family, s.Type = words(kind)
 	p.readOptions(tid, fd, kind, &s.ProbeBind)
-	s.Multicast = p.joined(tid, fd, &a)
+	s.Multicast = p.isMulticast(tid, fd, &a)
 	if path := a.Path(); len(path) > 0 && path[0] != 0 {
 		full := p.absolute(tid, unix.AT_FDCWD, string(path))
-		s.Private = private(tid, full)
+		s.Private = isPrivate(tid, full)
 		if len(full) < unix.SizeofSockaddrUnix-2 {
 			a.SetPath(full)
 		}
@@ -125,18 +125,18 @@ func (p *prober) bind(tid, fd uint32) error {
 		return nil
 	}
 	p.fd.Return(p.n.ID, 0)
-	p.seen = append(p.seen, s)
+	p.bound = append(p.bound, s)
 	if kind == target.UDP4 || kind == target.UDP6 {
 		p.listenCalls++
 	}
 	return nil
 }
 
-func (p *prober) find(tid, fd uint32) *seen {
+func (p *prober) find(tid, fd uint32) *boundDecoy {
 	inode, ok := p.r.Inode(tid, fd)
-	for i := range p.seen {
-		if ok && p.seen[i].inode == inode {
-			return &p.seen[i]
+	for i := range p.bound {
+		if ok && p.bound[i].inode == inode {
+			return &p.bound[i]
 		}
 	}
 	return nil
@@ -146,8 +146,8 @@ func (p *prober) find(tid, fd uint32) *seen {
 // SO_REUSEPORT.
 func (p *prober) finish(watched func(inode uint64) bool) []contract.ProbeBind {
 	var out []contract.ProbeBind
-	for i := range p.seen {
-		s := &p.seen[i]
+	for i := range p.bound {
+		s := &p.bound[i]
 		s.NonBlocking = nonBlocking(s.decoy)
 		s.Epoll = watched(s.inode)
 		unix.Close(s.decoy)
@@ -218,8 +218,8 @@ func (p *prober) joins(tid, fd uint32) {
 // maxMembers limits the number of inodes in members.
 const maxMembers = 1000
 
-// joined reports whether the socket has joined a multicast group, or whether a is the address of a multicast group.
-func (p *prober) joined(tid, fd uint32, a *target.Addr) bool {
+// isMulticast reports whether the socket has joined a multicast group, or whether a is the address of a multicast group.
+func (p *prober) isMulticast(tid, fd uint32, a *target.Addr) bool {
 	inode, ok := p.r.Inode(tid, fd)
 	return ok && slices.Contains(p.members, inode) || a.Multicast()
 }

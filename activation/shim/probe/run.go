@@ -58,7 +58,7 @@ func Run(c Config) (*contract.Report, error) {
 			r.Left = append(r.Left, string(s.p.r.Name(uint32(pid))))
 		}
 	}
-	set := watched(pids)
+	set := watchedInodes(pids)
 	r.Binds = s.p.finish(func(inode uint64) bool { return set[inode] })
 	r.NonBlocking, r.HoldAccept = nonBlockingUnits(r.Binds), holdAccept(r.Binds)
 	r.Exited, r.Status = s.ended, s.status
@@ -183,7 +183,7 @@ func (s *session) watch(c Config, r *contract.Report) error {
 			// The program is still loading, or waits for a CPU, so another socket may follow.
 			look, ticks = now.Add(c.Settle), t
 		default:
-			if rest.over(&s.p.r, now, deadline, c.Settle) {
+			if rest.expired(&s.p.r, now, deadline, c.Settle) {
 				r.Idle = true
 				return nil
 			}
@@ -261,8 +261,8 @@ func (s *session) end() {
 	killAll(s)
 }
 
-// killAll kills all descendants. The children of a killed process become children of this process, the subreaper, so killAll
-// continues until there are none.
+// killAll kills all descendants. The children of a killed process become children of this process, the subreaper, so
+// killAll continues until there are none.
 func killAll(s *session) {
 	for {
 		pids, _, _ := tree(&s.p.r)

@@ -57,9 +57,9 @@ func descends(stats map[int]target.Stat, pid, ancestor int) bool {
 	return false
 }
 
-// watched returns the inodes that the epoll instances of the processes watch, from the "tfd:" lines of /proc/PID/fdinfo
-// (proc_pid_fdinfo(5), ino since Linux 4.13).
-func watched(pids []int) map[uint64]bool {
+// watchedInodes returns the inodes that the epoll instances of the processes watch, from the "tfd:" lines of
+// /proc/PID/fdinfo (proc_pid_fdinfo(5), ino since Linux 4.13).
+func watchedInodes(pids []int) map[uint64]bool {
 	found := make(map[uint64]bool)
 	for _, pid := range pids {
 		dir := "/proc/" + strconv.Itoa(pid)

@@ -65,18 +65,18 @@ func (p *prober) unixCall(tid, nr uint32) bool {
 // protects reports whether the path is a Unix socket of the app or of another program, which the probe must not remove or
 // change.
 func (p *prober) protects(path string) bool {
-	if slices.Contains(p.own, path) || p.bound(path) != nil {
+	if slices.Contains(p.own, path) || p.boundTo(path) != nil {
 		return true
 	}
 	var st unix.Stat_t
 	return unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK
 }
 
-// bound returns the bind to the path, or nil.
-func (p *prober) bound(path string) *seen {
-	for i := range p.seen {
-		if p.seen[i].path == path {
-			return &p.seen[i]
+// boundTo returns the bind to the path, or nil.
+func (p *prober) boundTo(path string) *boundDecoy {
+	for i := range p.bound {
+		if p.bound[i].path == path {
+			return &p.bound[i]
 		}
 	}
 	return nil
@@ -84,7 +84,7 @@ func (p *prober) bound(path string) *seen {
 
 // setMode records the mode that the program gives its socket.
 func (p *prober) setMode(path string, mode uint32) {
-	if s := p.bound(path); s != nil {
+	if s := p.boundTo(path); s != nil {
 		s.Mode = octal(mode & 0o777)
 	}
 }
@@ -136,9 +136,9 @@ func (p *prober) absolute(tid uint32, dirfd int32, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// private reports whether only processes of the program can find the path. Either the sandbox gives each app its own copy
+// isPrivate reports whether only processes of the program can find the path. Either the sandbox gives each app its own copy
 // of the directory, or the name contains the process id, as names of sockets between processes of one program do.
-func private(tid uint32, path string) bool {
+func isPrivate(tid uint32, path string) bool {
 	for _, dir := range []string{"/tmp/", "/var/tmp/", "/dev/shm/"} {
 		if strings.HasPrefix(path, dir) {
 			return true

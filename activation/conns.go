@@ -37,8 +37,8 @@ func newConns(silence, readTimeout time.Duration) *conns {
 	}
 }
 
-// setState stores the new state of a connection. net/http calls it in the goroutine that accepts if
-// the connection is new, and otherwise in the goroutine of the connection.
+// setState stores the new state of a connection. net/http calls setState in the goroutine that
+// accepts if the connection is new, and otherwise in the goroutine of the connection.
 func (c *conns) setState(conn net.Conn, state http.ConnState) {
 	h2 := false
 	if t, ok := conn.(*tls.Conn); ok && (state == http.StateActive || state == http.StateIdle) {

@@ -7,9 +7,9 @@
 //
 // After the first call of [Listeners], [PacketConns], [Files] or a Listen function,
 // LISTEN_* is unset and all passed descriptors are close-on-exec. Call one of these
-// functions early in main, before the program starts a child. You can call them often and
-// from several goroutines: the package takes over the descriptors once, and each call
-// returns the same listeners.
+// functions early in main, before the program starts a child. You can call these functions
+// often and from several goroutines: the package takes over the descriptors once, and each
+// call returns the same listeners.
 //
 // The package never clears O_NONBLOCK. The flag belongs to the open file description, which
 // PID 1 and all workers share, so clearing the flag would make accept(2) block in the other
@@ -51,7 +51,7 @@
 // a descriptor, because systemd does not define an order of socket units. Each unit that
 // inherits the socket needs NonBlocking=yes. Without NonBlocking=yes, systemd clears
 // O_NONBLOCK for all workers whenever one worker starts. Then accept blocks in the kernel,
-// and a draining worker cannot interrupt it. TimeoutStopSec= should be longer than
+// and a draining worker cannot interrupt this call. TimeoutStopSec= should be longer than
 // DrainTimeout. Serve also asks systemd to wait for DrainTimeout and five seconds more
 // (EXTEND_TIMEOUT_USEC=, since systemd 236). With WatchdogSec=, Serve sends WATCHDOG=1 at
 // half the interval.

@@ -102,7 +102,7 @@ var (
 	errSignal  = errors.New("second signal")
 )
 
-// drain stops the server. It returns nil if all requests were answered within the drain timeout.
+// drain stops the server. The error is nil if all requests were answered within the drain timeout.
 func (r *run) drain(signals <-chan os.Signal) error {
 	timeout := cmp.Or(max(r.server.DrainTimeout, 0), DefaultDrainTimeout)
 	ctx, cancel := context.WithCancelCause(context.Background())

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation"
 )
 
-// This program is a complete worker. Under systemd it serves on the sockets named "http",
-// and without systemd on port 8080.
+// This program is a complete worker. Under systemd, the program serves on the sockets
+// named "http", and without systemd on port 8080.
 func Example() {
 	listeners, err := activation.ListenAll("http", "tcp", "127.0.0.1:8080")
 	if err != nil {

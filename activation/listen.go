@@ -73,8 +73,8 @@ func Files() (map[string][]*os.File, error) {
 	return s.files()
 }
 
-// Listen returns the listener that systemd has passed with this name. Without systemd it
-// returns net.Listen(network, address). With systemd it ignores network and address.
+// Listen returns the listener that systemd has passed with this name. Without systemd, Listen
+// returns net.Listen(network, address). With systemd, Listen ignores network and address.
 //
 // If systemd has passed any descriptor, Listen never opens a port itself. A worker on its own
 // port would not receive requests, and no error would show this. If no listener has this name,
@@ -111,8 +111,8 @@ func ListenAll(name, network, address string) ([]net.Listener, error) {
 }
 
 // ListenPacket returns the datagram socket that systemd has passed with this name. Without
-// systemd it returns net.ListenPacket(network, address). Otherwise ListenPacket works like
-// [Listen].
+// systemd, ListenPacket returns net.ListenPacket(network, address). Otherwise ListenPacket works
+// like [Listen].
 func ListenPacket(name, network, address string) (net.PacketConn, error) {
 	byName, err := PacketConns()
 	if errors.Is(err, ErrNotActivated) {

@@ -28,8 +28,8 @@ import (
 // bound is the longest time that a test waits. Only a failing test waits that long.
 const bound = 20 * time.Second
 
-// TestMain runs the tests. In a child that a test has started, it runs the role of the
-// child instead.
+// TestMain runs the tests. In a child that a test has started, TestMain runs the role of
+// the child instead.
 func TestMain(m *testing.M) {
 	switch role := os.Getenv("ACTIVATION_TEST_ROLE"); role {
 	case "":
@@ -83,7 +83,7 @@ func work(role string) int {
 
 // report prints the descriptors that the process was passed, in a fixed order.
 func report(w io.Writer) int {
-	for range 2 { // the second round must print the same
+	for range 2 { // the second round must print the same lines
 		ls, err := Listeners()
 		fmt.Fprintln(w, "Listeners:", err)
 		for _, name := range sorted(ls) {

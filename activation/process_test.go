@@ -98,7 +98,7 @@ func TestSecondSignal(t *testing.T) {
 }
 
 // TestContextOfTheSameSignal tests a program that passes the context of signal.NotifyContext. One SIGTERM then ends the
-// context and also reaches Serve, which must not count it as a second signal.
+// context and also reaches Serve, which must not count the signal twice.
 func TestContextOfTheSameSignal(t *testing.T) {
 	for range 10 { // Serve may receive the signal before or after the end of the context
 		l := listenTCP(t)

@@ -33,7 +33,7 @@ func (c *closing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // http1Writer has the methods of net/http's HTTP/1 writer that handlers find by an interface
-// assertion. closingWriter embeds http1Writer, so it has these methods, too, for example
+// assertion. closingWriter embeds http1Writer and so has these methods, too, for example
 // ReadFrom, which uses sendfile(2). http.ResponseController finds all other methods through
 // Unwrap.
 type http1Writer interface {

@@ -57,8 +57,8 @@ type Server struct {
 	Alive func() bool
 }
 
-// Serve serves HTTP on the listeners until SIGTERM, SIGINT or the end of ctx. Then it drains the connections,
-// and returns nil when all requests are answered. main should return after Serve.
+// Serve serves HTTP on the listeners until SIGTERM, SIGINT or the end of ctx. Then Serve drains the
+// connections, and returns nil when all requests are answered. main should return after Serve.
 //
 // Serve sends READY=1 when all listeners accept. The drain has these steps. Serve sends STOPPING=1 and closes
 // the listeners in this process only. All later responses, also to requests that are already in progress, have

@@ -32,7 +32,7 @@ func (f fit) expect(g compare.Group, pairs int) time.Duration {
 	return time.Duration(d)
 }
 
-// sizes returns how much to measure in the first of the groups, or an error with compare.ErrNoTime. groups are the
+// sizes returns how much to measure in the first of the groups, or an error that wraps compare.ErrNoTime. groups are the
 // remaining groups, and left is the remaining time. If the groups do not all fit into this time, the first group measures
 // only one pair.
 func (f fit) sizes(left time.Duration, groups []compare.Group) (compare.Sizes, error) {

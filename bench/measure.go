@@ -39,7 +39,7 @@ func measure(ctx context.Context, o options) (result.File, error) {
 	begin, pace := time.Now(), fit{budget: o.budget}
 	for i, g := range groups {
 		if err := ctx.Err(); err != nil {
-			return f, fmt.Errorf("the run was interrupted, so it writes no results: %w", err)
+			return f, fmt.Errorf("the run was interrupted and writes no results: %w", err)
 		}
 		groupBegin := time.Now()
 		left := o.budget - time.Since(begin)
@@ -61,7 +61,7 @@ func measure(ctx context.Context, o options) (result.File, error) {
 		say(made, time.Since(groupBegin))
 	}
 	if err := ctx.Err(); err != nil {
-		return f, fmt.Errorf("the run was interrupted, so it writes no results: %w", err)
+		return f, fmt.Errorf("the run was interrupted and writes no results: %w", err)
 	}
 	f.Seconds = time.Since(begin).Round(time.Second).Seconds()
 	return f, f.Check()
@@ -73,8 +73,8 @@ type limit struct {
 	over error
 }
 
-// within returns the limit of a group: its own limit, or the remaining time of the run if this is shorter. At the end of
-// a smoke run, the error means that the remaining comparisons are skipped.
+// within returns the limit of a group: its own limit, or the remaining time of the run if this time is shorter. At the
+// end of a smoke run, the error means that the remaining comparisons are skipped.
 func (o options) within(g compare.Group, left time.Duration, pace fit) limit {
 	limited := g.Timeout * time.Duration(o.slow)
 	if o.quick {

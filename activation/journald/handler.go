@@ -29,7 +29,8 @@ func NewHandler(opts *slog.HandlerOptions) slog.Handler {
 // sender sends an entry to journald.
 type sender interface{ send(entry []byte) error }
 
-// newHandler returns a handler that sends entries through s. If s fails, it passes the record to fallback.
+// newHandler returns a handler that sends entries through s. If s returns an error, the handler passes the record to
+// fallback.
 func newHandler(opts *slog.HandlerOptions, s sender, fallback slog.Handler) *handler {
 	h := &handler{sender: s, fallback: fallback}
 	if opts != nil {

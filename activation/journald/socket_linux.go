@@ -32,8 +32,8 @@ type socket struct {
 	bigFile func(entry []byte) (int, error)
 }
 
-// newSocket opens a socket that sends entries to path, the socket of journald. The new socket is not connected, so it
-// also works after a restart of journald. The new socket is never closed.
+// newSocket opens a socket that sends entries to path, the socket of journald. The new socket is not connected, so
+// that sending also works after a restart of journald. The new socket is never closed.
 func newSocket(path string) (*socket, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -41,7 +41,7 @@ func crashToReady(ctx context.Context, b *bench) error {
 }
 
 // crashApp returns the app whose worker is killed. PM2 delays the restart after a run of less than a second, and so does
-// clusterctl with --min-uptime 1s. The pause before each kill is longer, so that neither delays the restart.
+// clusterctl with --min-uptime 1s. The pause before each kill is longer, so that the restart is not delayed.
 func crashApp() rig.App {
 	a := hello(1).On(portOurs)
 	a.Flags = []string{"--min-uptime", "1s"}

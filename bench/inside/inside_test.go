@@ -73,7 +73,7 @@ func TestReady(t *testing.T) {
 			}
 			port := strconv.Itoa(l.LocalAddr().(*net.UDPAddr).Port)
 			l.Close()
-			// Two datagrams of the same worker count as one.
+			// Two datagrams of the same worker count as one datagram.
 			script := "for w in 1 1 2; do echo -n $w > /dev/udp/127.0.0.1/" + port + "; done; sleep 1"
 			err = dispatch(slices.Concat([]string{"ready", "-port", port}, flags, []string{"--", "bash", "-c", script}), out)
 			if !errors.Is(err, syscall.EADDRINUSE) { // try again only if another process uses the port now

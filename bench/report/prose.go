@@ -1,9 +1,9 @@
 package report
 
-const intro = `Each figure of clusterctl is compared with a figure of another way to run the same program. Both are measured
-on the same machine, one right after the other. A ratio over 1 is better for clusterctl. clusterctl is "ahead" if it is better
-in at least three of four pairs, and "behind" if the other side is better in as many. All other results are "even", whatever
-the median is.
+const intro = `Each figure of clusterctl is compared with a figure of another way to run the same program. Both figures are
+measured on the same machine, one right after the other. A ratio over 1 is better for clusterctl. clusterctl is "ahead" if it
+is better in at least three of four pairs, and "behind" if the other side is better in as many. All other results are "even",
+whatever the median is.
 `
 
 const method = `## How it is measured
@@ -60,11 +60,11 @@ half millisecond. After a run of less than a second, both sides delay the restar
 1, and the shim). Then systemd waits for RestartSec=. On systemd 252, RestartSec= is 10 ms, but the timer has an accuracy of
 250 ms (core/service.c, sd_event_add_time(3)), so the wait takes 10 to 260 ms: on an idle machine nothing else wakes PID 1
 earlier. Since systemd 254, RestartSec= is 0.1 ms and grows with RestartSteps=, and the wait takes 2 to 3 ms (bare-257). A
-shorter RestartSec= is not possible on systemd 252: if PID 1 itself cannot start a unit, for example because its user or its
+shorter RestartSec= is not possible on systemd 252: if PID 1 itself cannot start a unit, for example because its user or the
 environment file is missing, systemd would try 600 times a second. Last, systemd creates the sandbox in 45 to 65 ms
 (bare-257-sandbox-off has no sandbox); no single setting takes more than a tenth of this time. PM2's daemon forks a worker
 from a running process, without backoff and sandbox. The program without a supervisor is always faster, so the goal is a ratio
-slightly below 1. If an app has other workers, they accept the requests during the restart.`},
+slightly below 1. If an app has other workers, these workers accept the requests during the restart.`},
 	{"new-connections-rps", `The kernel passes each connection directly to a worker. In PM2's cluster mode and in Node's
 cluster module, the primary process accepts each connection and passes it to a worker. Workers without a supervisor, each with
 its own listener (SO_REUSEPORT), are the upper limit. Such workers share nothing, and no supervisor restarts them. If a worker
@@ -75,9 +75,9 @@ connections in its queue are lost.`},
 differences are how evenly the 16 connections are spread over the workers, and the shim's filter.`,
 		`a few connections that are spread unevenly give one worker more than its share; see balance.`},
 	{"light-p99-while-blocked", `A blocked worker does not accept connections. With a shared socket, the other workers accept
-the connections. A primary that assigns connections in turn also assigns them to a blocked worker.`, ""},
-	{"reload-failed-requests", `Both sides replace all workers, one after the other, during requests. The program has no code
-for reloads and no signal handlers.`, ""},
+the connections. A primary that assigns connections in turn also assigns connections to a blocked worker.`, ""},
+	{"reload-failed-requests", `Both sides replace all workers, one after the other, while requests arrive. The program has no
+code for reloads and no signal handlers.`, ""},
 	{"list-latency", `The commands list processes that do nothing, as a table and as JSON. clusterctl measures the CPU use of
 the processes over 200 ms, and queries systemd during this time. ` + "`--no-cpu`" + ` omits the measurement.`,
 		`PM2's daemon has the list in memory. clusterctl makes one call to systemd for each instance, because it does not keep
@@ -89,7 +89,7 @@ process. sandbox-off shows the times without the sandbox. By default, clusterctl
 processes stay alive.`},
 	{"scale-up", `The workers themselves report when they listen. On two CPUs, the start of six Node processes takes most of
 the time on both sides.`, `our command returns when all new workers listen and have stayed alive for a second
-(` + "`--settle`" + `). PM2's command returns before any of them listens.`},
+(` + "`--settle`" + `). PM2's command returns before any new worker listens.`},
 	{"memory", `Besides the workers, clusterctl keeps only the shim of each adopted worker running; a native worker has no
 shim. PM2 adds its own code to the process of each worker.`, ""},
 	{"log-throughput", `A worker writes lines as fast as it can. The measurement ends when the last line can be read from the
@@ -116,14 +116,14 @@ are kept for a long time.`},
 	{"herd", `In each idle worker, libuv waits for the listener without EPOLLEXCLUSIVE, so a new connection wakes more workers
 than the one that gets it. The other workers find no connection and sleep again, which takes CPU time if there are many idle
 workers. PM2's primary process passes each connection to one worker only, which also takes CPU time.`,
-		`with many idle workers, each new connection wakes several of them. With one worker per CPU (--instances max), the
+		`with many idle workers, each new connection wakes several workers. With one worker per CPU (--instances max), the
 effect is small.`},
 	{"syscall-overhead", `Both sides are clusterctl: an unmodified worker that calls bind(2), with the shim's seccomp filter
 on its system calls, and a worker that uses the inherited listener itself. The shim handles only bind and listen. For all
 other calls, the kernel only runs a few instructions of the filter.`,
 		`the filter is not the reason: the CPU time per request is the same, and with a single worker on each side the rate
-was the same, too (ratios of 1.11 and 0.98 in a separate run). With two workers, sixteen kept connections are spread over them
-differently; see balance.`},
+was the same, too (ratios of 1.11 and 0.98 in a separate run). With two workers, sixteen kept connections are spread over the
+workers differently; see balance.`},
 	{"kept-connections", `One worker of the same program runs on each side: with the shared listener, and with its own
 listener. Options that a program sets on its own socket before bind(2), such as TCP_NODELAY in gunicorn, are set on the shared
 listener, and the connections inherit them.`,

@@ -18,7 +18,7 @@ const Schema = 1
 type File struct {
 	Schema int       `json:"schema"`
 	Date   time.Time `json:"date"`
-	// Quick marks a smoke run with fewer and shorter pairs. Its figures prove nothing.
+	// Quick marks a smoke run with fewer and shorter pairs. The figures of a smoke run prove nothing.
 	Quick bool `json:"quick,omitempty"`
 	// Seconds is the duration of the run.
 	Seconds     float64      `json:"seconds"`

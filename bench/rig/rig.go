@@ -35,7 +35,7 @@ type Rig struct {
 	help  map[string]string // help texts of clusterctl's commands, by name
 }
 
-// Boot boots a machine and copies the files into it.
+// Boot boots a machine and copies the files into the machine.
 func Boot(ctx context.Context, files []File, log io.Writer) (*Rig, error) {
 	return boot(ctx, lab.Bench, files, log)
 }

@@ -78,7 +78,8 @@ func PM2Do(args ...string) []string {
 	return append(append([]string{"env"}, PM2Env()...), append([]string{"pm2"}, args...)...)
 }
 
-// runUnit runs a command as a transient unit in its own cgroup, so that it can be found and stopped.
+// runUnit runs a command as a transient unit in its own cgroup, so that other functions can find and stop the
+// command.
 func (r *Rig) runUnit(ctx context.Context, name string, env []string, argv ...string) error {
 	run := []string{"systemd-run", "--quiet", "--collect", "--unit=" + HeldUnit(name), "--service-type=exec"}
 	for _, kv := range env {

@@ -19,7 +19,7 @@ type waitingThreads struct {
 }
 
 func (w *waitingThreads) add(tid uint32) {
-	// The id goes to the first free slot of 8 slots (open addressing). If none is free, it replaces an older id.
+	// The id goes to the first free slot of 8 slots (open addressing). If no slot is free, the id replaces an older id.
 	at := tid % uint32(len(w.tids))
 	for i := uint32(0); i < 8; i++ {
 		p := &w.tids[(at+i)%uint32(len(w.tids))]
@@ -60,7 +60,7 @@ const drainPause = 2_000_000 // ns
 
 // signal reads the signal that begins a drain (SIGUSR1). After this signal, the notifier holds accepts. signal ignores
 // SIGUSR1 from the service manager, because "systemctl kill --signal=USR1 app" is meant for the program, for example to
-// reopen its logs, but systemd sends it to every process of the unit.
+// reopen its logs, but systemd sends the signal to every process of the unit.
 func (n *notifier) signal() {
 	var info unix.SignalfdSiginfo
 	got, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(n.signals), uintptr(unsafe.Pointer(&info)), unsafe.Sizeof(info))

@@ -8,8 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
-// child is the state of the forked process. Its methods must not allocate, and must not block except in a raw system call;
-// see the package comment.
+// child is the state of the forked process. The methods of child must not allocate, and must not block except in a raw
+// system call; see the package comment.
 type child struct {
 	notifier
 	pipe  int   // socket to the launcher
@@ -37,7 +37,7 @@ func (c *child) runNotifier() {
 	masked := c.maskSignals()
 	c.closeOthers()
 	c.name()
-	// Open the descriptor only now, because closeOthers would have closed it.
+	// Open the descriptor after closeOthers, which would close it.
 	if e := c.openSignals(); masked != 0 || e != 0 {
 		c.line.start("blocking signals in the notifier: ").errno(max(masked, e)).write()
 		exit(1)

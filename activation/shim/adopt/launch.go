@@ -31,8 +31,8 @@ type Config struct {
 }
 
 // Start forks the notifier and installs the filter on the calling thread. Before the call, the caller must call
-// runtime.LockOSThread; afterwards it must execute the program from the same thread and do nothing else. After an error,
-// the caller must exit, because the filter may be installed although the notifier ends.
+// runtime.LockOSThread; afterwards the caller must execute the program from the same thread and do nothing else. After an
+// error, the caller must exit, because the filter may be installed although the notifier ends.
 //
 // Start returns an error of package seccomp if adoption is impossible on this machine.
 func Start(c Config) error {
@@ -89,8 +89,8 @@ func Start(c Config) error {
 	return nil
 }
 
-// awaitNotifier waits until the first child has ended, so that the notifier is a child of the service manager. Then it
-// allows the notifier to read the memory of this process.
+// awaitNotifier waits until the first child has ended, so that the notifier is a child of the service manager. Then
+// awaitNotifier allows the notifier to read the memory of this process.
 func awaitNotifier(pid, pipe int) error {
 	var status unix.WaitStatus
 	for {
@@ -133,7 +133,7 @@ func dialNotify(path string) (int, error) {
 	return fd, nil
 }
 
-// Notify sends lines to NOTIFY_SOCKET, sd_notify(3), if it is set.
+// Notify sends lines to NOTIFY_SOCKET (sd_notify(3)). It does nothing if the variable is not set.
 func Notify(lines ...string) error { return sd.Notify(sd.System(), lines...) }
 
 // minAddrLen returns the length of the shortest address with which the filter passes a bind to the notifier. So the filter
@@ -161,8 +161,8 @@ func dropPtrace() error {
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_LOWER, unix.CAP_SYS_PTRACE, 0, 0); err != nil {
 		return err
 	}
-	// This call needs CAP_SETPCAP, which a sandboxed unit does not have. If it fails, CAP_SYS_PTRACE stays in the bounding
-	// set, where it has no effect because of no_new_privs.
+	// This call needs CAP_SETPCAP, which a sandboxed unit does not have. If the call fails, CAP_SYS_PTRACE stays in the
+	// bounding set, where it has no effect because of no_new_privs.
 	_ = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_PTRACE, 0, 0, 0)
 	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var d [2]unix.CapUserData

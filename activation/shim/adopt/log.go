@@ -127,7 +127,7 @@ func (n *notifier) renamed(l *Listener) {
 }
 
 // joins logs that the program joins a multicast group on a shared socket, and lets the kernel run the call. The service
-// manager keeps the socket open with its membership, so the same call fails with EADDRINUSE in the next worker.
+// manager keeps the socket open and the socket keeps its membership, so the call fails with EADDRINUSE in the next worker.
 func (n *notifier) joins() {
 	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
 	n.proceed()

@@ -246,8 +246,8 @@ func (n *notifier) sendReady() {
 // limit (EXTEND_TIMEOUT_USEC=). systemd before 254 does not know NOTIFYACCESS=.
 const readyMessage = "READY=1\nNOTIFYACCESS=none"
 
-// mayMatch reports whether a bind of a socket of kind k can match a listener. If the bind cannot match, for example because
-// it binds a UDP socket and all listeners are TCP sockets, the notifier does not read its address.
+// mayMatch reports whether a bind of a socket of kind k can match a listener. If it cannot match, for example because the
+// socket is a UDP socket and all listeners are TCP sockets, the notifier does not read the address of the bind.
 func (n *notifier) mayMatch(k target.Kind) bool {
 	if k == target.Unknown {
 		return false

@@ -125,7 +125,7 @@ func (n *notifier) watch(fds []unix.PollFd) {
 
 // lockFilters forbids packet filters on the stream listeners: a filter that drops every packet would close the port for all
 // workers, even after the end of the worker that has set the filter. The lock cannot be removed, and connections inherit
-// it.
+// the lock.
 func lockFilters(ls []Listener) {
 	for i := range ls {
 		if !ls[i].datagram() {

@@ -44,8 +44,8 @@ func clean(s string) string {
 	}, s[:min(len(s), 64)])
 }
 
-// decode reads the text of encode. For any other text it returns the zero State and false, so a damaged file only ends the
-// series.
+// decode reads the text of encode. For any other text, decode returns the zero State and false, so a damaged file only ends
+// the series.
 func decode(b []byte) (s State, ok bool) {
 	text, found := strings.CutPrefix(string(b), magic)
 	if !found {

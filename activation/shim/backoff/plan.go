@@ -32,7 +32,7 @@ type State struct {
 
 // Policy holds the values of --min-uptime and --max-restarts.
 type Policy struct {
-	MinUptime   time.Duration // a run is short if it ends earlier
+	MinUptime   time.Duration // a run that ends before this time is short
 	MaxRestarts int           // give up after this many restarts of short runs; negative: never
 }
 

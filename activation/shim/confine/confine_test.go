@@ -15,7 +15,8 @@ import (
 // signals its parent.
 const asChild = "CLUSTERCTL_TEST_CONFINED"
 
-// TestSignals: a confined process cannot signal its parent, and its parent can still signal it.
+// TestSignals: a confined process cannot signal its parent, but the parent can still signal this
+// process.
 func TestSignals(t *testing.T) {
 	if os.Getenv(asChild) != "" {
 		confined(t)

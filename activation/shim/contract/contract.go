@@ -9,8 +9,9 @@ package contract
 
 import "path"
 
-// Exit statuses of the shim after which a restart does not help. They are above the statuses of systemd (200 to 245) and of
-// programs (sysexits.h has 64 to 78): the shim becomes the program, so a lower status may come from the program itself.
+// Exit statuses of the shim after which a restart does not help. The numbers are above the statuses of systemd (200 to 245)
+// and of programs (sysexits.h has 64 to 78): the shim becomes the program, so a lower status may come from the program
+// itself.
 const (
 	StatusUsage       = 250 // the command line in the unit is invalid
 	StatusUnavailable = 251 // the program cannot be adopted on this machine
@@ -20,8 +21,8 @@ const (
 // FinalStatuses returns the statuses for RestartPreventExitStatus=, in ascending order.
 func FinalStatuses() []int { return []int{StatusUsage, StatusUnavailable, StatusGaveUp} }
 
-// RunDirectory holds the locks of the apps, and a directory for each app. Only root writes to it. The functions of this
-// package return paths relative to RunDirectory.
+// RunDirectory holds the locks of the apps, and a directory for each app. Only root writes to this directory. The functions
+// of this package return paths relative to RunDirectory.
 const RunDirectory = "/run/clusterctl"
 
 // State returns the path of the files of an instance without their suffix, as in "shop/1". The instance is a number, or %i

@@ -26,7 +26,7 @@ var kindWords = [...]string{"socket", TCP: "tcp", TCP4: "tcp4", TCP6: "tcp6", UD
 // String returns the word of the kind, such as "tcp4", and "socket" for the zero value.
 func (k Kind) String() string { return kindWords[k] }
 
-// Bind describes a bind(2) call. When the program makes this call, a listener replaces its socket.
+// Bind describes a bind(2) call. When the program makes this call, a listener replaces the socket of the program.
 type Bind struct {
 	Kind Kind
 	Port uint16 // for TCP and UDP; never 0

@@ -12,7 +12,7 @@ import (
 type Report struct {
 	Version int         `json:"version"` // 1
 	Binds   []ProbeBind `json:"binds"`
-	// Exited reports whether the program ended by itself. Status is then its exit status.
+	// Exited reports whether the program ended by itself. Status is then the exit status of the program.
 	Exited bool `json:"exited"`
 	Status Exit `json:"status"`
 	// Left are the names of the processes that still ran after the program had ended.
@@ -45,7 +45,7 @@ type ProbeBind struct {
 	Private bool `json:"private"`
 	// V6Only is IPV6_V6ONLY, or false if it could not be read.
 	V6Only bool `json:"v6only"`
-	// Listening reports whether listen(2) was called; it is false for datagrams.
+	// Listening reports whether listen(2) was called; Listening is false for datagram sockets.
 	Listening bool `json:"listening"`
 	Backlog   int  `json:"backlog"` // argument of listen(2)
 	// NonBlocking is the state of O_NONBLOCK at the end of the probe.

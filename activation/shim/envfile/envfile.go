@@ -15,7 +15,7 @@ type Syntax struct {
 	CommentsContinue bool
 }
 
-// Fault is a part of a file that systemd does not accept. Its text never quotes a value.
+// Fault is a part of a file that systemd does not accept. The text of a Fault never contains a value from the file.
 type Fault struct {
 	Line int // line where the assignment begins, from 1
 	What string

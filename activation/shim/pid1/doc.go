@@ -2,7 +2,7 @@
 //
 // A restart after short runs waits before it executes the program, and the program may never become ready. As long as the
 // start job of such a restart exists, all units that are ordered after this unit wait, and the boot does not finish: PID 1
-// finishes it only when no job is left (core/manager.c, manager_check_finished). After the job is canceled, the unit
+// finishes the boot only when no job is left (core/manager.c, manager_check_finished). After the job is canceled, the unit
 // continues to start, with the same timeouts. A client may have requested a start of the same unit, and systemd then merges
 // both jobs. Such a client must check the state of the unit instead of the job, as package control does.
 //

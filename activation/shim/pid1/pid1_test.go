@@ -44,7 +44,7 @@ func TestNextStep(t *testing.T) {
 }
 
 // manager replies as PID 1 does. Each read of the sub-state returns the next element of subs. After a read of the job,
-// it also sends the signal that the unit has changed.
+// manager also sends the signal that the unit has changed.
 type manager struct {
 	subs     []string
 	kind     string

@@ -22,7 +22,7 @@ const (
 	jobName     = "org.freedesktop.systemd1.Job"
 )
 
-// conn is a connection to PID 1. PID 1 sends the signals of all units to it.
+// conn is a connection to PID 1. PID 1 sends the signals of all units to this connection.
 type conn struct {
 	file   *os.File
 	in     *bufio.Reader
@@ -78,7 +78,7 @@ func (c *conn) send(q call, unit string) (reply message, changed bool, err error
 	}
 }
 
-// concerns reports whether a signal comes from the object path unit, or contains this path.
+// concerns reports whether the header or the body of a signal contains unit, the object path of a unit.
 func (m message) concerns(unit string) bool {
 	return bytes.Contains(m.fields, []byte(unit+"\x00")) || bytes.Contains(m.body, []byte(unit+"\x00"))
 }

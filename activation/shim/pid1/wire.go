@@ -58,7 +58,7 @@ func (e *encoder) field(code byte, kind, value string) {
 	e.string(value)
 }
 
-// call is a method call. Its arguments are strings, or one number.
+// call is a method call. The arguments of a call are strings, or one number.
 type call struct {
 	path, iface, member string
 	words               []string

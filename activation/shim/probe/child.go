@@ -13,7 +13,7 @@ import (
 const pipe = 3
 
 // results returns the possible results of installing the filter. The child sends the index of its result as one byte. With
-// index 0 (no error), it also sends the notification descriptor of the filter.
+// index 0 (no error), the child also sends the notification descriptor of the filter.
 func results() []error {
 	return []error{nil, seccomp.ErrKernel, seccomp.ErrBusy, seccomp.ErrForbidden, errors.New("installing the filter failed")}
 }

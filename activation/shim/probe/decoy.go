@@ -9,8 +9,9 @@ import (
 )
 
 // decoy returns a new socket that replaces a socket of the program. The decoy is bound to a loopback address, or to a
-// random abstract name if it is a Unix socket. It listens if it is a stream socket, and drops all packets. The decoy has
-// the requested port if this port is free, because some programs, such as Node's cluster module, end if the port differs.
+// random abstract name if it is a Unix socket. A decoy that is a stream socket listens. Every decoy drops all packets. The
+// decoy has the requested port if this port is free, because some programs, such as Node's cluster module, end if the port
+// differs.
 func decoy(k target.Kind, port uint16, nonBlocking bool) (fd int, err error) {
 	family, typ := unix.AF_INET, unix.SOCK_STREAM
 	switch k {

@@ -144,7 +144,7 @@ func sleepingCalls(machine string) map[string]sleepingCall {
 }
 
 // timeOf returns the value of a struct timespec or timeval in the memory of another process. timeOf returns 0 if the struct
-// cannot be read or its value is invalid or too large.
+// cannot be read or the value is invalid or too large.
 func timeOf(pid int, address uint64, unit time.Duration) time.Duration {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/mem")
 	if err != nil || address == 0 || address > math.MaxInt64 {

@@ -120,8 +120,8 @@ func (s *session) guard() error {
 	return nil
 }
 
-// receive receives the notification descriptor of the filter from the child. If the child does not send the descriptor, it
-// has printed the reason to stderr.
+// receive receives the notification descriptor of the filter from the child. A child that does not send the descriptor has
+// printed the reason to stderr.
 func (s *session) receive() error {
 	var data [1]byte
 	var control [64]byte
@@ -194,7 +194,7 @@ func (s *session) watch(c Config, r *contract.Report) error {
 
 // busy reports whether the CPU time in ticks is more than a fifth of the period.
 func busy(ticks uint64, period time.Duration) bool {
-	const perSecond = 100 // USER_HZ, the same on all Linux
+	const perSecond = 100 // USER_HZ, which is 100 on all architectures
 	return time.Duration(ticks)*time.Second/perSecond > period/5
 }
 

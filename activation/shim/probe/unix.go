@@ -119,8 +119,8 @@ func (p *prober) pathAt(tid uint32, dir, at int) (string, bool) {
 	return p.absolute(tid, dirfd, string(text[:n])), true
 }
 
-// absolute returns the absolute form of the path without resolving links. If the working directory cannot be read, it
-// returns the path unchanged.
+// absolute returns the absolute form of the path without resolving links. If the directory cannot be read, absolute returns
+// the path unchanged.
 func (p *prober) absolute(tid uint32, dirfd int32, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)

@@ -98,7 +98,7 @@ func TestMissingName(t *testing.T) {
 		}
 	}
 	if _, err := pick(map[string][]int{"a": {1}}, "b", "thing"); !errors.Is(err, ErrNoListener) {
-		t.Errorf("%v is not ErrNoListener", err)
+		t.Errorf("got error %v, want ErrNoListener", err)
 	}
 }
 
@@ -106,13 +106,13 @@ func TestMissingName(t *testing.T) {
 // passed.
 func TestNotActivated(t *testing.T) {
 	if _, err := Listeners(); !errors.Is(err, ErrNotActivated) {
-		t.Errorf("Listeners: %v", err)
+		t.Errorf("Listeners: got error %v, want ErrNotActivated", err)
 	}
 	if _, err := PacketConns(); !errors.Is(err, ErrNotActivated) {
-		t.Errorf("PacketConns: %v", err)
+		t.Errorf("PacketConns: got error %v, want ErrNotActivated", err)
 	}
 	if _, err := Files(); !errors.Is(err, ErrNotActivated) {
-		t.Errorf("Files: %v", err)
+		t.Errorf("Files: got error %v, want ErrNotActivated", err)
 	}
 	l, err := Listen("http", "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -125,7 +125,7 @@ func TestNotActivated(t *testing.T) {
 	}
 	defer p.Close()
 	if _, err := Listen("http", "tcp", l.Addr().String()); !errors.Is(err, unix.EADDRINUSE) || !errors.Is(err, ErrNotActivated) {
-		t.Errorf("a taken port: %v", err)
+		t.Errorf("Listen on a port in use: got error %v, want EADDRINUSE and ErrNotActivated", err)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestNewSetFails(t *testing.T) {
 		CloseOnExec: func(int) error { return errors.New("no") },
 	}
 	if _, err := newSet(e); err == nil || !strings.Contains(err.Error(), `fd 3 ("unknown")`) {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want one that names fd 3", err)
 	}
 	s := &set{passed: []sd.Passed{{FD: int(f.Fd()), Name: "a", Kind: sd.Listener}, {FD: 1 << 20, Name: "b"}}}
 	if _, err := s.files(); err == nil {

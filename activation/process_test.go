@@ -29,7 +29,7 @@ func TestMessages(t *testing.T) {
 	l := listenTCP(t)
 	w := startWorker(t, "worker", []*os.File{share(t, l)}, "WATCHDOG_USEC=200000")
 	if got := w.expect(t, "READY=1"); got != "READY=1\nSTATUS=serving" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want READY=1 and STATUS=serving", got)
 	}
 	w.expect(t, "WATCHDOG=1")
 	w.expect(t, "WATCHDOG=1")
@@ -40,10 +40,10 @@ func TestMessages(t *testing.T) {
 	}
 	w.signal(t, syscall.SIGTERM)
 	if got := w.expect(t, "STOPPING=1"); got != "STOPPING=1\nSTATUS=draining, 1 connection left" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want STATUS=draining, 1 connection left", got)
 	}
 	if got := w.expect(t, "EXTEND_TIMEOUT_USEC="); got != "EXTEND_TIMEOUT_USEC=35000000" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want 35000000", got)
 	}
 	w.expect(t, "WATCHDOG=1") // the watchdog also works during the drain
 	if err := c.send(release); err != nil {
@@ -87,7 +87,7 @@ func TestSecondSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	if line, err := c.r.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
-		t.Fatalf("got %q, %v", line, err)
+		t.Fatalf("got %q, %v, want 100 Continue", line, err)
 	}
 	w.signal(t, syscall.SIGTERM)
 	w.expect(t, "STOPPING=1")

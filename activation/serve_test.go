@@ -279,13 +279,13 @@ func TestSilenceOfUnixSocket(t *testing.T) {
 	}
 	defer conn.Close()
 	if got := silentFor(conn, time.Minute); got != time.Minute {
-		t.Errorf("nothing sent: %s", got)
+		t.Errorf("without data: silent for %s, want %s", got, time.Minute)
 	}
 	if _, err := io.WriteString(peer, "x"); err != nil {
 		t.Fatal(err)
 	}
 	if got := silentFor(conn, time.Minute); got != 0 {
-		t.Errorf("something sent: %s", got)
+		t.Errorf("with unread data: silent for %s, want 0", got)
 	}
 }
 
@@ -327,7 +327,7 @@ func TestDrainTimeout(t *testing.T) {
 	v.stop()
 	err := within(t, "end", v.result)
 	if !errors.Is(err, ErrCut) || !strings.HasSuffix(err.Error(), "connections cut off: 1 (drain timeout)") {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want ErrCut for 1 connection", err)
 	}
 	busy.ended(t)
 }
@@ -367,7 +367,7 @@ func TestHijacked(t *testing.T) {
 	v.until(t, http.StateHijacked)
 	v.stop()
 	if got, err := io.ReadAll(c.r); string(got) != "hi bye" {
-		t.Errorf("read %q, %v", got, err)
+		t.Errorf("read %q, %v, want hi bye", got, err)
 	}
 	v.end(t)
 }
@@ -378,7 +378,7 @@ func TestOnDrainIsBounded(t *testing.T) {
 	v := serve(t, &Server{DrainTimeout: 50 * time.Millisecond, OnDrain: func(context.Context) { <-never }}, hello)
 	v.stop()
 	if err := within(t, "end", v.result); err == nil || !strings.Contains(err.Error(), "OnDrain has not returned") {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want OnDrain has not returned", err)
 	}
 }
 
@@ -402,7 +402,7 @@ func TestWriterKeepsItsInterfaces(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if body, _ := io.ReadAll(resp.Body); string(body) != "true true true true true <nil> <nil> <nil>\n" {
-		t.Errorf("got %s", body)
+		t.Errorf("got %s, want all interfaces and no errors", body)
 	}
 }
 
@@ -424,7 +424,7 @@ func TestSwitchingProtocols(t *testing.T) {
 	close(finish)
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Connection") != "Upgrade" {
-		t.Errorf("got %v %v", resp, err)
+		t.Errorf("got %v, %v, want status 101 with Connection: Upgrade", resp, err)
 	}
 	c.conn.Close()
 	v.end(t)
@@ -437,7 +437,7 @@ func TestListenerFails(t *testing.T) {
 	broken.Close()
 	err := Serve(context.Background(), s, l, broken)
 	if !errors.Is(err, net.ErrClosed) {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want net.ErrClosed", err)
 	}
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("the other listener is open: %v", err)

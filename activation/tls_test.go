@@ -58,7 +58,7 @@ func TestHTTP2(t *testing.T) {
 		return string(body)
 	}
 	if got := get("/"); got != "HTTP/2.0" {
-		t.Fatal(got)
+		t.Fatalf("the response is %s, want HTTP/2.0", got)
 	}
 	held := make(chan string, 1)
 	go func() { held <- get("/hold") }()
@@ -67,7 +67,7 @@ func TestHTTP2(t *testing.T) {
 	within(t, "begin of the drain", draining)
 	close(finish)
 	if got := within(t, "stream in progress", held); got != "HTTP/2.0" {
-		t.Errorf("the stream in progress got %s", got)
+		t.Errorf("the response of the stream in progress is %s, want HTTP/2.0", got)
 	}
 	if err := within(t, "end", result); err != nil {
 		t.Error(err)

@@ -77,7 +77,7 @@ func TestFields(t *testing.T) {
 	}
 	log.Debug("no source")
 	if got := fields(t, r.entries[1]); got["PRIORITY"] != "7" || got["CODE_FILE"] != "" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want PRIORITY=7 and no CODE_FILE", got)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestSource(t *testing.T) {
 	got := fields(t, r.entries[0])
 	if !strings.HasSuffix(got["CODE_FILE"], "handler_test.go") || got["CODE_LINE"] == "" || got["X_CODE_LINE"] != "mine" ||
 		!strings.HasSuffix(got["CODE_FUNC"], ".TestSource") {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want the source in CODE_FILE, CODE_LINE and CODE_FUNC, and X_CODE_LINE=mine", got)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestReplace(t *testing.T) {
 	log.WithGroup("g").Info("x", "drop", 1, "old", 2, slog.Group("h", "i", 3))
 	got := fields(t, r.entries[0])
 	if got["G_NEW"] != "1" || got["G_H_I"] != "3" || len(got) != 5 || strings.Join(seen, " ") != "g.drop g.old g.h.i" {
-		t.Errorf("%q of %q", got, seen)
+		t.Errorf("got the fields %q of the attributes %q, want G_NEW=1 and G_H_I=3 of g.drop, g.old and g.h.i", got, seen)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestFallback(t *testing.T) {
 	h := newHandler(nil, &recorder{err: errors.New("no journal")}, slog.NewTextHandler(&b, nil))
 	slog.New(h).With("a", 1).WithGroup("g").Info("lost", "b", 2)
 	if !strings.Contains(b.String(), "msg=lost a=1 g.b=2") {
-		t.Errorf("got %q", b.String())
+		t.Errorf("got %q, want msg=lost a=1 g.b=2", b.String())
 	}
 }
 
@@ -239,7 +239,7 @@ func TestIdentity(t *testing.T) {
 		f := fields(t, identity(cgroup))
 		if got := strings.TrimSpace(f["CLUSTERCTL_APP"] + " " + f["CLUSTERCTL_INSTANCE"]); got != want ||
 			(f["CLUSTERCTL_SENDER"] == "worker") != (want != "") {
-			t.Errorf("cgroup %q: got %q", cgroup, f)
+			t.Errorf("cgroup %q: got %q, want app and instance %q", cgroup, f, want)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, _ := receive(); string(got) != "MESSAGE=small\nOWN=1\n" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want MESSAGE=small and OWN=1", got)
 	}
 	for _, way := range []string{"memory", "file"} {
 		if way == "file" {

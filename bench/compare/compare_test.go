@@ -111,7 +111,7 @@ func TestNoRatio(t *testing.T) {
 	}}
 	got := g.Run(t.Context(), &rig.Rig{}, Quick())
 	if got[0].Status != result.Failed || !strings.Contains(got[0].Why, "no ratio") || got[1].Status != result.OK {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want a failure only of x/bad", got)
 	}
 }
 

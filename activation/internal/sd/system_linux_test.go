@@ -60,7 +60,7 @@ func TestNotify(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := receive(); got != "READY=1\nSTATUS=well" {
-				t.Errorf("received %q", got)
+				t.Errorf("received %q, want READY=1 and STATUS=well", got)
 			}
 		})
 	}

@@ -88,6 +88,6 @@ func TestLineNeverOverflows(t *testing.T) {
 		t.Errorf("the line does not fit into its buffer: %d bytes", len(l.b))
 	}
 	if got := string(l.start("x").bytes([]byte("a\nb\x1b")).b); got != contract.LogPrefix+"xa?b?" {
-		t.Errorf("got the line %q", got)
+		t.Errorf("got the line %q, want xa?b? after the prefix", got)
 	}
 }

@@ -126,9 +126,9 @@ func (n *notifier) renamed(l *Listener) {
 		hint().str("let the program bind ").str(l.Want.Path).str(" itself").write()
 }
 
-// joins logs that the program joins a multicast group on a shared socket, and lets the kernel run the call. The service
+// join logs that the program joins a multicast group on a shared socket, and lets the kernel run the call. The service
 // manager keeps the socket open and the socket keeps its membership, so the call fails with EADDRINUSE in the next worker.
-func (n *notifier) joins() {
+func (n *notifier) join() {
 	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
 	n.proceed()
 	if l == nil || n.logged.joined {

@@ -92,7 +92,7 @@ func (n *notifier) answer() {
 	case nr == n.machine.Shutdown:
 		n.shutdown()
 	case nr == n.machine.Setsockopt:
-		n.joins()
+		n.join()
 	case nr == n.machine.Connect:
 		n.connect()
 	case n.path(nr):

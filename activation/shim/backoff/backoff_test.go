@@ -41,12 +41,12 @@ func TestSeries(t *testing.T) {
 		now += 2 * s
 	}
 	if st.Status != "exited/1" || st.Result != "exit-code" || st.Uptime != s {
-		t.Errorf("the state lacks the end of the last run: %+v", st)
+		t.Errorf("state %+v, want the status, the result and the uptime of the last run", st)
 	}
 	// A long run ends the series, and is the first run of the next series.
 	st, _ = playRun(t, st, policy, now, 10*s, ByItself, crash)
 	if st.Failures != 1 {
-		t.Errorf("state after a long run: %+v", st)
+		t.Errorf("state after a long run: %+v, want 1 failure", st)
 	}
 }
 
@@ -89,14 +89,14 @@ func TestRunWithoutStart(t *testing.T) {
 	s := Ended(State{}, policy, crash, 100*s)
 	for i, now := range []time.Duration{101, 102, 103} {
 		if s = Ended(s, policy, crash, now*time.Second); s.Failures != i+2 || s.Next != now*time.Second+contract.Delay(s.Failures) {
-			t.Errorf("state after a short run: %+v", s)
+			t.Errorf("state after a short run: %+v, want %d failures", s, i+2)
 		}
 	}
 	if s = Ended(s, policy, crash, 200*time.Second); s.Failures != 1 || s.Uptime < 90*time.Second {
-		t.Errorf("state after a long run: %+v", s)
+		t.Errorf("state after a long run: %+v, want 1 failure", s)
 	}
 	if s = Ended(s, policy, Exit{Result: "success", Code: "killed", Status: "TERM"}, 201*time.Second); s != (State{}) {
-		t.Errorf("state after a requested stop: %+v", s)
+		t.Errorf("state after a requested stop: %+v, want the zero State", s)
 	}
 }
 
@@ -104,15 +104,15 @@ func TestRunWithoutStart(t *testing.T) {
 func TestRunWithoutEnd(t *testing.T) {
 	st, d := Plan(State{Failures: 3, Started: 100 * s}, policy, 101*s)
 	if st.Failures != 4 || d.Delay != 225*time.Millisecond {
-		t.Errorf("after a short run: %+v, %+v", st, d)
+		t.Errorf("after a short run: %+v, %+v, want 4 failures and a delay of 225 ms", st, d)
 	}
 	st, d = Plan(State{Failures: 3, Started: 100 * s}, policy, 200*s)
 	if st.Failures != 1 || d.Delay != 0 {
-		t.Errorf("after a long run: %+v, %+v", st, d)
+		t.Errorf("after a long run: %+v, %+v, want 1 failure and no delay", st, d)
 	}
 	st, d = Plan(State{Failures: 3, Started: 100 * s, Stop: Requested}, policy, 101*s)
 	if st.Failures != 0 || d.Delay != 0 {
-		t.Errorf("after a requested stop: %+v, %+v", st, d)
+		t.Errorf("after a requested stop: %+v, %+v, want no failures and no delay", st, d)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestGivingUp(t *testing.T) {
 		t.Errorf("Ended has changed the state of an instance that gave up: %+v", st)
 	}
 	if st, d = Plan(st, p, 9*s); d.GiveUp || d.Delay != 0 || st.Failures != 0 {
-		t.Errorf("start by hand after giving up: %+v, %+v", st, d)
+		t.Errorf("start by hand after giving up: %+v, %+v, want no failures and no delay", st, d)
 	}
 	if _, d = Plan(State{Failures: 1}, Policy{MinUptime: s, MaxRestarts: 0}, s); !d.GiveUp {
 		t.Error("MaxRestarts 0 allows a restart")
@@ -182,7 +182,7 @@ func TestDamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := Load(dir); got != (State{}) {
-		t.Errorf("Load of a FIFO: %+v", got)
+		t.Errorf("Load of a FIFO: %+v, want the zero State", got)
 	}
 	if err := os.WriteFile(dir+contract.BackoffSuffix+contract.NewSuffix, []byte("left over"), 0); err != nil {
 		t.Fatal(err)

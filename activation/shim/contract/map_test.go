@@ -17,7 +17,7 @@ func TestParseMap(t *testing.T) {
 		"x=unix:/run/a=tcp:": {"x", Bind{Kind: Unix, Path: "/run/a=tcp:"}},
 	} {
 		if m, err := ParseMap(in); err != nil || m != want {
-			t.Errorf("ParseMap(%q) = %+v, %v", in, m, err)
+			t.Errorf("ParseMap(%q) = %+v, %v, want %+v", in, m, err, want)
 		}
 	}
 	for _, in := range []string{

@@ -21,7 +21,7 @@ func TestUnitPath(t *testing.T) {
 		"9lives_@1.service": "_39lives_5f_401_2eservice",
 	} {
 		if got := unitPath(unit); got != "/org/freedesktop/systemd1/unit/"+want {
-			t.Errorf("unitPath(%s) = %s", unit, got)
+			t.Errorf("unitPath(%s) = %s, want the name %s", unit, got, want)
 		}
 	}
 }

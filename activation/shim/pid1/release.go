@@ -142,7 +142,7 @@ const (
 )
 
 // nextStep returns the next step for a sub-state of a service and the number of its job (0 means no job). Only a job that
-// has begun may be canceled, because canceling an earlier one prevents the restart.
+// has begun may be canceled, because canceling a job before its start prevents the restart.
 func nextStep(sub string, job uint32) step {
 	switch sub {
 	case "condition", "start-pre", "start", "start-post":

@@ -64,7 +64,7 @@ func (p *prober) answer() error {
 			return nil
 		}
 	case nr == p.machine.Setsockopt:
-		p.joins(tid, fd)
+		p.join(tid, fd)
 	}
 	if p.unixCall(tid, uint32(p.n.Nr)) {
 		return nil
@@ -204,8 +204,8 @@ func (p *prober) readOptions(tid, fd uint32, k target.Kind, b *contract.ProbeBin
 	}
 }
 
-// joins records that a socket joins a multicast group. The socket is a decoy, or the program has not bound it yet.
-func (p *prober) joins(tid, fd uint32) {
+// join records that a socket joins a multicast group. The socket is a decoy, or the program has not bound it yet.
+func (p *prober) join(tid, fd uint32) {
 	if s := p.find(tid, fd); s != nil {
 		s.Multicast = true
 		return

@@ -16,7 +16,8 @@ import (
 // may listen on the path, and the decoy of the program has no path. So calls that would remove, rename or change a Unix
 // socket succeed without effect.
 
-// anyPath returns paths whose addresses have the lengths of IPv4 and IPv6, so that the filter passes every connect(2).
+// anyPath returns paths whose addresses have the lengths of IPv4 and IPv6 addresses, so that the filter passes every
+// connect(2).
 func anyPath() []string { return []string{strings.Repeat("/", 14), strings.Repeat("/", 26)} }
 
 // unixCall responds to a call about the path of a Unix socket. unixCall returns false for any other call.

@@ -35,8 +35,6 @@ func (h *handler) appendAttr(b []byte, groups []string, prefix string, a slog.At
 // text returns the value as the text of a field.
 func text(v slog.Value) string {
 	switch v.Kind() {
-	case slog.KindString:
-		return v.String()
 	case slog.KindTime:
 		return v.Time().Format(time.RFC3339Nano)
 	case slog.KindAny:
@@ -93,15 +91,8 @@ func fieldName(s string) string {
 
 // reserved reports whether a name has a meaning to journald, systemd, syslog(3) or clusterctl (systemd.journal-fields(7)).
 func reserved(name string) bool {
-	switch name {
-	case "MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "ERRNO", "INVOCATION_ID", "USER_INVOCATION_ID", "UNIT", "USER_UNIT",
-		"TID", "N_DROPPED", "N_RESTARTS", "OBJECT_PID":
-		return true
-	}
-	for _, prefix := range []string{"SYSLOG_", "CLUSTERCTL_", "COREDUMP_", "OBJECT_"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
+	names := []string{"MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "ERRNO", "INVOCATION_ID", "USER_INVOCATION_ID",
+		"UNIT", "USER_UNIT", "TID", "N_DROPPED", "N_RESTARTS", "OBJECT_PID"}
+	prefixes := []string{"SYSLOG_", "CLUSTERCTL_", "COREDUMP_", "OBJECT_"}
+	return slices.Contains(names, name) || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 }

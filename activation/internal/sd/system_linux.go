@@ -1,6 +1,7 @@
 package sd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -95,16 +96,7 @@ func probe(fd int) (Kind, string, error) {
 }
 
 func fileType(mode uint32) string {
-	switch mode & unix.S_IFMT {
-	case unix.S_IFIFO:
-		return "a FIFO"
-	case unix.S_IFREG:
-		return "a regular file"
-	case unix.S_IFCHR:
-		return "a character device"
-	case unix.S_IFDIR:
-		return "a directory"
-	default:
-		return "not a socket"
-	}
+	names := map[uint32]string{unix.S_IFIFO: "a FIFO", unix.S_IFREG: "a regular file", unix.S_IFCHR: "a character device",
+		unix.S_IFDIR: "a directory"}
+	return cmp.Or(names[mode&unix.S_IFMT], "not a socket")
 }

@@ -52,11 +52,10 @@ func (n *notifier) accept() {
 	}
 	// On a non-blocking listener, the call fails as if another instance had accepted the connection. The program would call
 	// accept again at once while a connection waits, so pause first.
-	pause(drainPause)
+	pause := unix.NsecToTimespec(2_000_000)
+	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, 0)
 	n.seccomp.Fail(n.n.ID, unix.EAGAIN)
 }
-
-const drainPause = 2_000_000 // ns
 
 // signal reads the signal that begins a drain (SIGUSR1). After this signal, the notifier holds accepts. signal ignores
 // SIGUSR1 from the service manager, because "systemctl kill --signal=USR1 app" is meant for the program, for example to
@@ -73,20 +72,4 @@ func (n *notifier) signal() {
 			interrupt(tid)
 		}
 	}
-}
-
-func poll(fds []unix.PollFd) unix.Errno {
-	_, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), 0, 0, 0, 0)
-	return e
-}
-
-func pause(ns int64) {
-	ts := unix.NsecToTimespec(ns)
-	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
-}
-
-func send(fd int, b []byte) unix.Errno {
-	_, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
-		unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
-	return e
 }

@@ -76,7 +76,7 @@ func Start(c Config) error {
 	// With HoldAccept, the filter is not killable: any signal of the program must interrupt an accept that the notifier
 	// holds.
 	filter := seccomp.Program(machine, calls)
-	if shares(c.Listeners, target.UDP4) || shares(c.Listeners, target.UDP6) {
+	if slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Kind == target.UDP4 || l.Kind == target.UDP6 }) {
 		filter = append(seccomp.Joins(machine), filter...)
 	}
 	fd, err := seccomp.Install(filter, !c.HoldAccept)
@@ -92,16 +92,12 @@ func Start(c Config) error {
 // awaitNotifier waits until the first child has ended, so that the notifier is a child of the service manager. Then
 // awaitNotifier allows the notifier to read the memory of this process.
 func awaitNotifier(pid, pipe int) error {
-	var status unix.WaitStatus
-	for {
-		_, err := unix.Wait4(pid, &status, 0, nil)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return errors.New("waiting for the notifier's fork: " + err.Error())
-		}
-		break
+	err := error(unix.EINTR)
+	for err == unix.EINTR {
+		_, err = unix.Wait4(pid, nil, 0, nil)
+	}
+	if err != nil {
+		return errors.New("waiting for the notifier's fork: " + err.Error())
 	}
 	var b [4]byte
 	n, err := unix.Read(pipe, b[:])
@@ -140,10 +136,8 @@ func Notify(lines ...string) error { return sd.Notify(sd.System(), lines...) }
 // does not pass binds of netlink sockets, whose addresses have 12 bytes. If a listener has the path of a Unix socket, the
 // result is 2, because such an address may be short, too.
 func minAddrLen(ls []Listener) uint32 {
-	for i := range ls {
-		if ls[i].Want.Path != "" {
-			return 2
-		}
+	if len(paths(ls)) > 0 {
+		return 2
 	}
 	return unix.SizeofSockaddrInet4
 }
@@ -174,11 +168,6 @@ func dropPtrace() error {
 	d[0].Permitted &^= bit
 	d[0].Inheritable &^= bit
 	return unix.Capset(&h, &d[0])
-}
-
-// shares reports whether one of the listeners is of kind k.
-func shares(ls []Listener, k target.Kind) bool {
-	return slices.ContainsFunc(ls, func(l Listener) bool { return l.Kind == k })
 }
 
 // newChild returns the state of the notifier, with all memory that it needs after the fork.

@@ -143,22 +143,13 @@ func compatible(k target.Kind, bind contract.Kind) bool {
 // Public returns the kind and the address of the socket, as in "tcp4 0.0.0.0:80".
 func (l *Listener) Public() string { return kindOf(l.Kind).String() + " " + l.Addr.String() }
 
-// kindOf returns the kind of the binds that a socket of kind k makes, and 0 for [target.Unknown].
-func kindOf(k target.Kind) contract.Kind {
-	switch k {
-	case target.TCP4:
-		return contract.TCP4
-	case target.TCP6:
-		return contract.TCP6
-	case target.UDP4:
-		return contract.UDP4
-	case target.UDP6:
-		return contract.UDP6
-	case target.UnixStream, target.UnixOther:
-		return contract.Unix
-	}
-	return 0
+var kinds = [...]contract.Kind{
+	target.TCP4: contract.TCP4, target.TCP6: contract.TCP6, target.UDP4: contract.UDP4, target.UDP6: contract.UDP6,
+	target.UnixStream: contract.Unix, target.UnixOther: contract.Unix,
 }
+
+// kindOf returns the kind of the binds that a socket of kind k makes, and 0 for [target.Unknown].
+func kindOf(k target.Kind) contract.Kind { return kinds[k] }
 
 // datagram reports whether this is a datagram socket, on which the program does not call listen(2).
 func (l *Listener) datagram() bool {

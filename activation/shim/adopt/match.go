@@ -46,25 +46,14 @@ func (l *Listener) names(a *target.Addr) bool {
 // replace an IPv4 socket only if Want.Kind is TCP4 or UDP4: nginx and Bun bind an IPv4 socket, and do not respond on an
 // IPv6 listener.
 func (l *Listener) accepts(k target.Kind) bool {
-	if !sameKind(l.Want.Kind, k) {
-		return false
-	}
 	both := l.Want.Kind == contract.TCP || l.Want.Kind == contract.UDP
-	if both && l.Addr.Family == unix.AF_INET6 {
-		return k == target.TCP6 || k == target.UDP6
-	}
-	return true
+	return sameKind(l.Want.Kind, k) && (!both || l.Addr.Family != unix.AF_INET6 || k == target.TCP6 || k == target.UDP6)
 }
 
 // sameKind reports whether a socket of kind k makes binds of the kind bind.
 func sameKind(bind contract.Kind, k target.Kind) bool {
-	switch k {
-	case target.TCP4, target.TCP6:
-		return bind == contract.TCP || bind == kindOf(k)
-	case target.UDP4, target.UDP6:
-		return bind == contract.UDP || bind == kindOf(k)
-	}
-	return bind == kindOf(k)
+	return bind == kindOf(k) || bind == contract.TCP && (k == target.TCP4 || k == target.TCP6) ||
+		bind == contract.UDP && (k == target.UDP4 || k == target.UDP6)
 }
 
 // better reports whether l fits the address a better than m does.

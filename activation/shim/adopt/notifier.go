@@ -50,9 +50,11 @@ func (n *notifier) loop() {
 		if n.readyPending {
 			fds[2].Fd = int32(n.notify)
 		}
-		if e := poll(fds); e == unix.EINTR {
+		_, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), 0, 0, 0, 0)
+		if e == unix.EINTR {
 			continue
-		} else if e != 0 {
+		}
+		if e != 0 {
 			n.line.start("poll: ").errno(e).write()
 			return
 		}
@@ -235,7 +237,8 @@ func (n *notifier) mark(l *Listener) {
 // sendReady sends READY=1. The manager's queue is short (net.unix.max_dgram_qlen, 10 in a container) and may be full if a
 // hundred workers start at once. Then loop sends READY=1 when poll reports that the queue has space.
 func (n *notifier) sendReady() {
-	e := send(n.notify, unsafe.Slice(unsafe.StringData(readyMessage), len(readyMessage)))
+	_, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(n.notify), uintptr(unsafe.Pointer(unsafe.StringData(readyMessage))),
+		uintptr(len(readyMessage)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
 	n.readyPending = e == unix.EAGAIN
 	if e != 0 && !n.readyPending {
 		n.line.start("sending READY=1 to the service manager: ").errno(e).write()

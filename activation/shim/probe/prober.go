@@ -238,19 +238,9 @@ func holdAccept(binds []contract.ProbeBind) bool {
 
 // words returns the family and the type of a socket, as the report contains them.
 func words(k target.Kind) (family, typ string) {
-	switch k {
-	case target.TCP4:
-		return "inet", "stream"
-	case target.TCP6:
-		return "inet6", "stream"
-	case target.UDP4:
-		return "inet", "dgram"
-	case target.UDP6:
-		return "inet6", "dgram"
-	case target.UnixStream:
-		return "unix", "stream"
-	}
-	return "unix", "dgram"
+	w := map[target.Kind][2]string{target.TCP4: {"inet", "stream"}, target.TCP6: {"inet6", "stream"}, target.UDP4: {"inet", "dgram"},
+		target.UDP6: {"inet6", "dgram"}, target.UnixStream: {"unix", "stream"}, target.UnixOther: {"unix", "dgram"}}[k]
+	return w[0], w[1]
 }
 
 // octal returns the mode of a file in octal digits, as in "0755".

@@ -226,11 +226,8 @@ func (s *session) step(until time.Time) (alive bool, err error) {
 // storeStatus stores the exit status of the program.
 func (s *session) storeStatus() {
 	var w unix.WaitStatus
-	for {
-		_, err := unix.Wait4(s.pid, &w, 0, nil)
-		if err != unix.EINTR {
-			break
-		}
+	for err := error(unix.EINTR); err == unix.EINTR; {
+		_, err = unix.Wait4(s.pid, &w, 0, nil)
 	}
 	s.ended = true
 	switch {

@@ -198,8 +198,8 @@ func begin(f func()) <-chan struct{} {
 // before a goroutine has run at all.
 const grace = time.Second
 
-// awaitClose waits until done is closed and returns true. awaitClose returns false if done is still open when the time
-// grace has passed after the end of ctx.
+// awaitClose waits until done is closed and returns true. After the end of ctx, it waits at most for the time grace
+// and then returns false.
 func awaitClose(ctx context.Context, done <-chan struct{}) bool {
 	select {
 	case <-done:

@@ -194,7 +194,7 @@ func TestNewSetFails(t *testing.T) {
 		CloseOnExec: func(int) error { return errors.New("no") },
 	}
 	if _, err := newSet(e); err == nil || !strings.Contains(err.Error(), `fd 3 ("unknown")`) {
-		t.Errorf("got error %v, want one that names fd 3", err)
+		t.Errorf("got error %v, want an error for fd 3", err)
 	}
 	s := &set{passed: []sd.Passed{{FD: int(f.Fd()), Name: "a", Kind: sd.Listener}, {FD: 1 << 20, Name: "b"}}}
 	if _, err := s.files(); err == nil {

@@ -35,7 +35,7 @@ func measure(ctx context.Context, o options) (result.File, error) {
 	if err := errors.Join(err, first.Close()); err != nil {
 		return f, err
 	}
-	groups := slices.DeleteFunc(compare.Groups(), func(g compare.Group) bool { return !g.Wants(o.only) })
+	groups := slices.DeleteFunc(compare.Groups(), func(g compare.Group) bool { return !g.Matches(o.only) })
 	begin, pace := time.Now(), fit{budget: o.budget}
 	for i, g := range groups {
 		if err := ctx.Err(); err != nil {
@@ -58,7 +58,7 @@ func measure(ctx context.Context, o options) (result.File, error) {
 			pace.add(g, sizes.Pairs, time.Since(groupBegin))
 		}
 		f.Comparisons = append(f.Comparisons, made...)
-		say(made, time.Since(groupBegin))
+		printResults(made, time.Since(groupBegin))
 	}
 	if err := ctx.Err(); err != nil {
 		return f, fmt.Errorf("the run was interrupted and writes no results: %w", err)
@@ -108,8 +108,8 @@ func boot(ctx context.Context, o options) (*rig.Rig, error) {
 	return rig.Boot(ctx, rig.Files(o.bin, o.root), os.Stderr)
 }
 
-// say prints the results of a group to stderr.
-func say(made []result.Comparison, took time.Duration) {
+// printResults prints the results of a group to stderr.
+func printResults(made []result.Comparison, took time.Duration) {
 	for _, c := range made {
 		if c.Status == result.OK {
 			fmt.Fprintf(os.Stderr, "%-42s %10.4g  %10.4g %-10s  ratio %.3g\n", c.Name, *c.Ours, *c.Peer, c.Unit, *c.Ratio)

@@ -67,9 +67,9 @@ func Groups() []Group {
 	}
 }
 
-// Wants reports whether one of the group's names contains one of the comma-separated texts. An empty text matches all
+// Matches reports whether one of the group's names contains one of the comma-separated texts. An empty text matches all
 // groups.
-func (g Group) Wants(only string) bool {
+func (g Group) Matches(only string) bool {
 	for text := range strings.SplitSeq(only, ",") {
 		for _, n := range g.Names {
 			if strings.Contains(n, text) {

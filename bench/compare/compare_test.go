@@ -35,7 +35,7 @@ func TestNames(t *testing.T) {
 func TestWants(t *testing.T) {
 	g := Group{Names: []string{"new-connections-rps", "keepalive-rps"}}
 	for only, want := range map[string]bool{"": true, "rps": true, "keepalive-rps": true, "herd": false, "herd,keep": true} {
-		if g.Wants(only) != want {
+		if g.Matches(only) != want {
 			t.Errorf("Wants(%q) = %v", only, !want)
 		}
 	}

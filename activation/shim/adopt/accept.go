@@ -8,9 +8,9 @@ import (
 
 // The notifier cannot end an accept(2) that already waits in the kernel. Such an accept would return a connection after the
 // drain has begun. So the notifier stores the id of each thread that waits in accept, and sends SIGSTOP and SIGCONT to
-// these threads when the drain begins. As after any stop, each thread repeats its call (signal(7), "Interruption of system
-// calls … by stop signals"). The filter then passes the call to the notifier, which holds it. The program does not notice
-// the interruption.
+// these threads when the drain begins. Each thread then repeats its call, as after any stop (signal(7), "Interruption of
+// system calls … by stop signals"). The filter then passes the call to the notifier, which holds it. The program does not
+// notice the interruption.
 
 // waitingThreads holds the ids of the threads that wait in accept(2) in the kernel. If the table is full, the id of a
 // thread may be missing. A drain does not interrupt such a thread, which may then serve one more connection.

@@ -26,9 +26,9 @@
 //
 // # Memory
 //
-// A notifier keeps the heap of the launcher, most of which belongs to the Go runtime. With Go 1.26 the private memory of one
-// notifier (Private_* of /proc/PID/smaps_rollup) is 0.7 MB on 2 CPUs, 1.2 MB on 32 CPUs and 2.6 MB on 128 CPUs. Without the
-// heap, it would be 0.3, 0.4 and 0.6 MB. All notifiers share another 0.6 MB, the program file of the shim.
+// A notifier keeps the heap of the launcher, most of which belongs to the Go runtime. With Go 1.26 the private memory of
+// one notifier (Private_* of /proc/PID/smaps_rollup) is 0.7 MB on 2 CPUs, 1.2 MB on 32 CPUs and 2.6 MB on 128 CPUs. Without
+// the heap, it would be 0.3, 0.4 and 0.6 MB. All notifiers share another 0.6 MB, the program file of the shim.
 //
 // To unmap the heap, the notifier would need the addresses of the goroutine's descriptor, stack and thread-local storage.
 // This requires assembly for each architecture, and the layout of the runtime's structures in each Go release. So the

@@ -246,7 +246,7 @@ func (n *notifier) sendReady() {
 }
 
 // readyMessage also makes systemd ignore further messages of the unit: otherwise the program could extend its stop without
-// limit (EXTEND_TIMEOUT_USEC=). systemd before 254 does not know NOTIFYACCESS=.
+// limit (EXTEND_TIMEOUT_USEC=). systemd before 254 ignores NOTIFYACCESS=.
 const readyMessage = "READY=1\nNOTIFYACCESS=none"
 
 // mayMatch reports whether a bind of a socket of kind k can match a listener. If it cannot match, for example because the

@@ -9,22 +9,23 @@ import (
 	"time"
 )
 
-// conns keeps track of the open connections of an http.Server, by its ConnState calls.
+// conns records the state of each open connection of an http.Server. The server calls setState at
+// each change of a state (http.Server.ConnState).
 type conns struct {
 	silence     time.Duration
-	readTimeout time.Duration // of the http.Server
-	done        chan struct{} // has a token when waiting is 0 again
+	readTimeout time.Duration // ReadTimeout of the http.Server
+	done        chan struct{} // receives a value when http1 becomes 0
 
-	mu      sync.Mutex
-	open    map[net.Conn]*connState
-	waiting int // the number of open connections that are not HTTP/2
+	mu    sync.Mutex
+	open  map[net.Conn]*connState
+	http1 int // the number of open connections that are not HTTP/2
 }
 
 type connState struct {
 	state   http.ConnState
 	since   time.Time
-	h2      bool // over TLS; GOAWAY closes an idle one, and does not race with a request
-	expired bool // sweep has set its read deadline into the past
+	h2      bool // HTTP/2 over TLS: Shutdown ends the connection with GOAWAY and does not lose a request
+	expired bool // sweep has set the read deadline of the connection to the past
 }
 
 func newConns(silence, readTimeout time.Duration) *conns {
@@ -36,12 +37,12 @@ func newConns(silence, readTimeout time.Duration) *conns {
 	}
 }
 
-// note records a new state. net/http calls it in the goroutine of the connection, or, for a
-// new connection, in the goroutine that accepts.
-func (c *conns) note(conn net.Conn, state http.ConnState) {
+// setState stores the new state of a connection. net/http calls setState in the goroutine that
+// accepts if the connection is new, and otherwise in the goroutine of the connection.
+func (c *conns) setState(conn net.Conn, state http.ConnState) {
 	h2 := false
 	if t, ok := conn.(*tls.Conn); ok && (state == http.StateActive || state == http.StateIdle) {
-		h2 = t.ConnectionState().NegotiatedProtocol == "h2" // does not block: the handshake is over
+		h2 = t.ConnectionState().NegotiatedProtocol == "h2" // does not block, because the handshake is complete
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,7 +50,7 @@ func (c *conns) note(conn net.Conn, state http.ConnState) {
 	if s == nil {
 		s = new(connState)
 		c.open[conn] = s
-		c.waiting++
+		c.http1++
 	}
 	if s.expired && state == http.StateActive {
 		c.revive(conn)
@@ -60,10 +61,10 @@ func (c *conns) note(conn net.Conn, state http.ConnState) {
 		delete(c.open, conn)
 	}
 	if (gone || h2) && !s.h2 {
-		c.waiting--
+		c.http1--
 	}
 	s.state, s.since, s.h2 = state, time.Now(), h2
-	if c.waiting == 0 {
+	if c.http1 == 0 {
 		select {
 		case c.done <- struct{}{}:
 		default:
@@ -71,8 +72,9 @@ func (c *conns) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// revive removes the read deadline that sweep has set, if a request came in the same moment:
-// net/http still reads the body, and reads on to notice when the client disconnects.
+// revive replaces a read deadline that sweep has set. setState calls revive if a request has arrived
+// at the same time: net/http must still read the body of the request, and must notice when the
+// client disconnects.
 func (c *conns) revive(conn net.Conn) {
 	var deadline time.Time
 	if c.readTimeout > 0 {
@@ -81,37 +83,37 @@ func (c *conns) revive(conn net.Conn) {
 	conn.SetReadDeadline(deadline)
 }
 
-// wait returns when all connections are closed or are HTTP/2, or when ctx is done. It closes
-// connections that have been silent for long enough. It calls progress with the number of
-// connections that are left, at most once a second and only if the number has changed. The
-// caller must not accept new connections.
-func (c *conns) wait(ctx context.Context, progress func(left int)) {
+// wait returns when no HTTP/1 connection is open, or when ctx is done. It closes connections that
+// have been silent for c.silence. It calls progress with the number of open connections, at most
+// once a second and only if the number has changed. The caller must not accept connections during
+// the call.
+func (c *conns) wait(ctx context.Context, progress func(open int)) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	told := c.count()
+	reported := c.count()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for c.left() > 0 {
+	for c.http1Count() > 0 {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.done: // or the token is from an earlier moment without connections
+		case <-c.done: // the loop reads the number again, because the value may be outdated
 		case now := <-timer.C:
 			timer.Reset(c.sweep(now))
 		case <-tick.C:
-			if n := c.count(); n != told {
-				told = n
+			if n := c.count(); n != reported {
+				reported = n
 				progress(n)
 			}
 		}
 	}
 }
 
-// sweep ends connections that have been silent for long enough, and returns the time until
-// the next one could be.
+// sweep ends the connections that have been silent for c.silence, and returns the time until the
+// next sweep.
 //
-// It sets a read deadline in the past instead of calling Close, so that a request that comes
-// in the same moment is answered: net/http sets a new deadline when it has read the first
+// sweep sets a read deadline in the past instead of calling Close, so that net/http still answers a
+// request that arrives at the same time: net/http replaces the deadline when it has read the first
 // bytes of a request.
 func (c *conns) sweep(now time.Time) (next time.Duration) {
 	c.mu.Lock()
@@ -129,23 +131,25 @@ func (c *conns) sweep(now time.Time) (next time.Duration) {
 			next = min(next, c.silence-silent)
 			continue
 		}
-		// If net/http has set its own deadline just after ours, the next sweep sets it again.
+		// If net/http replaces this deadline at the same time, the next sweep sets the deadline
+		// again.
 		s.expired, s.since = true, now
 		conn.SetReadDeadline(time.Unix(1, 0))
 	}
-	// A sweep looks at all connections, so connections that end shortly after each other share one.
+	// A sweep checks all connections. The minimum time between sweeps makes one sweep end several
+	// connections.
 	return max(next, c.silence/20)
 }
 
-// left returns the number of open connections that are not HTTP/2.
-func (c *conns) left() int {
+// http1Count returns the number of open connections that are not HTTP/2.
+func (c *conns) http1Count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.waiting
+	return c.http1
 }
 
-// closeAll closes all connections at once. It closes them below TLS: the close message of TLS
-// can take five seconds for each client that does not read.
+// closeAll closes all connections at once. With TLS, it closes the TCP connection itself, because
+// the close message of TLS can take five seconds if a client does not read.
 func (c *conns) closeAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,22 +168,14 @@ func (c *conns) count() int {
 	return len(c.open)
 }
 
-// owing returns the number of HTTP/1 connections with a request in progress.
-func (c *conns) owing() int {
-	return c.countIf(func(s *connState) bool { return !s.h2 && s.state == http.StateActive })
-}
-
-// http2 returns the number of HTTP/2 connections with a stream in progress.
-func (c *conns) http2() int {
-	return c.countIf(func(s *connState) bool { return s.h2 && s.state == http.StateActive })
-}
-
-func (c *conns) countIf(want func(*connState) bool) int {
+// active returns the number of connections with a request in progress: of the HTTP/2 connections
+// if h2 is true, and of the HTTP/1 connections otherwise.
+func (c *conns) active(h2 bool) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0
 	for _, s := range c.open {
-		if want(s) {
+		if s.h2 == h2 && s.state == http.StateActive {
 			n++
 		}
 	}

@@ -7,34 +7,33 @@
 //
 // After the first call of [Listeners], [PacketConns], [Files] or a Listen function,
 // LISTEN_* is unset and all passed descriptors are close-on-exec. Call one of these
-// functions early in main, before the program starts a child. You can call them often and
-// from several goroutines: the package takes over the descriptors once, and each call
-// returns the same listeners.
+// functions early in main, before the program starts a child. You can call these functions
+// often and from several goroutines: the package takes over the descriptors once, and each
+// call returns the same listeners.
 //
-// The package never clears O_NONBLOCK. The flag belongs to the open file description,
-// which PID 1 and all workers share, so clearing it would make the accept(2) of the other
-// workers block. The package sets the flag, which is harmless. Do not call Fd on the
-// result of a listener's File method: that call clears the flag for all workers. Take the
-// descriptor from [Files] instead.
+// The package never clears O_NONBLOCK. The flag belongs to the open file description, which
+// PID 1 and all workers share, so clearing the flag would make accept(2) block in the other
+// workers. Do not call Fd on the file that File of a listener returns: Fd clears the flag
+// for all workers. Take the descriptor from [Files] instead.
 //
 // The package never calls shutdown(2) on a listener, because that would stop the listener
 // for all workers.
 //
-// [Serve] answers each request on each connection that it has accepted. If it is stopped
-// earlier (DrainTimeout, a second signal), it returns how many connections it cut. A
-// connection that it has not accepted stays in the queue of the shared socket, and another
-// worker accepts it.
+// [Serve] answers each request on each connection that it has accepted. If DrainTimeout or
+// a second signal ends the drain earlier, the error contains the number of connections that
+// Serve cut. A connection that Serve has not accepted stays in the queue of the shared
+// socket, and another worker accepts the connection.
 //
-// No function logs, exits or panics. Without systemd, a message to systemd does nothing
-// and is not an error.
+// No function logs, exits or panics. Without systemd, the functions that send a message to
+// systemd do nothing and return nil.
 //
 // # Closing
 //
-// Passed listeners and packet connections belong to the caller, who can close them. That
-// ends accepting only in this process: systemd holds the socket. Each call returns the
-// same listeners, so closing one closes it for all callers in the process. Files are
-// duplicates, a new set for each call, and closing them does not close anything else. Serve
-// always closes the listeners that it was given.
+// The caller can close a listener or a packet connection that systemd has passed. Closing
+// ends accepting in this process only, because systemd keeps the socket open. Each call
+// returns the same listeners, so a closed listener is closed for all callers in the
+// process. [Files] returns new duplicates at each call, and closing a duplicate does not
+// close the listener. [Serve] always closes its listeners.
 //
 // # The units
 //
@@ -47,17 +46,17 @@
 //	Service=hello.service       NonBlocking=yes
 //	                            TimeoutStopSec=35
 //
-// FileDescriptorName= sets the name of a listener (in units of clusterctl "http" for
-// streams and "udp" for datagrams by default). The position of a descriptor has no
-// meaning, because systemd does not define an order between socket units. Each unit that
-// inherits the socket needs NonBlocking=yes. Without it, systemd clears O_NONBLOCK for all
-// workers whenever one starts; then accept blocks in the kernel, and nothing can wake a
-// draining worker from it. TimeoutStopSec= should be longer than DrainTimeout, but Serve
-// also asks for the time that it needs (EXTEND_TIMEOUT_USEC=, since systemd 236). With
-// WatchdogSec=, Serve sends WATCHDOG=1 at half the interval.
+// FileDescriptorName= sets the name of a listener. The default in units of clusterctl is
+// "http" for stream sockets and "udp" for datagram sockets. Do not rely on the position of
+// a descriptor, because systemd does not define an order of socket units. Each unit that
+// inherits the socket needs NonBlocking=yes. Without NonBlocking=yes, systemd clears
+// O_NONBLOCK for all workers whenever one worker starts. Then accept blocks in the kernel,
+// and a draining worker cannot interrupt this call. TimeoutStopSec= should be longer than
+// DrainTimeout. Serve also asks systemd to wait for DrainTimeout and five seconds more
+// (EXTEND_TIMEOUT_USEC=, since systemd 236). With WatchdogSec=, Serve sends WATCHDOG=1 at
+// half the interval.
 //
 // # Imports
 //
-// The package imports only the standard library and golang.org/x/sys. A test checks this.
-// Serve needs net/http.
+// The package imports only the standard library and golang.org/x/sys.
 package activation

@@ -1,6 +1,7 @@
 package activation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,35 +13,33 @@ import (
 	"time"
 )
 
-// A run is one call of Server.Serve.
+// run is the state of one call of Server.Serve.
 //
-// A run does not begin with http.Server.Shutdown, for two reasons: Shutdown drops a request
-// that net/http has just read, and it closes idle connections at once. A run closes the
-// listeners one by one instead. For net/http that is an error of one listener. It calls
-// Shutdown at the end, when no HTTP/1 connection is left.
+// A drain does not begin with http.Server.Shutdown, because Shutdown drops a request that net/http has just read, and
+// closes idle connections at once. A drain first closes each listener, which net/http treats as an error of this
+// listener only. The drain calls Shutdown when no HTTP/1 connection is open.
 //
-// No accepted connection can be missed: net.Listener.Accept returns each connection that
-// accept4(2) returned, even if Close is called in between, and http.Server.Serve reports
-// each connection to ConnState before it accepts again. So when all Serve goroutines have
-// returned, conns knows all connections.
+// When all Serve goroutines have returned, conns contains every accepted connection: net.Listener.Accept returns each
+// connection that accept4(2) has returned, even if Close is called at the same time, and http.Server.Serve reports the
+// connection to ConnState before it calls Accept again.
 type run struct {
 	server    *Server
 	listeners []net.Listener
 	conns     *conns
 	draining  atomic.Bool
 
-	accepting chan struct{}  // has one token for each listener that accepts
-	failed    chan error     // one from each Serve goroutine
-	serving   sync.WaitGroup // Serve goroutines
-	started   int            // number of tokens taken from accepting
-	signalled bool           // the first signal has been taken from its channel
+	accepting chan struct{}  // receives one value for each listener on which net/http accepts
+	failed    chan error     // receives the error of each Serve goroutine
+	serving   sync.WaitGroup // counts the Serve goroutines
+	started   int            // number of values received from accepting
+	signalled bool           // untilStop has received the first signal
 }
 
 func newRun(s *Server, listeners []net.Listener) *run {
 	r := &run{
 		server:    s,
 		listeners: listeners,
-		conns:     newConns(s.silence(), s.HTTP.ReadTimeout),
+		conns:     newConns(cmp.Or(max(s.Silence, 0), DefaultSilence), s.HTTP.ReadTimeout),
 		accepting: make(chan struct{}, len(listeners)),
 		failed:    make(chan error, len(listeners)),
 	}
@@ -53,18 +52,17 @@ func newRun(s *Server, listeners []net.Listener) *run {
 
 	state := h.ConnState
 	h.ConnState = func(c net.Conn, st http.ConnState) {
-		r.conns.note(c, st)
+		r.conns.setState(c, st)
 		if state != nil {
 			state(c, st)
 		}
 	}
-	// http.Server.Serve calls BaseContext after everything that can fail, and then
-	// accepts.
+	// http.Server.Serve calls BaseContext after all steps that can fail, just before its first accept.
 	base := h.BaseContext
 	h.BaseContext = func(l net.Listener) context.Context {
 		select {
 		case r.accepting <- struct{}{}:
-		default: // the caller serves on another listener, too
+		default: // the channel is full, because the caller also serves on another listener
 		}
 		if base != nil {
 			return base(l)
@@ -74,24 +72,9 @@ func newRun(s *Server, listeners []net.Listener) *run {
 	return r
 }
 
-func (s *Server) silence() time.Duration {
-	if s.Silence > 0 {
-		return s.Silence
-	}
-	return DefaultSilence
-}
-
-func (s *Server) drainTimeout() time.Duration {
-	if s.DrainTimeout > 0 {
-		return s.DrainTimeout
-	}
-	return DefaultDrainTimeout
-}
-
-// start serves on all listeners. Listeners with TLS are started first, one after another:
-// the first call of http.Server.Serve or ServeTLS decides whether both support HTTP/2, and
-// Serve decides against it (net/http, nextProtoOnce, Go 1.26). Then net/http would close
-// the connection of a client that has negotiated HTTP/2.
+// start starts a Serve goroutine for each listener. Listeners with TLS come first, one after another: if the first
+// call were http.Server.Serve instead of ServeTLS, it would disable HTTP/2 for the whole server (net/http,
+// nextProtoOnce, Go 1.26), and net/http would close the connection of a client that has negotiated HTTP/2.
 func (r *run) start() error {
 	for _, l := range r.listeners {
 		t, ok := l.(tlsListener)
@@ -119,38 +102,45 @@ var (
 	errSignal  = errors.New("second signal")
 )
 
-// drain returns nil if all requests were answered within the drain timeout.
+// drain stops the server. The error is nil if all requests were answered within the drain timeout.
 func (r *run) drain(signals <-chan os.Signal) error {
-	timeout := r.server.drainTimeout()
+	timeout := cmp.Or(max(r.server.DrainTimeout, 0), DefaultDrainTimeout)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	defer time.AfterFunc(timeout, func() { cancel(errTimeout) }).Stop()
 	go r.force(ctx, signals, cancel)
 
-	r.draining.Store(true) // before the listeners are closed, so that the last connections get "Connection: close" too
+	r.draining.Store(true) // set before the listeners are closed, so that the last connections get "Connection: close" too
 	for _, l := range r.listeners {
-		go l.Close() // in a goroutine: Close waits for an accept that blocks in the kernel (internal/poll, FD.Close)
+		go l.Close() // in a goroutine, because Close waits while accept blocks in the kernel (internal/poll, FD.Close)
 	}
-	// These messages are for people and for the timeouts of systemd, so draining does not need them.
+	// An error is ignored, because the drain works without these messages.
 	_ = Notify("STOPPING=1", status(r.conns.count()))
 	_ = Notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (timeout + 5*time.Second).Microseconds()))
 
-	hook := r.hook(ctx)
-	err := r.accepted(ctx)
-	r.conns.wait(ctx, func(left int) { _ = Notify(status(left)) })
-	cut := r.conns.owing()
+	hook := begin(func() {
+		if r.server.OnDrain != nil {
+			r.server.OnDrain(ctx)
+		}
+	})
+	err := r.awaitServe(ctx)
+	r.conns.wait(ctx, func(open int) { _ = Notify(status(open)) })
+	cut := r.conns.active(false)
 	if err != nil || r.server.HTTP.Shutdown(ctx) != nil {
-		cut += r.conns.http2()
-		r.conns.closeAll() // not http.Server.Close, which waits for the last accept without a limit, like Shutdown
+		cut += r.conns.active(true)
+		r.conns.closeAll() // http.Server.Close would wait without a limit if accept blocks in the kernel
 	}
 	if cut > 0 {
-		err = also(err, fmt.Errorf("draining: %w: %d (%w)", ErrCut, cut, context.Cause(ctx)))
+		err = joinErrors(err, fmt.Errorf("draining: %w: %d (%w)", ErrCut, cut, context.Cause(ctx)))
 	}
-	return also(err, waitHook(ctx, hook))
+	if !awaitClose(ctx, hook) {
+		err = joinErrors(err, fmt.Errorf("draining: OnDrain has not returned (%w)", context.Cause(ctx)))
+	}
+	return err
 }
 
-// also joins two errors on one line.
-func also(err, more error) error {
+// joinErrors returns an error with the texts of both errors on one line. Each of the two may be nil.
+func joinErrors(err, more error) error {
 	switch {
 	case err == nil:
 		return more
@@ -160,8 +150,8 @@ func also(err, more error) error {
 	return fmt.Errorf("%w; %w", err, more)
 }
 
-// force ends ctx at the second signal. The first signal requests the stop that has already
-// begun, even if the caller's context, which can end by the same signal, ended before it.
+// force cancels ctx at the second signal. If the caller's context ended before untilStop received a signal, the next
+// signal counts as the first one, because it may be the signal that has ended the context.
 func (r *run) force(ctx context.Context, signals <-chan os.Signal, cancel context.CancelCauseFunc) {
 	missing := 2
 	if r.signalled {
@@ -177,54 +167,40 @@ func (r *run) force(ctx context.Context, signals <-chan os.Signal, cancel contex
 	cancel(errSignal)
 }
 
-func status(left int) string {
-	if left == 1 {
+func status(open int) string {
+	if open == 1 {
 		return "STATUS=draining, 1 connection left"
 	}
-	return fmt.Sprintf("STATUS=draining, %d connections left", left)
+	return fmt.Sprintf("STATUS=draining, %d connections left", open)
 }
 
-// accepted waits until the last accept has returned.
-func (r *run) accepted(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		r.serving.Wait()
-		close(done)
-	}()
-	if !closes(ctx, done) {
-		// An accept that blocks in the kernel does not notice that its listener is closed.
-		return fmt.Errorf("draining: accept still blocks (%w): O_NONBLOCK was cleared on the shared socket, "+
-			"is NonBlocking=yes missing in a unit that inherits it?", context.Cause(ctx))
+// awaitServe waits until all Serve goroutines have returned.
+func (r *run) awaitServe(ctx context.Context) error {
+	if !awaitClose(ctx, begin(r.serving.Wait)) {
+		// Closing a listener does not interrupt an accept that blocks in the kernel.
+		return fmt.Errorf("draining: accept still blocks (%w): O_NONBLOCK was cleared on the shared socket; "+
+			"each unit that inherits the socket needs NonBlocking=yes", context.Cause(ctx))
 	}
 	return nil
 }
 
-func (r *run) hook(ctx context.Context) <-chan struct{} {
+// begin calls f in a new goroutine and returns a channel that is closed when f has returned.
+func begin(f func()) <-chan struct{} {
 	done := make(chan struct{})
-	if r.server.OnDrain == nil {
-		close(done)
-		return done
-	}
 	go func() {
 		defer close(done)
-		r.server.OnDrain(ctx)
+		f()
 	}()
 	return done
 }
 
-func waitHook(ctx context.Context, done <-chan struct{}) error {
-	if !closes(ctx, done) {
-		return fmt.Errorf("draining: OnDrain has not returned (%w)", context.Cause(ctx))
-	}
-	return nil
-}
-
-// grace is the time that a goroutine has to return after the end of its context. On a busy machine the context can end
-// before the goroutine has run at all.
+// grace is how long awaitClose waits after the end of the context, because on a busy machine the context can end
+// before a goroutine has run at all.
 const grace = time.Second
 
-// closes waits until done is closed, at most until grace after the end of ctx.
-func closes(ctx context.Context, done <-chan struct{}) bool {
+// awaitClose waits until done is closed and returns true. After the end of ctx, it waits at most for the time grace
+// and then returns false.
+func awaitClose(ctx context.Context, done <-chan struct{}) bool {
 	select {
 	case <-done:
 		return true

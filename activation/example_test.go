@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation"
 )
 
-// A complete worker: under systemd it serves on the sockets named "http", without systemd
-// on port 8080.
+// This program is a complete worker. Under systemd, the program serves on the sockets
+// named "http", and without systemd on port 8080.
 func Example() {
 	listeners, err := activation.ListenAll("http", "tcp", "127.0.0.1:8080")
 	if err != nil {
@@ -23,7 +23,7 @@ func Example() {
 	})}
 	err = activation.Serve(context.Background(), srv, listeners...)
 	switch {
-	case errors.Is(err, activation.ErrCut): // a client was slower than the drain timeout; the stop itself succeeded
+	case errors.Is(err, activation.ErrCut): // Serve has stopped, but had to cut the connection of a slow client
 		fmt.Fprintln(os.Stderr, "worker:", err)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "worker:", err)

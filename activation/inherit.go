@@ -8,17 +8,18 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// A set has the descriptors that systemd passed to this process. They stay open as long as
-// the process lives, for Files. The listeners use duplicates, and closing a duplicate ends
-// accepting.
+// set holds the descriptors that systemd passed to this process. The descriptors stay open until
+// the process ends, so that Files can duplicate them. The listeners have their own duplicates, so
+// a caller can close a listener.
 type set struct {
 	passed  []sd.Passed
-	streams []net.Listener   // in the order of the descriptors; nil if a descriptor is not a listener
-	packets []net.PacketConn // in the order of the descriptors; nil if a descriptor is not a datagram socket
+	streams []net.Listener   // the listener of each descriptor, or nil if the descriptor is not a listener
+	packets []net.PacketConn // the connection of each descriptor, or nil if the descriptor is not a datagram socket
 }
 
-// take builds the set. After an error it leaves nothing open.
-func take(e sd.Env) (*set, error) {
+// newSet receives the descriptors and opens a listener or a packet connection for each socket.
+// After an error, newSet has closed the listeners and connections.
+func newSet(e sd.Env) (*set, error) {
 	passed, err := sd.Receive(e)
 	if err != nil {
 		return nil, err
@@ -27,9 +28,9 @@ func take(e sd.Env) (*set, error) {
 	for i, p := range passed {
 		switch p.Kind {
 		case sd.Listener:
-			s.streams[i], err = listener(p)
+			s.streams[i], err = open(p, net.FileListener)
 		case sd.Packet:
-			s.packets[i], err = packetConn(p)
+			s.packets[i], err = open(p, net.FilePacketConn)
 		}
 		if err != nil {
 			s.close()
@@ -50,24 +51,10 @@ func (s *set) close() {
 	}
 }
 
-func (s *set) listeners() (map[string][]net.Listener, error) {
-	if err := s.check("listener"); err != nil {
-		return nil, err
-	}
-	return group(s.passed, s.streams), nil
-}
-
-func (s *set) packetConns() (map[string][]net.PacketConn, error) {
-	if err := s.check("datagram socket"); err != nil {
-		return nil, err
-	}
-	return group(s.passed, s.packets), nil
-}
-
 func (s *set) files() (map[string][]*os.File, error) {
 	files := make([]*os.File, len(s.passed))
 	for i, p := range s.passed {
-		f, err := dup(p)
+		f, err := p.Dup()
 		if err != nil {
 			for _, f := range files[:i] {
 				f.Close()
@@ -79,8 +66,8 @@ func (s *set) files() (map[string][]*os.File, error) {
 	return group(s.passed, files), nil
 }
 
-// check returns an error if neither Listeners nor PacketConns returns one of the
-// descriptors. Without the error, a wrong socket unit would not be noticed.
+// check returns an error if a descriptor is neither a listener nor a datagram socket, because the
+// socket unit is probably wrong. want is the kind of socket that the caller expects.
 func (s *set) check(want string) error {
 	for _, p := range s.passed {
 		if p.Kind == sd.Other {
@@ -90,7 +77,7 @@ func (s *set) check(want string) error {
 	return nil
 }
 
-// group maps names to values and omits zero values.
+// group returns the values by the names of their descriptors. It omits zero values.
 func group[T comparable](passed []sd.Passed, values []T) map[string][]T {
 	var none T
 	byName := make(map[string][]T)
@@ -102,32 +89,15 @@ func group[T comparable](passed []sd.Passed, values []T) map[string][]T {
 	return byName
 }
 
-// listener makes two duplicates, here and in net.FileListener, so that the passed descriptor
-// is never closed. The second duplicate gets O_NONBLOCK, and does not remove the path of a
-// Unix socket when it is closed. FileListener calls os.File.Fd, which does not clear the flag
-// of a File that os.NewFile made: it clears only flags that package os has set.
-func listener(p sd.Passed) (net.Listener, error) {
-	f, err := dup(p)
+// open returns the listener or connection that convert (net.FileListener or net.FilePacketConn)
+// makes from a duplicate of p. convert sets O_NONBLOCK. Closing the result does not close p, and
+// does not remove the path of a Unix socket. convert calls Fd of the duplicate, which does not
+// clear O_NONBLOCK, because Fd clears only a flag that package os has set itself.
+func open[T any](p sd.Passed, convert func(*os.File) (T, error)) (conn T, err error) {
+	f, err := p.Dup()
 	if err != nil {
-		return nil, err
+		return conn, err
 	}
 	defer f.Close()
-	return net.FileListener(f)
-}
-
-func packetConn(p sd.Passed) (net.PacketConn, error) {
-	f, err := dup(p)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return net.FilePacketConn(f)
-}
-
-func dup(p sd.Passed) (*os.File, error) {
-	fd, err := sd.Dup(p.FD)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), p.Name), nil
+	return convert(f)
 }

@@ -17,8 +17,9 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// reported runs a child with the passed files and returns its report.
-func reported(t *testing.T, names string, files ...*os.File) string {
+// runReport runs a child, passes the files with their names to it, and returns the report that
+// the child prints.
+func runReport(t *testing.T, names string, files ...*os.File) string {
 	t.Helper()
 	cmd := child(t.Context(), "report", names, files...)
 	var out bytes.Buffer
@@ -56,7 +57,7 @@ Files: <nil>
 	want := round + round + `Listen: false 2 listeners named "http" were passed, and Listen returns one: use ListenAll
 ListenPacket: true <nil>
 `
-	if got := reported(t, "http:udp:http", share(t, tcp), share(t, udp), share(t, local)); got != want {
+	if got := runReport(t, "http:udp:http", share(t, tcp), share(t, udp), share(t, local)); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 	if _, err := os.Stat(path); err != nil {
@@ -71,7 +72,7 @@ func TestPassedIsNotAListener(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	got := reported(t, "http:pipe", share(t, listenTCP(t)), r)
+	got := runReport(t, "http:pipe", share(t, listenTCP(t)), r)
 	for _, want := range []string{
 		`Listeners: fd 4 ("pipe") is not a listener, but a FIFO; Files returns it`,
 		`PacketConns: fd 4 ("pipe") is not a datagram socket, but a FIFO`,
@@ -85,7 +86,7 @@ func TestPassedIsNotAListener(t *testing.T) {
 }
 
 func TestMissingName(t *testing.T) {
-	got := reported(t, "web:admin", share(t, listenTCP(t)), share(t, listenTCP(t)))
+	got := runReport(t, "web:admin", share(t, listenTCP(t)), share(t, listenTCP(t)))
 	for _, want := range []string{
 		`Listen: false no such listener was passed: no stream listener is named "http" in FileDescriptorName=; ` +
 			`names of passed descriptors: "admin", "web"`,
@@ -97,20 +98,21 @@ func TestMissingName(t *testing.T) {
 		}
 	}
 	if _, err := pick(map[string][]int{"a": {1}}, "b", "thing"); !errors.Is(err, ErrNoListener) {
-		t.Errorf("%v is not ErrNoListener", err)
+		t.Errorf("got error %v, want ErrNoListener", err)
 	}
 }
 
-// TestNotActivated runs in the test process, which is not activated.
+// TestNotActivated calls the functions in the test process, to which no descriptor was
+// passed.
 func TestNotActivated(t *testing.T) {
 	if _, err := Listeners(); !errors.Is(err, ErrNotActivated) {
-		t.Errorf("Listeners: %v", err)
+		t.Errorf("Listeners: got error %v, want ErrNotActivated", err)
 	}
 	if _, err := PacketConns(); !errors.Is(err, ErrNotActivated) {
-		t.Errorf("PacketConns: %v", err)
+		t.Errorf("PacketConns: got error %v, want ErrNotActivated", err)
 	}
 	if _, err := Files(); !errors.Is(err, ErrNotActivated) {
-		t.Errorf("Files: %v", err)
+		t.Errorf("Files: got error %v, want ErrNotActivated", err)
 	}
 	l, err := Listen("http", "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -123,12 +125,12 @@ func TestNotActivated(t *testing.T) {
 	}
 	defer p.Close()
 	if _, err := Listen("http", "tcp", l.Addr().String()); !errors.Is(err, unix.EADDRINUSE) || !errors.Is(err, ErrNotActivated) {
-		t.Errorf("a taken port: %v", err)
+		t.Errorf("Listen on a port in use: got error %v, want EADDRINUSE and ErrNotActivated", err)
 	}
 }
 
-// nonblocking reads O_NONBLOCK of the open file description from /proc, like "clusterctl
-// doctor".
+// nonblocking reports whether O_NONBLOCK is set on the open file description. It reads the
+// flag from /proc, like "clusterctl doctor".
 func nonblocking(t *testing.T, pid int, fd uintptr) bool {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
@@ -142,15 +144,15 @@ func nonblocking(t *testing.T, pid int, fd uintptr) bool {
 	return flags&unix.O_NONBLOCK != 0
 }
 
-// TestFilesAreNonblocking checks that O_NONBLOCK, which all processes with the description
-// share, stays set when descriptors are taken over, listed, accepted on, duplicated and
-// closed.
+// TestFilesAreNonblocking checks that O_NONBLOCK stays set when a process receives, lists,
+// duplicates and closes descriptors, and accepts on them. All processes with the open file
+// description share this flag.
 func TestFilesAreNonblocking(t *testing.T) {
 	shared := share(t, listenTCP(t))
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Fatal("the socket of the test is blocking")
 	}
-	reported(t, "http", shared) // the child lists, duplicates and closes the descriptors, and calls Fd
+	runReport(t, "http", shared) // the child lists, duplicates and closes the descriptors, and calls Fd
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("a child cleared O_NONBLOCK on the shared description")
 	}
@@ -166,19 +168,19 @@ func TestFilesAreNonblocking(t *testing.T) {
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("a stopping worker cleared O_NONBLOCK on the shared description")
 	}
-	// Without NonBlocking=yes, systemd clears the flag before each start. The library sets it
-	// again.
+	// Without NonBlocking=yes, systemd clears the flag before each start. Then the package
+	// must set the flag again.
 	if err := unix.SetNonblock(int(shared.Fd()), false); err != nil {
 		t.Fatal(err)
 	}
-	reported(t, "http", shared)
+	runReport(t, "http", shared)
 	if !nonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("O_NONBLOCK was not set on a blocking listener")
 	}
 }
 
-// TestTakeFails checks that no descriptor stays open if one of a set cannot be used.
-func TestTakeFails(t *testing.T) {
+// TestNewSetFails checks the errors for a descriptor that cannot be used.
+func TestNewSetFails(t *testing.T) {
 	l := listenTCP(t)
 	f := share(t, l)
 	e := sd.Env{
@@ -191,8 +193,8 @@ func TestTakeFails(t *testing.T) {
 		Probe:       func(int) (sd.Kind, string, error) { return sd.Listener, "", nil },
 		CloseOnExec: func(int) error { return errors.New("no") },
 	}
-	if _, err := take(e); err == nil || !strings.Contains(err.Error(), `fd 3 ("unknown")`) {
-		t.Errorf("got %v", err)
+	if _, err := newSet(e); err == nil || !strings.Contains(err.Error(), `fd 3 ("unknown")`) {
+		t.Errorf("got error %v, want an error for fd 3", err)
 	}
 	s := &set{passed: []sd.Passed{{FD: int(f.Fd()), Name: "a", Kind: sd.Listener}, {FD: 1 << 20, Name: "b"}}}
 	if _, err := s.files(); err == nil {

@@ -28,7 +28,8 @@ import (
 // bound is the longest time that a test waits. Only a failing test waits that long.
 const bound = 20 * time.Second
 
-// TestMain also runs as the main function of each worker that a test starts.
+// TestMain runs the tests. In a child that a test has started, TestMain runs the role of
+// the child instead.
 func TestMain(m *testing.M) {
 	switch role := os.Getenv("ACTIVATION_TEST_ROLE"); role {
 	case "":
@@ -42,7 +43,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// work serves until it is stopped. "/hold" responds when its request body ends.
+// work serves until it is stopped, and returns the exit status. The path "/hold"
+// responds when the request body has ended.
 func work(role string) int {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "hello from %d\n", os.Getpid()) })
@@ -57,7 +59,7 @@ func work(role string) int {
 	s := Server{HTTP: &http.Server{Handler: mux}}
 	ctx := context.Background()
 	switch role {
-	case "context": // a program that already handled signals itself
+	case "context": // a program that handles SIGTERM itself and passes a context
 		c, cancel := signal.NotifyContext(ctx, syscall.SIGTERM)
 		defer cancel()
 		ctx = c
@@ -81,7 +83,7 @@ func work(role string) int {
 
 // report prints the descriptors that the process was passed, in a fixed order.
 func report(w io.Writer) int {
-	for range 2 { // the second round must print the same
+	for range 2 { // the second round must print the same lines
 		ls, err := Listeners()
 		fmt.Fprintln(w, "Listeners:", err)
 		for _, name := range sorted(ls) {
@@ -132,9 +134,9 @@ func sorted[V any](m map[string]V) []string {
 	return names
 }
 
-// share returns a file that shares the open file description of a socket, like the
-// descriptors that PID 1 passes. It does not use the File method, whose Fd would clear
-// O_NONBLOCK for all.
+// share returns a file that shares the open file description of a socket, as descriptors
+// from PID 1 do. It does not use the File method of the socket, because Fd of the
+// resulting file would clear O_NONBLOCK.
 func share(t *testing.T, c syscall.Conn) *os.File {
 	t.Helper()
 	raw, err := c.SyscallConn()
@@ -160,12 +162,13 @@ func listenTCP(t *testing.T) *net.TCPListener {
 	return l
 }
 
-// child returns a command that runs this test binary in a role, with passed descriptors,
-// like under systemd. It needs a shell because LISTEN_PID is known only after the fork.
+// child returns a command that runs this test binary in a role, and passes the files as
+// systemd does. A shell sets LISTEN_PID, because the process ID is known only after the
+// fork.
 func child(ctx context.Context, role, names string, files ...*os.File) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `export LISTEN_PID=$$; exec "$0"`, os.Args[0])
 	cmd.Env = append(os.Environ(), "ACTIVATION_TEST_ROLE="+role, fmt.Sprintf("LISTEN_FDS=%d", len(files)), "LISTEN_FDNAMES="+names)
-	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // the race detector sleeps for a second at exit
+	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0") // without this setting, the race detector sleeps for a second at exit
 	cmd.ExtraFiles = files
 	return cmd
 }
@@ -180,7 +183,7 @@ type worker struct {
 
 func startWorker(t *testing.T, role string, files []*os.File, env ...string) *worker {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "a") // t.TempDir may be too long for a socket
+	dir, err := os.MkdirTemp("", "a") // the path of t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +209,7 @@ func startWorker(t *testing.T, role string, files []*os.File, env ...string) *wo
 	return w
 }
 
-// expect reads messages until one has the prefix begin, and returns it.
+// expect reads messages until a message has the prefix begin, and returns this message.
 func (w *worker) expect(t *testing.T, begin string) string {
 	t.Helper()
 	b := make([]byte, 4096)
@@ -237,8 +240,8 @@ func (w *worker) exit(t *testing.T) int {
 	return w.cmd.ProcessState.ExitCode()
 }
 
-// client sends HTTP/1 requests on one connection and never retries: if http.Transport
-// would send a request again, this client returns an error.
+// client sends HTTP/1 requests on one connection. It returns an error where
+// http.Transport would send a request again, so that a test notices a lost request.
 type client struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -260,7 +263,7 @@ func (c *client) send(request string) error {
 	return err
 }
 
-// answer reads one complete response. It returns whether the response has "Connection:
+// answer reads one complete response, and reports whether the response has "Connection:
 // close".
 func (c *client) answer() (closes bool, err error) {
 	resp, err := http.ReadResponse(c.r, nil)

@@ -19,7 +19,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// hold is a request whose response is sent after the end of its body.
+// hold is a request to /hold without the end of its body, and release is this end. The response comes after release.
 const (
 	hold    = "POST /hold HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
 	release = "0\r\n\r\n"
@@ -29,23 +29,23 @@ func TestMessages(t *testing.T) {
 	l := listenTCP(t)
 	w := startWorker(t, "worker", []*os.File{share(t, l)}, "WATCHDOG_USEC=200000")
 	if got := w.expect(t, "READY=1"); got != "READY=1\nSTATUS=serving" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want READY=1 and STATUS=serving", got)
 	}
 	w.expect(t, "WATCHDOG=1")
 	w.expect(t, "WATCHDOG=1")
 	c := connect(t, l.Addr().String())
-	c.exchange(t, get, false) // so that the connection is accepted
+	c.exchange(t, get, false) // waits until the server has accepted the connection
 	if err := c.send(hold); err != nil {
 		t.Fatal(err)
 	}
 	w.signal(t, syscall.SIGTERM)
 	if got := w.expect(t, "STOPPING=1"); got != "STOPPING=1\nSTATUS=draining, 1 connection left" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want STATUS=draining, 1 connection left", got)
 	}
 	if got := w.expect(t, "EXTEND_TIMEOUT_USEC="); got != "EXTEND_TIMEOUT_USEC=35000000" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want 35000000", got)
 	}
-	w.expect(t, "WATCHDOG=1") // also during the drain
+	w.expect(t, "WATCHDOG=1") // the watchdog also works during the drain
 	if err := c.send(release); err != nil {
 		t.Fatal(err)
 	}
@@ -81,13 +81,13 @@ func TestSecondSignal(t *testing.T) {
 	w := startWorker(t, "worker", []*os.File{share(t, l)})
 	w.expect(t, "READY=1")
 	c := connect(t, l.Addr().String())
-	// After the second signal, requests that no handler has read are dropped, so this request must be in its
-	// handler.
+	// After the second signal, Serve drops requests that no handler has read. So wait until the handler reads the
+	// request.
 	if err := c.send(strings.Replace(hold, "\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n", 1)); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := c.r.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
-		t.Fatalf("got %q, %v", line, err)
+		t.Fatalf("got %q, %v, want 100 Continue", line, err)
 	}
 	w.signal(t, syscall.SIGTERM)
 	w.expect(t, "STOPPING=1")
@@ -97,10 +97,10 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// TestContextOfTheSameSignal tests a program that passes the context of signal.NotifyContext: one signal then
-// arrives twice, and must not count as a second signal.
+// TestContextOfTheSameSignal tests a program that passes the context of signal.NotifyContext. One SIGTERM then ends the
+// context and also reaches Serve, which must not count the signal twice.
 func TestContextOfTheSameSignal(t *testing.T) {
-	for range 10 { // either of the two may arrive first
+	for range 10 { // Serve may receive the signal before or after the end of the context
 		l := listenTCP(t)
 		w := startWorker(t, "context", []*os.File{share(t, l)})
 		w.expect(t, "READY=1")
@@ -121,8 +121,8 @@ func TestContextOfTheSameSignal(t *testing.T) {
 	}
 }
 
-// TestAcceptBlocks clears O_NONBLOCK, like systemd at each start without NonBlocking=yes. The next accept blocks in
-// the kernel; the worker must still end, and name the cause.
+// TestAcceptBlocks clears O_NONBLOCK, as systemd does at each start without NonBlocking=yes. The next accept blocks in
+// the kernel. The worker must still end, and the error must contain the cause.
 func TestAcceptBlocks(t *testing.T) {
 	l := listenTCP(t)
 	shared := share(t, l)
@@ -145,7 +145,8 @@ func TestAcceptBlocks(t *testing.T) {
 	}
 }
 
-// waitForAccept waits until a thread of the process is in accept4(2). It polls, because the kernel reports no such event.
+// waitForAccept waits until a thread of the process is in accept4(2). waitForAccept polls /proc, because the kernel does
+// not report this event.
 func waitForAccept(t *testing.T, pid int) {
 	t.Helper()
 	call := []byte(fmt.Sprintf("%d ", unix.SYS_ACCEPT4))

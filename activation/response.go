@@ -7,17 +7,18 @@ import (
 )
 
 // A closing handler adds "Connection: close" to each response whose header is sent during the
-// drain, even if the request came before it. SetKeepAlivesEnabled(false) of http.Server also
-// does this, but it closes idle connections at once, and it closes connections after responses
-// without "Connection: close". Both race with the next request.
+// drain, even if the request arrived before the drain. http.Server.SetKeepAlivesEnabled(false)
+// cannot be used instead: it closes idle connections at once, and closes other connections
+// after a response without "Connection: close". In both cases, the next request of the client
+// may be lost.
 type closing struct {
 	next     http.Handler
 	draining *atomic.Bool
 }
 
 func (c *closing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// Not for HTTP/2, where other streams use the connection. net/http turns the header into
-	// GOAWAY and does not send it.
+	// For HTTP/2, net/http does not send this header. It sends GOAWAY instead, after which the
+	// other streams of the connection continue.
 	plain, ok := w.(http1Writer)
 	if !ok || r.ProtoMajor != 1 {
 		if c.draining.Load() {
@@ -28,12 +29,13 @@ func (c *closing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	cw := &closingWriter{http1Writer: plain, draining: c.draining}
 	c.next.ServeHTTP(cw, r)
-	cw.announce() // if the handler wrote nothing, net/http writes the header when the handler has returned
+	cw.announce() // net/http sends the header now if the handler has not written anything
 }
 
-// http1Writer has all methods of net/http's HTTP/1 writer that callers use by an interface
-// assertion or through http.ResponseController, which finds the others by Unwrap. Embedding
-// http1Writer keeps these methods, for example ReadFrom, which uses sendfile(2).
+// http1Writer has the methods of net/http's HTTP/1 writer that handlers find by an interface
+// assertion. closingWriter embeds http1Writer and so has these methods, too, for example
+// ReadFrom, which uses sendfile(2). http.ResponseController finds all other methods through
+// Unwrap.
 type http1Writer interface {
 	http.ResponseWriter
 	http.Flusher
@@ -41,7 +43,7 @@ type http1Writer interface {
 	io.ReaderFrom
 	io.StringWriter
 	FlushError() error
-	CloseNotify() <-chan bool // of http.CloseNotifier, which is deprecated but still used
+	CloseNotify() <-chan bool // the method of http.CloseNotifier, which is deprecated but still used
 }
 
 type closingWriter struct {
@@ -50,7 +52,8 @@ type closingWriter struct {
 	sent     bool // the header cannot be changed any longer
 }
 
-// announce must be called before any call that makes net/http copy the header map.
+// announce sets "Connection: close" during the drain. It must be called before net/http copies
+// the header map.
 func (w *closingWriter) announce() {
 	if !w.sent && w.draining.Load() {
 		w.Header().Set("Connection", "close")
@@ -59,7 +62,8 @@ func (w *closingWriter) announce() {
 }
 
 func (w *closingWriter) WriteHeader(status int) {
-	// A response 101 needs "Connection: Upgrade", and after 100 to 199 another header follows.
+	// A response with status 101 needs "Connection: Upgrade". After another status below 200,
+	// a second header follows.
 	switch {
 	case status == http.StatusSwitchingProtocols:
 		w.sent = true
@@ -94,5 +98,5 @@ func (w *closingWriter) FlushError() error {
 	return w.http1Writer.FlushError()
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap returns the writer of net/http. http.ResponseController calls Unwrap.
 func (w *closingWriter) Unwrap() http.ResponseWriter { return w.http1Writer }

@@ -15,21 +15,21 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// load runs clients that never retry. It counts lost requests and keeps the errors of the first
-// ones.
+// load runs clients that never repeat a request. It counts the lost requests and stores the
+// errors of the first ten.
 type load struct {
 	addr    string
 	stop    atomic.Bool
 	clients sync.WaitGroup
-	sent    [3]atomic.Int64 // by kind of client
+	sent    [3]atomic.Int64 // number of requests by kind of client
 	lost    atomic.Int64
 	losses  chan string
 }
 
 const (
-	keepAlive = iota // one request after another
-	pausing          // with pauses in between
-	fresh            // a new connection for each request
+	keepAlive = iota // sends one request after another on one connection
+	pausing          // pauses between its requests
+	fresh            // opens a new connection for each request
 )
 
 func startLoad(addr string, each int) *load {
@@ -78,7 +78,8 @@ func (l *load) client(kind int) {
 func (c *client) request(kind int) (closes bool, err error) {
 	c.conn.SetDeadline(time.Now().Add(patience.For(bound)))
 	if kind == fresh && rand.IntN(2) == 0 {
-		// The connection is open before its request is sent, like in a browser or on a slow line.
+		// Browsers, and clients on a slow network, send the request some time after they have
+		// opened the connection.
 		time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond)
 	}
 	if err := c.send(get); err != nil {
@@ -87,7 +88,7 @@ func (c *client) request(kind int) (closes bool, err error) {
 	return c.answer()
 }
 
-// finish stops the clients and reports lost requests.
+// finish stops the clients, and fails the test if requests were lost.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
 	l.stop.Store(true)
@@ -107,8 +108,8 @@ func (l *load) finish(t *testing.T) {
 	}
 }
 
-// TestRollingRestart restarts three workers on one socket one after another, fifty times, under
-// the load of clients that never retry. No request may be lost.
+// TestRollingRestart restarts three workers on one socket one after another, fifty times, while
+// clients send requests and never repeat a request. No request may be lost.
 func TestRollingRestart(t *testing.T) {
 	l := listenTCP(t)
 	shared := []*os.File{share(t, l)}

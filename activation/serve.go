@@ -12,103 +12,104 @@ import (
 	"time"
 )
 
-// Defaults of [Server].
+// Default values of the fields of [Server].
 const (
-	// DefaultDrainTimeout is shorter than TimeoutStopSec= in the units of clusterctl, so that
-	// Serve can return how many connections it cut.
+	// DefaultDrainTimeout is shorter than TimeoutStopSec= in the units of clusterctl, so that Serve can return
+	// the number of cut connections before systemd kills the process.
 	DefaultDrainTimeout = 30 * time.Second
 
-	// DefaultSilence is the default keep-alive timeout of Node.js and Apache httpd. All clients
-	// can handle a connection that is closed after five silent seconds, and a busy client
-	// sends requests more often.
+	// DefaultSilence is the default keep-alive timeout of Node.js and Apache httpd. So clients can handle a
+	// connection that is closed after five silent seconds. A busy client sends requests more often.
 	DefaultSilence = 5 * time.Second
 )
 
-// ErrCut means that connections were closed although a request on them was perhaps not
-// answered completely. The error that wraps it gives the number and the reason.
+// ErrCut means that Serve closed connections on which a response was perhaps not complete. An error that wraps
+// ErrCut contains the number of connections and the reason.
 var ErrCut = errors.New("connections cut off")
 
-// Server runs an http.Server as a worker of systemd. [Serve] uses a Server in which only HTTP
-// is set.
+// Server runs an http.Server as a worker of systemd. The function [Serve] uses a Server in which only HTTP is
+// set.
 type Server struct {
-	// HTTP is the server. Serve wraps its Handler, ConnState and BaseContext, so it can be
-	// used only once, like an http.Server. Do not call its Shutdown, which drops requests
-	// that were just read.
+	// HTTP is the server that Serve runs. Serve wraps Handler, ConnState and BaseContext of HTTP, so each
+	// http.Server can be used only once. Do not call HTTP.Shutdown, which drops requests that net/http has
+	// just read.
 	HTTP *http.Server
 
 	// DrainTimeout limits the time from the stop signal to the return of Serve.
 	// 0 means DefaultDrainTimeout.
 	DrainTimeout time.Duration
 
-	// Silence is the time after which the drain closes a connection without an open request:
-	// for a keep-alive connection counted from its last response, for a new connection from
-	// accept. A request that is already on its way can be lost, so the time should be longer
-	// than the pauses of a busy client. 0 means DefaultSilence.
+	// Silence is how long a connection without a request must be silent before the drain closes the
+	// connection. The time counts from the last response, or from accept(2) if there was no request. A request
+	// that the client sends at the moment of the close is lost, so Silence should be longer than the pauses of
+	// a busy client. 0 means DefaultSilence.
 	Silence time.Duration
 
-	// OnDrain is called once in its own goroutine when the drain begins, and Serve waits for
-	// it. Use it to end streams that do not end by themselves: event streams, and hijacked
-	// connections (websockets). net/http does not track hijacked connections, so without
-	// OnDrain they end with the process. The context ends after DrainTimeout or at a second
+	// OnDrain is called once in its own goroutine when the drain begins, and Serve waits until OnDrain
+	// returns. Use OnDrain to end event streams and hijacked connections (websockets), which do not end by
+	// themselves. Serve does not wait for a hijacked connection. ctx ends after DrainTimeout or at a second
 	// signal.
 	OnDrain func(ctx context.Context)
 
-	// Alive decides whether Serve sends WATCHDOG=1, if the unit has WatchdogSec=. It is called
-	// at half that interval. If it returns false or does not return, systemd restarts the
-	// worker. Without Alive, the watchdog only checks that goroutines run.
+	// Alive is called at half the interval of WatchdogSec=, if the unit has this setting. If Alive returns
+	// true, Serve sends WATCHDOG=1. If Alive returns false or does not return, systemd restarts the worker. If
+	// Alive is nil, Serve always sends WATCHDOG=1, so the watchdog only checks that goroutines run.
 	Alive func() bool
 }
 
-// Serve serves HTTP on the listeners until SIGTERM, SIGINT or the end of ctx. Then it drains,
-// and returns nil when all requests are answered. After that, main should return.
+// Serve serves HTTP on the listeners until SIGTERM, SIGINT or the end of ctx. Then Serve drains the
+// connections, and returns nil when all requests are answered. main should return after Serve.
 //
-// Serve sends READY=1 when all listeners accept. The drain has these steps. Serve sends
-// STOPPING=1 and closes the listeners in this process only. All later responses, also to
-// requests that are already in progress, have "Connection: close" (HTTP/2: GOAWAY). A new
-// connection stays open until its first request is answered. An idle connection stays open
-// until one more request is answered, or until it has been silent for five seconds
-// (Server.Silence). Requests keep their contexts. Requests that a client has pipelined after a
-// response with "Connection: close" are not answered. An idle HTTP/2 connection without TLS is
-// closed without GOAWAY.
+// Serve sends READY=1 when all listeners accept. The drain has these steps. Serve sends STOPPING=1 and closes
+// the listeners in this process only. All later responses, also to requests that are already in progress, have
+// "Connection: close" (HTTP/2: GOAWAY). A connection without a request stays open until its first request is
+// answered. An idle connection stays open until one more request is answered, or until it has been silent for
+// five seconds (Server.Silence). The contexts of requests are not canceled. Requests that a client has
+// pipelined after a response with "Connection: close" are not answered. An idle HTTP/2 connection without TLS
+// is closed without GOAWAY.
 //
-// The error wraps [ErrCut] if 30 s (Server.DrainTimeout) were not enough, or a second signal
-// came. Serve then closes the connections that are left. If a listener fails, Serve drains the
-// other listeners and returns the error of that listener.
+// If the drain takes longer than 30 s (Server.DrainTimeout), or at a second signal, Serve closes all open
+// connections. If a request was in progress on one of these connections, the error wraps [ErrCut]. If a
+// listener fails, Serve drains the other listeners and returns the error of that listener.
 //
-// Serve uses http.Server.ServeTLS for a listener that [TLS] returned. It always closes the
-// listeners before it returns.
+// Serve uses http.Server.ServeTLS for a listener that [TLS] returned. Serve always closes the listeners before
+// it returns.
 func Serve(ctx context.Context, srv *http.Server, listeners ...net.Listener) error {
 	s := Server{HTTP: srv}
 	return s.Serve(ctx, listeners...)
 }
 
-// TLS returns a listener on which [Serve] uses TLS, with the certificates of
-// http.Server.TLSConfig, and HTTP/2. Closing one of them closes both.
+// TLS returns a listener on which [Serve] uses TLS and HTTP/2, with the certificates of http.Server.TLSConfig.
+// Closing the result closes l.
 func TLS(l net.Listener) net.Listener { return tlsListener{l} }
 
 type tlsListener struct{ net.Listener }
 
-// Serve does the same as the function [Serve], with the settings of s.
+// Serve works like the function [Serve], with the settings of s.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
-	defer closeAll(listeners)
+	defer func() {
+		for _, l := range listeners {
+			l.Close()
+		}
+	}()
 	if len(listeners) == 0 {
 		return errors.New("serving HTTP: no listeners")
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, stopSignals()...)
 	defer signal.Stop(signals)
-	stopDogs := s.watchdog()
-	defer stopDogs()
+	defer s.watchdog()()
 
 	r := newRun(s, listeners)
 	err := r.start()
 	if err == nil {
 		err = r.untilStop(ctx, signals)
 	}
-	return also(err, r.drain(signals))
+	return joinErrors(err, r.drain(signals))
 }
 
-// stopSignals returns SIGTERM and SIGINT. It omits SIGINT if it is ignored, as in a background job of a shell.
+// stopSignals returns SIGTERM and SIGINT. stopSignals omits SIGINT if the process ignores SIGINT, as a
+// background job of a shell does.
 func stopSignals() []os.Signal {
 	if signal.Ignored(os.Interrupt) {
 		return []os.Signal{syscall.SIGTERM}
@@ -118,10 +119,11 @@ func stopSignals() []os.Signal {
 
 // untilStop returns nil when the server should stop, and an error when it cannot continue.
 func (r *run) untilStop(ctx context.Context, signals <-chan os.Signal) error {
-	for told := false; ; {
-		if !told && r.started == len(r.listeners) {
-			told = true
-			// This error matters: with Type=notify, systemd would wait for READY=1 and then kill the process.
+	for reported := false; ; {
+		if !reported && r.started == len(r.listeners) {
+			reported = true
+			// Serve must fail without READY=1: in a unit with Type=notify, systemd would wait for the message
+			// and then kill the process.
 			if err := Notify("READY=1", "STATUS=serving"); err != nil {
 				return err
 			}
@@ -156,16 +158,11 @@ func (s *Server) watchdog() (stop func()) {
 				return
 			case <-tick.C:
 				if s.Alive == nil || s.Alive() {
-					_ = Notify("WATCHDOG=1") // the next message may arrive; if none arrives, a restart is right
+					// The next message may succeed. Without any message, systemd must restart the worker.
+					_ = Notify("WATCHDOG=1")
 				}
 			}
 		}
 	}()
 	return func() { close(done) }
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		l.Close()
-	}
 }

@@ -17,12 +17,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// served is a Server under test. Its context stops it.
+// served is a Server under test. stop ends the context of Serve.
 type served struct {
 	addr     string
 	stop     func()
 	draining chan struct{}       // closed when the drain begins
-	states   chan http.ConnState // of all connections, in order
+	states   chan http.ConnState // states of all connections, in order
 	result   chan error
 }
 
@@ -95,7 +95,8 @@ func connect(t *testing.T, addr string) *client {
 	return c
 }
 
-// exchange sends a request and checks whether the response has "Connection: close".
+// exchange sends a request, and checks that the response has "Connection: close" only if
+// closes is true.
 func (c *client) exchange(t *testing.T, request string, closes bool) {
 	t.Helper()
 	if err := c.send(request); err != nil {
@@ -209,7 +210,7 @@ func TestInProgress(t *testing.T) {
 }
 
 // TestHeaderAlreadySent checks that a connection stays open after a response whose header
-// was sent before the drain, until a response with "Connection: close".
+// was sent before the drain, until the next response, which has "Connection: close".
 func TestHeaderAlreadySent(t *testing.T) {
 	started, finish := make(chan struct{}, 2), make(chan struct{})
 	v := serve(t, new(Server), func(w http.ResponseWriter, r *http.Request) {
@@ -253,14 +254,14 @@ func TestSlowHeader(t *testing.T) {
 		if err := c.send(piece); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(500 * time.Millisecond) // the client's slowness, 5 s in all
+		time.Sleep(500 * time.Millisecond) // the client needs 5 s for the header
 	}
 	c.want(t, true)
 	v.end(t)
 }
 
-// TestSilenceOfUnixSocket checks that a unix socket with unread data is not silent.
-// Nothing else is known about a unix socket.
+// TestSilenceOfUnixSocket checks that a unix socket with unread data is not silent. The
+// kernel does not report the time of the last data on a unix socket.
 func TestSilenceOfUnixSocket(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
@@ -278,35 +279,35 @@ func TestSilenceOfUnixSocket(t *testing.T) {
 	}
 	defer conn.Close()
 	if got := silentFor(conn, time.Minute); got != time.Minute {
-		t.Errorf("nothing sent: %s", got)
+		t.Errorf("without data: silent for %s, want %s", got, time.Minute)
 	}
 	if _, err := io.WriteString(peer, "x"); err != nil {
 		t.Fatal(err)
 	}
 	if got := silentFor(conn, time.Minute); got != 0 {
-		t.Errorf("something sent: %s", got)
+		t.Errorf("with unread data: silent for %s, want 0", got)
 	}
 }
 
 // TestExpiredAndRevived checks that the read deadline of sweep is removed if a request
-// comes in the same moment.
+// arrives at the same time.
 func TestExpiredAndRevived(t *testing.T) {
 	server, peer := net.Pipe()
 	defer peer.Close()
 	c := newConns(time.Nanosecond, 0)
-	c.note(server, http.StateNew)
+	c.setState(server, http.StateNew)
 	c.sweep(time.Now().Add(time.Hour))
 	if _, err := server.Read(make([]byte, 1)); err == nil {
-		t.Fatal("a silent connection can be read")
+		t.Fatal("sweep has not ended a silent connection")
 	}
-	c.note(server, http.StateActive)
+	c.setState(server, http.StateActive)
 	go peer.Write([]byte("x"))
 	if _, err := server.Read(make([]byte, 1)); err != nil {
-		t.Errorf("reading the body of a request that came in time: %v", err)
+		t.Errorf("reading the body of a request that arrived just after sweep: %v", err)
 	}
-	c.note(server, http.StateClosed)
-	if c.count() != 0 || c.left() != 0 {
-		t.Errorf("%d connections are open and %d waited for, want none", c.count(), c.left())
+	c.setState(server, http.StateClosed)
+	if c.count() != 0 || c.http1Count() != 0 {
+		t.Errorf("%d open connections, %d of them HTTP/1; want none", c.count(), c.http1Count())
 	}
 }
 
@@ -326,19 +327,19 @@ func TestDrainTimeout(t *testing.T) {
 	v.stop()
 	err := within(t, "end", v.result)
 	if !errors.Is(err, ErrCut) || !strings.HasSuffix(err.Error(), "connections cut off: 1 (drain timeout)") {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want ErrCut for 1 connection", err)
 	}
 	busy.ended(t)
 }
 
-// TestDrainTimeoutOnIdle checks that closing connections without an open request after the
-// timeout is not an error.
+// TestDrainTimeoutOnIdle checks that Serve returns no error if all connections are idle at
+// the drain timeout.
 func TestDrainTimeoutOnIdle(t *testing.T) {
 	t.Parallel()
 	v := serve(t, &Server{DrainTimeout: 2 * time.Second, Silence: time.Hour}, hello)
 	c, _ := connect(t, v.addr), connect(t, v.addr)
 	c.exchange(t, get, false)
-	v.until(t, http.StateIdle) // the response has been sent a moment before
+	v.until(t, http.StateIdle) // net/http reports this state after it has sent the response
 	v.stop()
 	v.end(t)
 }
@@ -366,7 +367,7 @@ func TestHijacked(t *testing.T) {
 	v.until(t, http.StateHijacked)
 	v.stop()
 	if got, err := io.ReadAll(c.r); string(got) != "hi bye" {
-		t.Errorf("read %q, %v", got, err)
+		t.Errorf("read %q, %v, want hi bye", got, err)
 	}
 	v.end(t)
 }
@@ -377,7 +378,7 @@ func TestOnDrainIsBounded(t *testing.T) {
 	v := serve(t, &Server{DrainTimeout: 50 * time.Millisecond, OnDrain: func(context.Context) { <-never }}, hello)
 	v.stop()
 	if err := within(t, "end", v.result); err == nil || !strings.Contains(err.Error(), "OnDrain has not returned") {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want OnDrain has not returned", err)
 	}
 }
 
@@ -401,7 +402,7 @@ func TestWriterKeepsItsInterfaces(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if body, _ := io.ReadAll(resp.Body); string(body) != "true true true true true <nil> <nil> <nil>\n" {
-		t.Errorf("got %s", body)
+		t.Errorf("got %s, want all interfaces and no errors", body)
 	}
 }
 
@@ -423,7 +424,7 @@ func TestSwitchingProtocols(t *testing.T) {
 	close(finish)
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Connection") != "Upgrade" {
-		t.Errorf("got %v %v", resp, err)
+		t.Errorf("got %v, %v, want status 101 with Connection: Upgrade", resp, err)
 	}
 	c.conn.Close()
 	v.end(t)
@@ -431,12 +432,12 @@ func TestSwitchingProtocols(t *testing.T) {
 
 func TestListenerFails(t *testing.T) {
 	l, broken := listenTCP(t), listenTCP(t)
-	broken.SetDeadline(time.Now().Add(-time.Hour)) // net/http does not retry this accept error forever
+	broken.SetDeadline(time.Now().Add(-time.Hour)) // after this accept error, http.Server.Serve returns
 	s := &http.Server{Handler: http.HandlerFunc(hello)}
 	broken.Close()
 	err := Serve(context.Background(), s, l, broken)
 	if !errors.Is(err, net.ErrClosed) {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want net.ErrClosed", err)
 	}
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("the other listener is open: %v", err)

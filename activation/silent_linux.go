@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// silentFor returns how long nothing has been received on conn. That is sinceState, the time
-// since net/http reported the connection as new or idle, or less if the kernel has received
-// something later. net/http reports a connection as active only after a complete request
-// header, so only the kernel sees a header or a TLS handshake that is not complete.
+// silentFor returns how long nothing has been received on conn. sinceState is the time since
+// net/http reported conn as new or idle. The result is shorter if the kernel has received
+// data since then: net/http does not report a part of a TLS handshake or of a request
+// header, but only a complete header.
 func silentFor(conn net.Conn, sinceState time.Duration) time.Duration {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()
@@ -26,11 +26,11 @@ func silentFor(conn net.Conn, sinceState time.Duration) time.Duration {
 		return sinceState
 	}
 	silent := sinceState
-	_ = raw.Control(func(fd uintptr) { // after an error conn is already closed, and net/http reports that
+	_ = raw.Control(func(fd uintptr) { // an error means that conn is closed, which net/http reports
 		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			silent = min(silent, time.Duration(info.Last_data_recv)*time.Millisecond)
 		}
-		// A Unix socket only has the number of bytes that are not read yet.
+		// For a Unix socket, the kernel reports only the number of unread bytes.
 		if n, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ); err == nil && n > 0 {
 			silent = 0
 		}

@@ -7,5 +7,6 @@ import (
 	"time"
 )
 
-// silentFor returns sinceState: only Linux reports more. See silent_linux.go.
+// silentFor returns sinceState, because only Linux reports when data was
+// received.
 func silentFor(_ net.Conn, sinceState time.Duration) time.Duration { return sinceState }

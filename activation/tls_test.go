@@ -12,11 +12,11 @@ import (
 	"testing"
 )
 
-// secure serves on TLS and returns a client that trusts the certificate.
+// secure starts a Server with TLS, and returns a client that trusts its certificate.
 func secure(t *testing.T, handler http.HandlerFunc, protocols ...string) (addr string, client *http.Client,
 	stop func(), draining <-chan struct{}, result <-chan error) {
 	t.Helper()
-	lender := httptest.NewTLSServer(nil) // for its certificate and a client that trusts it
+	lender := httptest.NewTLSServer(nil) // provides a certificate and a client that trusts it
 	t.Cleanup(lender.Close)
 	client = lender.Client()
 	client.Transport.(*http.Transport).ForceAttemptHTTP2 = true
@@ -58,7 +58,7 @@ func TestHTTP2(t *testing.T) {
 		return string(body)
 	}
 	if got := get("/"); got != "HTTP/2.0" {
-		t.Fatal(got)
+		t.Fatalf("the response is %s, want HTTP/2.0", got)
 	}
 	held := make(chan string, 1)
 	go func() { held <- get("/hold") }()
@@ -67,7 +67,7 @@ func TestHTTP2(t *testing.T) {
 	within(t, "begin of the drain", draining)
 	close(finish)
 	if got := within(t, "stream in progress", held); got != "HTTP/2.0" {
-		t.Errorf("the stream in progress got %s", got)
+		t.Errorf("the response of the stream in progress is %s, want HTTP/2.0", got)
 	}
 	if err := within(t, "end", result); err != nil {
 		t.Error(err)
@@ -84,7 +84,7 @@ func TestTLSHandshakeInProgress(t *testing.T) {
 	}
 	defer raw.Close()
 	// Connections are accepted in order, so a response on a later connection means that
-	// this one was accepted.
+	// raw was accepted, too.
 	if resp, err := client.Get("https://" + addr); err != nil {
 		t.Fatal(err)
 	} else {

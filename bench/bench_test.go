@@ -17,14 +17,14 @@ import (
 func TestParse(t *testing.T) {
 	o, err := parse(nil)
 	if err != nil || o.budget != fullBudget || o.slow != 1 {
-		t.Errorf("got %+v, error %v", o, err)
+		t.Errorf("got %+v, error %v, want the defaults", o, err)
 	}
 	if o, err = parse([]string{"-quick", "-slow", "3"}); err != nil || o.budget != 3*quickBudget {
-		t.Errorf("got %+v, error %v", o, err)
+		t.Errorf("got %+v, error %v, want the budget %v", o, err, 3*quickBudget)
 	}
 	for _, bad := range [][]string{{"-slow", "0"}, {"more"}, {"-budget", "x"}} {
 		if _, err := parse(bad); err == nil {
-			t.Errorf("%q is accepted", bad)
+			t.Errorf("parse(%q) returned no error", bad)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func TestWhere(t *testing.T) {
 		c.o.root = root
 		path, err := c.o.save(c.f)
 		if err != nil || path != filepath.Join(root, "bench/results", c.file) {
-			t.Errorf("got %s, error %v", path, err)
+			t.Errorf("got %s, error %v, want the file %s", path, err, c.file)
 		}
 		if err := c.o.document(c.f); err != nil {
 			t.Error(err)
@@ -97,7 +97,7 @@ func TestFailures(t *testing.T) {
 	f := result.File{Comparisons: []result.Comparison{{Name: "a", Status: result.OK},
 		{Name: "b", Status: result.Failed, Why: "died"}, {Name: "c", Status: result.LeftOut}}}
 	if err := failures(f); err == nil || !strings.Contains(err.Error(), "1 of 3 comparisons failed:\nb: died") {
-		t.Errorf("got error %v", err)
+		t.Errorf("got error %v, want 1 of 3 comparisons failed", err)
 	}
 	if got, want := tally(f), "3 comparisons: 1 measured, 1 skipped, 1 failed"; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -113,9 +113,9 @@ func TestLineOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := lineOf(path, "model name"); got != "A CPU: fast" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want A CPU: fast", got)
 	}
 	if got := lineOf(path, "none"); got != "" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q for a missing key, want an empty text", got)
 	}
 }

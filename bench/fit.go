@@ -7,11 +7,11 @@ import (
 	"github.com/clusterctl/clusterctl/bench/compare"
 )
 
-// fit adapts a smoke run to its time budget. It knows how long each group takes on an idle machine with two CPUs, and
+// fit adapts a smoke run to its time budget. The field Quick of a group is its time on an idle machine with two CPUs. fit
 // computes from the finished groups how much slower this machine is.
 type fit struct {
 	budget         time.Duration
-	expected, took time.Duration // sums over the finished groups
+	expected, took time.Duration // expected and actual time of all finished groups
 }
 
 // slowness returns how many times longer than expected the finished groups took.
@@ -32,8 +32,9 @@ func (f fit) expect(g compare.Group, pairs int) time.Duration {
 	return time.Duration(d)
 }
 
-// sizes returns how much to measure in the first of the remaining groups, or compare.ErrNoTime. If not all of these groups
-// fit into the remaining time, each measures only one pair.
+// sizes returns how much to measure in the first of the groups, or an error that wraps compare.ErrNoTime. groups are the
+// remaining groups, and left is the remaining time. If the groups do not all fit into this time, the first group measures
+// only one pair.
 func (f fit) sizes(left time.Duration, groups []compare.Group) (compare.Sizes, error) {
 	s := compare.Quick()
 	var all time.Duration
@@ -51,7 +52,7 @@ func (f fit) sizes(left time.Duration, groups []compare.Group) (compare.Sizes, e
 
 func (f fit) noTime() error { return fmt.Errorf("%w of %v", compare.ErrNoTime, f.budget) }
 
-// limit returns the time after which a group fails. It is far more than the group needs.
+// limit returns the time limit of a group, which is far longer than the expected time.
 func (f fit) limit(g compare.Group) time.Duration {
 	return max(time.Minute, 4*f.expect(g, compare.Quick().Pairs)).Round(time.Second)
 }

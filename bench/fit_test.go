@@ -51,7 +51,7 @@ func TestLimit(t *testing.T) {
 	g := compare.Group{Quick: 10 * time.Second}
 	f := fit{budget: quickBudget}
 	if got := f.limit(g); got != time.Minute {
-		t.Errorf("got %v", got)
+		t.Errorf("got %v, want %v", got, time.Minute)
 	}
 	f.add(g, 2, 30*time.Second)
 	if got := f.limit(g); got != 2*time.Minute {

@@ -1,5 +1,5 @@
 // Command bench compares clusterctl with PM2, Node's cluster module, nginx and the plain program on one booted machine. It
-// writes the results to bench/results/DATE.json, docs/benchmarks.md and its plots. "make bench" runs it.
+// writes the results to bench/results/DATE.json, docs/benchmarks.md and its plots. "make bench" runs this command.
 package main
 
 import (
@@ -22,9 +22,10 @@ type options struct {
 	only  string
 	// root is the source tree. bin is the directory of the built programs.
 	root, bin string
-	// docs and results are the directories for the output. If they are empty, the kind of run decides.
+	// docs and results are the directories for the output. If docs or results is empty, the default depends on the kind of
+	// run.
 	docs, results string
-	// render is a file of results. If it is set, the document is written from this file, and nothing is measured.
+	// render is a file of results. If render is set, bench writes the document from this file and does not measure.
 	render string
 	budget time.Duration
 	// slow multiplies all time limits.

@@ -26,7 +26,7 @@ var errTime = errors.New("the time budget of the run was used up")
 // measure makes all comparisons. Each group has its own machine, so groups do not affect each other.
 func measure(ctx context.Context, o options) (result.File, error) {
 	f := result.File{Schema: result.Schema, Date: time.Now().UTC().Truncate(time.Second), Quick: o.quick, Machine: machine()}
-	// The first machine may have to wait for its image, which does not count as part of the run.
+	// Boot a machine before the time of the run begins, because the first boot may have to build the image.
 	first, err := boot(ctx, o)
 	if err != nil {
 		return f, err
@@ -35,11 +35,11 @@ func measure(ctx context.Context, o options) (result.File, error) {
 	if err := errors.Join(err, first.Close()); err != nil {
 		return f, err
 	}
-	groups := slices.DeleteFunc(compare.Groups(), func(g compare.Group) bool { return !g.Wants(o.only) })
+	groups := slices.DeleteFunc(compare.Groups(), func(g compare.Group) bool { return !g.Matches(o.only) })
 	begin, pace := time.Now(), fit{budget: o.budget}
 	for i, g := range groups {
 		if err := ctx.Err(); err != nil {
-			return f, fmt.Errorf("interrupted, no results are written: %w", err)
+			return f, fmt.Errorf("the run was interrupted and writes no results: %w", err)
 		}
 		groupBegin := time.Now()
 		left := o.budget - time.Since(begin)
@@ -58,23 +58,23 @@ func measure(ctx context.Context, o options) (result.File, error) {
 			pace.add(g, sizes.Pairs, time.Since(groupBegin))
 		}
 		f.Comparisons = append(f.Comparisons, made...)
-		say(made, time.Since(groupBegin))
+		printResults(made, time.Since(groupBegin))
 	}
 	if err := ctx.Err(); err != nil {
-		return f, fmt.Errorf("interrupted, no results are written: %w", err)
+		return f, fmt.Errorf("the run was interrupted and writes no results: %w", err)
 	}
 	f.Seconds = time.Since(begin).Round(time.Second).Seconds()
 	return f, f.Check()
 }
 
-// limit is the time limit of a group and the error after it.
+// limit is the time limit of a group, and the error if the group exceeds the limit.
 type limit struct {
 	time time.Duration
 	over error
 }
 
-// within returns the limit of a group: its own limit, after which it fails, or the end of the run. A smoke run skips the
-// comparisons that it has not measured by then.
+// within returns the limit of a group: its own limit, or the remaining time of the run if this time is shorter. At the
+// end of a smoke run, the error means that the remaining comparisons are skipped.
 func (o options) within(g compare.Group, left time.Duration, pace fit) limit {
 	limited := g.Timeout * time.Duration(o.slow)
 	if o.quick {
@@ -108,8 +108,8 @@ func boot(ctx context.Context, o options) (*rig.Rig, error) {
 	return rig.Boot(ctx, rig.Files(o.bin, o.root), os.Stderr)
 }
 
-// say prints the results of a group to stderr.
-func say(made []result.Comparison, took time.Duration) {
+// printResults prints the results of a group to stderr.
+func printResults(made []result.Comparison, took time.Duration) {
 	for _, c := range made {
 		if c.Status == result.OK {
 			fmt.Fprintf(os.Stderr, "%-42s %10.4g  %10.4g %-10s  ratio %.3g\n", c.Name, *c.Ours, *c.Peer, c.Unit, *c.Ratio)

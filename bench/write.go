@@ -15,7 +15,8 @@ import (
 // from it.
 func (o options) whole(f result.File) bool { return !f.Quick && o.only == "" }
 
-// stem returns the name of a run: its date, and its kind if it is not complete.
+// stem returns the name of the run's files without extension: the date of the run, and
+// its kind if it is not complete.
 func (o options) stem(f result.File) string {
 	name := f.Date.Format("2006-01-02")
 	switch {

@@ -32,11 +32,9 @@ func (h *handler) appendAttr(b []byte, groups []string, prefix string, a slog.At
 	return b
 }
 
-// text returns a value in the form in which the journal stores it.
+// text returns the value as the text of a field.
 func text(v slog.Value) string {
 	switch v.Kind() {
-	case slog.KindString:
-		return v.String()
 	case slog.KindTime:
 		return v.Time().Format(time.RFC3339Nano)
 	case slog.KindAny:
@@ -54,8 +52,9 @@ func text(v slog.Value) string {
 	return v.String()
 }
 
-// appendField encodes one field: NAME=value and a newline, or, for a value with newlines, the name, its size in eight bytes
-// and the value (NATIVE_JOURNAL_PROTOCOL of systemd).
+// appendField appends one field in the encoding of journald (NATIVE_JOURNAL_PROTOCOL of systemd): NAME=VALUE and a newline.
+// If the value contains a newline, the encoding is the name, a newline, the size of the value in eight bytes, the value and
+// a newline.
 func appendField(b []byte, name, value string) []byte {
 	b = append(b, name...)
 	if !strings.Contains(value, "\n") {
@@ -83,7 +82,7 @@ func fieldName(s string) string {
 		}
 		return '_'
 	}, s)
-	// journald drops fields of a client whose names begin with "_", because only journald itself sets such fields.
+	// journald drops a field whose name begins with "_", because only journald itself may set such a field.
 	if name == "" || name[0] == '_' || name[0] >= '0' && name[0] <= '9' || reserved(name) {
 		name = "X_" + strings.TrimLeft(name, "_")
 	}
@@ -92,15 +91,8 @@ func fieldName(s string) string {
 
 // reserved reports whether a name has a meaning to journald, systemd, syslog(3) or clusterctl (systemd.journal-fields(7)).
 func reserved(name string) bool {
-	switch name {
-	case "MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "ERRNO", "INVOCATION_ID", "USER_INVOCATION_ID", "UNIT", "USER_UNIT",
-		"TID", "N_DROPPED", "N_RESTARTS", "OBJECT_PID":
-		return true
-	}
-	for _, prefix := range []string{"SYSLOG_", "CLUSTERCTL_", "COREDUMP_", "OBJECT_"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
+	names := []string{"MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "ERRNO", "INVOCATION_ID", "USER_INVOCATION_ID",
+		"UNIT", "USER_UNIT", "TID", "N_DROPPED", "N_RESTARTS", "OBJECT_PID"}
+	prefixes := []string{"SYSLOG_", "CLUSTERCTL_", "COREDUMP_", "OBJECT_"}
+	return slices.Contains(names, name) || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 }

@@ -8,10 +8,11 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // NewHandler returns a handler that writes to the journal if stderr is connected to it, and as text to stderr otherwise.
-// The options are the options of the handlers of log/slog, and may be nil. ReplaceAttr is not called for time, level,
+// opts may be nil, and has the same meaning as for the handlers of log/slog. ReplaceAttr is not called for time, level,
 // message and source, which have their own fields in the journal.
 func NewHandler(opts *slog.HandlerOptions) slog.Handler {
 	text := slog.NewTextHandler(os.Stderr, opts)
@@ -25,10 +26,11 @@ func NewHandler(opts *slog.HandlerOptions) slog.Handler {
 	return newHandler(opts, s, text)
 }
 
-// sender sends an entry.
+// sender sends an entry to journald.
 type sender interface{ send(entry []byte) error }
 
-// newHandler returns a handler that sends entries through s. If s fails, it passes the record to fallback.
+// newHandler returns a handler that sends entries through s. If s returns an error, the handler passes the record to
+// fallback.
 func newHandler(opts *slog.HandlerOptions, s sender, fallback slog.Handler) *handler {
 	h := &handler{sender: s, fallback: fallback}
 	if opts != nil {
@@ -43,10 +45,11 @@ type handler struct {
 	opts     slog.HandlerOptions
 	sender   sender
 	fallback slog.Handler
-	// groups are the open groups. prefix is their names, in the form that precedes a field name.
+	// groups are the names of the groups that WithGroup has opened. prefix consists of these names, and begins the name of
+	// each later field.
 	groups []string
 	prefix string
-	// fields are the attributes of WithAttrs, encoded.
+	// fields are the encoded attributes of WithAttrs.
 	fields []byte
 }
 
@@ -99,13 +102,14 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 	if err := h.sender.send(b); err != nil {
-		// Callers of log/slog ignore the error of a handler, so the record goes to stderr, which leads to the same journal.
+		// Callers of log/slog ignore the error of a handler, so the record is written to stderr, which is connected to the
+		// same journal.
 		return h.fallback.Handle(ctx, r)
 	}
 	return nil
 }
 
-// priority returns the priority of syslog(3).
+// priority returns the priority of syslog(3) for the level l.
 func priority(l slog.Level) string {
 	switch {
 	case l >= slog.LevelError+4:
@@ -120,4 +124,38 @@ func priority(l slog.Level) string {
 		return "6"
 	}
 	return "7"
+}
+
+// socketPath is the socket of journald. In a unit with LogNamespace=, the socket of the namespace's journald is mounted at
+// this path.
+const socketPath = "/run/systemd/journal/socket"
+
+// Connected reports whether stderr is connected to the journal.
+func Connected() bool { return streamIs(os.Getenv("JOURNAL_STREAM"), os.Stderr) }
+
+// identity returns fields with the app and the instance of the process in the cgroup, or nil if the process is not an
+// instance of an app. Each entry has these fields, because journald cannot find the unit of a process that ends before
+// journald has read its message.
+func identity(cgroup string) []byte {
+	for line := range strings.Lines(cgroup) {
+		// The line is "0::/path", or "1:name=systemd:/path" on a machine with cgroup v1.
+		parts := strings.SplitN(strings.TrimRight(line, "\n"), ":", 3)
+		if len(parts) != 3 || parts[1] != "" && parts[1] != "name=systemd" {
+			continue
+		}
+		_, inside, ok := strings.Cut(parts[2], "/clusterctl-")
+		if !ok {
+			continue
+		}
+		for part := range strings.SplitSeq(inside, "/") {
+			app, instance, ok := strings.Cut(strings.TrimSuffix(part, ".service"), "@")
+			if !ok || !strings.HasSuffix(part, ".service") {
+				continue
+			}
+			b := appendField(nil, "CLUSTERCTL_APP", app)
+			b = appendField(b, "CLUSTERCTL_INSTANCE", instance)
+			return appendField(b, "CLUSTERCTL_SENDER", "worker")
+		}
+	}
+	return nil
 }

@@ -28,7 +28,7 @@ func (r *recorder) send(b []byte) error {
 	return nil
 }
 
-// fields decodes an entry like journald.
+// fields returns the fields of an entry, decoded as journald does it.
 func fields(t testing.TB, entry []byte) map[string]string {
 	t.Helper()
 	got := map[string]string{}
@@ -77,7 +77,7 @@ func TestFields(t *testing.T) {
 	}
 	log.Debug("no source")
 	if got := fields(t, r.entries[1]); got["PRIORITY"] != "7" || got["CODE_FILE"] != "" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want PRIORITY=7 and no CODE_FILE", got)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestSource(t *testing.T) {
 	got := fields(t, r.entries[0])
 	if !strings.HasSuffix(got["CODE_FILE"], "handler_test.go") || got["CODE_LINE"] == "" || got["X_CODE_LINE"] != "mine" ||
 		!strings.HasSuffix(got["CODE_FUNC"], ".TestSource") {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want the source in CODE_FILE, CODE_LINE and CODE_FUNC, and X_CODE_LINE=mine", got)
 	}
 }
 
@@ -133,7 +133,7 @@ func TestReplace(t *testing.T) {
 	log.WithGroup("g").Info("x", "drop", 1, "old", 2, slog.Group("h", "i", 3))
 	got := fields(t, r.entries[0])
 	if got["G_NEW"] != "1" || got["G_H_I"] != "3" || len(got) != 5 || strings.Join(seen, " ") != "g.drop g.old g.h.i" {
-		t.Errorf("%q of %q", got, seen)
+		t.Errorf("got the fields %q of the attributes %q, want G_NEW=1 and G_H_I=3 of g.drop, g.old and g.h.i", got, seen)
 	}
 }
 
@@ -143,12 +143,12 @@ func TestFallback(t *testing.T) {
 	h := newHandler(nil, &recorder{err: errors.New("no journal")}, slog.NewTextHandler(&b, nil))
 	slog.New(h).With("a", 1).WithGroup("g").Info("lost", "b", 2)
 	if !strings.Contains(b.String(), "msg=lost a=1 g.b=2") {
-		t.Errorf("got %q", b.String())
+		t.Errorf("got %q, want msg=lost a=1 g.b=2", b.String())
 	}
 }
 
-// TestRules checks the rules of log/slog for handlers. Fields have neither groups nor case, and journald has its own time,
-// so each entry is converted back first.
+// TestRules runs the checks of testing/slogtest. slogtest needs groups, a time, and keys in lower case, which entries of
+// the journal do not have. So timed adds the time, and nested converts the fields.
 func TestRules(t *testing.T) {
 	r := &recorder{}
 	h := newHandler(nil, r, slog.DiscardHandler)
@@ -164,7 +164,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// timed adds the time of a record as a field, which the rules require.
+// timed is a handler that adds the time of a record as a field.
 type timed struct {
 	slog.Handler
 	r *recorder
@@ -181,7 +181,7 @@ func (h timed) Handle(ctx context.Context, rec slog.Record) error {
 	return err
 }
 
-// nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses capitals for groups and small letters for keys.
+// nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses upper case for groups and lower case for keys.
 func nested(flat map[string]string) map[string]any {
 	out := map[string]any{}
 	for name, value := range flat {
@@ -239,7 +239,7 @@ func TestIdentity(t *testing.T) {
 		f := fields(t, identity(cgroup))
 		if got := strings.TrimSpace(f["CLUSTERCTL_APP"] + " " + f["CLUSTERCTL_INSTANCE"]); got != want ||
 			(f["CLUSTERCTL_SENDER"] == "worker") != (want != "") {
-			t.Errorf("cgroup %q: got %q", cgroup, f)
+			t.Errorf("cgroup %q: got %q, want app and instance %q", cgroup, f, want)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// streamIs reports whether f is the stream "device:inode".
+// streamIs reports whether f has the device and inode numbers of stream, which is "DEVICE:INODE".
 func streamIs(stream string, f *os.File) bool {
 	dev, ino, ok := strings.Cut(stream, ":")
 	if !ok {
@@ -22,25 +22,25 @@ func streamIs(stream string, f *os.File) bool {
 	return err1 == nil && err2 == nil && unix.Fstat(int(f.Fd()), &st) == nil && uint64(st.Dev) == d && st.Ino == i
 }
 
-// socket sends entries to journald. It needs no lock, because each entry is one datagram.
+// socket sends entries to journald. It does not need a lock, because each entry is one datagram.
 type socket struct {
 	fd   int
 	addr unix.SockaddrUnix
 	// identity contains fields that are added to each entry.
 	identity []byte
-	// bigFile returns a file with an entry that is too large for a datagram.
+	// bigFile writes an entry that is too large for a datagram to a file, and returns the descriptor of the file.
 	bigFile func(entry []byte) (int, error)
 }
 
-// newSocket opens a socket. It does not connect it, so that the socket also works after a restart of journald. The
-// socket is never closed.
+// newSocket opens a socket that sends entries to path, the socket of journald. The new socket is not connected, so
+// that sending also works after a restart of journald. The new socket is never closed.
 func newSocket(path string) (*socket, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for the journal: %w", err)
 	}
-	// With a larger buffer, larger entries fit into a datagram (libsystemd also uses 8 MiB). Without it, they are sent
-	// as a file.
+	// A larger buffer allows larger datagrams (libsystemd also uses 8 MiB). If the kernel refuses this size, large
+	// entries are sent as files.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 8<<20)
 	s := &socket{fd: fd, addr: unix.SockaddrUnix{Name: path}, bigFile: memoryFile}
 	if cgroup, err := os.ReadFile("/proc/self/cgroup"); err == nil {
@@ -57,7 +57,7 @@ func (s *socket) send(entry []byte) error {
 	}
 	fd, err := s.bigFile(entry)
 	if err != nil {
-		// A filter of system calls may forbid memfd_create.
+		// A seccomp filter may forbid memfd_create(2).
 		if fd, err = temporaryFile(entry); err != nil {
 			return err
 		}
@@ -75,8 +75,8 @@ func (s *socket) sendmsg(data, rights []byte) error {
 	}
 }
 
-// memoryFile returns a memory file with the entry. It is sealed, because journald reads it in place: no process can
-// change it.
+// memoryFile returns the descriptor of a memory file with the entry. The file is sealed, because journald accepts a
+// memory file only if no process can change it.
 func memoryFile(entry []byte) (int, error) {
 	fd, err := unix.MemfdCreate("journal-entry", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -93,7 +93,8 @@ func memoryFile(entry []byte) (int, error) {
 	return fd, nil
 }
 
-// temporaryFile returns an unnamed file with the entry. journald accepts such files only from these directories.
+// temporaryFile returns the descriptor of an unnamed file with the entry. journald accepts such files only from these
+// directories.
 func temporaryFile(entry []byte) (int, error) {
 	var errs []error
 	for _, dir := range []string{"/dev/shm", "/var/tmp", "/tmp"} {

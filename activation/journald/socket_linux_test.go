@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listen returns the path of a socket and a function that receives an entry, as a datagram or as
-// a file.
+// listen binds a socket. It returns the path of the socket, and a function that receives an
+// entry and reports whether the entry came in a sealed file.
 func listen(t *testing.T) (path string, receive func() (data []byte, sealed bool)) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "socket")
@@ -52,7 +52,8 @@ func listen(t *testing.T) (path string, receive func() (data []byte, sealed bool
 		if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 			t.Fatal(err)
 		}
-		// Read from the beginning, like journald, at whatever offset the writer stopped.
+		// Read from offset 0, as journald does, because the writer has changed the offset of the
+		// file.
 		content := make([]byte, st.Size)
 		if _, err := f.ReadAt(content, 0); err != nil {
 			t.Fatal(err)
@@ -74,7 +75,7 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, _ := receive(); string(got) != "MESSAGE=small\nOWN=1\n" {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want MESSAGE=small and OWN=1", got)
 	}
 	for _, way := range []string{"memory", "file"} {
 		if way == "file" {
@@ -92,7 +93,7 @@ func TestSend(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.send(small); err == nil {
-		t.Error("send returned no error without a listener")
+		t.Error("send returned no error after the socket was removed")
 	}
 }
 
@@ -107,11 +108,11 @@ func TestStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !streamIs(fmt.Sprintf("%d:%d", st.Dev, st.Ino), f) {
-		t.Error("the stream is not recognised")
+		t.Error("streamIs = false for the device and inode numbers of the file")
 	}
 	for _, s := range []string{"", "1", ":", fmt.Sprintf("%d:%d", st.Dev, st.Ino+1), "a:b"} {
 		if streamIs(s, f) {
-			t.Errorf("%q is accepted as the stream", s)
+			t.Errorf("streamIs(%q) = true, want false", s)
 		}
 	}
 }

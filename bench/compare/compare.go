@@ -1,5 +1,5 @@
 // Package compare defines the comparisons: what each one measures, on which sides, in which order. The sides of a pair are
-// measured one right after the other, A B A B, so that other load on the machine affects both.
+// measured one right after the other, A B A B, so that other load on the machine affects both sides.
 package compare
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// Sizes is how much is measured.
+// Sizes describes how much a run measures.
 type Sizes struct {
 	Quick bool
 	// Pairs is the number of pairs of each comparison.
@@ -28,7 +28,7 @@ func Full() Sizes { return Sizes{Pairs: 5, Seconds: 2} }
 // Quick returns the sizes of a smoke run, which shows in a few minutes that everything can be measured.
 func Quick() Sizes { return Sizes{Quick: true, Pairs: 2, Seconds: 1} }
 
-// pick returns one of two values, depending on the kind of run.
+// pick returns quick for a smoke run, and full for a complete run.
 func pick[T any](s Sizes, full, quick T) T {
 	if s.Quick {
 		return quick
@@ -63,13 +63,13 @@ func Groups() []Group {
 		{[]string{"balance"}, 5 * time.Minute, 16 * time.Second, balance},
 		{[]string{"herd"}, 6 * time.Minute, 20 * time.Second, herd},
 		{[]string{"syscall-overhead"}, 3 * time.Minute, 11 * time.Second, syscallOverhead},
-		{[]string{"kept-connections"}, 7 * time.Minute, 10 * time.Second, kept},
+		{[]string{"kept-connections"}, 7 * time.Minute, 10 * time.Second, keptConnections},
 	}
 }
 
-// Wants reports whether one of the group's names contains one of the comma-separated texts. An empty text matches all
+// Matches reports whether one of the group's names contains one of the comma-separated texts. An empty text matches all
 // groups.
-func (g Group) Wants(only string) bool {
+func (g Group) Matches(only string) bool {
 	for text := range strings.SplitSeq(only, ",") {
 		for _, n := range g.Names {
 			if strings.Contains(n, text) {
@@ -80,22 +80,23 @@ func (g Group) Wants(only string) bool {
 	return false
 }
 
-// ErrNoTime is the reason why a smoke run skips comparisons. If it is the cause of the end of a group's context, the
-// comparisons that the group has not measured by then are skipped.
+// ErrNoTime is the reason why a smoke run skips comparisons. If a group's context ends with this cause, the group skips
+// the comparisons that it has not measured.
 var ErrNoTime = errors.New("does not fit into the time of a smoke run")
 
-// Run makes the comparisons of a group on a machine. It returns at least one result for each name of the group. A
-// comparison that could not be measured has the status failed and the error.
+// Run makes the comparisons of a group on a machine. Run returns at least one result for each name of the group. If a
+// comparison could not be measured, its status is failed, and Why contains the error.
 func (g Group) Run(ctx context.Context, r *rig.Rig, s Sizes) []result.Comparison {
 	b := &bench{Rig: r, Sizes: s}
 	err := g.run(ctx, b)
 	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrNoTime) {
-		err = cause // interrupted by the end of the context, so it is not a failure
+		err = cause // the end of the context has interrupted the group, which is not a failure
 	}
 	return g.finish(b, err)
 }
 
-// Fail returns the results of a group without a machine or without time. With ErrNoTime, the group is skipped.
+// Fail returns the results of a group that did not run because of err. If err wraps ErrNoTime, the comparisons are
+// skipped.
 func (g Group) Fail(err error) []result.Comparison { return g.finish(&bench{}, err) }
 
 func (g Group) finish(b *bench, err error) []result.Comparison {
@@ -122,15 +123,15 @@ func (g Group) finish(b *bench, err error) []result.Comparison {
 	return out
 }
 
-// bench is a running group.
+// bench is the state of a running group.
 type bench struct {
 	*rig.Rig
 	Sizes
 	series []*result.Comparison
-	err    error // the first pair without a ratio
+	err    error // error of the first pair without a ratio
 }
 
-// add registers a comparison before it is measured, so that it is in the results even if it fails.
+// add registers a comparison before it is measured, so that the results contain it even if it fails.
 func (b *bench) add(c result.Comparison) *result.Comparison {
 	b.series = append(b.series, &c)
 	return &c
@@ -152,8 +153,8 @@ func (b *bench) pair(c *result.Comparison, ours, peer float64) {
 	}
 }
 
-// same waits until the started programs are idle, and fails unless all ports return the same bytes.
-func (b *bench) same(ctx context.Context, path string, ports ...int) error {
+// awaitSame waits until the started programs are idle. It returns an error unless all ports return the same bytes.
+func (b *bench) awaitSame(ctx context.Context, path string, ports ...int) error {
 	if err := b.Rest(ctx); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// TestNames checks the names, which documents and results use.
+// TestNames checks the names of the comparisons, which occur in documents and results.
 func TestNames(t *testing.T) {
 	want := []string{
 		"balance", "cli-startup", "crash-to-ready", "herd", "keepalive-rps", "kept-connections", "light-p99-while-blocked",
@@ -35,14 +35,14 @@ func TestNames(t *testing.T) {
 func TestWants(t *testing.T) {
 	g := Group{Names: []string{"new-connections-rps", "keepalive-rps"}}
 	for only, want := range map[string]bool{"": true, "rps": true, "keepalive-rps": true, "herd": false, "herd,keep": true} {
-		if g.Wants(only) != want {
+		if g.Matches(only) != want {
 			t.Errorf("Wants(%q) = %v", only, !want)
 		}
 	}
 }
 
-// TestRun checks that finished comparisons keep their results if a later one fails, that unfinished ones
-// fail, and that all names have a result.
+// TestRun checks the results of a group that stops with an error. Finished comparisons keep their
+// results, unfinished comparisons fail, and every name has a result.
 func TestRun(t *testing.T) {
 	fatal := errors.New("the daemon has died")
 	g := Group{Names: []string{"first", "second", "third"}, run: func(_ context.Context, b *bench) error {
@@ -65,8 +65,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestNoTime checks that comparisons are skipped if the end of the time interrupts them, and fail if they
-// have failed before.
+// TestNoTime checks that unfinished comparisons are skipped if the group had no time left, and fail after
+// any other error.
 func TestNoTime(t *testing.T) {
 	over := fmt.Errorf("%w of 3m20s", ErrNoTime)
 	g := Group{Names: []string{"first", "second"}, run: func(ctx context.Context, b *bench) error {
@@ -111,7 +111,7 @@ func TestNoRatio(t *testing.T) {
 	}}
 	got := g.Run(t.Context(), &rig.Rig{}, Quick())
 	if got[0].Status != result.Failed || !strings.Contains(got[0].Why, "no ratio") || got[1].Status != result.OK {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want a failure only of x/bad", got)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestImbalance(t *testing.T) {
 		{nil, 4, 0},
 	} {
 		if got := imbalance(c.connections, c.workers); got != c.want {
-			t.Errorf("%v over %d: %v, want %v", c.connections, c.workers, got, c.want)
+			t.Errorf("imbalance(%v, %d) = %v, want %v", c.connections, c.workers, got, c.want)
 		}
 	}
 }

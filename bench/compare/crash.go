@@ -12,8 +12,8 @@ import (
 
 // crashToReady kills the only worker and waits for the first response of the next worker.
 func crashToReady(ctx context.Context, b *bench) error {
-	const what = "from SIGKILL to the only worker until the first response of its successor"
-	const least = what + "; the peer is the start of the program without a supervisor until its first response, which is the minimum"
+	const what = "time from SIGKILL of the only worker to the first response of the next worker"
+	const least = what + "; the peer is the time from the start of the program without a supervisor to its first response"
 	of := func(variant, name, what string) *result.Comparison {
 		return b.add(result.Comparison{Name: "crash-to-ready/" + variant, Unit: "ms", Better: result.Less,
 			OurSide: sideOurs, PeerSide: name, What: what})
@@ -28,21 +28,21 @@ func crashToReady(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	err = crashAlone(ctx, b, n, newer, crashing())
+	err = crashAlone(ctx, b, n, newer, crashApp())
 	if err == nil {
-		_, err = n.Run(ctx, "clusterctl", "uninstall", "--yes", crashing().Name)
+		_, err = n.Run(ctx, "clusterctl", "uninstall", "--yes", crashApp().Name)
 	}
 	if err == nil {
-		a := crashing()
+		a := crashApp()
 		a.Flags = append(a.Flags, "--sandbox", "off")
 		err = crashAlone(ctx, b, n, open, a)
 	}
 	return errors.Join(err, n.Close())
 }
 
-// crashing returns the app. The pause before each kill is longer than the time that PM2 (1 s) and we (set here) count as a
-// short run, so that neither delays the restart.
-func crashing() rig.App {
+// crashApp returns the app whose worker is killed. PM2 delays the restart after a run of less than a second, and so does
+// clusterctl with --min-uptime 1s. The pause before each kill is longer, so that the restart is not delayed.
+func crashApp() rig.App {
 	a := hello(1).On(portOurs)
 	a.Flags = []string{"--min-uptime", "1s"}
 	return a
@@ -50,13 +50,13 @@ func crashing() rig.App {
 
 // crashWithPM2 measures clusterctl and PM2 on the same machine, with Debian 12.
 func crashWithPM2(ctx context.Context, b *bench, pm2, bare *result.Comparison) error {
-	if err := b.Ours(ctx, crashing()); err != nil {
+	if err := b.Ours(ctx, crashApp()); err != nil {
 		return err
 	}
 	if err := b.PM2(ctx, hello(1).On(portPM2)); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/", portOurs, portPM2); err != nil {
+	if err := b.awaitSame(ctx, "/", portOurs, portPM2); err != nil {
 		return err
 	}
 	var extra []float64
@@ -95,10 +95,11 @@ func crashAlone(ctx context.Context, b *bench, on *rig.Rig, c *result.Comparison
 }
 
 func noteExtra(c *result.Comparison, extra []float64) {
-	note(c, "longer than the bare start by %.1f ms (median of the pairs); the goal is 15 ms", median(extra))
+	note(c, "%.1f ms longer than the start without a supervisor (median of the pairs); the goal is 15 ms", median(extra))
 }
 
-// crashes returns the times in milliseconds of a crash on each of the ports, and of a bare start.
+// crashes returns times in milliseconds: for each port the time from a crash to the next response, and then the time from
+// a start without a supervisor to the first response.
 func crashes(ctx context.Context, b *bench, on *rig.Rig, ports ...int) ([]float64, error) {
 	kills := pick(b.Sizes, "3", "1")
 	var commands [][]string

@@ -10,19 +10,20 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// lightWhileBlocked runs the unmodified child of the cluster example of 2021. It blocks its event loop during each request
-// of "/", and answers other requests at once. It also exits at a random moment, as in the example.
+// lightWhileBlocked measures light requests while other requests block the workers. The workers run the unmodified
+// child.js of packaging/examples/cluster-2021, which blocks its event loop during each request of "/", responds to other
+// requests at once, and exits at random times.
 func lightWhileBlocked(ctx context.Context, b *bench) error {
 	of := func(short, name string) *result.Comparison {
 		return b.add(result.Comparison{Name: "light-p99-while-blocked/" + short, Unit: "ms", Better: result.Less,
 			OurSide: sideOurs, PeerSide: name,
-			What: "99th percentile of 50 light requests per second, each on its own connection, " +
-				"while one client blocks one worker after the other; 2 workers"})
+			What: "99th percentile of the latency of light requests (50 per second, each on a new connection), " +
+				"while a client blocks one worker after the other; 2 workers"})
 	}
 	pm2, cluster := of("pm2", sidePM2), of("cluster", sideCluster)
 	child := rig.App{Name: "child", Script: "child.js", Workers: 2, Port: portOurs,
 		Flags: []string{"--listen", fmt.Sprintf("%d:8080", portOurs)}}
-	// An install correctly fails if the program exits during the install.
+	// An install correctly fails if the program exits during the install, so try again.
 	err := b.Ours(ctx, child)
 	for try := 0; err != nil && try < 4; try++ {
 		err = b.Ours(ctx, child)
@@ -43,7 +44,7 @@ func lightWhileBlocked(ctx context.Context, b *bench) error {
 	if err := b.Cluster(ctx, third); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/light", portOurs, 8080, portCluster); err != nil {
+	if err := b.awaitSame(ctx, "/light", portOurs, 8080, portCluster); err != nil {
 		return err
 	}
 	ports := []int{portOurs, 8080, portCluster}
@@ -72,8 +73,9 @@ func lightWhileBlocked(ctx context.Context, b *bench) error {
 		b.pair(cluster, p99[0], p99[2])
 	}
 	for i, c := range []*result.Comparison{pm2, cluster} {
-		note(c, "the median of the light requests: %.1f ms and %.1f ms; "+
-			"without a response, because the child exits at random: %d and %d", median(p50[0]), median(p50[i+1]), failed[0], failed[i+1])
+		note(c, "the median latency of the light requests: %.1f ms and %.1f ms; "+
+			"requests without a response, because the child exits at random: %d and %d",
+			median(p50[0]), median(p50[i+1]), failed[0], failed[i+1])
 	}
 	return nil
 }
@@ -103,7 +105,7 @@ func reloadFailed(ctx context.Context, b *bench) error {
 	if err := b.PM2(ctx, app.On(portPM2)); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/", portOurs, portPM2); err != nil {
+	if err := b.awaitSame(ctx, "/", portOurs, portPM2); err != nil {
 		return err
 	}
 	sides := []struct {
@@ -140,7 +142,8 @@ func reloadFailed(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// reloadUnderLoad reloads an app several times during requests on new and on kept connections.
+// reloadUnderLoad reloads an app several times, while one client sends requests on new connections and another on kept
+// connections. reloadUnderLoad returns the reports of both clients, and the time of each reload.
 func reloadUnderLoad(ctx context.Context, b *bench, port, reloads int, command []string) (reports [2]load.Report, ms []float64, err error) {
 	var runs [2]*load.Run
 	defer func() {
@@ -166,7 +169,7 @@ func reloadUnderLoad(ctx context.Context, b *bench, port, reloads int, command [
 	return reports, ms, err
 }
 
-// sum adds the counts that the notes contain.
+// sum returns the sums of the counts that the notes contain.
 func sum(a, b load.Report) load.Report {
 	a.Requests += b.Requests
 	a.OK += b.OK

@@ -36,16 +36,16 @@ func logs(ctx context.Context, b *bench) error {
 		return b.add(result.Comparison{Name: name, What: what, Unit: unit, Better: better, OurSide: ours, PeerSide: peer})
 	}
 	speed := of("log-throughput/one-writer",
-		fmt.Sprintf("%d lines of 90 bytes from one worker, as fast as it writes, until the last one is in the journal or file", n),
+		fmt.Sprintf("one worker writes %d lines of 90 bytes as fast as it can, until the last line is in the journal or file", n),
 		"lines/s", result.More, "clusterctl (the journal)", "PM2 (its file)")
-	stored := of("log-throughput/lost", "lost lines of this run", "lines", result.Fewer, "clusterctl (the journal)", "PM2 (its file)")
-	latency := of("log-follow-latency/median", "from the request that makes a worker write a line until the line is shown",
+	stored := of("log-throughput/lost", "lost lines of one-writer", "lines", result.Fewer, "clusterctl (the journal)", "PM2 (its file)")
+	latency := of("log-follow-latency/median", "time from the request that makes a worker write a line until the line is shown",
 		"ms", result.Less, shows, "pm2 logs")
 	slow := of("log-follow-latency/p90", "the same, 90th percentile", "ms", result.Less, shows, "pm2 logs")
-	lost := of("log-follow-latency/lost", fmt.Sprintf("lines of a burst of %d that are not shown", burst),
+	lost := of("log-follow-latency/lost", fmt.Sprintf("lines that are not shown, of a burst of %d lines", burst),
 		"lines", result.Fewer, shows, "pm2 logs")
 
-	// By default, an instance may write some 200,000 lines in half a minute; journald drops further lines.
+	// With the default of --log-rate, journald would drop lines after some 200,000 lines in half a minute.
 	app := rig.App{Name: "chatty", Script: "chatty.js", Workers: 1, Flags: []string{"--log-rate", "off"}}
 	if err := b.Ours(ctx, app.On(portOurs)); err != nil {
 		return err
@@ -53,7 +53,7 @@ func logs(ctx context.Context, b *bench) error {
 	if err := b.PM2(ctx, app.On(portPM2)); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/log?id=same&n=1", portOurs, portPM2); err != nil {
+	if err := b.awaitSame(ctx, "/log?id=same&n=1", portOurs, portPM2); err != nil {
 		return err
 	}
 	kept := [][]string{{"-port", fmt.Sprint(portOurs), "-app", app.Name},
@@ -99,8 +99,8 @@ func logs(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// balance counts the connections of each worker. A figure is the largest number divided by the mean; 1
-// means even.
+// balance measures how evenly connections are spread over the workers. A figure is the largest number of
+// connections of a worker divided by the mean of all workers; 1 means that all are equal.
 func balance(ctx context.Context, b *bench) error {
 	for _, workers := range pick(b.Sizes, []int{4, 8}, []int{4}) {
 		if err := balanceOf(ctx, b, workers); err != nil {
@@ -110,8 +110,8 @@ func balance(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// imbalance returns the largest number of connections divided by the mean over all workers, including workers
-// without a connection.
+// imbalance returns the largest number of connections of a worker, divided by the mean over all workers.
+// The slice may omit workers without a connection.
 func imbalance(connections []int, workers int) float64 {
 	sum, most := 0, 0
 	for _, n := range connections {
@@ -127,9 +127,9 @@ func balanceOf(ctx context.Context, b *bench, workers int) error {
 	of := func(variant, what, peer string) *result.Comparison {
 		return b.add(result.Comparison{Name: fmt.Sprintf("balance/%s", variant), Unit: "max/mean", Better: result.Less,
 			OurSide: sideOurs, PeerSide: peer,
-			What: fmt.Sprintf("%s, %d workers: connections of the fullest worker divided by the mean", what, workers)})
+			What: fmt.Sprintf("%s, %d workers: largest number of connections of a worker, divided by the mean", what, workers)})
 	}
-	slow, burst := "200 connections 5 ms apart, all kept", "200 connections at once, all kept"
+	slow, burst := "200 connections, opened 5 ms apart and kept open", "200 connections, opened at once and kept open"
 	peers := []sidePort{{sidePM2, "pm2", portPM2}, {sideReusePort, "reuseport", portReusePort}}
 	if workers == 4 && !b.Quick {
 		peers = append(peers, sidePort{sideNginx, "nginx", portNginx})
@@ -187,7 +187,7 @@ func balanceReload(ctx context.Context, b *bench, app rig.App, c *result.Compari
 	return nil
 }
 
-// counts runs a subcommand that counts connections by worker. It notes failed requests.
+// counts runs a subcommand that counts connections by worker. It adds a note to c if requests failed.
 func (b *bench) counts(ctx context.Context, c *result.Comparison, args ...string) ([]int, error) {
 	var got struct {
 		Connections []int

@@ -7,14 +7,14 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// keptConns is the number of kept connections. With so few, a response that waits for an acknowledgement lowers the rate
-// visibly.
+// keptConns is the number of kept connections. The number is small, so that responses that wait for a TCP acknowledgement
+// clearly lower the rate.
 const keptConns = 4
 
-// kept sends requests on kept connections to programs that use the shared listener, and to the same programs with their own
-// listener. This shows whether an option that a program sets before bind(2) was lost: gunicorn without its TCP_NODELAY
-// reached 47 requests per second instead of 4,448. A smoke run measures only gunicorn.
-func kept(ctx context.Context, b *bench) error {
+// keptConnections sends requests on kept connections to programs that use the shared listener, and to the same programs
+// with their own listener. The comparison shows whether an option that a program sets before bind(2) was lost: gunicorn
+// without its TCP_NODELAY reached 47 requests per second instead of 4,448. A smoke run measures only gunicorn.
+func keptConnections(ctx context.Context, b *bench) error {
 	var series []*result.Comparison
 	servers := rig.Servers()
 	for i, s := range servers {
@@ -30,24 +30,25 @@ func kept(ctx context.Context, b *bench) error {
 		if series[i] == nil {
 			continue
 		}
-		if err := keptOf(ctx, b, s, series[i]); err != nil {
+		if err := keptConnectionsOf(ctx, b, s, series[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func keptOf(ctx context.Context, b *bench, s rig.Server, c *result.Comparison) error {
+func keptConnectionsOf(ctx context.Context, b *bench, s rig.Server, c *result.Comparison) error {
 	if err := b.OursServer(ctx, s, portOurs); err != nil {
 		return err
 	}
 	if err := b.BareServer(ctx, s, portNative); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/", portOurs, portNative); err != nil {
+	if err := b.awaitSame(ctx, "/", portOurs, portNative); err != nil {
 		return err
 	}
-	// Many runs of one second: the difference between the goal and 1 is smaller than the noise of a shared machine.
+	// Measure many runs of one second, because the difference between the goal (0.97) and 1 is smaller than the noise of a
+	// single run.
 	for i := range b.Pairs * pick(b.Sizes, 4, 1) {
 		ports := []int{portOurs, portNative}
 		if i%2 == 1 { // each side is measured first in half of the pairs

@@ -25,7 +25,7 @@ func cliStartup(ctx context.Context, b *bench) error {
 	} {
 		series := b.add(result.Comparison{Name: "cli-startup/" + c.name, Unit: "ms", Better: result.Less,
 			OurSide: c.ours[0] + " " + c.ours[1], PeerSide: "pm2 " + c.peer[len(c.peer)-1],
-			What: "a command with almost no work"})
+			What: "a command that does almost nothing"})
 		if err := b.commands(ctx, series, 3, c.ours, c.peer); err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (b *bench) commands(ctx context.Context, c *result.Comparison, n int, ours,
 	return nil
 }
 
-// sleepers are n processes that do nothing, because only starting and listing them is measured.
+// sleepers are n processes that do nothing, because the benchmarks only start and list them.
 type sleepers struct {
 	name string
 	n    int
@@ -60,7 +60,8 @@ func (s sleepers) install(flags ...string) []string {
 		[]string{"--", "/bin/sleep", "infinity"})
 }
 
-// ecosystem writes PM2's description of the same processes. In fork mode, PM2 runs any program.
+// ecosystem writes the configuration file with which PM2 starts the same processes, and returns its path. The
+// file selects fork mode, in which PM2 runs any program.
 func (s sleepers) ecosystem(ctx context.Context, b *bench) (path string, err error) {
 	path = fmt.Sprintf("%s/%s.json", rig.Dir, s.name)
 	text := fmt.Sprintf(`{"apps":[{"name":%q,"script":"/bin/sleep","args":"infinity","interpreter":"none",`+
@@ -78,7 +79,8 @@ func (b *bench) sleeping(ctx context.Context, want int) error {
 	return err
 }
 
-// listLatency adds processes to both sides and lists them, for people and as JSON.
+// listLatency adds processes to both sides, and measures the commands that list all processes, as a table and as
+// JSON.
 func listLatency(ctx context.Context, b *bench) error {
 	total := 0
 	for _, n := range []int{10, 100, 500} {
@@ -100,7 +102,8 @@ func listLatency(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		// The sandbox does not affect a list, and creating 400 of them at once takes long.
+		// Install the app without the sandbox, which does not affect lists: the creation of 400 sandboxes takes a
+		// long time.
 		for _, argv := range [][]string{s.install("--sandbox", "off", "--settle", "0s"), rig.PM2Do("start", path)} {
 			if _, err := b.Run(ctx, argv...); err != nil {
 				return err
@@ -111,7 +114,7 @@ func listLatency(ctx context.Context, b *bench) error {
 		}
 		runs := 3
 		if n > 100 {
-			runs = 1 // each takes more than a second
+			runs = 1 // each command takes more than a second
 		}
 		if err := b.commands(ctx, ct, runs, []string{"clusterctl", "ls"}, rig.PM2Do("ls")); err != nil {
 			return err
@@ -123,7 +126,7 @@ func listLatency(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// start100 starts a hundred processes and removes them.
+// start100 measures the commands that start and remove a hundred processes.
 func start100(ctx context.Context, b *bench) error {
 	of := func(variant, what, ours, peer string) *result.Comparison {
 		if b.Quick {
@@ -135,11 +138,13 @@ func start100(ctx context.Context, b *bench) error {
 			PeerSide: peer, What: what})
 	}
 	plain := of("defaults", "the command that installs and starts 100 processes, with defaults; "+
-		"ours waits a second to check that they stay alive", "clusterctl install", "pm2 start")
-	bare := of("settle-0", "the same without this wait", "clusterctl install --settle 0s", "pm2 start")
-	off := of("sandbox-off", "the same without this wait and without the sandbox, which PM2 does not have",
+		"clusterctl waits a second to check that the processes stay alive", "clusterctl install", "pm2 start")
+	bare := of("settle-0", "the command that installs and starts 100 processes, without the wait of a second",
+		"clusterctl install --settle 0s", "pm2 start")
+	off := of("sandbox-off", "the command that installs and starts 100 processes, without the wait of a second "+
+		"and without the sandbox, which PM2 does not have",
 		"clusterctl install --settle 0s --sandbox off", "pm2 start")
-	away := of("away", "the command that stops and removes them", "clusterctl uninstall", "pm2 delete")
+	away := of("away", "the command that stops and removes the 100 processes", "clusterctl uninstall", "pm2 delete")
 	if b.Quick {
 		return nil
 	}
@@ -179,8 +184,8 @@ func start100(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// scaleUp scales from 2 to 8 workers and measures until the last new worker listens. The workers report this by a
-// datagram.
+// scaleUp scales from 2 to 8 workers and measures until the last new worker listens. Each worker sends a datagram
+// when it listens.
 func scaleUp(ctx context.Context, b *bench) error {
 	const from, to = 2, 8
 	of := func(variant, what string) *result.Comparison {
@@ -188,7 +193,7 @@ func scaleUp(ctx context.Context, b *bench) error {
 			PeerSide: sidePM2, What: what})
 	}
 	ready, command := of("listening", "from 2 to 8 workers, until all of them listen"), of("command",
-		"the same, until the command returns, which with PM2 is before they listen")
+		"from 2 to 8 workers, until the command returns; the command of PM2 returns before the workers listen")
 	app := hello(from)
 	app.Env = []string{fmt.Sprintf("TELL=%d", portTell)}
 	if err := b.Ours(ctx, app.On(portOurs)); err != nil {
@@ -221,7 +226,8 @@ func scaleUp(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// scaleCommands returns commands of clusterctl, or of systemctl if clusterctl has no command for this.
+// scaleCommands returns the commands that scale an app to the two numbers of workers: clusterctl scale if it
+// exists, and systemctl start and stop otherwise.
 func scaleCommands(ctx context.Context, b *bench, app string, from, to int) (up, down []string) {
 	if b.Help(ctx, "scale") != "" {
 		return []string{"clusterctl", "scale", app, fmt.Sprint(to)}, []string{"clusterctl", "scale", app, fmt.Sprint(from)}
@@ -243,7 +249,7 @@ func memory(ctx context.Context, b *bench) error {
 				What: fmt.Sprintf("%s, %d workers, idle (PSS)", what, workers)}
 		}
 		all := of("", "the workers and their supervisors")
-		alone := of("-supervision", "memory besides the program: PM2's daemon; our shims and the growth of PID 1 and journald")
+		alone := of("-supervision", "memory of the supervisors alone: our shims and the growth of PID 1 and journald, and PM2's daemon")
 		if b.Quick && workers > 1 {
 			b.skip(all)
 			b.skip(alone)
@@ -256,7 +262,7 @@ func memory(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// system returns the selectors of systemd's processes that need more memory with more units.
+// system returns the selectors of the processes of systemd whose memory grows with the number of units.
 func system() []string { return []string{"pid:1", "name:systemd-journal"} }
 
 func memoryOf(ctx context.Context, b *bench, workers int, all, alone *result.Comparison) error {

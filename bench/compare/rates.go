@@ -8,7 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// sidePort is a side with its name in variants and its port.
+// sidePort is a side of a comparison. short stands for the side in the name of a variant.
 type sidePort struct {
 	name, short string
 	port        int
@@ -112,23 +112,23 @@ func startSides(ctx context.Context, b *bench, app rig.App, sides []sidePort) er
 		}
 		ports = append(ports, s.port)
 	}
-	return b.same(ctx, "/", ports...)
+	return b.awaitSame(ctx, "/", ports...)
 }
 
-// dropSides removes the sides before the next number of workers. An error here makes the next start fail, which is
-// reported.
+// dropSides stops the programs of all sides before the next number of workers. dropSides ignores errors, because the
+// next start reports an error if a program still runs.
 func dropSides(ctx context.Context, b *bench) {
 	_, _ = b.Run(ctx, "clusterctl", "uninstall", "--yes", "hello")
 	_, _ = b.Run(ctx, rig.PM2Do("delete", "all")...)
 	_, _ = b.Run(ctx, "systemctl", "stop", "bench-*")
 }
 
-// autocannon compares clusterctl and PM2 with autocannon, because its figures are often quoted. It uses more CPU than
-// the servers that it measures.
+// autocannon compares clusterctl and PM2 with the client autocannon, because figures of autocannon are often quoted.
+// This client uses more CPU time than the servers.
 func autocannon(ctx context.Context, b *bench) error {
 	c := b.add(result.Comparison{Name: "keepalive-rps/2-pm2-autocannon", Unit: "requests/s", Better: result.More,
 		OurSide: sideOurs, PeerSide: sidePM2,
-		What: "the same as 2-pm2, with autocannon as the client"})
+		What: "requests on 16 kept connections, 2 workers, as in keepalive-rps/2-pm2, with autocannon as the client"})
 	for range b.Pairs {
 		var rps []float64
 		for _, port := range []int{portOurs, portPM2} {
@@ -171,7 +171,7 @@ func syscallOverhead(ctx context.Context, b *bench) error {
 	if err := b.Ours(ctx, n); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/", portOurs, portNative); err != nil {
+	if err := b.awaitSame(ctx, "/", portOurs, portNative); err != nil {
 		return err
 	}
 	for range b.Pairs {
@@ -212,7 +212,7 @@ func (b *bench) costOf(ctx context.Context, port, conns, seconds int, keep bool,
 	return u, r, nil
 }
 
-// herd measures the cost of idle workers that wait on one listener: each new connection may wake several of them.
+// herd measures the cost of idle workers that wait on one listener: each new connection may wake several workers.
 func herd(ctx context.Context, b *bench) error {
 	for _, workers := range []int{2, 8, 32, 64} {
 		of := func(variant, what, unit string) result.Comparison {
@@ -242,7 +242,7 @@ func herdOf(ctx context.Context, b *bench, workers int, cpu, switches *result.Co
 	if err := b.PM2(ctx, app.On(portPM2)); err != nil {
 		return err
 	}
-	if err := b.same(ctx, "/", portOurs, portPM2); err != nil {
+	if err := b.awaitSame(ctx, "/", portOurs, portPM2); err != nil {
 		return err
 	}
 	var rps [2][]float64

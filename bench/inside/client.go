@@ -19,7 +19,7 @@ type answer struct {
 	Body   string `json:"body"`
 }
 
-// client is one connection. It never retries.
+// client sends requests on one connection. It never repeats a request.
 type client struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -71,9 +71,9 @@ func getOnce(port int, path string, deadline time.Time) (answer, error) {
 	return a, err
 }
 
-// refusedPause is the pause after a refused connection. patience is the time after which another connection is tried
-// in parallel, because a connection that a dying server has accepted never gets a response. parallel is the maximum
-// number of connections.
+// refusedPause is the pause after a refused connection. patience is how long firstAnswer waits for a response before
+// it opens another connection in parallel, because a connection that a dying server has accepted never gets a
+// response. parallel is the maximum number of connections.
 const (
 	refusedPause = 500 * time.Microsecond
 	patience     = 50 * time.Millisecond
@@ -133,7 +133,7 @@ func awaitCommand(args []string) (any, error) {
 	return struct{}{}, err
 }
 
-// fetchCommand prints the response of a port, so that it can be compared with another one.
+// fetchCommand prints the response of a port, so that it can be compared with the response of another port.
 func fetchCommand(args []string) (any, error) {
 	f := flags("fetch")
 	port := f.Int("port", 0, "")

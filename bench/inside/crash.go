@@ -9,7 +9,7 @@ import (
 )
 
 // crashCommand kills the only worker of a port with SIGKILL, and measures the time until another worker responds: crash
-// -port 8080 -n 3 -pause 300ms. The pause is before each kill.
+// -port 8080 -n 3 -pause 300ms. crashCommand pauses before each kill.
 func crashCommand(args []string) (any, error) {
 	f := flags("crash")
 	port := f.Int("port", 0, "")
@@ -43,7 +43,7 @@ func crashCommand(args []string) (any, error) {
 }
 
 // bareCommand starts a program without a supervisor and measures the time until it responds: bare -port 8080 -n 3 -- node
-// hello.js. No supervisor can need less time.
+// hello.js. A supervisor cannot be faster.
 func bareCommand(args []string) (any, error) {
 	f := flags("bare")
 	port := f.Int("port", 0, "")

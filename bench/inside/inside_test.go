@@ -33,7 +33,7 @@ func call[T any](t *testing.T, args ...string) T {
 	return v
 }
 
-// serve starts a server that responds as a number of workers in turn.
+// serve starts a server that responds in turn as if it had the given number of workers.
 func serve(t *testing.T, workers int) string {
 	t.Helper()
 	var n atomic.Int64
@@ -55,11 +55,11 @@ func serve(t *testing.T, workers int) string {
 func TestTime(t *testing.T) {
 	got := call[timings](t, "time", "-n", "3", "--", "sleep", "0.01")
 	if len(got.MS) != 3 || slices.Min(got.MS) < 10 {
-		t.Errorf("got %v", got.MS)
+		t.Errorf("got %v, want 3 times of at least 10 ms", got.MS)
 	}
 	err := dispatch([]string{"time", "--", "sh", "-c", "echo no such app >&2; exit 3"}, &strings.Builder{})
 	if err == nil || !strings.Contains(err.Error(), "exit status 3: no such app") {
-		t.Errorf("got error %v", err)
+		t.Errorf("got error %v, want exit status 3: no such app", err)
 	}
 }
 
@@ -73,10 +73,10 @@ func TestReady(t *testing.T) {
 			}
 			port := strconv.Itoa(l.LocalAddr().(*net.UDPAddr).Port)
 			l.Close()
-			// Two datagrams of the same worker count as one.
+			// Two datagrams of the same worker count as one datagram.
 			script := "for w in 1 1 2; do echo -n $w > /dev/udp/127.0.0.1/" + port + "; done; sleep 1"
 			err = dispatch(slices.Concat([]string{"ready", "-port", port}, flags, []string{"--", "bash", "-c", script}), out)
-			if !errors.Is(err, syscall.EADDRINUSE) { // otherwise another process got the port in the meantime
+			if !errors.Is(err, syscall.EADDRINUSE) { // try again only if another process uses the port now
 				return err
 			}
 		}
@@ -90,38 +90,39 @@ func TestReady(t *testing.T) {
 		t.Errorf("%s: error %v", b.String(), err)
 	}
 	if err := tell(io.Discard, "-n", "3", "-timeout", "5s"); err == nil || !strings.Contains(err.Error(), "only 2 of 3 workers listen") {
-		t.Errorf("got error %v", err)
+		t.Errorf("got error %v, want only 2 of 3 workers listen", err)
 	}
 }
 
 func TestFetch(t *testing.T) {
 	if got := call[answer](t, "fetch", "-port", serve(t, 1)); got.Status != 200 || got.Body != "hello\n" {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want status 200 and hello", got)
 	}
 }
 
 func TestSpread(t *testing.T) {
 	got := call[counts](t, "spread", "-port", serve(t, 4), "-n", "40", "-gap", "1ms")
 	if !slices.Equal(got.Connections, []int{10, 10, 10, 10}) || got.Failed != 0 {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want 10 connections of each of 4 workers", got)
 	}
 }
 
 func TestSpreadAfter(t *testing.T) {
 	got := call[counts](t, "spread-after", "-port", serve(t, 1), "-clients", "8", "-around", "50ms", "--", "true")
 	if !slices.Equal(got.Connections, []int{8}) || got.Failed != 0 {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want 8 connections of one worker", got)
 	}
 }
 
 func TestLight(t *testing.T) {
 	got := call[light](t, "light", "-port", serve(t, 1), "-for", "200ms", "-rate", "100")
 	if len(got.MS) != 20 || got.Failed != 0 || got.Heavy == 0 || !slices.IsSorted(got.MS) {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want 20 sorted times and no failures", got)
 	}
 }
 
-// TestBare checks that the time includes the start of the program, and that a refused connection is retried.
+// TestBare checks that the time includes the start of the program, and that the client tries again after a refused
+// connection.
 func TestBare(t *testing.T) {
 	port := reserve(t)
 	const program = `
@@ -134,12 +135,12 @@ class H(http.server.BaseHTTPRequestHandler):
 http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), H).serve_forever()`
 	got := call[timings](t, "bare", "-port", port, "-n", "2", "--", "python3", "-c", program, port)
 	if len(got.MS) != 2 || slices.Min(got.MS) < 100 {
-		t.Errorf("got %v", got.MS)
+		t.Errorf("got %v, want 2 times of at least 100 ms", got.MS)
 	}
 }
 
-// reserve returns a port without a listener that no other program gets by chance, because it stays bound. A program that
-// sets SO_REUSEADDR can still bind it (ip(7) and socket(7)).
+// reserve returns a port on which no program listens. The port stays bound, so that no other program gets it by chance.
+// A program that sets SO_REUSEADDR can still bind this port (ip(7) and socket(7)).
 func reserve(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -161,7 +162,7 @@ func reserve(t *testing.T) string {
 func TestParseStat(t *testing.T) {
 	p, err := parseStat("12 (a) b ( c) S 7 12 12 0\n")
 	if err != nil || p.pid != 12 || p.parent != 7 || p.name != "a) b ( c" {
-		t.Errorf("got %+v, error %v", p, err)
+		t.Errorf("got %+v, error %v, want pid 12, parent 7 and the name a) b ( c", p, err)
 	}
 	for _, s := range []string{"", "12 name S 7", "12 (x) S", "x (x) S 7"} {
 		if _, err := parseStat(s); err == nil {
@@ -185,12 +186,12 @@ func TestChoose(t *testing.T) {
 		"name:node": {10, 21}, "exe:shim": {11}, "all": {1, 10, 11, 20, 21, 22},
 	} {
 		if got, err := choose(all, selector); err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: got %v, error %v", selector, got, err)
+			t.Errorf("%s: got %v, error %v, want %v", selector, got, err, want)
 		}
 	}
 	for _, selector := range []string{"cgroup:none", "name:none", "exe:none", "tree:/nowhere", "other:1", "pid:x"} {
 		if got, err := choose(all, selector); err == nil {
-			t.Errorf("%s: got %v", selector, got)
+			t.Errorf("%s: got %v, want an error", selector, got)
 		}
 	}
 }
@@ -200,7 +201,7 @@ func TestUsage(t *testing.T) {
 	}
 	got := call[[]usage](t, "usage", "-pss", "pid:"+strconv.Itoa(os.Getpid()))
 	if len(got) != 1 || got[0].Processes != 1 || got[0].PSS < 500 || got[0].CPU < 10_000 || got[0].Switches == 0 {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want the usage of one process", got)
 	}
 }
 
@@ -216,7 +217,7 @@ func TestInFiles(t *testing.T) {
 			return
 		}
 		defer f.Close()
-		// In two parts, because an incomplete line must not be counted.
+		// Write a line in two parts, because an incomplete line must not be counted.
 		for _, part := range []string{"x 1", " .\nx 2 .\n"} {
 			time.Sleep(20 * time.Millisecond)
 			_, _ = f.WriteString(part)
@@ -224,7 +225,7 @@ func TestInFiles(t *testing.T) {
 	}()
 	n, _, err := inFiles(filepath.Join(dir, "*.log"), "x", 3)
 	if err != nil || n != 3 {
-		t.Errorf("got %d lines, error %v", n, err)
+		t.Errorf("got %d lines, error %v, want 3 lines", n, err)
 	}
 }
 
@@ -246,6 +247,6 @@ func TestFollow(t *testing.T) {
 	port := s.URL[strings.LastIndexByte(s.URL, ':')+1:]
 	got := call[followed](t, "logfollow", "-port", port, "-n", "3", "-burst", "100", "--", "tail", "-n", "0", "-F", path)
 	if len(got.MS) != 3 || got.Missed != 0 || got.Seen != 100 {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want 3 times, no missed line and 100 lines of the burst", got)
 	}
 }

@@ -8,14 +8,14 @@ import (
 
 // light is the result of light requests while other requests blocked the workers.
 type light struct {
-	MS     []float64 `json:"ms"` // of requests with a response, counted from the scheduled time
+	MS     []float64 `json:"ms"` // latencies of requests with a response, from the scheduled time
 	Failed int       `json:"failed"`
-	Heavy  int       `json:"heavy"` // blocking requests with a response
+	Heavy  int       `json:"heavy"` // number of blocking requests with a response
 }
 
 // lightCommand sends light requests at a fixed rate, each on its own connection, and measures each from its scheduled
-// time. At the same time, some clients send requests that block a worker, one after the other: light -port 8080 -light
-// /x -heavy / -clients 1 -rate 50 -for 5s.
+// time. At the same time, some clients send requests, one after the other, each of which blocks a worker: light -port
+// 8080 -light /x -heavy / -clients 1 -rate 50 -for 5s.
 func lightCommand(args []string) (any, error) {
 	f := flags("light")
 	port := f.Int("port", 0, "")
@@ -42,7 +42,7 @@ func lightCommand(args []string) (any, error) {
 				}
 				mu.Unlock()
 				if err != nil {
-					time.Sleep(10 * time.Millisecond) // the child sometimes exits
+					time.Sleep(10 * time.Millisecond) // the program has exited; wait for its restart
 				}
 			}
 		})

@@ -17,7 +17,7 @@ import (
 // quiet is the time without new lines after which missing lines count as lost.
 const quiet = 5 * time.Second
 
-// stored is the number of lines of a burst that were stored, and the time until then.
+// stored is the number of lines of a burst that were stored, and the time until the last of these lines was stored.
 type stored struct {
 	Seconds float64 `json:"seconds"`
 	Lines   int     `json:"lines"`
@@ -78,8 +78,8 @@ func countLines(b []byte, id string) int {
 	return n
 }
 
-// inFiles reads growing files until they contain n lines of an id, or have not grown for some time. It returns the number of
-// lines and the time of the last growth.
+// inFiles reads growing files until they contain n lines of an id, or have not grown for some time. inFiles returns the
+// number of lines and the time of the last growth.
 func inFiles(glob, id string, n int) (lines int, at time.Time, err error) {
 	at = time.Now()
 	offsets := map[string]int64{}
@@ -89,7 +89,7 @@ func inFiles(glob, id string, n int) (lines int, at time.Time, err error) {
 			return 0, at, err
 		}
 		for _, p := range paths {
-			b, read, err := from(p, offsets[p])
+			b, read, err := linesAfter(p, offsets[p])
 			if err != nil {
 				return 0, at, err
 			}
@@ -102,13 +102,13 @@ func inFiles(glob, id string, n int) (lines int, at time.Time, err error) {
 		if lines >= n {
 			return lines, at, nil
 		}
-		time.Sleep(2 * time.Millisecond) // polling, because inotify would slow down the writer
+		time.Sleep(2 * time.Millisecond) // poll, because inotify would slow down the writer
 	}
 	return lines, at, nil
 }
 
-// from returns the complete lines of a file after an offset.
-func from(path string, offset int64) ([]byte, int64, error) {
+// linesAfter returns the complete lines of a file after an offset.
+func linesAfter(path string, offset int64) ([]byte, int64, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, err
@@ -124,13 +124,13 @@ func from(path string, offset int64) ([]byte, int64, error) {
 
 // followed is the result of a follower for single lines and for a burst.
 type followed struct {
-	MS     []float64 `json:"ms"`     // from the request for a line until the line is shown
+	MS     []float64 `json:"ms"`     // times from the request for a line until the line is shown
 	Missed int       `json:"missed"` // number of single lines that were not shown
 	Seen   int       `json:"seen"`   // number of shown lines of the burst
 }
 
-// logFollowCommand starts a follower and measures the time until it shows a line: logfollow -port 8080 -n 50 -burst 20000 --
-// journalctl -f …
+// logFollowCommand starts a follower and measures the time until it shows a line: logfollow -port 8080 -n 50 -burst 20000
+// -- journalctl -f …
 func logFollowCommand(args []string) (any, error) {
 	f := flags("logfollow")
 	port := f.Int("port", 0, "")
@@ -158,12 +158,12 @@ func logFollowCommand(args []string) (any, error) {
 		}
 	}()
 	got, err := follow(*port, *n, *burst, lines)
-	// The follower does not end by itself. SIGTERM first, so that it can end its own children.
+	// The follower does not end by itself. Send SIGTERM first, so that the follower can end its children.
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	kill := time.AfterFunc(2*time.Second, func() { _ = cmd.Process.Kill() })
 	for range lines {
 	}
-	_ = cmd.Wait() // it ended by a signal
+	_ = cmd.Wait() // ignore the error: a signal has ended the command
 	kill.Stop()
 	return got, err
 }
@@ -174,14 +174,14 @@ func follow(port, n, burst int, lines <-chan string) (followed, error) {
 		return got, err
 	}
 	for i := range n {
-		// Some followers poll at fixed intervals. Without varying pauses, each request could come just after a poll, and
-		// only the longest wait would be measured.
+		// Some followers poll at fixed intervals. So vary the pauses: otherwise each request could come just after a poll,
+		// and only the longest wait would be measured.
 		time.Sleep(time.Duration(i*173%500) * time.Millisecond)
 		id := fmt.Sprintf("bench-single-%d-", i)
 		begin := time.Now()
 		asked := make(chan error, 1)
 		go func() { asked <- write(port, id, 1) }()
-		if shown(lines, id, 1, quiet) == 1 {
+		if awaitLines(lines, id, 1, quiet) == 1 {
 			got.MS = append(got.MS, ms(time.Since(begin)))
 		} else {
 			got.Missed++
@@ -193,7 +193,7 @@ func follow(port, n, burst int, lines <-chan string) (followed, error) {
 	if burst > 0 {
 		asked := make(chan error, 1)
 		go func() { asked <- write(port, "bench-burst", burst) }()
-		got.Seen = shown(lines, "bench-burst ", burst, quiet)
+		got.Seen = awaitLines(lines, "bench-burst ", burst, quiet)
 		if err := <-asked; err != nil {
 			return got, err
 		}
@@ -201,23 +201,25 @@ func follow(port, n, burst int, lines <-chan string) (followed, error) {
 	return got, nil
 }
 
-// warmUp writes lines until the follower shows one, because only then it is following.
+// warmUp writes lines until the follower shows a line. A follower does not show lines that were written before it was
+// ready.
 func warmUp(port int, lines <-chan string) error {
 	for i := range 100 {
 		id := fmt.Sprintf("bench-warm-%d-", i)
 		if err := write(port, id, 1); err != nil {
 			return err
 		}
-		if shown(lines, "bench-warm-", 1, 200*time.Millisecond) > 0 {
-			shown(lines, "nothing that is there", 1, 300*time.Millisecond) // skips lines that are still on their way
+		if awaitLines(lines, "bench-warm-", 1, 200*time.Millisecond) > 0 {
+			awaitLines(lines, "nothing that is there", 1, 300*time.Millisecond) // discard lines that arrive late
 			return nil
 		}
 	}
 	return errors.New("the follower did not show any line")
 }
 
-// shown waits for n lines with a text, until no line has come for the time patience. It returns the number of these lines.
-func shown(lines <-chan string, text string, n int, patience time.Duration) int {
+// awaitLines waits for n lines that contain the text, or until no line has arrived for the time patience. It returns the
+// number of lines that contain the text.
+func awaitLines(lines <-chan string, text string, n int, patience time.Duration) int {
 	seen := 0
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

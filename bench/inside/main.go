@@ -1,6 +1,6 @@
-// Command inside measures from inside the machine, where the measurement is more precise: it runs next to the programs, in
-// their network and process namespace, and prints one JSON value. The benchmarks copy it into the machine and call it. It
-// is not meant for users.
+// Command inside takes measurements inside the machine of the benchmarks. Measurements inside the machine are more
+// precise, because the command runs in the network and process namespaces of the measured programs. The command prints
+// one JSON value. The benchmarks copy the command into the machine and run it there. The command is not meant for users.
 package main
 
 import (
@@ -62,19 +62,20 @@ func dispatch(args []string, out io.Writer) error {
 	return fmt.Errorf("unknown subcommand %q", args[0])
 }
 
-// flags returns a flag set that returns errors and prints nothing.
+// flags returns a flag set whose Parse returns errors and does not print them.
 func flags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	return f
 }
 
-// prepare returns a command whose output is discarded. done adds the stderr of the command to an error.
+// prepare returns a command whose stdout is discarded. done adds the stderr of the command to an error, and returns nil
+// for nil.
 func prepare(argv []string) (cmd *exec.Cmd, done func(error) error, err error) {
 	if len(argv) == 0 {
 		return nil, nil, errors.New("missing command after --")
 	}
-	// A file instead of a pipe, because a daemon that the command leaves behind would keep a pipe open.
+	// stderr is a file and not a pipe, because the command may start a daemon that would keep the pipe open.
 	stderr, err := os.CreateTemp("", "inside-")
 	if err != nil {
 		return nil, nil, err

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// counts are the numbers of connections by worker, largest first, without workers that have none.
+// counts contains the number of connections of each worker that has a connection, largest first.
 type counts struct {
 	Connections []int `json:"connections"`
 	Failed      int   `json:"failed"`
@@ -20,8 +20,8 @@ func countsOf(by map[string]int, failed int) counts {
 	return counts{c, failed}
 }
 
-// spreadCommand opens connections, sends a request on each to find its worker, and keeps all connections open until the end:
-// spread -port 8080 -n 200 -gap 5ms. Without a gap, all are opened at once.
+// spreadCommand opens connections, sends a request on each to find its worker, and keeps all connections open until the
+// end: spread -port 8080 -n 200 -gap 5ms. Without a gap, all connections are opened at once.
 func spreadCommand(args []string) (any, error) {
 	f := flags("spread")
 	port := f.Int("port", 0, "")
@@ -67,8 +67,8 @@ func spreadCommand(args []string) (any, error) {
 	return countsOf(by, failed), nil
 }
 
-// spreadAfterCommand runs a command while clients send requests on kept connections, and returns the worker of each client
-// at the end: spread-after -port 8080 -clients 64 -- pm2 reload hello.
+// spreadAfterCommand runs a command while clients send requests on kept connections, and returns how many clients each
+// worker has at the end: spread-after -port 8080 -clients 64 -- pm2 reload hello.
 func spreadAfterCommand(args []string) (any, error) {
 	f := flags("spread-after")
 	port := f.Int("port", 0, "")
@@ -123,7 +123,7 @@ func chat(port int, think time.Duration, stop <-chan struct{}) (worker string, f
 		closing := true
 		var a answer
 		if err == nil {
-			_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second)) // if this fails, get fails, too
+			_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second)) // ignore the error: get then fails, too
 			a, closing, err = c.get("/", true)
 		}
 		if err != nil {

@@ -141,7 +141,7 @@ func choose(all []process, selector string) ([]int, error) {
 			return nil, err
 		}
 		if pids = []int{root}; kind == "tree" {
-			pids = below(all, root)
+			pids = withDescendants(all, root)
 		}
 	default:
 		return nil, fmt.Errorf("unknown selector %q", selector)
@@ -152,8 +152,8 @@ func choose(all []process, selector string) ([]int, error) {
 	return pids, nil
 }
 
-// below returns a process and all its descendants.
-func below(all []process, root int) []int {
+// withDescendants returns a process and all its descendants.
+func withDescendants(all []process, root int) []int {
 	pids := []int{root}
 	for i := 0; i < len(pids); i++ {
 		for _, p := range all {
@@ -174,7 +174,7 @@ func (u *usage) add(pid int, memory bool) {
 	}
 	u.Processes++
 	for _, t := range tasks {
-		// Nanoseconds on a CPU; the times of /proc/PID/stat count ticks.
+		// schedstat contains the CPU time in nanoseconds, and /proc/PID/stat only in ticks.
 		if b, err := os.ReadFile(t + "/schedstat"); err == nil {
 			if f := bytes.Fields(b); len(f) > 0 {
 				ns, _ := strconv.ParseFloat(string(f[0]), 64)

@@ -99,13 +99,13 @@ func BenchmarkRead(b *testing.B) {
 	defer cancel()
 	for !strings.Contains(m.Run(ctx, "journalctl", "-q", "-n", "1", "-o", "cat", "CLUSTERCTL_APP=bench").Stdout, "the end") {
 		if ctx.Err() != nil {
-			b.Fatal("the lines are not written")
+			b.Fatal("the talker has not written the lines")
 		}
 		time.Sleep(time.Second)
 	}
 	for b.Loop() {
-		export, _, _ := timed(b, m, "journalctl", "-q", "-o", "export", "CLUSTERCTL_APP=bench")
-		logs, rss, count := timed(b, m, ctl, "logs", "bench", "--raw", "-n", "all", "--no-follow")
+		export, _, _ := timeCommand(b, m, "journalctl", "-q", "-o", "export", "CLUSTERCTL_APP=bench")
+		logs, rss, count := timeCommand(b, m, ctl, "logs", "bench", "--raw", "-n", "all", "--no-follow")
 		if count < lines {
 			b.Fatalf("got %d of %d lines", count, lines)
 		}
@@ -116,9 +116,9 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// timed runs a command. It returns the time, the peak memory in KiB shortly before the end, and the number of lines of
-// output.
-func timed(b *testing.B, m *lab.Machine, argv ...string) (time.Duration, int64, int) {
+// timeCommand runs a command. It returns the time, the peak memory in KiB shortly before the end, and the number of
+// lines of output.
+func timeCommand(b *testing.B, m *lab.Machine, argv ...string) (time.Duration, int64, int) {
 	b.Helper()
 	cmd := m.Command(b.Context(), argv...)
 	out, err := cmd.StdoutPipe()

@@ -24,9 +24,9 @@ func Markdown(f result.File, source string) string {
 	if len(measured(f)) > 0 {
 		fmt.Fprintf(&b, "\n![All ratios](%s/%s)\n", Plots, plot.Overview)
 	}
-	behind(&b, f)
+	writeBehind(&b, f)
 	summary(&b, f)
-	missing(&b, f)
+	writeMissing(&b, f)
 	setting(&b, f)
 	b.WriteString("\n" + method)
 	details(&b, f)
@@ -43,8 +43,8 @@ func measured(f result.File) []result.Comparison {
 	return cs
 }
 
-// behind writes the first section: comparisons in which the other side is ahead.
-func behind(b *strings.Builder, f result.File) {
+// writeBehind writes the first section: comparisons in which the other side is ahead.
+func writeBehind(b *strings.Builder, f result.File) {
 	b.WriteString("\n## Where the other side is ahead\n\n")
 	var cs []result.Comparison
 	for _, c := range measured(f) {
@@ -60,7 +60,7 @@ func behind(b *strings.Builder, f result.File) {
 	last := ""
 	for _, c := range cs {
 		if n := base(c.Name); n != last {
-			if why := aheadBecause(n); why != "" {
+			if why := reasonAhead(n); why != "" {
 				fmt.Fprintf(b, "\n`%s`: %s\n", n, why)
 			}
 			last = n
@@ -99,8 +99,8 @@ func cell(s string) string {
 	return strings.ReplaceAll(s, "|", "\\|")
 }
 
-// missing lists comparisons that were not measured or not complete, with the reason.
-func missing(b *strings.Builder, f result.File) {
+// writeMissing lists comparisons that were not measured or not complete, with the reason.
+func writeMissing(b *strings.Builder, f result.File) {
 	var lines []string
 	for _, c := range f.Comparisons {
 		if c.Status != result.OK {
@@ -132,7 +132,7 @@ func details(b *strings.Builder, f result.File) {
 		if n := base(c.Name); n != last {
 			last = n
 			fmt.Fprintf(b, "\n## %s\n\n", n)
-			if text := about(n); text != "" {
+			if text := explanation(n); text != "" {
 				b.WriteString(text + "\n\n")
 			}
 			fmt.Fprintf(b, "![%s](%s/%[1]s.svg)\n", n, Plots)

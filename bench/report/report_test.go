@@ -62,7 +62,7 @@ func TestPlots(t *testing.T) {
 	f := fixture(t)
 	all := plot.All(f)
 	if len(all) != 4 {
-		t.Fatalf("%d plots", len(all))
+		t.Fatalf("got %d plots, want 4", len(all))
 	}
 	text := Markdown(f, "x.json")
 	for i, p := range all {
@@ -87,7 +87,7 @@ func TestNothing(t *testing.T) {
 	}
 	text := Markdown(f, "x.json")
 	if len(plot.All(f)) != 0 || !strings.Contains(text, "- `herd`, failed: i/o timeout") || strings.Contains(text, "svg") {
-		t.Errorf("unexpected document:\n%s", text)
+		t.Errorf("got the document\n%s\nwant only the failure of herd", text)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestProse(t *testing.T) {
 	for _, g := range compare.Groups() {
 		for _, n := range g.Names {
 			known[n] = true
-			if about(n) == "" {
+			if explanation(n) == "" {
 				t.Errorf("%s has no text", n)
 			}
 		}

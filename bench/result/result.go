@@ -14,11 +14,11 @@ import (
 // Schema is the version of the file's format.
 const Schema = 1
 
-// File is one run.
+// File contains the results of one run.
 type File struct {
 	Schema int       `json:"schema"`
 	Date   time.Time `json:"date"`
-	// Quick marks a smoke run with fewer and shorter pairs. Its figures prove nothing.
+	// Quick marks a smoke run with fewer and shorter pairs. The figures of a smoke run prove nothing.
 	Quick bool `json:"quick,omitempty"`
 	// Seconds is the duration of the run.
 	Seconds     float64      `json:"seconds"`
@@ -69,8 +69,8 @@ type Comparison struct {
 	// Why is the reason if the status is not ok.
 	Why string `json:"why,omitempty"`
 
-	// Ours, Peer and Ratio are medians over the pairs. Ratio is the median of the pairs' ratios; a value over 1 means
-	// that we are better. They are missing if nothing was measured.
+	// Ours and Peer are the medians of the figures of all pairs. Ratio is the median of the ratios of all pairs; a value
+	// over 1 is better for clusterctl. All three are nil if nothing was measured.
 	Ours  *float64 `json:"ours,omitempty"`
 	Peer  *float64 `json:"peer,omitempty"`
 	Ratio *float64 `json:"ratio,omitempty"`
@@ -91,7 +91,7 @@ type Pair struct {
 	Ratio float64 `json:"ratio"`
 }
 
-// Add appends a pair. It returns an error if the figures have no ratio, and then does not add the pair.
+// Add appends a pair. Add returns an error if the figures have no ratio, and then does not add the pair.
 func (c *Comparison) Add(ours, peer float64) error {
 	ratio, ok := c.Better.Ratio(ours, peer)
 	if !ok {

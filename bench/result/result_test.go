@@ -32,7 +32,7 @@ func TestSpread(t *testing.T) {
 		}
 	}
 	if got := Quantile([]float64{10, 0}, 0.99); math.Abs(got-9.9) > 1e-9 {
-		t.Errorf("the 99th percentile of 0 and 10 is %v", got)
+		t.Errorf("the 99th percentile of 0 and 10 is %v, want 9.9", got)
 	}
 }
 
@@ -42,7 +42,7 @@ func TestSpreadIsOrdered(t *testing.T) {
 		s := SpreadOf(in)
 		all := []float64{s.Min, s.Q1, s.Median, s.Q3, s.Max}
 		if !slices.IsSorted(all) || s.Min != slices.Min(in) || s.Max != slices.Max(in) {
-			t.Fatalf("%v: got %+v", in, s)
+			t.Fatalf("%v: got %+v, want sorted figures with the same minimum and maximum", in, s)
 		}
 	})
 }
@@ -65,7 +65,7 @@ func TestRatio(t *testing.T) {
 	} {
 		got, ok := c.b.Ratio(c.ours, c.peer)
 		if got != c.want || ok != c.ok {
-			t.Errorf("%s %v %v: %v %v", c.b, c.ours, c.peer, got, ok)
+			t.Errorf("Ratio of %s for %v and %v = %v, %v, want %v, %v", c.b, c.ours, c.peer, got, ok, c.want, c.ok)
 		}
 	}
 }
@@ -96,7 +96,7 @@ func TestFinish(t *testing.T) {
 	c.Finish(3, nil)
 	// The ratio is the median of the pairs' ratios, not the ratio of the medians.
 	if c.Status != OK || *c.Ours != 10 || *c.Peer != 100 || *c.Ratio != 10 || c.RatioSpread.Min != 5 || c.RatioSpread.Max != 30 {
-		t.Errorf("got %+v", c)
+		t.Errorf("got %+v, want the medians 10 and 100 and the ratio 10", c)
 	}
 	few := comparison()
 	if err := few.Add(0, 1); err == nil {
@@ -112,7 +112,7 @@ func TestFinish(t *testing.T) {
 	none := comparison()
 	none.Finish(5, nil)
 	if none.Status != Failed || none.Why != "only 0 of 5 pairs were measured" || none.Ratio != nil {
-		t.Errorf("got %+v", none)
+		t.Errorf("got %+v, want a failure without a ratio", none)
 	}
 }
 

@@ -14,13 +14,14 @@ type Spread struct {
 	Max    float64 `json:"max"`
 }
 
-// SpreadOf returns the spread of at least one figure. It does not change the slice.
+// SpreadOf returns the spread of figures, which must not be empty. SpreadOf does not change the slice.
 func SpreadOf(figures []float64) Spread {
 	s := slices.Sorted(slices.Values(figures))
 	return Spread{Min: s[0], Q1: quantile(s, 0.25), Median: quantile(s, 0.5), Q3: quantile(s, 0.75), Max: s[len(s)-1]}
 }
 
-// Quantile returns the q quantile (0 to 1) of at least one figure, with linear interpolation.
+// Quantile returns the q quantile of figures with linear interpolation. q is between 0 and 1. figures must not be
+// empty.
 func Quantile(figures []float64, q float64) float64 {
 	return quantile(slices.Sorted(slices.Values(figures)), q)
 }
@@ -42,12 +43,13 @@ type Better string
 const (
 	More Better = "more"
 	Less Better = "less"
-	// Fewer is Less for counts of unwanted events, which may be zero.
+	// Fewer is for counts of unwanted events. A lower count is better, and a count may be zero.
 	Fewer Better = "fewer"
 )
 
-// Ratio returns the ratio of two figures; a value over 1 means that ours is better. With Fewer, one is added to both
-// counts, so that 0 against 0 is 1, and 0 against 9 is 10. It returns false if a figure is zero that must not be.
+// Ratio returns the ratio of two figures; a value over 1 means that ours is better. With Fewer, Ratio adds 1 to both
+// counts, so that the ratio of 0 and 0 is 1, and the ratio of 0 and 9 is 10. Ratio returns false if a figure is zero
+// and b is not Fewer.
 func (b Better) Ratio(ours, peer float64) (float64, bool) {
 	switch b {
 	case More:
@@ -64,14 +66,16 @@ func (b Better) Ratio(ours, peer float64) (float64, bool) {
 // Verdict summarizes the ratios of all pairs.
 type Verdict string
 
-// The verdicts. A comparison is even if the median favours one side, but the quartiles do not both do so.
+// The verdicts. A comparison is even if the lower quartile of the ratios is at most 1 and the upper quartile is at
+// least 1.
 const (
 	Ahead  Verdict = "ahead"
 	Even   Verdict = "even"
 	Behind Verdict = "behind"
 )
 
-// VerdictOf returns the verdict. A side is ahead if it is better in three of four pairs.
+// VerdictOf returns the verdict for the spread of the ratios. Ahead or behind means that one side is better in at
+// least three of four pairs.
 func VerdictOf(ratio Spread) Verdict {
 	switch {
 	case ratio.Q1 > 1:

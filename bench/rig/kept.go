@@ -14,8 +14,8 @@ type Server struct {
 	argv func(port string) []string
 }
 
-// App returns the name of the app. It has a prefix because nginx.service is a unit of
-// Debian.
+// App returns the name of the app. App has a prefix because nginx.service is a unit
+// of Debian.
 func (s Server) App() string { return "kept-" + s.Name }
 
 // Servers returns programs in their usual configuration, each with one process.
@@ -59,7 +59,7 @@ func (r *Rig) OursServer(ctx context.Context, s Server, port int, flags ...strin
 
 // BareServer runs a server without clusterctl.
 func (r *Rig) BareServer(ctx context.Context, s Server, port int) error {
-	if err := r.held(ctx, s.App(), nil, s.argv(strconv.Itoa(port))...); err != nil {
+	if err := r.runUnit(ctx, s.App(), nil, s.argv(strconv.Itoa(port))...); err != nil {
 		return err
 	}
 	return r.Await(ctx, port)

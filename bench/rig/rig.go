@@ -1,5 +1,5 @@
 // Package rig runs the benchmark machine: a booted Debian 12 of package lab with clusterctl, the peers and the measuring
-// tools. It has functions that run a program under each side.
+// tools. It has functions that run a program on each side.
 package rig
 
 import (
@@ -35,13 +35,13 @@ type Rig struct {
 	help  map[string]string // help texts of clusterctl's commands, by name
 }
 
-// Boot boots a machine and copies the files into it.
+// Boot boots a machine and copies the files into the machine.
 func Boot(ctx context.Context, files []File, log io.Writer) (*Rig, error) {
 	return boot(ctx, lab.Bench, files, log)
 }
 
-// Newer boots a second machine with Debian 13 and the same files, but without peers, to measure a newer systemd than
-// Debian 12's.
+// Newer boots a second machine with Debian 13 and the same files, but without peers, to measure a newer systemd than the
+// one of Debian 12.
 func (r *Rig) Newer(ctx context.Context) (*Rig, error) { return boot(ctx, lab.Trixie, r.files, r.log) }
 
 func boot(ctx context.Context, release lab.Release, files []File, log io.Writer) (*Rig, error) {
@@ -82,7 +82,7 @@ func (r *Rig) copyIn(ctx context.Context, f File) error {
 	return nil
 }
 
-// Run runs a command in the machine and returns its stdout. It returns an error if the exit status is not 0.
+// Run runs a command in the machine and returns its stdout. Run returns an error if the exit status is not 0.
 func (r *Rig) Run(ctx context.Context, argv ...string) (string, error) {
 	res := r.m.Run(ctx, argv...)
 	if res.Code == 0 {
@@ -90,7 +90,7 @@ func (r *Rig) Run(ctx context.Context, argv ...string) (string, error) {
 	}
 	message := strings.TrimSpace(res.Stderr)
 	if len(message) > 400 {
-		message = "…" + strings.ToValidUTF8(message[len(message)-400:], "") // the reason is at the end
+		message = "…" + strings.ToValidUTF8(message[len(message)-400:], "") // the end of the message contains the reason
 	}
 	err := fmt.Errorf("%s: exit status %d: %s", strings.Join(argv, " "), res.Code, message)
 	return res.Stdout, errors.Join(err, ctx.Err())
@@ -112,7 +112,7 @@ func (r *Rig) Inside(ctx context.Context, v any, args ...string) error {
 func (r *Rig) Help(ctx context.Context, command string) string {
 	h, known := r.help[command]
 	if !known {
-		// An unknown topic is a usage error.
+		// clusterctl help fails if the command does not exist.
 		if res := r.m.Run(ctx, "clusterctl", "help", command); res.Code == 0 {
 			h = res.Stdout
 		}
@@ -185,7 +185,7 @@ func (r *Rig) Usage(ctx context.Context, memory bool, selectors ...string) ([]Us
 	return u, err
 }
 
-// Pause waits for the duration or the end of the context.
+// Pause waits until the duration has passed or the context has ended.
 func (r *Rig) Pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -196,7 +196,7 @@ func (r *Rig) Pause(ctx context.Context, d time.Duration) error {
 }
 
 // Rest waits until the programs of the machine are idle, because programs may still be loading when the command that
-// started them returns. After half a minute, it returns in any case.
+// started them returns. Rest returns after half a minute even if the programs are not idle.
 func (r *Rig) Rest(ctx context.Context) error {
 	const look, busy = 300 * time.Millisecond, 30_000 // a tenth of a CPU, in microseconds
 	var last Usage

@@ -42,7 +42,7 @@ Transfer/sec:      3.86MB
 func TestParseAutocannon(t *testing.T) {
 	got, err := ParseAutocannon("Running\n" + `{"errors":1,"non2xx":2,"requests":{"average":100.5,"total":201},"latency":{"p99":3}}`)
 	if want := (Rate{201, 100.5, 3, 3}); err != nil || got != want {
-		t.Errorf("got %+v, error %v", got, err)
+		t.Errorf("got %+v, error %v, want %+v", got, err, want)
 	}
 }
 
@@ -53,11 +53,11 @@ func TestSameForAll(t *testing.T) {
 	ours, pm2 := a.On(8101).InstallCommand(), a.On(8102).PM2Command()
 	for _, argv := range [][]string{ours, pm2} {
 		if !slices.Contains(argv, "/opt/bench/hello.js") || !slices.Contains(argv, "TELL=1") || argv[slices.Index(argv, "-i")+1] != "4" {
-			t.Errorf("got %q", argv)
+			t.Errorf("got %q, want the script, the environment and 4 workers", argv)
 		}
 	}
 	if !slices.Contains(ours, "PORT=8101") || !slices.Contains(pm2, "PORT=8102") || a.Port != 0 {
-		t.Errorf("got the commands %q and %q", ours, pm2)
+		t.Errorf("got the commands %q and %q, want PORT=8101 and PORT=8102", ours, pm2)
 	}
 }
 

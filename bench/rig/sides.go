@@ -43,7 +43,7 @@ func (a App) InstallCommand() []string {
 	return append(argv, a.Flags...)
 }
 
-// OurCgroup returns a selector of the processes of an app under clusterctl.
+// OurCgroup returns the selector for the processes of an app under clusterctl.
 func OurCgroup(app string) string { return "cgroup:/clusterctl-" + app + ".slice" }
 
 // Ours runs an app under clusterctl.
@@ -62,7 +62,8 @@ func (r *Rig) PM2(ctx context.Context, a App) error {
 	return r.Await(ctx, a.Port)
 }
 
-// PM2Command returns the command that starts the app with PM2. PM2 uses the environment of the shell.
+// PM2Command returns the command that starts the app with PM2. PM2 passes the environment of this command to the
+// app.
 func (a App) PM2Command() []string {
 	argv := append([]string{"env"}, PM2Env()...)
 	argv = append(argv, a.env()...)
@@ -77,8 +78,9 @@ func PM2Do(args ...string) []string {
 	return append(append([]string{"env"}, PM2Env()...), append([]string{"pm2"}, args...)...)
 }
 
-// held runs a command as a transient unit in its own cgroup, so that it can be found and stopped.
-func (r *Rig) held(ctx context.Context, name string, env []string, argv ...string) error {
+// runUnit runs a command as a transient unit in its own cgroup, so that other functions can find and stop the
+// command.
+func (r *Rig) runUnit(ctx context.Context, name string, env []string, argv ...string) error {
 	run := []string{"systemd-run", "--quiet", "--collect", "--unit=" + HeldUnit(name), "--service-type=exec"}
 	for _, kv := range env {
 		run = append(run, "--setenv="+kv)
@@ -99,7 +101,7 @@ func (r *Rig) Drop(ctx context.Context, name string) error {
 // Cluster runs an app in Node's cluster module.
 func (r *Rig) Cluster(ctx context.Context, a App) error {
 	env := a.env("WORKERS="+strconv.Itoa(a.Workers), "PROGRAM="+a.script())
-	if err := r.held(ctx, a.Name, env, "/usr/bin/node", Dir+"/cluster.js"); err != nil {
+	if err := r.runUnit(ctx, a.Name, env, "/usr/bin/node", Dir+"/cluster.js"); err != nil {
 		return err
 	}
 	return r.Await(ctx, a.Port)
@@ -108,7 +110,7 @@ func (r *Rig) Cluster(ctx context.Context, a App) error {
 // ReusePort runs the workers without a supervisor, each with its own listener on the same port. No supervisor can be
 // faster.
 func (r *Rig) ReusePort(ctx context.Context, a App) error {
-	err := r.held(ctx, a.Name, a.env("NATIVE=1"), inside, "reuseport", "-port", strconv.Itoa(a.Port),
+	err := r.runUnit(ctx, a.Name, a.env("NATIVE=1"), inside, "reuseport", "-port", strconv.Itoa(a.Port),
 		"-n", strconv.Itoa(a.Workers), "--", "/usr/bin/node", a.script())
 	if err != nil {
 		return err
@@ -116,14 +118,14 @@ func (r *Rig) ReusePort(ctx context.Context, a App) error {
 	return r.Await(ctx, a.Port)
 }
 
-// Nginx runs the workers without a supervisor, each on its own port, which are counted from base. In front of them,
+// Nginx runs the workers without a supervisor, each on its own port, from base upwards. In front of the workers,
 // nginx listens on the app's port, in its best configuration: it keeps connections to the workers, gives the next
-// connection to the worker with the fewest, and does not log.
+// connection to the worker with the fewest connections, and does not log.
 func (r *Rig) Nginx(ctx context.Context, a App, base int) error {
 	var servers strings.Builder
 	for i := range a.Workers {
 		worker := a.On(base + i)
-		if err := r.held(ctx, fmt.Sprintf("%s-%d", a.Name, i+1), worker.env(), "/usr/bin/node", a.script()); err != nil {
+		if err := r.runUnit(ctx, fmt.Sprintf("%s-%d", a.Name, i+1), worker.env(), "/usr/bin/node", a.script()); err != nil {
 			return err
 		}
 		if err := r.Await(ctx, worker.Port); err != nil {
@@ -135,7 +137,7 @@ func (r *Rig) Nginx(ctx context.Context, a App, base int) error {
 	if _, err := r.Run(ctx, "sh", "-c", `printf %s "$1" > /run/bench-nginx.conf`, "sh", conf); err != nil {
 		return err
 	}
-	if err := r.held(ctx, a.Name, nil, "/usr/sbin/nginx", "-c", "/run/bench-nginx.conf"); err != nil {
+	if err := r.runUnit(ctx, a.Name, nil, "/usr/sbin/nginx", "-c", "/run/bench-nginx.conf"); err != nil {
 		return err
 	}
 	return r.Await(ctx, a.Port)

@@ -74,8 +74,8 @@ func ParseWrk(out string) (Rate, error) {
 	return r, nil
 }
 
-// Autocannon does the same with autocannon, which is popular among users of Node. It is a Node program itself and uses
-// much of a CPU.
+// Autocannon does the same as Wrk with the client autocannon, which is popular among users of Node. autocannon is a
+// Node program itself, and uses much CPU time.
 func (r *Rig) Autocannon(ctx context.Context, port, conns, seconds int) (Rate, error) {
 	out, err := r.Run(ctx, "autocannon", "--json", "-c", strconv.Itoa(conns), "-d", strconv.Itoa(seconds),
 		fmt.Sprintf("http://127.0.0.1:%d/", port))

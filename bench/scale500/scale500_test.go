@@ -91,7 +91,7 @@ func count(b *testing.B, m *lab.Machine, f func()) int {
 	if err := watch.BusObject().Call("org.freedesktop.DBus.Monitoring.BecomeMonitor", 0, rules, uint32(0)).Err; err != nil {
 		b.Fatal(err)
 	}
-	watch.Eavesdrop(messages) // not earlier, because it would also receive the reply
+	watch.Eavesdrop(messages) // called after BecomeMonitor, whose reply must not go to messages
 	done := make(chan int)
 	go func() {
 		n := 0

@@ -49,7 +49,7 @@ func TestRefusals(t *testing.T) {
 		{"map without a socket", []*os.File{l}, []string{"--adopt", "--map", "http=tcp:1", "--", "/bin/true"},
 			contract.StatusUsage, "no descriptor"},
 		{"map with another type", []*os.File{l}, []string{"--adopt", "--map", "0=udp:1", "--", "/bin/true"},
-			contract.StatusUsage, "cannot answer"},
+			contract.StatusUsage, "cannot replace the socket of a bind to"},
 		{"missing program", []*os.File{l}, []string{"--adopt", "--", "/no/such/program"}, exitNotFound, "no such file"},
 		{"not executable", nil, []string{"--", data(t, "server.js")}, exitNotRunnable, "permission denied"},
 	} {

@@ -59,7 +59,7 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 		// Without a probe, clusterctl must log that the program joins a group on a shared socket.
 		shared := kit.Install(t, m, "groupshared", 1, 0, "groupshared", "--settle", "200ms", "--no-probe", "--listen", "udp:0.0.0.0:8400",
 			"--", "python3", groupProgram, "8400", "/dev/null")
-		m.AwaitJournal(t, "the program joins a multicast group on the shared socket udp4 0.0.0.0:8400; only the first worker can",
+		m.AwaitJournal(t, "the program joins a multicast group on the shared socket udp4 0.0.0.0:8400; only the first worker can join",
 			"-u", shared.Unit(1))
 		shared.Uninstall(t)
 

@@ -192,7 +192,7 @@ func TestRuns(t *testing.T) {
 	at := time.Now()
 	// After five short runs, the delay before the next run has begun.
 	state := backoff.State{Failures: 5, Uptime: time.Second, Result: "exit-code", Status: "exited/7"}
-	if err := os.WriteFile(h.Runs+"/web/1.backoff", state.Encode(), 0o644); err != nil {
+	if err := backoff.Save(h.Runs+"/web/1", state); err != nil {
 		t.Fatal(err)
 	}
 	r, ok := h.RunsOf("web", 1)

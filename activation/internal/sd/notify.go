@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Notify sends the lines of state to NOTIFY_SOCKET as one message (sd_notify(3)). It does
-// nothing if the variable is not set. It returns an error if a line contains a newline or a NUL,
-// because systemd would read it as two lines.
+// Notify sends the lines of state to NOTIFY_SOCKET as one message (sd_notify(3)). Notify
+// does nothing if NOTIFY_SOCKET is not set. Notify returns an error if a line contains a
+// newline or a NUL, because systemd would read such a line as two lines.
 func Notify(e Env, state ...string) error {
 	socket, ok := e.Lookup("NOTIFY_SOCKET")
 	if !ok || socket == "" || len(state) == 0 {
@@ -27,11 +27,12 @@ func Notify(e Env, state ...string) error {
 }
 
 // Watchdog returns the interval within which systemd expects WATCHDOG=1
-// (sd_watchdog_enabled(3)). It returns false if systemd does not expect it from this process.
+// (sd_watchdog_enabled(3)). Watchdog returns false if systemd does not expect WATCHDOG=1
+// from this process.
 func Watchdog(e Env) (time.Duration, bool) {
 	value, _ := e.Lookup("WATCHDOG_USEC")
 	usec, err := strconv.ParseInt(value, 10, 64)
-	// A time.Duration is at most 292 years; "infinity" in systemd is more.
+	// The value of "infinity" in systemd does not fit into a time.Duration.
 	if err != nil || usec <= 0 || usec > int64(1<<63-1)/int64(time.Microsecond) {
 		return 0, false
 	}

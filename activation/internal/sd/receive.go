@@ -1,3 +1,13 @@
+// Package sd implements the two protocols between systemd and a worker: passed
+// descriptors, which begin at number 3 (sd_listen_fds(3)), and messages to NOTIFY_SOCKET
+// (sd_notify(3)).
+//
+// The package does not import net, net/http or crypto, so that the shim, which runs next
+// to each worker, stays small. A test of package activation checks the imports.
+//
+// After [Receive], LISTEN_* is unset and each passed descriptor is close-on-exec, even if
+// Receive fails. No function changes O_NONBLOCK: the flag belongs to the open file
+// description, which PID 1 and all workers share.
 package sd
 
 import (
@@ -11,8 +21,8 @@ import (
 // sd_listen_fds(3)).
 const FirstFD = 3
 
-// ErrNotActivated means that systemd did not pass descriptors to this process. The error
-// that wraps it gives the reason.
+// ErrNotActivated means that systemd did not pass descriptors to this process. An error
+// that wraps ErrNotActivated contains the reason.
 var ErrNotActivated = errors.New("not socket-activated")
 
 // Kind is the kind of a passed descriptor.
@@ -20,12 +30,12 @@ type Kind int
 
 // The kinds of passed descriptors.
 const (
-	Other    Kind = iota // a FIFO, a connected socket, a file: see Passed.What
+	Other    Kind = iota // any other descriptor, such as a FIFO or a connected socket
 	Listener             // a stream or seqpacket socket on which listen(2) was called
 	Packet               // a datagram socket
 )
 
-// Passed is a passed descriptor. It is open and close-on-exec.
+// Passed is a descriptor that systemd has passed. It is open and close-on-exec.
 type Passed struct {
 	FD   int
 	Name string // FileDescriptorName= of systemd.socket(5); "unknown" if systemd does not pass names (before 227)
@@ -33,29 +43,30 @@ type Passed struct {
 	What string // the kind in words, with an article: "a FIFO"
 }
 
-// String returns the descriptor as errors name it: fd 4 ("http").
+// String returns the number and the name of the descriptor for error messages, as in fd 4
+// ("http").
 func (p Passed) String() string {
 	return fmt.Sprintf("fd %d (%q)", p.FD, p.Name)
 }
 
-// Env contains the system functions that this package uses. [System] returns the real
-// ones.
+// Env contains the system functions that this package uses. [System] returns the functions
+// of the operating system.
 type Env struct {
 	Lookup      func(name string) (value string, ok bool)
 	Unset       func(name string) error
 	Pid         func() int
-	PidfdID     func() (id uint64, ok bool)                   // inode of a pidfd of this process; ok is false if the kernel has no pidfs
+	PidfdID     func() (id uint64, ok bool)                   // inode number of a pidfd of this process; false if the kernel has no pidfs
 	Probe       func(fd int) (k Kind, what string, err error) // err is set if fd is not open
 	CloseOnExec func(fd int) error
 }
 
-// Receive takes over the descriptors that systemd passed to this process, in order. It
-// always unsets LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES and LISTEN_PIDFDID, so that a child
-// does not use them.
+// Receive takes over the descriptors that systemd passed to this process, in order.
+// Receive always unsets LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES and LISTEN_PIDFDID, so that
+// a child process does not use these variables.
 //
-// Receive returns ErrNotActivated if nothing was passed, or not to this process. Any other
-// error means that the variables contradict each other or the open descriptors, and names
-// the first such variable or descriptor. After an error, Receive does not close
+// The error wraps ErrNotActivated if no descriptor was passed to this process. Any other
+// error means that a variable is invalid or that a descriptor cannot be used, and contains
+// the name of this variable or descriptor. After an error, Receive does not close
 // descriptors, because they may belong to other code.
 func Receive(e Env) ([]Passed, error) {
 	passed, err := parse(e)
@@ -79,9 +90,10 @@ func Receive(e Env) ([]Passed, error) {
 	return passed, nil
 }
 
-// parse reads LISTEN_* without side effects.
+// parse returns the descriptors that LISTEN_* describes. It does not check the
+// descriptors.
 func parse(e Env) ([]Passed, error) {
-	if err := addressed(e); err != nil {
+	if err := checkProcess(e); err != nil {
 		return nil, err
 	}
 	value, ok := e.Lookup("LISTEN_FDS")
@@ -98,13 +110,13 @@ func parse(e Env) ([]Passed, error) {
 	}
 	names, named := e.Lookup("LISTEN_FDNAMES")
 	list := strings.Split(names, ":")
-	// Checked before n is used to allocate memory, because n is untrusted.
+	// Check n before memory is allocated for n descriptors, because n is untrusted.
 	if named && uint64(len(list)) != n {
 		return nil, fmt.Errorf("LISTEN_FDNAMES=%q has %d names for %d descriptors", names, len(list), n)
 	}
 	var passed []Passed
 	for i := 0; i < int(n); i++ {
-		p := Passed{FD: FirstFD + i, Name: "unknown"} // like sd_listen_fds_with_names(3)
+		p := Passed{FD: FirstFD + i, Name: "unknown"} // the same name as in sd_listen_fds_with_names(3)
 		if named {
 			p.Name = list[i]
 		} else if i == maxUnnamed {
@@ -115,13 +127,14 @@ func parse(e Env) ([]Passed, error) {
 	return passed, nil
 }
 
-// maxUnnamed limits how much memory a wrong LISTEN_FDS can make us allocate. If names are
-// passed (systemd does since 227), their length is the limit.
+// maxUnnamed limits the memory that Receive allocates for a wrong LISTEN_FDS. If
+// LISTEN_FDNAMES is set (systemd 227 and later), its length is the limit.
 const maxUnnamed = 1 << 16
 
-// addressed returns an error if LISTEN_PID or LISTEN_PIDFDID (since systemd 259) names
-// another process. A process ID can be reused, a pidfd ID cannot.
-func addressed(e Env) error {
+// checkProcess returns an error unless LISTEN_PID is the ID of this process. It also checks
+// LISTEN_PIDFDID (since systemd 259), because a process ID can be reused, but a pidfd ID
+// cannot.
+func checkProcess(e Env) error {
 	value, ok := e.Lookup("LISTEN_PID")
 	if !ok {
 		return fmt.Errorf("%w: LISTEN_PID is not set", ErrNotActivated)
@@ -132,7 +145,7 @@ func addressed(e Env) error {
 	}
 	if own := e.Pid(); int(pid) != own {
 		return fmt.Errorf("%w: LISTEN_PID is %d and this process is %d: "+
-			"a launcher such as npm or a shell is in between and must exec the program", ErrNotActivated, pid, own)
+			"a launcher such as npm or a shell must exec the program", ErrNotActivated, pid, own)
 	}
 	value, ok = e.Lookup("LISTEN_PIDFDID")
 	if !ok {

@@ -40,11 +40,11 @@ func TestReceive(t *testing.T) {
 	three := map[int]Kind{3: Listener, 4: Packet, 5: Other}
 	for _, test := range []struct {
 		name    string
-		vars    string // space-separated assignments
+		vars    string // environment variables as NAME=VALUE, separated by spaces
 		fds     map[int]Kind
 		pidfdID uint64
-		want    string // what was passed, or the error
-		not     bool   // the error is ErrNotActivated
+		want    string // the received descriptors as text, or a part of the error
+		not     bool   // the error wraps ErrNotActivated
 	}{
 		{name: "nothing", want: "LISTEN_PID is not set", not: true},
 		{name: "one", vars: "LISTEN_PID=42 LISTEN_FDS=1 LISTEN_FDNAMES=http", fds: http, want: `fd 3 ("http")/1`},
@@ -90,7 +90,7 @@ func TestReceive(t *testing.T) {
 				t.Errorf("left in the environment: %v", f.vars)
 			}
 			if err == nil && len(f.cloexec) != len(passed) {
-				t.Errorf("close-on-exec is set only on %v of %v", f.cloexec, passed)
+				t.Errorf("close-on-exec is set on %v, want all of %v", f.cloexec, passed)
 			}
 			if errors.Is(err, ErrNotActivated) && len(f.cloexec) > 0 {
 				t.Errorf("descriptors of another process were changed: %v", f.cloexec)
@@ -139,8 +139,9 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// FuzzEnv checks that for any values of the variables Receive returns open, named and
-// consecutive descriptors or an error, and unsets all variables.
+// FuzzEnv calls Receive with any values of the variables. Receive must unset the
+// variables. Receive must return an error, or open descriptors with consecutive
+// numbers and with the names in LISTEN_FDNAMES.
 func FuzzEnv(f *testing.F) {
 	f.Add("42", "2", "a:b", "", true)
 	f.Add("42", "1", "", "77", false)
@@ -165,7 +166,7 @@ func FuzzEnv(f *testing.F) {
 		var back []string
 		for i, d := range passed {
 			if _, open := p.fds[d.FD]; d.FD != FirstFD+i || !open {
-				t.Errorf("passed descriptor %d has the number %d, which is not open or not consecutive", i, d.FD)
+				t.Errorf("descriptor %d has the number %d (open: %v), want the open number %d", i, d.FD, open, FirstFD+i)
 			}
 			back = append(back, d.Name)
 		}

@@ -7,12 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sendSeconds limits the wait for space in the queue of systemd's socket, so that a
-// systemd that is stopped in a debugger does not block its workers.
+// sendSeconds limits how long send waits while the queue of systemd's socket is full, so
+// that workers do not block if systemd is stopped in a debugger.
 const sendSeconds = 3
 
-// send sends one datagram. It opens a new socket each time, like libsystemd: messages are
-// rare, and there is nothing to keep, close or lock.
+// send sends one datagram. Like libsystemd, send opens a new socket for each message,
+// because messages are rare and a shared socket would need a lock.
 func send(socket, message string) error {
 	if socket[0] != '/' && socket[0] != '@' {
 		return errors.New("neither a path nor an abstract socket")
@@ -25,8 +25,9 @@ func send(socket, message string) error {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: sendSeconds}); err != nil {
 		return fmt.Errorf("setting SO_SNDTIMEO: %w", err)
 	}
-	// sun_path has 108 bytes, including a final NUL. A longer path can exist if a shorter
-	// relative path was bound; it is reached through an O_PATH descriptor.
+	// sun_path has 108 bytes, including a final NUL. A socket can have a longer path, for
+	// example if it was bound to a relative path. Then send opens the path as an O_PATH
+	// descriptor and sends to /proc/self/fd/N.
 	if socket[0] == '/' && len(socket) >= len(unix.RawSockaddrUnix{}.Path) {
 		at, err := unix.Open(socket, unix.O_PATH|unix.O_CLOEXEC, 0)
 		if err != nil {

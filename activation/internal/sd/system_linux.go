@@ -1,6 +1,7 @@
 package sd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -8,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// System returns the environment of this process.
+// System returns an Env with the functions of this process.
 func System() Env {
 	return Env{
 		Lookup:      os.LookupEnv,
@@ -20,14 +21,14 @@ func System() Env {
 	}
 }
 
-// Dup returns a close-on-exec duplicate of fd. Both share the open file description, and
-// so O_NONBLOCK.
-func Dup(fd int) (int, error) {
-	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, FirstFD)
+// Dup returns a close-on-exec duplicate of p. p and the duplicate share the open file
+// description, and so O_NONBLOCK.
+func (p Passed) Dup() (*os.File, error) {
+	n, err := unix.FcntlInt(uintptr(p.FD), unix.F_DUPFD_CLOEXEC, FirstFD)
 	if err != nil {
-		return -1, fmt.Errorf("duplicating fd %d: %w", fd, err)
+		return nil, fmt.Errorf("duplicating fd %d: %w", p.FD, err)
 	}
-	return n, nil
+	return os.NewFile(uintptr(n), p.Name), nil
 }
 
 // MonotonicUsec returns CLOCK_MONOTONIC in microseconds, for MONOTONIC_USEC= of
@@ -45,9 +46,9 @@ func closeOnExec(fd int) error {
 	return err
 }
 
-// pidfdID returns the inode number of a pidfd of this process. It returns false without
-// pidfs (before kernel 6.9): all pidfds then share one anonymous inode, and systemd does
-// not set LISTEN_PIDFDID.
+// pidfdID returns the inode number of a pidfd of this process. pidfdID returns false
+// if the kernel has no pidfs (before Linux 6.9). On such a kernel, all pidfds have the
+// same inode number, and systemd does not set LISTEN_PIDFDID.
 func pidfdID() (uint64, bool) {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -89,22 +90,13 @@ func probe(fd int) (Kind, string, error) {
 		return Other, "", err
 	}
 	if listening == 0 {
-		return Other, "a socket that does not listen (a connection, as with Accept=yes?)", nil
+		return Other, "a socket that does not listen (perhaps a connection, as with Accept=yes)", nil
 	}
 	return Listener, "a listening socket", nil
 }
 
 func fileType(mode uint32) string {
-	switch mode & unix.S_IFMT {
-	case unix.S_IFIFO:
-		return "a FIFO"
-	case unix.S_IFREG:
-		return "a regular file"
-	case unix.S_IFCHR:
-		return "a character device"
-	case unix.S_IFDIR:
-		return "a directory"
-	default:
-		return "not a socket"
-	}
+	names := map[uint32]string{unix.S_IFIFO: "a FIFO", unix.S_IFREG: "a regular file", unix.S_IFCHR: "a character device",
+		unix.S_IFDIR: "a directory"}
+	return cmp.Or(names[mode&unix.S_IFMT], "not a socket")
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// receiver binds a datagram socket like systemd, and returns a function that receives one
-// message.
+// receiver binds a datagram socket to the address, as systemd does, and returns a
+// function that receives one message.
 func receiver(t *testing.T, address string) func() string {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
@@ -40,7 +40,8 @@ func TestNotify(t *testing.T) {
 	if err := os.Mkdir(long, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// A rename creates a path that is too long for sun_path.
+	// No socket can be bound to a path that is too long for sun_path, so the case "long"
+	// renames a shorter path.
 	abstract := "@clusterctl-test-" + strconv.Itoa(os.Getpid()) + strings.Repeat("x", 40)
 	for name, addresses := range map[string][2]string{
 		"path":     {filepath.Join(dir, "a"), filepath.Join(dir, "a")},
@@ -59,7 +60,7 @@ func TestNotify(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := receive(); got != "READY=1\nSTATUS=well" {
-				t.Errorf("received %q", got)
+				t.Errorf("received %q, want READY=1 and STATUS=well", got)
 			}
 		})
 	}
@@ -126,12 +127,11 @@ func TestProbe(t *testing.T) {
 		}
 	}
 	if _, _, err := probe(1 << 20); err != unix.EBADF {
-		t.Errorf("a descriptor that is not open: %v", err)
+		t.Errorf("probe of a descriptor that is not open: got error %v, want EBADF", err)
 	}
 }
 
-// TestPidfdID checks that the ID is stable and not 0, because systemd compares it with
-// the ID that it sees for this process.
+// TestPidfdID checks that two calls return the same ID, which is not 0.
 func TestPidfdID(t *testing.T) {
 	id, ok := pidfdID()
 	var release unix.Utsname
@@ -140,7 +140,7 @@ func TestPidfdID(t *testing.T) {
 	}
 	again, _ := pidfdID()
 	if ok && (id == 0 || id != again) {
-		t.Errorf("got the IDs %d and %d", id, again)
+		t.Errorf("got the IDs %d and %d, want the same ID twice, not 0", id, again)
 	}
 	t.Logf("kernel %s: id %d, %v", unix.ByteSliceToString(release.Release[:]), id, ok)
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// System returns an environment without systemd: nothing was passed, and messages have no
-// receiver.
+// System returns an Env without systemd: no descriptor was passed, and messages are not
+// sent.
 func System() Env {
 	return Env{
 		Lookup:      func(string) (string, bool) { return "", false },
@@ -21,10 +21,10 @@ func System() Env {
 	}
 }
 
-// Dup is never called, because nothing is passed.
-func Dup(int) (int, error) { return -1, errors.ErrUnsupported }
+// Dup is never called, because no descriptor is passed.
+func (Passed) Dup() (*os.File, error) { return nil, errors.ErrUnsupported }
 
-// MonotonicUsec returns the time in microseconds. No systemd reads it.
+// MonotonicUsec returns the time in microseconds. Without systemd, the value is not sent.
 func MonotonicUsec() (int64, error) { return time.Now().UnixMicro(), nil }
 
 func send(string, string) error { return errors.ErrUnsupported }

@@ -6,20 +6,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The notifier cannot end an accept that waits in the kernel, and this accept would take a connection after the drain has
-// begun. So the notifier remembers each thread whose accept went to the kernel, and a drain sends SIGSTOP and SIGCONT to
-// these threads: the wait ends with ERESTARTSYS, the thread makes the same call again, as after any stop (signal(7),
-// "Interruption of system calls … by stop signals"), and the filter shows the call to the notifier again, which now holds
-// it. The program does not notice.
+// The notifier cannot end an accept(2) that already waits in the kernel. Such an accept would return a connection after the
+// drain has begun. So the notifier stores the id of each thread that waits in accept, and sends SIGSTOP and SIGCONT to
+// these threads when the drain begins. Each thread then repeats its call, as after any stop (signal(7), "Interruption of
+// system calls … by stop signals"). The filter then passes the call to the notifier, which holds it. The program does not
+// notice the interruption.
 
-// waiting has the ids of the threads that wait in accept(2) in the kernel. If it is full, a thread may be missing: the drain
-// does not interrupt this thread, which may then serve one more connection.
-type waiting struct {
+// waitingThreads holds the ids of the threads that wait in accept(2) in the kernel. If the table is full, the id of a
+// thread may be missing. A drain does not interrupt such a thread, which may then serve one more connection.
+type waitingThreads struct {
 	tids [512]uint32
 }
 
-func (w *waiting) add(tid uint32) {
-	// Open addressing over 8 places. If all are taken, the new thread replaces an old one.
+func (w *waitingThreads) add(tid uint32) {
+	// The id goes to the first free slot of 8 slots (open addressing). If no slot is free, the id replaces an older id.
 	at := tid % uint32(len(w.tids))
 	for i := uint32(0); i < 8; i++ {
 		p := &w.tids[(at+i)%uint32(len(w.tids))]
@@ -46,21 +46,20 @@ func (n *notifier) accept() {
 	}
 	flags, _, e := unix.RawSyscall(unix.SYS_FCNTL, uintptr(l.FD), unix.F_GETFL, 0)
 	if e == 0 && flags&unix.O_NONBLOCK == 0 {
-		// Without an answer the thread sleeps as if in accept. A signal still ends the call, since the filter has no
-		// WAIT_KILLABLE_RECV.
+		// If the notifier does not respond, the thread sleeps as if it waited in accept. A signal still interrupts the
+		// call, because the filter was installed without WAIT_KILLABLE_RECV.
 		return
 	}
-	// A program that polls gets the error of a program whose sibling was faster. It calls accept again at once while
-	// connections wait, so pause first.
-	pause(drainPause)
+	// On a non-blocking listener, the call fails as if another instance had accepted the connection. The program would call
+	// accept again at once while a connection waits, so pause first.
+	pause := unix.NsecToTimespec(2_000_000)
+	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, 0)
 	n.seccomp.Fail(n.n.ID, unix.EAGAIN)
 }
 
-const drainPause = 2_000_000 // ns
-
-// signal reads the signal of the drain and begins to hold accepts. It ignores a signal from the service manager: "systemctl
-// kill --signal=USR1 app" is meant for the program, which often reopens its logs then, but reaches every process of the
-// unit.
+// signal reads the signal that begins a drain (SIGUSR1). After this signal, the notifier holds accepts. signal ignores
+// SIGUSR1 from the service manager, because "systemctl kill --signal=USR1 app" is meant for the program, for example to
+// reopen its logs, but systemd sends the signal to every process of the unit.
 func (n *notifier) signal() {
 	var info unix.SignalfdSiginfo
 	got, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(n.signals), uintptr(unsafe.Pointer(&info)), unsafe.Sizeof(info))
@@ -73,20 +72,4 @@ func (n *notifier) signal() {
 			interrupt(tid)
 		}
 	}
-}
-
-func poll(fds []unix.PollFd) unix.Errno {
-	_, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), 0, 0, 0, 0)
-	return e
-}
-
-func pause(ns int64) {
-	ts := unix.NsecToTimespec(ns)
-	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
-}
-
-func send(fd int, b []byte) unix.Errno {
-	_, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
-		unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
-	return e
 }

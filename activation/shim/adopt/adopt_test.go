@@ -82,12 +82,12 @@ func TestLineNeverOverflows(t *testing.T) {
 	if n := testing.AllocsPerRun(10, func() {
 		l.start("a ").str(long).bytes([]byte("b\n")).num(1 << 60).errno(unix.EPERM).str(long)
 	}); n != 0 {
-		t.Errorf("%v allocations, want 0", n)
+		t.Errorf("the methods of line allocate memory %v times, want 0", n)
 	}
 	if len(l.b) >= len(l.buf) || &l.b[0] != &l.buf[0] {
 		t.Errorf("the line does not fit into its buffer: %d bytes", len(l.b))
 	}
 	if got := string(l.start("x").bytes([]byte("a\nb\x1b")).b); got != contract.LogPrefix+"xa?b?" {
-		t.Errorf("got the line %q", got)
+		t.Errorf("got the line %q, want xa?b? after the prefix", got)
 	}
 }

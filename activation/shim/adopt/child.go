@@ -8,12 +8,12 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
-// child is the state of the forked process. Its methods must not allocate, and must not block except in a raw system call;
-// see the package comment.
+// child is the state of the forked process. The methods of child must not allocate, and must not block except in a raw
+// system call; see the package comment.
 type child struct {
 	notifier
-	pipe  int   // to the launcher
-	keep  []int // descriptors that stay open, ascending
+	pipe  int   // socket to the launcher
+	keep  []int // descriptors that stay open, in ascending order
 	title []byte
 
 	msg     unix.Msghdr
@@ -22,7 +22,7 @@ type child struct {
 	control [64]byte
 }
 
-// forkNotifier runs in the first child. It forks the notifier and exits.
+// forkNotifier runs in the first child. forkNotifier forks the notifier and exits.
 func (c *child) forkNotifier() {
 	pid, e := clone()
 	if e != 0 || pid != 0 {
@@ -37,7 +37,7 @@ func (c *child) runNotifier() {
 	masked := c.maskSignals()
 	c.closeOthers()
 	c.name()
-	// After closeOthers, which would close the descriptor.
+	// Open the descriptor after closeOthers, which would close it.
 	if e := c.openSignals(); masked != 0 || e != 0 {
 		c.line.start("blocking signals in the notifier: ").errno(max(masked, e)).write()
 		exit(1)
@@ -58,8 +58,8 @@ func (c *child) runNotifier() {
 	exit(0)
 }
 
-// closeOthers closes all descriptors but those in keep, so that the notifier keeps no pipe, terminal or file system of the
-// program in use. Standard input and output become /dev/null; stderr stays for the log.
+// closeOthers closes all descriptors except the ones in keep, so that the notifier does not use a pipe, terminal or file
+// system of the program. closeOthers opens /dev/null as standard input and output. stderr stays open for the log.
 func (c *child) closeOthers() {
 	next := 0
 	for _, fd := range c.keep {
@@ -71,15 +71,16 @@ func (c *child) closeOthers() {
 	unix.RawSyscall(unix.SYS_CLOSE_RANGE, uintptr(next), 0xffffffff, 0)
 	null := [...]byte{'/', 'd', 'e', 'v', '/', 'n', 'u', 'l', 'l', 0}
 	at := unix.AT_FDCWD
-	for range 2 { // 0 and 1 are the lowest free numbers
+	for range 2 { // openat uses the lowest free numbers, 0 and 1
 		unix.RawSyscall6(unix.SYS_OPENAT, uintptr(at), uintptr(unsafe.Pointer(&null)), unix.O_RDWR, 0, 0, 0)
 	}
 	root := [...]byte{'/', 0}
 	unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(&root)), 0, 0)
 }
 
-// name changes the name and the command line of the process, so that people recognise it in "systemctl status", and the
-// drain finds it by its argument "notify". With the program's command line, "pkill -f app.js" would find the notifier too.
+// name changes the name and the command line of the process, so that people recognise it in "systemctl status", and that
+// the drain finds the notifier by its argument "notify". If the notifier had the command line of the program, "pkill -f
+// app.js" would match the notifier, too.
 func (c *child) name() {
 	comm := [...]byte{'s', 'h', 'i', 'm', '-', 'n', 'o', 't', 'i', 'f', 'y', 0}
 	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&comm)), 0)
@@ -108,7 +109,7 @@ func (c *child) openSignals() unix.Errno {
 	return e
 }
 
-// receive returns the seccomp listener that the launcher sends, or -1.
+// receive returns the notification descriptor of the seccomp filter, which the launcher sends, or -1.
 func (c *child) receive() int {
 	c.iov = unix.Iovec{Base: &c.word[0], Len: 1}
 	c.msg = unix.Msghdr{Iov: &c.iov, Iovlen: 1, Control: &c.control[0], Controllen: uint64(len(c.control))}

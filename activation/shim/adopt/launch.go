@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/internal/sd"
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
@@ -15,25 +16,25 @@ import (
 // Config configures Start.
 type Config struct {
 	Listeners []Listener
-	// HoldAccept shows accept(2) to the notifier too, so that a drain can hold this call. Programs that wait in accept, poll
-	// or select instead of epoll need this.
+	// HoldAccept makes the filter also pass accept(2) to the notifier, so that a drain can hold this call. Programs that
+	// wait in accept, poll or select instead of epoll need HoldAccept.
 	HoldAccept bool
 	// NotifySocket is the value of NOTIFY_SOCKET (sd_notify(3)), or empty. The unit needs NotifyAccess=all, since the
-	// notifier is not the main process. Together with READY=1 the notifier asks systemd to ignore all further messages of
-	// the unit until its next start, which systemd 254 and later does.
+	// notifier is not the main process. After READY=1, systemd 254 and later ignores all messages of the unit until its
+	// next start, because the notifier requests this.
 	NotifySocket string
-	// OwnPtrace removes CAP_SYS_PTRACE, an ambient capability of the unit, from the program. The notifier keeps it, so that
-	// it can read forked children of the program where Yama's ptrace_scope is above 0.
+	// OwnPtrace removes CAP_SYS_PTRACE, an ambient capability of the unit, from the program. The notifier keeps the
+	// capability, so that it can read forked children of the program even if Yama's ptrace_scope is above 0.
 	OwnPtrace bool
-	// Args is the unchanged os.Args. The notifier writes its own command line into this memory.
+	// Args is the unchanged os.Args. The notifier writes its own command line into the memory of these strings.
 	Args []string
 }
 
 // Start forks the notifier and installs the filter on the calling thread. Before the call, the caller must call
-// runtime.LockOSThread; afterwards it must execute the program from the same thread and do nothing else. After an error it
-// must exit, since the filter may be in place and the notifier ends.
+// runtime.LockOSThread; afterwards the caller must execute the program from the same thread and do nothing else. After an
+// error, the caller must exit, because the filter may be installed although the notifier ends.
 //
-// An error of package seccomp is the reason why adoption is impossible on this machine.
+// Start returns an error of package seccomp if adoption is impossible on this machine.
 func Start(c Config) error {
 	machine, ok := seccomp.Native()
 	if !ok {
@@ -49,7 +50,7 @@ func Start(c Config) error {
 		return errors.New("making a socket pair: " + err.Error())
 	}
 	child := newChild(machine, notify, pair[1], &c)
-	debug.SetGCPercent(-1) // waits for a running collection to end: the child cannot take part in one
+	debug.SetGCPercent(-1) // also waits until a running collection has ended, because the child cannot continue it
 	growStack()
 	pid, e := clone()
 	if e != 0 {
@@ -72,9 +73,10 @@ func Start(c Config) error {
 		Accept: c.HoldAccept, MinAddrLen: minAddrLen(c.Listeners),
 		Paths: paths(c.Listeners), AnyShutdown: slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.datagram() }),
 	}
-	// Signals of the program must be able to interrupt an accept that is held.
+	// With HoldAccept, the filter is not killable: any signal of the program must interrupt an accept that the notifier
+	// holds.
 	filter := seccomp.Program(machine, calls)
-	if shares(c.Listeners, target.UDP4) || shares(c.Listeners, target.UDP6) {
+	if slices.ContainsFunc(c.Listeners, func(l Listener) bool { return l.Kind == target.UDP4 || l.Kind == target.UDP6 }) {
 		filter = append(seccomp.Joins(machine), filter...)
 	}
 	fd, err := seccomp.Install(filter, !c.HoldAccept)
@@ -82,24 +84,20 @@ func Start(c Config) error {
 		return err
 	}
 	if err := unix.Sendmsg(pair[0], []byte{0}, unix.UnixRights(int(fd)), nil, 0); err != nil {
-		return errors.New("sending the seccomp listener to the notifier: " + err.Error())
+		return errors.New("sending the notification descriptor to the notifier: " + err.Error())
 	}
 	return nil
 }
 
-// awaitNotifier waits for the end of the first child, which makes the notifier a child of the service manager, and allows
-// the notifier to read the memory of this process.
+// awaitNotifier waits until the first child has ended, so that the notifier is a child of the service manager. Then
+// awaitNotifier allows the notifier to read the memory of this process.
 func awaitNotifier(pid, pipe int) error {
-	var status unix.WaitStatus
-	for {
-		_, err := unix.Wait4(pid, &status, 0, nil)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return errors.New("waiting for the notifier's fork: " + err.Error())
-		}
-		break
+	err := error(unix.EINTR)
+	for err == unix.EINTR {
+		_, err = unix.Wait4(pid, nil, 0, nil)
+	}
+	if err != nil {
+		return errors.New("waiting for the notifier's fork: " + err.Error())
 	}
 	var b [4]byte
 	n, err := unix.Read(pipe, b[:])
@@ -107,7 +105,8 @@ func awaitNotifier(pid, pipe int) error {
 		return errors.New("the notifier did not start")
 	}
 	notifier := *(*int32)(unsafe.Pointer(&b))
-	// This lasts through execve(2). EINVAL means a kernel without Yama, where it is not needed.
+	// The permission also applies to the program after execve(2). EINVAL means that the kernel has no Yama, so the notifier
+	// does not need the permission.
 	err = unix.Prctl(unix.PR_SET_PTRACER, uintptr(notifier), 0, 0, 0)
 	if err != nil && err != unix.EINVAL {
 		return errors.New("allowing the notifier to read the program: " + err.Error())
@@ -130,20 +129,45 @@ func dialNotify(path string) (int, error) {
 	return fd, nil
 }
 
-// minAddrLen returns the length of the shortest address that the filter shows. It skips the 12 bytes of netlink, unless a
-// listener has the path of a Unix socket, which may be shorter.
+// Notify sends lines to NOTIFY_SOCKET (sd_notify(3)). It does nothing if the variable is not set.
+func Notify(lines ...string) error { return sd.Notify(sd.System(), lines...) }
+
+// minAddrLen returns the length of the shortest address with which the filter passes a bind to the notifier. So the filter
+// does not pass binds of netlink sockets, whose addresses have 12 bytes. If a listener has the path of a Unix socket, the
+// result is 2, because such an address may be short, too.
 func minAddrLen(ls []Listener) uint32 {
-	for i := range ls {
-		if ls[i].Want.Path != "" {
-			return 2
-		}
+	if len(paths(ls)) > 0 {
+		return 2
 	}
 	return unix.SizeofSockaddrInet4
 }
 
-// shares reports whether a listener is of kind k.
-func shares(ls []Listener, k target.Kind) bool {
-	return slices.ContainsFunc(ls, func(l Listener) bool { return l.Kind == k })
+// HasPtrace reports whether this process has CAP_SYS_PTRACE as an ambient capability. The program inherits this capability
+// unless Config.OwnPtrace is set.
+func HasPtrace() bool {
+	r, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, unix.CAP_SYS_PTRACE, 0, 0)
+	return err == nil && r == 1
+}
+
+// dropPtrace removes CAP_SYS_PTRACE from every capability set of this process, so that the program does not have it after
+// execve(2). The notifier keeps the capability, because it was forked earlier.
+func dropPtrace() error {
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_LOWER, unix.CAP_SYS_PTRACE, 0, 0); err != nil {
+		return err
+	}
+	// This call needs CAP_SETPCAP, which a sandboxed unit does not have. If the call fails, CAP_SYS_PTRACE stays in the
+	// bounding set, where it has no effect because of no_new_privs.
+	_ = unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_PTRACE, 0, 0, 0)
+	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var d [2]unix.CapUserData
+	if err := unix.Capget(&h, &d[0]); err != nil {
+		return err
+	}
+	const bit = uint32(1) << unix.CAP_SYS_PTRACE
+	d[0].Effective &^= bit
+	d[0].Permitted &^= bit
+	d[0].Inheritable &^= bit
+	return unix.Capset(&h, &d[0])
 }
 
 // newChild returns the state of the notifier, with all memory that it needs after the fork.
@@ -158,13 +182,14 @@ func newChild(m seccomp.Machine, notify, pipe int, c *Config) *child {
 	}
 	slices.Sort(keep)
 	ch := &child{pipe: pipe, keep: keep, title: titleMemory(c.Args)}
-	const others = 3 // descriptors besides the listeners; see loop
+	const others = 3 // entries of fds before the listeners; see loop
 	ch.fds, ch.holds = make([]unix.PollFd, others+len(c.Listeners)), c.HoldAccept
 	ch.machine, ch.notify, ch.ls, ch.main = m, notify, c.Listeners, unix.Getpid()
 	return ch
 }
 
-// titleMemory returns the memory that /proc/PID/cmdline shows, or nil if args are not all in it.
+// titleMemory returns the memory of the command line that /proc/PID/cmdline shows. titleMemory returns nil if one of args
+// is not in this memory.
 func titleMemory(args []string) []byte {
 	if len(args) == 0 || args[0] == "" {
 		return nil
@@ -173,7 +198,7 @@ func titleMemory(args []string) []byte {
 	size := uintptr(0)
 	for _, a := range args {
 		if a != "" && uintptr(unsafe.Pointer(unsafe.StringData(a))) != uintptr(unsafe.Pointer(first))+size {
-			return nil // not in the block of memory that the kernel made
+			return nil // not in the memory that execve(2) has filled
 		}
 		size += uintptr(len(a)) + 1
 	}

@@ -6,11 +6,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/internal/sd"
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// Listener is an inherited socket, and the bind of the program that gets this socket.
+// Listener is an inherited socket. It replaces the program's socket in the bind(2) that Want describes.
 type Listener struct {
 	FD    int
 	Name  string
@@ -19,20 +20,21 @@ type Listener struct {
 	Addr  target.Addr // the address of the socket
 	Inode uint64
 
-	backlog int  // of a TCP listener
-	ready   bool // the program has called listen, or bind for a datagram socket
+	backlog int  // length of the accept queue, for a TCP listener
+	ready   bool // the program has called listen, or has bound a datagram socket
 	bound   bool // the program has called bind, and has not removed the path since
 }
 
-// Passed is an inherited descriptor with its name.
-type Passed struct {
-	FD   int
-	Name string
-}
+// ErrNoSockets is the error of Receive when systemd has passed no socket.
+var ErrNoSockets = sd.ErrNotActivated
 
-// Inspect returns what the kernel knows about the passed descriptors, with the binds of the maps. A descriptor without a map
-// answers a bind to the same port (or path) by a socket of the same kind.
-func Inspect(passed []Passed, maps []contract.Map) ([]Listener, error) {
+// Receive returns the descriptors that systemd has passed to this process (sd_listen_fds(3)), makes them close-on-exec and
+// unsets LISTEN_*. The notifier keeps the descriptors, and the program does not inherit them.
+func Receive() ([]sd.Passed, error) { return sd.Receive(sd.System()) }
+
+// Inspect returns a Listener for each passed descriptor. Want is the bind of the map for this descriptor. Without a map,
+// Want has the kind and the port or path of the descriptor itself.
+func Inspect(passed []sd.Passed, maps []contract.Map) ([]Listener, error) {
 	ls := make([]Listener, len(passed))
 	names := make([]string, len(passed))
 	for i, p := range passed {
@@ -54,13 +56,13 @@ func Inspect(passed []Passed, maps []contract.Map) ([]Listener, error) {
 		mapped[i] = true
 		ls[i].Want = m.Bind
 		if !compatible(ls[i].Kind, m.Bind.Kind) {
-			return nil, errors.New("a socket " + ls[i].Public() + " cannot answer " + m.Bind.String())
+			return nil, errors.New("a socket " + ls[i].Public() + " cannot replace the socket of a bind to " + m.Bind.String())
 		}
 	}
 	return ls, nil
 }
 
-func inspect(p Passed) (l Listener, err error) {
+func inspect(p sd.Passed) (l Listener, err error) {
 	l = Listener{FD: p.FD, Name: p.Name}
 	var st unix.Stat_t
 	if err := unix.Fstat(p.FD, &st); err != nil {
@@ -87,7 +89,7 @@ func inspect(p Passed) (l Listener, err error) {
 	return l, nil
 }
 
-// describe sets Addr, Kind and the default of Want.
+// describe sets Addr and Kind, and sets Want to a bind of the same kind and port or path.
 func (l *Listener) describe(sa unix.Sockaddr, typ int) error {
 	stream := typ == unix.SOCK_STREAM
 	switch sa := sa.(type) {
@@ -126,8 +128,8 @@ func pick(stream bool, a, b target.Kind) target.Kind {
 	return b
 }
 
-// compatible reports whether a socket of kind k can answer a bind: a stream socket a bind of a stream, a datagram socket a
-// bind of a datagram socket. A Unix stream can answer a bind of TCP.
+// compatible reports whether a listener of kind k can replace the socket of a bind. Stream sockets can replace stream
+// sockets, and datagram sockets can replace datagram sockets. A Unix stream listener can replace a TCP socket.
 func compatible(k target.Kind, bind contract.Kind) bool {
 	switch bind {
 	case contract.TCP, contract.TCP4, contract.TCP6:
@@ -141,22 +143,13 @@ func compatible(k target.Kind, bind contract.Kind) bool {
 // Public returns the kind and the address of the socket, as in "tcp4 0.0.0.0:80".
 func (l *Listener) Public() string { return kindOf(l.Kind).String() + " " + l.Addr.String() }
 
-// kindOf returns the kind of bind that a socket of kind k answers, and 0 for [target.Unknown].
-func kindOf(k target.Kind) contract.Kind {
-	switch k {
-	case target.TCP4:
-		return contract.TCP4
-	case target.TCP6:
-		return contract.TCP6
-	case target.UDP4:
-		return contract.UDP4
-	case target.UDP6:
-		return contract.UDP6
-	case target.UnixStream, target.UnixOther:
-		return contract.Unix
-	}
-	return 0
+var kinds = [...]contract.Kind{
+	target.TCP4: contract.TCP4, target.TCP6: contract.TCP6, target.UDP4: contract.UDP4, target.UDP6: contract.UDP6,
+	target.UnixStream: contract.Unix, target.UnixOther: contract.Unix,
 }
+
+// kindOf returns the kind of the binds that a socket of kind k makes, and 0 for [target.Unknown].
+func kindOf(k target.Kind) contract.Kind { return kinds[k] }
 
 // datagram reports whether this is a datagram socket, on which the program does not call listen(2).
 func (l *Listener) datagram() bool {

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// logged holds the messages that the notifier has logged: it logs each of them once per start.
-type logged struct{ unreadable, mismatch, foreign, renamed, relistened, joined bool }
+// logged records which messages the notifier has logged. It logs each message once per start.
+type logged struct{ unreadable, mismatch, notOwner, renamed, relistened, joined, options, option bool }
 
 // line builds a message for the log without allocating.
 type line struct {
@@ -24,7 +24,7 @@ func (l *line) start(s string) *line {
 	return l
 }
 
-// str appends s, cut to the room that is left.
+// str appends s, or the part of s that fits into the buffer.
 func (l *line) str(s string) *line {
 	l.b = append(l.b, s[:min(len(s), l.room())]...)
 	return l
@@ -54,7 +54,7 @@ func (l *line) addr(a *target.Addr) *line {
 	return l
 }
 
-// errno appends the text of e. Errno.Error allocates for a number that is not in its table.
+// errno appends the text of e, or the number if e has no text, because Errno.Error would allocate memory then.
 func (l *line) errno(e unix.Errno) *line {
 	if int(e) < 134 {
 		return l.str(e.Error())
@@ -62,7 +62,7 @@ func (l *line) errno(e unix.Errno) *line {
 	return l.str("error ").num(uint64(e))
 }
 
-// hint begins the second line, which says what to type.
+// hint begins the second line of a message, which contains a hint.
 func (l *line) hint() *line { return l.str("\n" + contract.LogPrefix + "hint: ") }
 
 func (l *line) room() int { return len(l.buf) - len(l.b) - 1 }
@@ -72,7 +72,7 @@ func (l *line) write() {
 	unix.RawSyscall(unix.SYS_WRITE, 2, uintptr(unsafe.Pointer(&l.b[0])), uintptr(len(l.b)))
 }
 
-// mismatch logs that the program binds the right port in the wrong family.
+// mismatch logs that the program binds the right port with the wrong address family.
 func (n *notifier) mismatch(k target.Kind, l *Listener) {
 	if n.logged.mismatch {
 		return
@@ -83,12 +83,13 @@ func (n *notifier) mismatch(k target.Kind, l *Listener) {
 		hint().str("clusterctl install … --listen ").addr(&n.addr).str(", or let the program listen on ").addr(&l.Addr).write()
 }
 
-// foreign writes a log line: a process does not get a listener, because it has another user or other namespaces.
-func (n *notifier) foreign(tid uint32) {
-	if n.logged.foreign {
+// notOwner logs that a process does not get a listener, because the process has another user or other namespaces than the
+// main process.
+func (n *notifier) notOwner(tid uint32) {
+	if n.logged.notOwner {
 		return
 	}
-	n.logged.foreign = true
+	n.logged.notOwner = true
 	o := &n.owner
 	n.line.start("process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str(") of user ").
 		num(uint64(o.task.UID)).str(" binds ").addr(&n.addr)
@@ -98,8 +99,8 @@ func (n *notifier) foreign(tid uint32) {
 		n.line.str(", which belongs to user ").num(uint64(o.first.UID)).str(" of")
 	}
 	n.line.str(" the main process; the process does not get the socket of the unit").
-		hint().str("let the main process bind the address and pass the socket on, " +
-		"or use --run-as so that all processes have one user").write()
+		hint().str("let the main process bind the address and pass the socket to the process, " +
+		"or use --run-as so that all processes have the same user").write()
 }
 
 // unreadable logs that the notifier cannot read the arguments of a call.
@@ -109,18 +110,53 @@ func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 	}
 	n.logged.unreadable = true
 	n.line.start("cannot read the memory of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
-		str("; the shim does not answer its calls").
-		hint().str("the process is not dumpable, or sysctl kernel.yama.ptrace_scope is above 0; in this case use " +
-		"clusterctl install … --own-ptrace").write()
+		str("; the process does not get the socket of the unit").
+		hint().str("if sysctl kernel.yama.ptrace_scope is above 0, use clusterctl install … --own-ptrace; " +
+		"otherwise the process must be dumpable").write()
 }
 
-// renamed logs that the program binds another path and renames this file to the path of the listener. The call has no
-// effect, so clients do not reach the socket that the program has bound.
+// renamed logs that the program renames a file, usually another socket that it has bound, to the path of the listener. The
+// rename has no effect, so clients do not reach the other socket.
 func (n *notifier) renamed(l *Listener) {
 	if n.logged.renamed {
 		return
 	}
 	n.logged.renamed = true
-	n.line.start("the program renames a file to ").str(l.Want.Path).str(", the socket of the unit; the socket stays").
+	n.line.start("the program renames a file to ").str(l.Want.Path).str(", the path of the unit's socket; the rename has no effect").
 		hint().str("let the program bind ").str(l.Want.Path).str(" itself").write()
+}
+
+// join logs that the program joins a multicast group on a shared socket, and lets the kernel run the call. The service
+// manager keeps the socket open and the socket keeps its membership, so the call fails with EADDRINUSE in the next worker.
+func (n *notifier) join() {
+	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
+	n.proceed()
+	if l == nil || n.logged.joined {
+		return
+	}
+	n.logged.joined = true
+	n.line.start("the program joins a multicast group on the shared socket ").str(kindOf(l.Kind).String()).str(" ").addr(&l.Addr).
+		str("; only the first worker can join").
+		hint().str("uninstall the app, and install it without --listen udp:").num(uint64(l.Addr.Port)).write()
+}
+
+// optionsUnreadable logs that the options that the program has set on its own socket cannot be read.
+func (n *notifier) optionsUnreadable(tid uint32, e unix.Errno) {
+	if n.logged.options {
+		return
+	}
+	n.logged.options = true
+	n.line.start("cannot read the socket options of process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str("): ").errno(e).
+		str("; options that the process set before bind are lost").
+		hint().str("set the options in the socket unit with systemctl edit, such as KeepAlive=yes in [Socket]").write()
+}
+
+// optionRefused logs that an option of the program's socket cannot be set on the listener.
+func (n *notifier) optionRefused(name string, l *Listener, e unix.Errno) {
+	if n.logged.option {
+		return
+	}
+	n.logged.option = true
+	n.line.start("the program set ").str(name).str(" on its socket, but this option cannot be set on the shared " +
+		"socket ").str(l.Name).str(": ").errno(e).write()
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// match returns the index of the listener that answers the bind of a socket of kind k to a. The address of the bind may
-// differ from the address of the unit, which decides where clients reach the app. If several listeners have the kind and the
-// port, match prefers the same address, and then the first that the program has not bound yet.
+// match returns the index of the listener that replaces a socket of kind k which the program binds to the address a. The
+// listener may have another IP address. If several listeners have the kind and the port, match prefers a listener with the
+// same IP address, and then the first listener that the program has not bound yet.
 //
-// near is the index of a listener with the right port and the wrong family, which is nearly always a mistake that the
-// notifier logs. Each is -1 if no listener fits.
+// near is the index of a listener with the right port and the wrong family. The notifier logs such a bind, because it is
+// nearly always a mistake. An index is -1 if there is no such listener.
 func match(ls []Listener, k target.Kind, a *target.Addr) (at, near int) {
 	at, near = -1, -1
 	for i := range ls {
@@ -33,7 +33,7 @@ func match(ls []Listener, k target.Kind, a *target.Addr) (at, near int) {
 	return at, near
 }
 
-// names reports whether l answers the port or path of a.
+// names reports whether a has the port or path of l.Want.
 func (l *Listener) names(a *target.Addr) bool {
 	if a.Family == unix.AF_UNIX {
 		return l.Want.Path != "" && samePath(a.Path(), l.Want.Path)
@@ -41,29 +41,19 @@ func (l *Listener) names(a *target.Addr) bool {
 	return a.Port != 0 && a.Port == l.Want.Port
 }
 
-// accepts reports whether a socket of kind k can get l. If the map has tcp or udp, an IPv6 socket may get a listener of IPv4
-// or Unix, since programs that bind :: accept any address of a client. An IPv4 socket does not get an IPv6 listener, unless
-// the map names the family: nginx and Bun, which bind AF_INET, do not answer on a listener of AF_INET6.
+// accepts reports whether l can replace a socket of kind k. If Want.Kind is TCP or UDP, an IPv4 or Unix listener can
+// replace an IPv6 socket, because a program that binds :: expects clients of any address family. An IPv6 listener can
+// replace an IPv4 socket only if Want.Kind is TCP4 or UDP4: nginx and Bun bind an IPv4 socket, and do not respond on an
+// IPv6 listener.
 func (l *Listener) accepts(k target.Kind) bool {
-	if !answers(l.Want.Kind, k) {
-		return false
-	}
 	both := l.Want.Kind == contract.TCP || l.Want.Kind == contract.UDP
-	if both && l.Addr.Family == unix.AF_INET6 {
-		return k == target.TCP6 || k == target.UDP6
-	}
-	return true
+	return sameKind(l.Want.Kind, k) && (!both || l.Addr.Family != unix.AF_INET6 || k == target.TCP6 || k == target.UDP6)
 }
 
-// answers reports whether a bind of this kind may come from a socket of kind k.
-func answers(bind contract.Kind, k target.Kind) bool {
-	switch k {
-	case target.TCP4, target.TCP6:
-		return bind == contract.TCP || bind == kindOf(k)
-	case target.UDP4, target.UDP6:
-		return bind == contract.UDP || bind == kindOf(k)
-	}
-	return bind == kindOf(k)
+// sameKind reports whether a socket of kind k makes binds of the kind bind.
+func sameKind(bind contract.Kind, k target.Kind) bool {
+	return bind == kindOf(k) || bind == contract.TCP && (k == target.TCP4 || k == target.TCP6) ||
+		bind == contract.UDP && (k == target.UDP4 || k == target.UDP6)
 }
 
 // better reports whether l fits the address a better than m does.
@@ -79,8 +69,8 @@ func sameType(a, b target.Kind) bool {
 	return stream(a) == stream(b)
 }
 
-// samePath reports whether the name in a sockaddr is the path want. A leading '@' of want means the zero byte of an abstract
-// name.
+// samePath reports whether got, the name in a sockaddr, is the path want. A leading '@' of want is the zero byte of an
+// abstract name.
 func samePath(got []byte, want string) bool {
 	if len(got) != len(want) || len(got) == 0 {
 		return false

@@ -6,38 +6,39 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+	"github.com/clusterctl/clusterctl/activation/shim/sockopt"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// notifier answers the intercepted calls. It has all the memory that it needs before the fork.
+// notifier responds to the calls that the filter passes. All memory of the notifier is allocated before the fork.
 type notifier struct {
 	machine seccomp.Machine
 	seccomp seccomp.FD
 	signals int // signalfd for the signal of the drain
-	notify  int // connected to NOTIFY_SOCKET, or -1
-	manager int // parent after the double fork: the service manager
-	main    int // the launcher, which becomes the program
+	notify  int // socket that is connected to NOTIFY_SOCKET, or -1
+	manager int // process ID of the service manager, the parent after the double fork
+	main    int // process ID of the launcher, which becomes the program
 	ls      []Listener
-	fds     []unix.PollFd // three, and one for each listener
+	fds     []unix.PollFd // three entries, and one for each listener
 	holds   bool          // Config.HoldAccept
 
 	ready        bool // all listeners are ready
 	readyPending bool // the manager's queue was full, so READY=1 must be sent again
 	draining     bool
 	logged       logged
-	waiting      waiting // threads that wait in accept(2) in the kernel
-	owner        owner   // tasks whose binds are answered
-	options      options // options of the socket that the program has made
+	waiting      waitingThreads // threads that wait in accept(2) in the kernel
+	owner        owner          // decides which tasks can get a listener
+	options      sockopt.Set    // options that the program has set on its socket
 
 	n    seccomp.Notification
 	r    target.Reader
 	addr target.Addr
 	line line
-	text [target.MaxPath]byte // a path of the program
+	text [target.MaxPath]byte // buffer for a path in a call
 }
 
-// loop answers calls until the last process with the filter has ended. It waits without a timeout, so the notifier only
-// wakes when the program calls.
+// loop responds to calls until the last process with the filter has ended. It waits without a timeout, so that an idle
+// notifier never wakes up.
 func (n *notifier) loop() {
 	fds := n.fds
 	fds[0] = unix.PollFd{Fd: int32(n.seccomp), Events: unix.POLLIN}
@@ -49,14 +50,16 @@ func (n *notifier) loop() {
 		if n.readyPending {
 			fds[2].Fd = int32(n.notify)
 		}
-		if e := poll(fds); e == unix.EINTR {
+		_, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), 0, 0, 0, 0)
+		if e == unix.EINTR {
 			continue
-		} else if e != 0 {
+		}
+		if e != 0 {
 			n.line.start("poll: ").errno(e).write()
 			return
 		}
-		// The signal of the drain comes first, so that the rules of draining apply to every call that the program made after
-		// the signal was sent.
+		// Handle the signal of the drain first, so that the drain affects every call that the program has made after the
+		// signal.
 		if fds[1].Revents != 0 {
 			n.signal()
 		}
@@ -66,8 +69,8 @@ func (n *notifier) loop() {
 		n.relistenAll(fds[3:])
 		switch {
 		case fds[0].Revents&unix.POLLIN != 0:
-			// ENOENT means that the call was interrupted or its process has ended. A loop here would never end once the last
-			// process has ended, so return to poll.
+			// ENOENT means that the call was interrupted or that its process has ended. Call poll again before the next
+			// attempt: after the end of the last process, only poll reports the end.
 			if n.seccomp.Receive(&n.n) == 0 {
 				n.answer()
 			}
@@ -80,7 +83,7 @@ func (n *notifier) loop() {
 func (n *notifier) answer() {
 	nr := uint32(n.n.Nr)
 	switch {
-	case n.n.PID == 0: // in a PID namespace that the notifier cannot see
+	case n.n.PID == 0: // the process is in a PID namespace that the notifier cannot see
 		n.proceed()
 	case nr == n.machine.Bind:
 		n.bind()
@@ -91,7 +94,7 @@ func (n *notifier) answer() {
 	case nr == n.machine.Shutdown:
 		n.shutdown()
 	case nr == n.machine.Setsockopt:
-		n.joins()
+		n.join()
 	case nr == n.machine.Connect:
 		n.connect()
 	case n.path(nr):
@@ -103,11 +106,11 @@ func (n *notifier) answer() {
 // proceed lets the kernel run the call. An error means that the call has ended.
 func (n *notifier) proceed() { n.seccomp.Continue(n.n.ID) }
 
-// bind replaces the socket by the listener that answers this bind, if there is one.
+// bind replaces the program's socket by the listener that matches the bind, if there is one.
 func (n *notifier) bind() {
 	tid, fd := n.n.PID, uint32(n.n.Args[0])
 	kind, e := n.r.Kind(tid, fd)
-	if e == 0 && !n.concerns(kind) {
+	if e == 0 && !n.mayMatch(kind) {
 		n.proceed()
 		return
 	}
@@ -117,7 +120,7 @@ func (n *notifier) bind() {
 		n.proceed()
 		return
 	}
-	// The data belongs to this call only if the call still waits.
+	// The address belongs to this call only if the call still waits.
 	if !n.seccomp.Valid(n.n.ID) {
 		return
 	}
@@ -134,7 +137,7 @@ func (n *notifier) bind() {
 		n.proceed()
 		return
 	}
-	if !n.owned(tid) {
+	if !n.canGetListener(tid) {
 		n.proceed()
 		return
 	}
@@ -144,8 +147,33 @@ func (n *notifier) bind() {
 	}
 }
 
-// swap puts the listener on the program's descriptor and lets bind succeed. It may run twice for the same call, since a call
-// that a signal interrupts comes again.
+// keepOptions copies the options that the program has set on its own socket to the listener that replaces this socket. PID
+// 1 and all workers share the listener. Since they run the same program, all workers set the same options.
+//
+// keepOptions reports whether the call still waits.
+func (n *notifier) keepOptions(l *Listener, tid, fd uint32) bool {
+	s, e := n.r.Socket(tid, fd)
+	// If the call no longer waits, s may be a socket of another process with the same id.
+	valid := n.seccomp.Valid(n.n.ID)
+	if e == 0 {
+		if valid {
+			e = n.options.Read(s)
+		}
+		unix.RawSyscall(unix.SYS_CLOSE, uintptr(s), 0, 0)
+	}
+	if !valid {
+		return false
+	}
+	if e != 0 {
+		n.optionsUnreadable(tid, e)
+	} else if name, e := n.options.Apply(l.FD); e != 0 {
+		n.optionRefused(name, l, e)
+	}
+	return true
+}
+
+// swap puts the listener on the program's descriptor and lets bind succeed. swap may run twice for one call, because the
+// kernel restarts a call that a signal has interrupted.
 func (n *notifier) swap(l *Listener, tid, fd uint32) {
 	var flags uint32
 	if f, ok := n.r.Flags(tid, fd); ok && target.CloseOnExec(f) {
@@ -166,8 +194,8 @@ func (n *notifier) swap(l *Listener, tid, fd uint32) {
 	}
 }
 
-// listen answers the calls on shared listeners only. It compares inodes, so it finds descriptors of forked children, and
-// duplicated or passed ones, too.
+// listen lets the call succeed on a shared listener, and lets the kernel run every other call. It compares inodes, so it
+// also recognises the listener in forked children, and after dup(2) or SCM_RIGHTS.
 func (n *notifier) listen() {
 	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
 	if l == nil {
@@ -207,9 +235,10 @@ func (n *notifier) mark(l *Listener) {
 }
 
 // sendReady sends READY=1. The manager's queue is short (net.unix.max_dgram_qlen, 10 in a container) and may be full if a
-// hundred workers start at once. Then loop sends READY=1 when poll reports room.
+// hundred workers start at once. Then loop sends READY=1 when poll reports that the queue has space.
 func (n *notifier) sendReady() {
-	e := send(n.notify, unsafe.Slice(unsafe.StringData(readyMessage), len(readyMessage)))
+	_, _, e := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(n.notify), uintptr(unsafe.Pointer(unsafe.StringData(readyMessage))),
+		uintptr(len(readyMessage)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
 	n.readyPending = e == unix.EAGAIN
 	if e != 0 && !n.readyPending {
 		n.line.start("sending READY=1 to the service manager: ").errno(e).write()
@@ -217,18 +246,18 @@ func (n *notifier) sendReady() {
 }
 
 // readyMessage also makes systemd ignore further messages of the unit: otherwise the program could extend its stop without
-// limit (EXTEND_TIMEOUT_USEC=). systemd before 254 does not know NOTIFYACCESS=.
+// limit (EXTEND_TIMEOUT_USEC=). systemd before 254 ignores NOTIFYACCESS=.
 const readyMessage = "READY=1\nNOTIFYACCESS=none"
 
-// concerns reports whether a bind of a socket of kind k can match a listener. If not, the notifier need not read the
-// address, as with the UDP sockets of an HTTP server.
-func (n *notifier) concerns(k target.Kind) bool {
+// mayMatch reports whether a bind of a socket of kind k can match a listener. If it cannot match, for example because the
+// socket is a UDP socket and all listeners are TCP sockets, the notifier does not read the address of the bind.
+func (n *notifier) mayMatch(k target.Kind) bool {
 	if k == target.Unknown {
 		return false
 	}
 	for i := range n.ls {
 		w := &n.ls[i].Want
-		if answers(w.Kind, k) || w.Path == "" && (k == target.TCP4 || k == target.TCP6) {
+		if sameKind(w.Kind, k) || w.Path == "" && (k == target.TCP4 || k == target.TCP6) {
 			return true
 		}
 	}

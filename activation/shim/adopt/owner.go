@@ -6,21 +6,21 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// owner decides whose binds are answered: tasks of the user of the main process, or of root, in the user, mount and network
-// namespaces of the main process. A program may run a child as another user to protect itself from the child. The kernel
-// runs the bind of such a child, as it does without the shim.
+// owner decides which tasks can get a listener. Such a task must be in the user, mount and network namespaces of the main
+// process, and must have the same user as the main process, or root. For any other task, the kernel runs the bind as it
+// does without the shim: a program may run a child as another user to protect itself from the child.
 //
-// This applies to bind only. listen and accept work for every task that has a listener, such as the workers of a master that
-// stays root.
+// owner applies to bind only. Every task that has inherited a listener can call listen and accept, for example a worker
+// whose master process runs as root.
 type owner struct {
 	known bool
-	// first is the identity of the main process at the first bind of a listener's address. Its user keeps the right to bind
-	// after the main process has dropped its privileges.
+	// first is the identity of the main process when a task binds the address of a listener for the first time. Tasks with
+	// this user can get a listener even after the main process has changed its user.
 	first, now, task target.Identity
 }
 
-// owned reports whether a bind of task tid may be answered. It returns false for a task that cannot be read.
-func (n *notifier) owned(tid uint32) bool {
+// canGetListener reports whether task tid can get a listener. It returns false if the identity of the task cannot be read.
+func (n *notifier) canGetListener(tid uint32) bool {
 	o := &n.owner
 	if e := n.r.Identity(tid, &o.task); e != 0 {
 		n.unreadable(tid, e)
@@ -41,12 +41,12 @@ func (n *notifier) owned(tid uint32) bool {
 	if o.allows(present) {
 		return true
 	}
-	n.foreign(tid)
+	n.notOwner(tid)
 	return false
 }
 
-// allows reports whether the identity of the task permits its bind. If the main process has changed its user, tasks of the
-// new user may bind, too.
+// allows reports whether the task can get a listener. present reports whether now is the identity of the main process. If
+// the main process has changed its user, tasks with the new user can get a listener, too.
 func (o *owner) allows(present bool) bool {
 	uid := o.task.UID
 	if !o.task.Same(&o.first) {

@@ -1,21 +1,24 @@
 package adopt
 
 import (
+	"strings"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
 // A server on a Unix socket removes the path before it binds, changes the mode after the bind, and removes the path when it
-// stops. Some servers first connect, to see whether another server listens. An adopted program shares the file of systemd's
-// listener with all instances. So the notifier answers calls that would remove or change this file with success, and refuses
-// the connection of a program that has not bound the path yet.
+// stops. Some servers first connect to the path, to check whether another server listens. But the file belongs to the
+// listener of systemd, which all instances share. So calls that would remove or change this file succeed without effect,
+// and connect(2) to the path fails with ECONNREFUSED until the program has bound the path.
 //
-// The program may change a path after the notifier has read it and before the kernel does. It gains nothing: the kernel
-// checks the rights of the program's user in any case.
+// The program may change a path after the notifier has read it and before the kernel does. The program gains nothing by
+// this, because the kernel checks the permissions of its user in any case.
 
-// pathCall describes a call that names one or two paths. dir and at are the arguments with the directory and the path; a
-// directory of -1 means the working directory.
+// pathCall describes a call that names one or two paths. dir and at are the numbers of the arguments with the directory and
+// the path, and dir2 and at2 the same for the second path. A path without an argument for its directory (-1) is relative to
+// the working directory.
 type pathCall struct {
 	nr       uint32
 	dir, at  int8
@@ -24,7 +27,7 @@ type pathCall struct {
 	removing bool
 }
 
-// pathCalls returns the calls that name paths. It runs after the fork, so it does not allocate.
+// pathCalls returns the calls that name paths. pathCalls runs after the fork, so it does not allocate.
 func (n *notifier) pathCalls() [11]pathCall {
 	p := &n.machine.Path
 	return [11]pathCall{
@@ -42,7 +45,8 @@ func (n *notifier) pathCalls() [11]pathCall {
 	}
 }
 
-// path answers a call that names the file of a listener. It reports whether the call is one that names paths.
+// path responds to the call with the number nr if this call names a path, and returns false for any other call. If the path
+// is the file of a listener, the call succeeds without effect.
 func (n *notifier) path(nr uint32) bool {
 	calls := n.pathCalls()
 	for i := range calls {
@@ -50,9 +54,9 @@ func (n *notifier) path(nr uint32) bool {
 		if c.nr == 0 || c.nr != nr {
 			continue
 		}
-		l := n.named(c.dir, c.at)
+		l := n.listenerNamed(c.dir, c.at)
 		if l == nil && c.at2 >= 0 {
-			if l = n.named(c.dir2, c.at2); l != nil {
+			if l = n.listenerNamed(c.dir2, c.at2); l != nil {
 				n.renamed(l)
 			}
 		}
@@ -71,8 +75,8 @@ func (n *notifier) path(nr uint32) bool {
 	return false
 }
 
-// named returns the listener whose file the call names, or nil.
-func (n *notifier) named(dir, at int8) *Listener {
+// listenerNamed returns the listener whose file the call names, or nil.
+func (n *notifier) listenerNamed(dir, at int8) *Listener {
 	dirfd := int32(unix.AT_FDCWD)
 	if dir >= 0 {
 		dirfd = int32(n.n.Args[dir])
@@ -87,7 +91,7 @@ func (n *notifier) named(dir, at int8) *Listener {
 	return n.file(n.n.PID, dirfd, n.text[:size])
 }
 
-// file returns the listener whose file the path leads thread tid to, or nil.
+// file returns the listener whose file is at the path, as thread tid resolves it, or nil.
 func (n *notifier) file(tid uint32, dirfd int32, path []byte) *Listener {
 	dir, base := target.SplitPath(path)
 	for i := range n.ls {
@@ -98,16 +102,13 @@ func (n *notifier) file(tid uint32, dirfd int32, path []byte) *Listener {
 	return nil
 }
 
-// isFile reports whether base in dir is the file of l. It compares the directories by their inodes. A program that may not
-// look at the directory cannot change its files either, so isFile returns false.
+// isFile reports whether base in dir is the file of l. isFile compares the inodes of the directories. isFile returns false
+// if the thread may not search the directory, because then it cannot change the file either.
 func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.Reader) bool {
 	if l.Want.Path == "" || l.Want.Path[0] != '/' {
 		return false
 	}
-	at := len(l.Want.Path)
-	for l.Want.Path[at-1] != '/' {
-		at--
-	}
+	at := strings.LastIndexByte(l.Want.Path, '/') + 1
 	if len(base) == 0 || string(base) != l.Want.Path[at:] {
 		return false
 	}
@@ -119,8 +120,8 @@ func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.R
 	return ok && ours == theirs
 }
 
-// connect refuses a connection to a listener that the program has not bound yet: the program looks for another server, and
-// would find its own listener.
+// connect refuses a connection to a Unix listener that the program has not bound yet. Such a program checks whether another
+// server listens, and would reach its own listener.
 func (n *notifier) connect() {
 	tid := n.n.PID
 	// An error is not logged here: most processes that connect are clients of the log or of a database.
@@ -139,7 +140,7 @@ func (n *notifier) connect() {
 	}
 }
 
-// unixListener returns the listener that the address of AF_UNIX means for thread tid, or nil.
+// unixListener returns the listener at the AF_UNIX address a, as thread tid resolves it, or nil.
 func (n *notifier) unixListener(tid uint32, a *target.Addr) *Listener {
 	for i := range n.ls {
 		if n.ls[i].names(a) {
@@ -152,7 +153,8 @@ func (n *notifier) unixListener(tid uint32, a *target.Addr) *Listener {
 	return n.file(tid, unix.AT_FDCWD, a.Path())
 }
 
-// replacePath replaces a path in n.addr by the path of its listener, so that match finds the listener.
+// replacePath replaces the path in n.addr by Want.Path of the listener whose file is at the path, so that match finds the
+// listener.
 func (n *notifier) replacePath(tid uint32) {
 	if n.addr.Family != unix.AF_UNIX || len(n.addr.Path()) == 0 {
 		return
@@ -162,7 +164,7 @@ func (n *notifier) replacePath(tid uint32) {
 	}
 }
 
-// paths returns the paths of the Unix sockets that the listeners answer.
+// paths returns the paths in Want of the listeners.
 func paths(ls []Listener) (list []string) {
 	for i := range ls {
 		if p := ls[i].Want.Path; p != "" {

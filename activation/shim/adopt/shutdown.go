@@ -8,12 +8,14 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// shutdown answers shutdown(2) with the result that the kernel would return, and does not change the listener. The call acts
-// on the socket, not on the descriptor, so it would end listening in every process that shares the listener: the siblings
-// and PID 1. Twisted, gRPC and others call it before they close their listener.
+// shutdown handles shutdown(2): the call returns the same result as without the shim, but does not change the listener.
+// shutdown(2) acts on the socket, not on the descriptor, so it would end listening in every process that shares the
+// listener, including the other instances and PID 1. Programs with Twisted or gRPC call shutdown before they close their
+// listener.
 //
-// A program expects its threads that wait in accept, poll or select to wake up. With Config.HoldAccept, which such programs
-// need, the descriptor gets a socket that does not listen, and the threads make their call again.
+// A program expects shutdown to wake its threads that wait in accept, poll or select. Such a program needs
+// Config.HoldAccept. With this setting, the notifier replaces the listener on the descriptor by a socket that does not
+// listen, and makes the threads repeat their calls.
 func (n *notifier) shutdown() {
 	tid, fd := n.n.PID, uint32(n.n.Args[0])
 	l := n.shared(tid, fd)
@@ -31,8 +33,8 @@ func (n *notifier) shutdown() {
 	}
 }
 
-// replaceClosed puts a socket of the same family that does not listen on the descriptor. The program sees the effects of
-// shutdown: accept fails with EINVAL, and poll reports POLLHUP.
+// replaceClosed replaces the listener on the descriptor by a socket of the same family that does not listen. On this
+// socket, as after a shutdown, accept fails with EINVAL, and poll reports POLLHUP.
 func (n *notifier) replaceClosed(l *Listener, tid, fd uint32) bool {
 	dead, _, e := unix.RawSyscall(unix.SYS_SOCKET, uintptr(l.Addr.Family), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if e != 0 {
@@ -47,9 +49,8 @@ func (n *notifier) replaceClosed(l *Listener, tid, fd uint32) bool {
 	return e == 0
 }
 
-// callAgain interrupts the threads of a process, as a drain does (see accept.go): each makes the same call again, now with
-// the other socket on the descriptor. A process with one thread needs no interruption, since this thread has called
-// shutdown.
+// callAgain interrupts the threads of a process, as a drain does (see accept.go), so that each repeats its call on the new
+// socket. If the process has only one thread, this thread has called shutdown and does not wait.
 func (n *notifier) callAgain(tid uint32) {
 	tids, ok := n.r.Threads(tid)
 	if !ok || len(tids) < 2 {
@@ -60,19 +61,19 @@ func (n *notifier) callAgain(tid uint32) {
 	}
 }
 
-// interrupt makes a thread leave the kernel and make its call again.
+// interrupt stops and continues a thread, so that it repeats the system call in which it waits.
 func interrupt(tid uint32) {
 	unix.RawSyscall(unix.SYS_TKILL, uintptr(tid), uintptr(unix.SIGSTOP), 0)
 	unix.RawSyscall(unix.SYS_TKILL, uintptr(tid), uintptr(unix.SIGCONT), 0)
 }
 
 // relistenAll listens again on each listener that was shut down by a process without a notifier, such as a native program
-// that shares the listener, or a hostile worker. After a shutdown poll(2) reports POLLHUP, and every connection is refused.
-// All notifiers of the app listen again at the same time: if one calls connect(2) just after another has called listen(2),
-// connections between these calls are reset.
+// that shares the listener, or a hostile worker. After a shutdown, poll(2) reports POLLHUP, and the kernel refuses every
+// connection. All notifiers of the app listen again at the same time: if one calls connect(2) just after another has called
+// listen(2), the kernel resets the connections that have arrived between these calls.
 //
-// Two kinds of listeners stay closed: Unix sockets, since unix_listen() leaves RCV_SHUTDOWN in place, and a port that
-// another process has bound. relistenAll no longer polls them, since each poll would return at once.
+// Two kinds of listeners stay closed: Unix sockets, since unix_listen() leaves RCV_SHUTDOWN in place, and listeners whose
+// port another process has bound since. relistenAll stops polling these listeners, because each poll would return at once.
 func (n *notifier) relistenAll(watched []unix.PollFd) {
 	for i := range watched {
 		if watched[i].Revents == 0 {
@@ -92,7 +93,7 @@ func (n *notifier) relistenAll(watched []unix.PollFd) {
 }
 
 // relisten makes a TCP listener that was shut down listen again. connect(2) with AF_UNSPEC first clears the state of the
-// shutdown: connections would inherit it, and end at once.
+// shutdown, because new connections would inherit this state and end at once.
 func relisten(l *Listener) unix.Errno {
 	if l.Addr.Family == unix.AF_UNIX {
 		return unix.EINVAL
@@ -101,7 +102,7 @@ func relisten(l *Listener) unix.Errno {
 	_, _, e := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(l.FD), unix.SOL_SOCKET, unix.SO_ACCEPTCONN,
 		uintptr(unsafe.Pointer(&listens)), uintptr(unsafe.Pointer(&size)), 0)
 	if e != 0 || listens != 0 {
-		return e // a sibling's notifier was faster
+		return e // another notifier has already called listen
 	}
 	none := unix.RawSockaddrInet4{Family: unix.AF_UNSPEC}
 	_, _, e = unix.RawSyscall(unix.SYS_CONNECT, uintptr(l.FD), uintptr(unsafe.Pointer(&none)), unix.SizeofSockaddrInet4)
@@ -112,7 +113,7 @@ func relisten(l *Listener) unix.Errno {
 	return e
 }
 
-// watch sets fds to the stream listeners, which relistenAll looks at.
+// watch fills fds with the stream listeners, so that poll(2) reports when a listener is shut down.
 func (n *notifier) watch(fds []unix.PollFd) {
 	for i := range fds {
 		fds[i] = unix.PollFd{Fd: -1} // poll(2) ignores the entry
@@ -123,18 +124,19 @@ func (n *notifier) watch(fds []unix.PollFd) {
 }
 
 // lockFilters forbids packet filters on the stream listeners: a filter that drops every packet would close the port for all
-// workers, and stay after the worker that has set it. The lock cannot be removed, and connections inherit it.
+// workers, even after the end of the worker that has set the filter. The lock cannot be removed, and connections inherit
+// the lock.
 func lockFilters(ls []Listener) {
 	for i := range ls {
 		if !ls[i].datagram() {
-			// If a kernel refuses, the start still goes on.
+			// An error is ignored: the program starts without the lock if the kernel refuses it.
 			_ = unix.SetsockoptInt(ls[i].FD, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1)
 		}
 	}
 }
 
-// backlogOf returns the length of the accept queue of a TCP listener: Backlog= of its unit, or the default of systemd if the
-// kernel does not report it.
+// backlogOf returns the length of the accept queue of a TCP listener: Backlog= of its unit, or the default of systemd if
+// the kernel does not report it.
 func backlogOf(fd int) int {
 	const unset = 4096
 	var info unix.TCPInfo
@@ -145,5 +147,5 @@ func backlogOf(fd int) int {
 	if e != 0 || info.State != listening || info.Sacked == 0 {
 		return unset
 	}
-	return int(info.Sacked) // of a listener: sk_max_ack_backlog, tcp_get_info() in the kernel
+	return int(info.Sacked) // sk_max_ack_backlog if the socket listens (tcp_get_info in the kernel)
 }

@@ -41,12 +41,12 @@ func TestSeries(t *testing.T) {
 		now += 2 * s
 	}
 	if st.Status != "exited/1" || st.Result != "exit-code" || st.Uptime != s {
-		t.Errorf("the state lacks the end of the last run: %+v", st)
+		t.Errorf("state %+v, want the status, the result and the uptime of the last run", st)
 	}
-	// A long run ends the series; its end begins the next series.
+	// A long run ends the series, and is the first run of the next series.
 	st, _ = playRun(t, st, policy, now, 10*s, ByItself, crash)
 	if st.Failures != 1 {
-		t.Errorf("state after a long run: %+v", st)
+		t.Errorf("state after a long run: %+v, want 1 failure", st)
 	}
 }
 
@@ -55,7 +55,7 @@ func TestRequestedEnd(t *testing.T) {
 		name string
 		stop Stop
 		e    Exit
-		want int // failures if there were 5 before
+		want int // number of failures after the run, if there were 5 before it
 	}{
 		{"crash", ByItself, Exit{"exit-code", "exited", "1", true, false}, 6},
 		{"segfault", ByItself, Exit{"core-dump", "dumped", "SEGV", true, false}, 6},
@@ -67,7 +67,7 @@ func TestRequestedEnd(t *testing.T) {
 		{"stopped by hand", Requested, Exit{"success", "killed", "TERM", true, false}, 0},
 		{"stopped by hand, handles SIGTERM", Requested, Exit{"success", "exited", "0", true, false}, 0},
 		{"stopped by hand, exits with 1", Requested, Exit{"exit-code", "exited", "1", true, false}, 0},
-		{"stopped by hand, too slow", Requested, Exit{"timeout", "killed", "KILL", true, false}, 0},
+		{"stopped by hand, killed after the timeout", Requested, Exit{"timeout", "killed", "KILL", true, false}, 0},
 		{"stopped before ready", NotRecorded, Exit{"success", "killed", "TERM", true, false}, 0},
 		{"stopped before ready, handles SIGTERM", NotRecorded, Exit{"success", "exited", "0", true, false}, 0},
 		{"killed with SIGTERM by a user", ByItself, Exit{"success", "killed", "TERM", true, false}, 6},
@@ -82,36 +82,37 @@ func TestRequestedEnd(t *testing.T) {
 	}
 }
 
-// TestRunWithoutStart: a launcher without root cannot record the start, so the run counts from the end of the delay.
+// TestRunWithoutStart: if the launcher could not record the start, because it does not run as root, the run counts from
+// the end of the delay.
 func TestRunWithoutStart(t *testing.T) {
 	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", HasExecStop: true}
 	s := Ended(State{}, policy, crash, 100*s)
 	for i, now := range []time.Duration{101, 102, 103} {
 		if s = Ended(s, policy, crash, now*time.Second); s.Failures != i+2 || s.Next != now*time.Second+contract.Delay(s.Failures) {
-			t.Errorf("state after a short run: %+v", s)
+			t.Errorf("state after a short run: %+v, want %d failures", s, i+2)
 		}
 	}
 	if s = Ended(s, policy, crash, 200*time.Second); s.Failures != 1 || s.Uptime < 90*time.Second {
-		t.Errorf("state after a long run: %+v", s)
+		t.Errorf("state after a long run: %+v, want 1 failure", s)
 	}
 	if s = Ended(s, policy, Exit{Result: "success", Code: "killed", Status: "TERM"}, 201*time.Second); s != (State{}) {
-		t.Errorf("state after a requested stop: %+v", s)
+		t.Errorf("state after a requested stop: %+v, want the zero State", s)
 	}
 }
 
-// TestUnjudgedRun: Plan judges the last run if ExecStopPost= was killed or is missing.
-func TestUnjudgedRun(t *testing.T) {
+// TestRunWithoutEnd: Plan counts the last run if ExecStopPost= was killed or is missing.
+func TestRunWithoutEnd(t *testing.T) {
 	st, d := Plan(State{Failures: 3, Started: 100 * s}, policy, 101*s)
 	if st.Failures != 4 || d.Delay != 225*time.Millisecond {
-		t.Errorf("after a short run: %+v, %+v", st, d)
+		t.Errorf("after a short run: %+v, %+v, want 4 failures and a delay of 225 ms", st, d)
 	}
 	st, d = Plan(State{Failures: 3, Started: 100 * s}, policy, 200*s)
 	if st.Failures != 1 || d.Delay != 0 {
-		t.Errorf("after a long run: %+v, %+v", st, d)
+		t.Errorf("after a long run: %+v, %+v, want 1 failure and no delay", st, d)
 	}
 	st, d = Plan(State{Failures: 3, Started: 100 * s, Stop: Requested}, policy, 101*s)
 	if st.Failures != 0 || d.Delay != 0 {
-		t.Errorf("after a requested stop: %+v, %+v", st, d)
+		t.Errorf("after a requested stop: %+v, %+v, want no failures and no delay", st, d)
 	}
 }
 
@@ -131,10 +132,10 @@ func TestGivingUp(t *testing.T) {
 	// ExecStopPost= of the launcher that gave up must not clear the state, which is shown to the user.
 	st = Ended(st, p, Exit{"exit-code", "exited", "252", true, true}, 9*s)
 	if !st.GaveUp || st.Status != "exited/1" {
-		t.Errorf("ExecStopPost= has changed the state of giving up: %+v", st)
+		t.Errorf("Ended has changed the state of an instance that gave up: %+v", st)
 	}
 	if st, d = Plan(st, p, 9*s); d.GiveUp || d.Delay != 0 || st.Failures != 0 {
-		t.Errorf("start by hand after giving up: %+v, %+v", st, d)
+		t.Errorf("start by hand after giving up: %+v, %+v, want no failures and no delay", st, d)
 	}
 	if _, d = Plan(State{Failures: 1}, Policy{MinUptime: s, MaxRestarts: 0}, s); !d.GiveUp {
 		t.Error("MaxRestarts 0 allows a restart")
@@ -156,9 +157,9 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// TestDamagedFile: any other file in place of the state file does not prevent a start, and the next state replaces it.
+// TestDamagedFile: if the state file is damaged, Load returns the zero State, and Save replaces the file.
 func TestDamagedFile(t *testing.T) {
-	good := string(State{Failures: 9}.Encode())
+	good := string(State{Failures: 9}.encode())
 	for name, content := range map[string]string{
 		"empty": "", "torn": good[:len(good)-3], "binary": "\x00\xff\x00", "other version": strings.Replace(good, "1", "2", 1),
 		"huge number": strings.Replace(good, "failures=9", "failures=99999999999999999999", 1),
@@ -181,7 +182,7 @@ func TestDamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := Load(dir); got != (State{}) {
-		t.Errorf("Load of a FIFO: %+v", got)
+		t.Errorf("Load of a FIFO: %+v, want the zero State", got)
 	}
 	if err := os.WriteFile(dir+contract.BackoffSuffix+contract.NewSuffix, []byte("left over"), 0); err != nil {
 		t.Fatal(err)
@@ -192,15 +193,15 @@ func TestDamagedFile(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(State{Failures: 3, Started: 5, Stop: Requested, Result: "exit-code"}.Encode())
+	f.Add(State{Failures: 3, Started: 5, Stop: Requested, Result: "exit-code"}.encode())
 	f.Add([]byte(magic + "end\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		st, ok := Decode(b)
+		st, ok := decode(b)
 		if !ok {
 			return
 		}
-		if again, ok := Decode(st.Encode()); !ok || again != st {
-			t.Fatalf("the state %+v was read back as %+v", st, again)
+		if again, ok := decode(st.encode()); !ok || again != st {
+			t.Fatalf("decode(encode()) of the state %+v = %+v, want the same state", st, again)
 		}
 		if _, d := Plan(st, policy, s); d.Delay < 0 || d.Delay > contract.MaxDelay {
 			t.Fatalf("state %+v: delay %v is longer than MaxDelay", st, d.Delay)

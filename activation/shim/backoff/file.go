@@ -2,6 +2,8 @@ package backoff
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +16,8 @@ import (
 
 const magic = "clusterctl-backoff 1\n"
 
-// Encode returns the state as text, with one KEY=VALUE on each line.
-func (s State) Encode() []byte {
+// encode returns the state as text, with one KEY=VALUE on each line.
+func (s State) encode() []byte {
 	var b strings.Builder
 	b.WriteString(magic)
 	put := func(key, value string) { b.WriteString(key + "=" + value + "\n") }
@@ -31,7 +33,8 @@ func (s State) Encode() []byte {
 	return []byte(b.String())
 }
 
-// clean replaces spaces, control characters and non-ASCII characters, so that the value is one word on one line.
+// clean returns at most 64 bytes of s. It replaces control characters and non-ASCII characters by '?', so that the value
+// stays on one line.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -41,9 +44,9 @@ func clean(s string) string {
 	}, s[:min(len(s), 64)])
 }
 
-// Decode reads the text of Encode. For any other text it returns the zero State and false, so a damaged file only ends the
-// series.
-func Decode(b []byte) (s State, ok bool) {
+// decode reads the text of encode. For any other text, decode returns the zero State and false, so a damaged file only ends
+// the series.
+func decode(b []byte) (s State, ok bool) {
 	text, found := strings.CutPrefix(string(b), magic)
 	if !found {
 		return State{}, false
@@ -90,18 +93,18 @@ func (s *State) set(key, value string) bool {
 	case "uptime":
 		s.Uptime = time.Duration(n)
 	}
-	return true // the key may be one of a later version
+	return true // ignore a key of a later version
 }
 
 // Load returns the state of an instance, or the zero State if the file cannot be read.
 func Load(instance string) State {
-	s, _ := Decode(statefile.Read(instance + contract.BackoffSuffix))
+	s, _ := decode(statefile.Read(instance + contract.BackoffSuffix))
 	return s
 }
 
 // Save replaces the state of an instance.
 func Save(instance string, s State) error {
-	return statefile.Replace(instance+contract.BackoffSuffix, s.Encode())
+	return statefile.Replace(instance+contract.BackoffSuffix, s.encode())
 }
 
 // Now returns the time of CLOCK_BOOTTIME.
@@ -111,4 +114,73 @@ func Now() (time.Duration, error) {
 		return 0, errors.New("reading CLOCK_BOOTTIME: " + err.Error())
 	}
 	return time.Duration(ts.Nano()), nil
+}
+
+// Begin saves and returns the state and the decision for a start. The caller must wait for the delay and then call Started.
+func Begin(instance string, p Policy) (State, Decision, error) {
+	now, err := Now()
+	if err != nil {
+		return State{}, Decision{}, err
+	}
+	s, d := Plan(Load(instance), p, now)
+	return s, d, Save(instance, s)
+}
+
+// Started records that the run begins now, after the delay.
+func Started(instance string, s State) error {
+	now, err := Now()
+	if err != nil {
+		return err
+	}
+	s.Started = now
+	return Save(instance, s)
+}
+
+// Stopping records for ExecStop= why the run ends: requested reports whether the service manager stops the service, and is
+// false if the program has ended by itself.
+func Stopping(instance string, requested bool) error {
+	s := Load(instance)
+	s.Stop = ByItself
+	if requested {
+		s.Stop = Requested
+	}
+	return Save(instance, s)
+}
+
+// Record saves the state after a run has ended, for ExecStopPost=.
+func Record(instance string, p Policy, e Exit) error {
+	now, err := Now()
+	if err != nil {
+		return err
+	}
+	return Save(instance, Ended(Load(instance), p, e, now))
+}
+
+// Prepare makes the directory of the app. Prepare also removes the directory, or the link to a directory, that earlier
+// versions made at the path of the instance.
+func Prepare(instance string) error {
+	if err := MakeDirectory(instance); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(instance); err != nil {
+		return nil
+	}
+	return os.RemoveAll(instance)
+}
+
+// MakeDirectory makes the directory of the app, "/run/clusterctl/shop" for the instance "/run/clusterctl/shop/1", which
+// only root can write and everybody can read.
+func MakeDirectory(instance string) error {
+	unix.Umask(0o022) // with UMask= of the unit, other users could perhaps not read the files
+	dir := filepath.Dir(instance)
+	for _, d := range []string{filepath.Dir(dir), dir} {
+		if err := unix.Mkdir(d, 0o755); err != nil && err != unix.EEXIST {
+			return errors.New("making " + d + ": " + err.Error())
+		}
+	}
+	// If the unit has a dynamic user, systemd 247 has made the directory, with UMask= of the unit.
+	if err := unix.Chmod(dir, 0o755); err != nil {
+		return errors.New("opening " + dir + ": " + err.Error())
+	}
+	return nil
 }

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Wait sleeps for d, or until SIGTERM, SIGINT or SIGHUP. It returns this signal, and the caller must end by it. Wait handles
-// the signals so that the caller can end the series first: a stop by hand during the wait must not delay the next start.
+// Wait sleeps for d, or until SIGTERM, SIGINT or SIGHUP. After a signal, Wait returns the signal and true. The caller
+// must then end the series, because a stop by hand must not delay the next start, and end this process by the signal.
 func Wait(d time.Duration) (syscall.Signal, bool) {
 	got := make(chan os.Signal, 1)
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
-		if !signal.Ignored(s) { // nohup(1) ignores SIGHUP, which the program inherits
+		if !signal.Ignored(s) { // under nohup(1), this process and the program must ignore SIGHUP
 			signal.Notify(got, s)
 			defer signal.Reset(s)
 		}
@@ -25,7 +25,7 @@ func Wait(d time.Duration) (syscall.Signal, bool) {
 		return sig, ok
 	case <-timer.C:
 	}
-	// After Stop, a signal ends the process again. One that came before, together with the timer, is returned.
+	// After signal.Stop, a signal ends this process as usual. Return a signal that arrived before signal.Stop.
 	signal.Stop(got)
 	select {
 	case s := <-got:

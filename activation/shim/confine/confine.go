@@ -1,12 +1,12 @@
 // Package confine uses Landlock (landlock(7)) to stop a program from sending signals to processes of other programs.
 //
 // A user namespace does not prevent signals: kill(2) compares the user ids of the machine, so a worker could end the shells
-// and the other apps of its user, and a worker of root could end every process. A PID namespace would prevent them, but its
-// first process ignores every signal that it does not handle, SIGTERM included.
+// and the other apps of its user, and a worker that runs as root could end every process. A PID namespace would prevent
+// such signals, but its first process ignores every signal that it does not handle, SIGTERM included.
 //
-// A Landlock domain holds the calling thread and every process that this thread starts later. Processes outside the domain,
-// such as systemd and the notifier, can still signal, read and trace processes inside. A process inside gets EPERM when it
-// signals or traces a process outside.
+// A Landlock domain contains the calling thread and every process that this thread starts later. Processes outside the
+// domain, such as systemd and the notifier, can still signal, read and trace processes inside. A process inside gets EPERM
+// when it signals or traces a process outside.
 package confine
 
 import (
@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rulesetAttr is struct landlock_ruleset_attr of ABI 6, Linux 6.12. It handles no rights to files and ports, so the program
-// keeps all of them.
+// rulesetAttr is struct landlock_ruleset_attr of ABI 6, Linux 6.12. A ruleset with fs and net 0 does not restrict access to
+// files and ports.
 type rulesetAttr struct {
 	fs, net, scoped uint64
 }
@@ -30,9 +30,9 @@ const (
 	scopedABI = 6
 )
 
-// Signals puts the calling thread into a new domain, and reports whether this succeeded. The thread must be locked and have
-// no_new_privs; the program keeps the domain through execve(2). Linux before 6.12 has no scopes, and a container may refuse
-// the calls.
+// Signals puts the calling thread into a new domain, and reports whether this succeeded. The caller must have called
+// runtime.LockOSThread and set no_new_privs. The domain also applies to the program after execve(2). Signals returns false
+// on Linux before 6.12, which has no scopes, and in a container that refuses the calls.
 func Signals() bool {
 	abi, _, e := unix.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, versionOfABI)
 	if e != 0 || abi < scopedABI {

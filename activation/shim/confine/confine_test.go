@@ -11,10 +11,12 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/confine"
 )
 
-// asChild is the variable with which the test binary runs as a confined process that signals its parent.
+// asChild is the environment variable that makes the test binary run as a confined process, which
+// signals its parent.
 const asChild = "CLUSTERCTL_TEST_CONFINED"
 
-// TestSignals: a confined process cannot signal its parent, and its parent can still signal it.
+// TestSignals: a confined process cannot signal its parent, but the parent can still signal this
+// process.
 func TestSignals(t *testing.T) {
 	if os.Getenv(asChild) != "" {
 		confined(t)
@@ -35,14 +37,14 @@ func confined(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := unix.Kill(os.Getppid(), 0); err != nil {
-		t.Fatalf("signal to the parent before Signals: %v", err)
+		t.Fatalf("a signal to the parent before Signals() failed: %v", err)
 	}
 	got := confine.Signals()
 	err := unix.Kill(os.Getppid(), 0)
 	if got != (err == unix.EPERM) {
-		t.Errorf("Signals() = %v, but a signal to the parent returned %v", got, err)
+		t.Errorf("Signals() = %v, and a signal to the parent then returned %v; want EPERM only after true", got, err)
 	}
-	// A child belongs to the same domain.
+	// A child belongs to the same domain, so the process can signal the child.
 	child := exec.Command("/bin/sleep", "60")
 	if err := child.Start(); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ var kindWords = [...]string{"socket", TCP: "tcp", TCP4: "tcp4", TCP6: "tcp6", UD
 // String returns the word of the kind, such as "tcp4", and "socket" for the zero value.
 func (k Kind) String() string { return kindWords[k] }
 
-// Bind describes the bind(2) of a program that a listener answers.
+// Bind describes a bind(2) call. When the program makes this call, a listener replaces the socket of the program.
 type Bind struct {
 	Kind Kind
 	Port uint16 // for TCP and UDP; never 0
@@ -46,7 +46,7 @@ var errBind = errors.New("want tcp:PORT, tcp4:PORT, tcp6:PORT, udp:PORT, udp4:PO
 // maxPath is the longest path of a Unix socket (unix(7)).
 const maxPath = 107
 
-// ParseBind parses the text of String.
+// ParseBind parses a text that Bind.String returns.
 func ParseBind(s string) (Bind, error) {
 	word, rest, _ := strings.Cut(s, ":")
 	kind := Kind(max(slices.Index(kindWords[1:], word)+1, 0))
@@ -60,19 +60,20 @@ func ParseBind(s string) (Bind, error) {
 	return Bind{Kind: kind, Port: uint16(port)}, nil
 }
 
-// Map is a value of --map: an inherited descriptor and the bind that it answers.
+// Map is a value of the flag --map, which assigns an inherited descriptor to a bind of the program.
 type Map struct {
 	Key  string // the descriptor: NAME, NAME/K (the K-th with this name, from 0) or K (the K-th of all, from 0)
 	Bind Bind
 }
 
-// MapFlag is the flag before its value.
+// MapFlag is the beginning of the argument --map=VALUE.
 const MapFlag = "--map="
 
 // String returns KEY=KIND:PORT.
 func (m Map) String() string { return m.Key + "=" + m.Bind.String() }
 
-// ParseMap parses the text of String. The name of a descriptor may contain '=' but not ':' (sd_listen_fds_with_names(3)).
+// ParseMap parses a text that Map.String returns. The name of a descriptor may contain '=' but not ':'
+// (sd_listen_fds_with_names(3)).
 func ParseMap(s string) (Map, error) {
 	head, _, _ := strings.Cut(s, ":")
 	i := strings.LastIndexByte(head, '=')
@@ -86,10 +87,11 @@ func ParseMap(s string) (Map, error) {
 	return Map{Key: s[:i], Bind: b}, nil
 }
 
-// NthKey returns the key of the n-th descriptor with a name, from 0.
+// NthKey returns the key of the n-th descriptor with the name, counted from 0.
 func NthKey(name string, n int) string { return name + "/" + strconv.Itoa(n) }
 
-// Find returns the index in names of the descriptor with the key. If the key is a number and also a name, it is the name.
+// Find returns the index in names of the descriptor with the key of m. A key that is both a number and a name means the
+// name.
 func (m Map) Find(names []string) (int, error) {
 	at, n := -1, 0
 	for i, name := range names {

@@ -17,7 +17,7 @@ func TestParseMap(t *testing.T) {
 		"x=unix:/run/a=tcp:": {"x", Bind{Kind: Unix, Path: "/run/a=tcp:"}},
 	} {
 		if m, err := ParseMap(in); err != nil || m != want {
-			t.Errorf("ParseMap(%q) = %+v, %v", in, m, err)
+			t.Errorf("ParseMap(%q) = %+v, %v, want %+v", in, m, err, want)
 		}
 	}
 	for _, in := range []string{
@@ -30,7 +30,7 @@ func TestParseMap(t *testing.T) {
 	}
 }
 
-// TestMapIsReadBack: the shim parses the text of a map in a unit to the same map.
+// TestMapIsReadBack: ParseMap(m.String()) returns m.
 func TestMapIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		kind := rapid.IntRange(int(TCP), int(Unix)).Draw(t, "kind")
@@ -56,7 +56,7 @@ func FuzzParseMap(f *testing.F) {
 			return
 		}
 		if again, err := ParseMap(m.String()); err != nil || again != m {
-			t.Fatalf("ParseMap(%q) = %+v, and the map was read back as %+v, %v", s, m, again, err)
+			t.Fatalf("ParseMap(%q) = %+v, but ParseMap of its String returned %+v, %v", s, m, again, err)
 		}
 	})
 }

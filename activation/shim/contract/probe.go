@@ -12,22 +12,22 @@ import (
 type Report struct {
 	Version int         `json:"version"` // 1
 	Binds   []ProbeBind `json:"binds"`
-	// Exited reports whether the program ended by itself, with Status.
+	// Exited reports whether the program ended by itself. Status is then the exit status of the program.
 	Exited bool `json:"exited"`
 	Status Exit `json:"status"`
-	// Left are the names of the processes that the program left behind when it ended.
+	// Left are the names of the processes that still ran after the program had ended.
 	Left []string `json:"left"`
-	// Idle reports whether the program does not listen, and was idle for the time of --idle.
+	// Idle reports whether the probe ended because the program did not listen and was idle for the time of --idle.
 	Idle bool `json:"idle"`
-	// TookMS is the duration of the probe in milliseconds, without the end of the program.
+	// TookMS is the duration of the probe in milliseconds, without the time to stop the program.
 	TookMS int64 `json:"took_ms"`
-	// TimedOut reports whether the time limit was reached before the program had settled.
+	// TimedOut reports whether the time limit ended the probe while the program was still starting.
 	TimedOut bool `json:"timed_out"`
 	// NonBlocking is the value for NonBlocking= of the units: false only if every listening socket of the program is
 	// blocking.
 	NonBlocking bool `json:"non_blocking"`
-	// HoldAccept reports whether a drain without loss needs "run --accept hold", because a listening socket is not in an
-	// epoll instance.
+	// HoldAccept reports whether the unit needs "run --accept hold" for a drain that does not lose connections, because a
+	// listening socket is not in an epoll instance.
 	HoldAccept bool `json:"hold_accept"`
 }
 
@@ -37,17 +37,17 @@ type ProbeBind struct {
 	Type    string `json:"type"`   // stream or dgram
 	Address string `json:"address"`
 	Port    uint16 `json:"port"`
-	// Mode is the mode of the file of a Unix socket in octal digits, as in "0755": from chmod(2) after the bind, or from the
-	// umask. Mode is empty if the umask could not be read.
+	// Mode is the mode of the file of a Unix socket in octal digits, as in "0755": from chmod(2) after the bind, or from
+	// the umask. Mode is empty if the umask could not be read.
 	Mode string `json:"mode"`
-	// Private reports whether only processes of the program can find the Unix socket: its name contains a process id, or its
-	// directory is private to the app, like /tmp.
+	// Private reports whether only processes of the program can find the Unix socket: its name contains a process id, or
+	// its directory is private to the app, like /tmp.
 	Private bool `json:"private"`
 	// V6Only is IPV6_V6ONLY, or false if it could not be read.
 	V6Only bool `json:"v6only"`
-	// Listening reports whether listen(2) was called; it is false for datagrams.
+	// Listening reports whether listen(2) was called; Listening is false for datagram sockets.
 	Listening bool `json:"listening"`
-	Backlog   int  `json:"backlog"` // of listen(2)
+	Backlog   int  `json:"backlog"` // argument of listen(2)
 	// NonBlocking is the state of O_NONBLOCK at the end of the probe.
 	NonBlocking bool `json:"nonblocking"`
 	// Epoll reports whether an epoll instance of the program watches the socket.
@@ -64,14 +64,15 @@ type ProbeBind struct {
 // SocketOption is a socket option with a value.
 type SocketOption struct {
 	Name   string `json:"name"`
-	Number int64  `json:"number"` // of an option with an integer
-	Text   string `json:"text"`   // of TCP_CONGESTION
+	Number int64  `json:"number"` // value of the option if it is an integer
+	Text   string `json:"text"`   // value of the option TCP_CONGESTION
 }
 
-// JSON returns the report on one line. encoding/json would make the shim 0.2 MB and each notifier 20 KB larger.
+// JSON returns the report on one line. JSON does not use encoding/json, which would make the shim 0.2 MB and each notifier
+// 20 KB larger.
 func (r Report) JSON() []byte { return append(appendJSON(nil, reflect.ValueOf(r)), '\n') }
 
-// appendJSON appends a value as JSON. It knows only the types that a report contains.
+// appendJSON appends a value as JSON. appendJSON supports only the types in a report.
 func appendJSON(b []byte, v reflect.Value) []byte {
 	if e, ok := v.Interface().(Exit); ok {
 		return appendString(b, e.String())

@@ -2,9 +2,9 @@ package contract
 
 import "time"
 
-// The delay before a start that follows short runs.
+// The delay before the next start after short runs.
 const (
-	// MinUptime is the default of --min-uptime. A run is short if it ends earlier.
+	// MinUptime is the default of --min-uptime. A run that ends earlier is short.
 	MinUptime = 10 * time.Second
 	// FirstDelay is the delay after the second short run in a row.
 	FirstDelay = 100 * time.Millisecond
@@ -12,7 +12,7 @@ const (
 	MaxDelay = 30 * time.Second
 )
 
-// Delay returns the delay before the start that follows n short runs in a row. Each delay is longer than the last by half.
+// Delay returns the delay before the start that follows n short runs in a row. Each delay is 1.5 times the previous one.
 func Delay(n int) time.Duration {
 	if n < 2 {
 		return 0
@@ -30,13 +30,15 @@ const (
 	StartTimeout = 60 * time.Second
 	// DrainTimeout is how long a stopping instance may answer requests before it gets its stop signal.
 	DrainTimeout = 30 * time.Second
-	// StopTimeout is the time from the stop signal to SIGKILL, as in systemd. A program that saves its data needs this time.
+	// StopTimeout is the time from the stop signal to SIGKILL, in which a program can save its data. StopTimeout is also
+	// the default of systemd.
 	StopTimeout = 90 * time.Second
-	// DrainSlack is how long a drain may run beyond its time limit. TimeoutStopSec= must allow for more.
+	// DrainSlack is how long a drain may run beyond its time limit. TimeoutStopSec= must be longer than the limit and
+	// DrainSlack together.
 	DrainSlack = time.Second
 )
 
-// Default times of a probe.
+// Default time limits of a probe.
 const (
 	// ProbeTimeout limits the whole probe.
 	ProbeTimeout = time.Minute

@@ -21,14 +21,15 @@ func TestDelays(t *testing.T) {
 	}
 	for n := 2; n < 17; n++ {
 		if Delay(n) >= MaxDelay || Delay(n+1) <= Delay(n) {
-			t.Errorf("Delay(%d) = %v, want a longer delay than before", n, Delay(n))
+			t.Errorf("Delay(%d) = %v, want less than MaxDelay and than Delay(%d) = %v", n, Delay(n), n+1, Delay(n+1))
 		}
 	}
 }
 
-// TestDrainTimeouts: a Go worker that drains itself ends before systemd kills it.
+// TestDrainTimeouts: a drain of package activation ends before systemd kills the
+// worker.
 func TestDrainTimeouts(t *testing.T) {
 	if activation.DefaultDrainTimeout > DrainTimeout {
-		t.Errorf("package activation drains for %v, clusterctl lets a worker drain for %v", activation.DefaultDrainTimeout, DrainTimeout)
+		t.Errorf("activation.DefaultDrainTimeout = %v, want at most DrainTimeout = %v", activation.DefaultDrainTimeout, DrainTimeout)
 	}
 }

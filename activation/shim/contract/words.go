@@ -13,14 +13,15 @@ const LogPrefix = "clusterctl-shim: "
 // Environment variables that the shim sets for an instance.
 const (
 	InstanceVariable     = "INSTANCE"          // the number of the instance, from 1
-	NodeInstanceVariable = "NODE_APP_INSTANCE" // the number from 0, as PM2 sets it
+	NodeInstanceVariable = "NODE_APP_INSTANCE" // the number of the instance, from 0, as in PM2
 )
 
 // Waiting is a delay of the shim before it starts the program.
 type Waiting struct {
 	Delay     time.Duration
 	ShortRuns int
-	// Last is how the last run ended: an exit such as "exited/7", or a result of systemd.
+	// Last is how the last run ended: an exit such as "exited/7", or a value of
+	// $SERVICE_RESULT.
 	Last string
 }
 
@@ -29,7 +30,7 @@ func (w Waiting) String() string {
 	return fmt.Sprintf("waiting %s after %d short runs, the last with %s", w.Delay, w.ShortRuns, w.Last)
 }
 
-// ParseWaiting parses the text of String.
+// ParseWaiting parses a text that Waiting.String returns.
 func ParseWaiting(s string) (w Waiting, ok bool) {
 	rest, ok := strings.CutPrefix(s, "waiting ")
 	delay, rest, _ := strings.Cut(rest, " after ")
@@ -56,13 +57,13 @@ func (e Exit) String() string {
 	return e.Code + "/" + e.Status
 }
 
-// ParseExit parses the text of String.
+// ParseExit parses a text that Exit.String returns.
 func ParseExit(s string) Exit {
 	code, status, _ := strings.Cut(s, "/")
 	return Exit{code, status}
 }
 
-// UnmarshalText parses the text of String.
+// UnmarshalText parses a text that Exit.String returns.
 func (e *Exit) UnmarshalText(text []byte) error {
 	*e = ParseExit(string(text))
 	return nil

@@ -32,7 +32,7 @@ func TestExitIsReadBack(t *testing.T) {
 		"": {}, "exited/7": {"exited", "7"}, "killed/SEGV": {"killed", "SEGV"}, "exited": {Code: "exited"},
 	} {
 		if got := ParseExit(text); got != want || got.String() != text {
-			t.Errorf("ParseExit(%q) = %+v, and its text is %q", text, got, got)
+			t.Errorf("ParseExit(%q) = %+v with the String %q, want %+v with the same text", text, got, got, want)
 		}
 	}
 }

@@ -24,7 +24,7 @@ func programs(t *testing.T) []program {
 			"/usr/bin/python3", "/usr/bin/gunicorn", "--workers=2", "--chdir=testdata", "--log-level=error"}
 		return append(append(argv, args...), "wsgi:app")
 	}
-	preload := "NODE_OPTIONS=--require " + installPreload(t)
+	preload := "NODE_OPTIONS=--require " + preloadPath(t)
 	return []program{
 		{"node", []string{"node", "testdata/server.js"}, nil},
 		{"node with preload", []string{"node", "testdata/server.js"}, []string{preload}},
@@ -129,10 +129,10 @@ func (l *load) check(t *testing.T) {
 	}
 }
 
-// installPreload writes the Node preload to a directory and returns its path.
-func installPreload(t *testing.T) string {
-	path := filepath.Join(t.TempDir(), nodepreload.FileName)
-	if err := os.WriteFile(path, nodepreload.Script(), 0o644); err != nil {
+// preloadPath returns the absolute path of the Node preload.
+func preloadPath(t *testing.T) string {
+	path, err := filepath.Abs("../nodepreload/" + nodepreload.FileName)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -8,16 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// Syntax selects the syntax of a version of systemd.
+// Syntax describes the differences between versions of systemd.
 type Syntax struct {
-	// CommentsContinue makes the line after a comment that ends with a backslash a part of the comment, as before systemd
-	// 254.
+	// CommentsContinue is true before systemd 254: if a comment ends with a backslash, the next line is a part of the
+	// comment.
 	CommentsContinue bool
 }
 
-// Fault is a part of a file that systemd does not accept. Its text never quotes a value.
+// Fault is a part of a file that systemd does not accept. The text of a Fault never contains a value from the file.
 type Fault struct {
-	Line int // where the assignment begins, from 1
+	Line int // line where the assignment begins, from 1
 	What string
 	// Whole reports whether systemd refuses the whole file. Otherwise systemd ignores only the assignment.
 	Whole bool
@@ -26,7 +26,7 @@ type Fault struct {
 func (f Fault) Error() string { return "line " + strconv.Itoa(f.Line) + " " + f.What }
 
 // Parse returns the variables of a text as NAME=VALUE, and the parts that systemd does not accept. If a name is set more
-// than once, the variable keeps its first place and gets the last value (load_env_file and strv_env_clean in systemd).
+// than once, the variable keeps its first position and gets the last value (load_env_file and strv_env_clean in systemd).
 func Parse(text string, s Syntax) (vars []string, faults []Fault) {
 	p := parser{syntax: s, line: 1}
 	for i := range len(text) {
@@ -44,7 +44,8 @@ func Parse(text string, s Syntax) (vars []string, faults []Fault) {
 	return p.vars, p.faults
 }
 
-// Merge returns env with the variables vars of a file. As in systemd, they replace variables of env with the same name.
+// Merge returns the variables of env and vars. As in systemd, a variable of vars replaces the variable of env with the
+// same name.
 func Merge(env, vars []string) []string {
 	env = slices.Clone(env)
 	for _, v := range vars {
@@ -64,7 +65,8 @@ func replace(env []string, assignment string) []string {
 	return append(env, assignment)
 }
 
-// state is a state of systemd's parser (basic/env-file.c, parse_env_file_internal), in the same order.
+// state is a state of the parser. The states have the names and the order of systemd's parser (basic/env-file.c,
+// parse_env_file_internal).
 type state int
 
 const (
@@ -87,7 +89,7 @@ type parser struct {
 	value  []byte
 	// keyEnd and valueEnd are the positions where the trailing blanks begin, or -1.
 	keyEnd, valueEnd int
-	// line counts from 1; from is the line of the key.
+	// line is the number of the current line, from 1. from is the line where the key begins.
 	line, from int
 	vars       []string
 	faults     []Fault
@@ -135,7 +137,7 @@ func (p *parser) next(c byte) {
 func (p *parser) inKey(c byte) {
 	switch {
 	case newline(c):
-		p.state = preKey // such as [section]
+		p.state = preKey // a line without "=", such as [section]
 		p.fault(`has no "="`, false)
 		return
 	case c == '=':
@@ -199,7 +201,7 @@ func (p *parser) inQuotes(c byte) {
 	}
 }
 
-// push ends an assignment.
+// push ends the current assignment. It adds the assignment to vars, or adds a fault if the assignment is invalid.
 func (p *parser) push() {
 	name, v := p.key, p.value
 	if p.keyEnd >= 0 {

@@ -33,11 +33,11 @@ func TestParse(t *testing.T) {
 	}
 	if got, faults := Parse("# ends with \\\nA=1\nB=2\n", Syntax{CommentsContinue: true}); faults != nil ||
 		!slices.Equal(got, []string{"B=2"}) {
-		t.Errorf("syntax before systemd 254: Parse returned %q, %v", got, faults)
+		t.Errorf("syntax before systemd 254: Parse returned %q, %v, want B=2", got, faults)
 	}
 	for _, bad := range []string{"A=\xff", "\xff=1", "A=1\x00"} {
 		if got, faults := Parse(bad, Syntax{}); !slices.ContainsFunc(faults, whole) {
-			t.Errorf("Parse(%q) = %q, %v", bad, got, faults)
+			t.Errorf("Parse(%q) = %q, %v, want a fault of the whole file", bad, got, faults)
 		}
 	}
 }

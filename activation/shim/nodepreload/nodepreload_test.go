@@ -19,7 +19,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// server is a Node program with the preload.
+// server is a running Node program that has loaded the script.
 type server struct {
 	cmd  *exec.Cmd
 	addr string
@@ -28,8 +28,8 @@ type server struct {
 
 func start(t *testing.T, script string) *server {
 	t.Helper()
-	preload := filepath.Join(t.TempDir(), nodepreload.FileName)
-	if err := os.WriteFile(preload, nodepreload.Script(), 0o644); err != nil {
+	preload, err := filepath.Abs(nodepreload.FileName)
+	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("node", script)
@@ -84,7 +84,7 @@ func (c *conn) get(path string) (*http.Response, error) {
 	return resp, err
 }
 
-// drain sends the signal and waits until the program has handled it: then an answer on a new connection has Connection:
+// drain sends the signal and waits until the program has handled it: a response on a new connection then has Connection:
 // close.
 func (s *server) drain(t *testing.T) {
 	t.Helper()
@@ -104,9 +104,10 @@ func (s *server) drain(t *testing.T) {
 	t.Fatal("SIGURG has no effect")
 }
 
-// TestEveryAnswer: before the drain, connections stay open after any kind of answer. After the drain, the first answer has
-// Connection: close, whatever the program sets, and ends the connection. An idle connection is not closed.
-func TestEveryAnswer(t *testing.T) {
+// TestEveryResponse: before the drain, connections stay open after any kind of response. After the drain has begun, the
+// next response on a connection has Connection: close, whatever header the program sets, and ends the connection. An
+// idle connection is not closed.
+func TestEveryResponse(t *testing.T) {
 	for _, script := range []string{"testdata/server.cjs", "testdata/server.mjs"} {
 		s := start(t, script)
 		idle := make(map[string]*conn)
@@ -137,7 +138,7 @@ func TestEveryAnswer(t *testing.T) {
 	}
 }
 
-// TestOutside: the process has the preload open, and ends by SIGTERM as without the preload.
+// TestOutside: the process has the file of the script open once. SIGTERM still ends the process.
 func TestOutside(t *testing.T) {
 	s := start(t, "testdata/server.cjs")
 	links, err := filepath.Glob("/proc/" + strconv.Itoa(s.cmd.Process.Pid) + "/fd/*")
@@ -151,7 +152,7 @@ func TestOutside(t *testing.T) {
 		}
 	}
 	if marks != 1 {
-		t.Errorf("the preload is open %d times; want 1, without the threads", marks)
+		t.Errorf("the process has the script open %d times, want 1 (not in worker threads)", marks)
 	}
 	s.drain(t)
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -159,6 +160,6 @@ func TestOutside(t *testing.T) {
 	}
 	s.cmd.Wait()
 	if status := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {
-		t.Errorf("the program ended with %v; want SIGTERM, as without the preload", s.cmd.ProcessState)
+		t.Errorf("the program ended with %v, want SIGTERM", s.cmd.ProcessState)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,12 +21,12 @@ func TestUnitPath(t *testing.T) {
 		"9lives_@1.service": "_39lives_5f_401_2eservice",
 	} {
 		if got := unitPath(unit); got != "/org/freedesktop/systemd1/unit/"+want {
-			t.Errorf("unitPath(%s) = %s", unit, got)
+			t.Errorf("unitPath(%s) = %s, want the name %s", unit, got, want)
 		}
 	}
 }
 
-func TestJudge(t *testing.T) {
+func TestNextStep(t *testing.T) {
 	for _, c := range []struct {
 		sub  string
 		job  uint32
@@ -36,13 +37,14 @@ func TestJudge(t *testing.T) {
 		{"start-pre", 7, release}, {"start", 7, release}, {"start", 0, over},
 		{"running", 0, over}, {"failed", 0, over}, {"dead", 0, over}, {"dead", 7, wait}, {"exited", 0, over},
 	} {
-		if got := judge(c.sub, c.job); got != c.want {
+		if got := nextStep(c.sub, c.job); got != c.want {
 			t.Errorf("%s with job %d: %v, want %v", c.sub, c.job, got, c.want)
 		}
 	}
 }
 
-// manager answers like PID 1: each read of the sub-state returns the next one in subs, and a signal follows the answer.
+// manager replies as PID 1 does. Each read of the sub-state returns the next element of subs. After a read of the job,
+// manager also sends the signal that the unit has changed.
 type manager struct {
 	subs     []string
 	kind     string
@@ -106,7 +108,7 @@ func (m *manager) serve(t *testing.T, l net.Listener) {
 	for range 2 {
 		line, err := in.ReadString('\n')
 		if err != nil || !strings.Contains(line, "AUTH EXTERNAL ") && line != "BEGIN\r\n" {
-			t.Errorf("first line of the client: %q, %v", line, err)
+			t.Errorf("got %q, %v from the client, want the authentication", line, err)
 		}
 	}
 	if _, err := c.Write([]byte("OK 00\r\n")); err != nil {
@@ -126,13 +128,13 @@ func (m *manager) serve(t *testing.T, l net.Listener) {
 func TestReleaseStart(t *testing.T) {
 	for i, c := range []struct {
 		manager
-		want bool
+		want []uint32 // numbers of the canceled jobs
 	}{
-		{manager{subs: []string{"stop-post", "auto-restart", "auto-restart", "start-pre"}, kind: "start", restarts: 4}, true},
-		{manager{subs: []string{"start"}, kind: "start", restarts: 5}, true},
-		{manager{subs: []string{"auto-restart", "start"}, kind: "restart", restarts: 4}, false},
-		{manager{subs: []string{"stop-post", "dead", "start"}, kind: "start"}, false},                 // by hand at the end of a run
-		{manager{subs: []string{"auto-restart", "dead", "start"}, kind: "start", restarts: 3}, false}, // by hand between two runs
+		{manager{subs: []string{"stop-post", "auto-restart", "auto-restart", "start-pre"}, kind: "start", restarts: 4}, []uint32{42}},
+		{manager{subs: []string{"start"}, kind: "start", restarts: 5}, []uint32{42}},
+		{manager{subs: []string{"auto-restart", "start"}, kind: "restart", restarts: 4}, nil},
+		{manager{subs: []string{"stop-post", "dead", "start"}, kind: "start"}, nil},                 // started by hand at the end of a run
+		{manager{subs: []string{"auto-restart", "dead", "start"}, kind: "start", restarts: 3}, nil}, // started by hand between two runs
 	} {
 		path := filepath.Join(t.TempDir(), strconv.Itoa(i))
 		l, err := net.Listen("unix", path)
@@ -146,8 +148,8 @@ func TestReleaseStart(t *testing.T) {
 		}
 		<-done
 		l.Close()
-		if got := len(c.canceled) == 1 && c.canceled[0] == 42; got != c.want {
-			t.Errorf("case %d: the job was canceled: %v", i, c.canceled)
+		if !slices.Equal(c.canceled, c.want) {
+			t.Errorf("case %d: canceled jobs %v, want %v", i, c.canceled, c.want)
 		}
 	}
 }

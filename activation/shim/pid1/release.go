@@ -22,7 +22,7 @@ const (
 	jobName     = "org.freedesktop.systemd1.Job"
 )
 
-// conn is a connection to PID 1. PID 1 sends the signals of all units to it.
+// conn is a connection to PID 1. PID 1 sends the signals of all units to this connection.
 type conn struct {
 	file   *os.File
 	in     *bufio.Reader
@@ -58,8 +58,8 @@ func dial(path string) (*conn, error) {
 	return c, nil
 }
 
-// ask sends a call and returns the reply. changed reports whether a signal of the unit came before the reply.
-func (c *conn) ask(q call, unit string) (reply message, changed bool, err error) {
+// send sends a call and returns the reply. changed reports whether a signal of the unit came before the reply.
+func (c *conn) send(q call, unit string) (reply message, changed bool, err error) {
 	c.serial++
 	if _, err := c.file.Write(q.encode(c.serial)); err != nil {
 		return message{}, false, err
@@ -78,14 +78,14 @@ func (c *conn) ask(q call, unit string) (reply message, changed bool, err error)
 	}
 }
 
-// concerns reports whether a signal comes from the unit with the object path, or names the unit.
+// concerns reports whether the header or the body of a signal contains unit, the object path of a unit.
 func (m message) concerns(unit string) bool {
 	return bytes.Contains(m.fields, []byte(unit+"\x00")) || bytes.Contains(m.body, []byte(unit+"\x00"))
 }
 
 // get returns the value of a property.
 func (c *conn) get(path, iface, name, unit string) (message, bool, error) {
-	return c.ask(call{path: path, iface: "org.freedesktop.DBus.Properties", member: "Get", words: []string{iface, name}}, unit)
+	return c.send(call{path: path, iface: "org.freedesktop.DBus.Properties", member: "Get", words: []string{iface, name}}, unit)
 }
 
 // Restarts returns how often systemd has restarted a service in a row (NRestarts=).
@@ -106,9 +106,9 @@ func (c *conn) restarts(path string) (uint32, error) {
 	return reply.number()
 }
 
-// ReleaseStart waits for the next start of a service that has just ended, and cancels the start job as soon as the start has
-// begun. It does not cancel a job if the service is not started again, or if somebody else stops, starts or restarts the
-// service. before is the result of [Restarts] at the end of the run.
+// ReleaseStart waits for the next start of a service that has just ended, and cancels the start job as soon as the start
+// has begun. ReleaseStart does not cancel a job if the service is not started again, or if somebody else stops, starts or
+// restarts the service. before is the result of [Restarts] at the end of the run.
 func ReleaseStart(unit string, before uint32) error { return releaseStart(socket, unit, before) }
 
 func releaseStart(socket, unit string, before uint32) error {
@@ -118,7 +118,7 @@ func releaseStart(socket, unit string, before uint32) error {
 	}
 	defer c.file.Close()
 	for {
-		next, changed, err := c.look(unit, before)
+		next, changed, err := c.readUnit(unit, before)
 		if err != nil || next == over {
 			return err
 		}
@@ -132,7 +132,7 @@ func releaseStart(socket, unit string, before uint32) error {
 	}
 }
 
-// step is what to do after a look at the unit.
+// step is the next action of ReleaseStart after it has read the state of the unit.
 type step int
 
 const (
@@ -141,9 +141,9 @@ const (
 	over
 )
 
-// judge returns the next step for a sub-state of a service and its job. Only a job that has begun may be canceled: otherwise
-// the restart would not happen.
-func judge(sub string, job uint32) step {
+// nextStep returns the next step for a sub-state of a service and the number of its job (0 means no job). Only a job that
+// has begun may be canceled, because canceling a job before its start prevents the restart.
+func nextStep(sub string, job uint32) step {
 	switch sub {
 	case "condition", "start-pre", "start", "start-post":
 		if job == 0 {
@@ -158,9 +158,9 @@ func judge(sub string, job uint32) step {
 	return wait
 }
 
-// look reads the state of the unit and cancels its start job if it has begun. changed reports whether the unit has changed
-// since.
-func (c *conn) look(unit string, before uint32) (next step, changed bool, err error) {
+// readUnit reads the state of the unit, and cancels the start job of the unit if the job has begun. changed reports whether
+// PID 1 has sent a signal of the unit during the read.
+func (c *conn) readUnit(unit string, before uint32) (next step, changed bool, err error) {
 	path := unitPath(unit)
 	reply, _, err := c.get(path, unitName, "SubState", path)
 	if err != nil {
@@ -178,11 +178,12 @@ func (c *conn) look(unit string, before uint32) (next step, changed bool, err er
 	if err != nil {
 		return over, false, err
 	}
-	next = judge(sub, job)
+	next = nextStep(sub, job)
 	if next != release {
 		return next, changed, nil
 	}
-	// systemd counts the restarts that it starts itself. For any other start it keeps the number, or resets it to 0.
+	// NRestarts= increases only at a restart that systemd starts itself. At any other start, the number stays the same or
+	// becomes 0.
 	if n, err := c.restarts(path); err != nil || n == 0 || n == before {
 		return over, false, err
 	}
@@ -198,15 +199,15 @@ func (c *conn) cancel(job uint32, path string) error {
 	if kind, err := reply.text(); err != nil || kind != "start" {
 		return err // somebody stops or restarts the unit
 	}
-	_, _, err = c.ask(call{path: managerPath, iface: managerName, member: "CancelJob", number: job}, path)
+	_, _, err = c.send(call{path: managerPath, iface: managerName, member: "CancelJob", number: job}, path)
 	if err == errMessage {
 		err = nil // the job has ended
 	}
 	return err
 }
 
-// unitPath returns the object path of a unit. All bytes except letters and digits, and a digit at the beginning, are escaped
-// in hexadecimal.
+// unitPath returns the object path of a unit. unitPath escapes a digit at the beginning, and all bytes except letters and
+// digits, in hexadecimal.
 func unitPath(unit string) string {
 	b := []byte(managerPath + "/unit/")
 	for i := range len(unit) {

@@ -22,7 +22,8 @@ const (
 	maxMessage = 16 << 20
 )
 
-// encoder builds a message. Values are aligned to their size, counted from the start.
+// encoder builds a message. The offset of each value in the message is a multiple of the size of the
+// value.
 type encoder struct{ b []byte }
 
 func (e *encoder) align(n int) {
@@ -57,7 +58,7 @@ func (e *encoder) field(code byte, kind, value string) {
 	e.string(value)
 }
 
-// call is a method call. Its arguments are strings, or one number.
+// call is a method call. The arguments of a call are strings, or one number.
 type call struct {
 	path, iface, member string
 	words               []string
@@ -125,7 +126,7 @@ func readMessage(r *bufio.Reader) (message, error) {
 	return m, nil
 }
 
-// text returns the value of a body that is a variant with a string.
+// text returns the string in a body that is a variant of type s.
 func (m message) text() (string, error) {
 	const begin = "\x01s\x00\x00"
 	if len(m.body) < len(begin)+4 || string(m.body[:len(begin)]) != begin {
@@ -139,7 +140,7 @@ func (m message) text() (string, error) {
 	return string(value[4 : 4+n]), nil
 }
 
-// number returns the value of a body that is a variant with a number of 32 bits.
+// number returns the number in a body that is a variant of type u (uint32).
 func (m message) number() (uint32, error) {
 	const begin = "\x01u\x00\x00"
 	if len(m.body) < len(begin)+4 || string(m.body[:len(begin)]) != begin {
@@ -148,7 +149,7 @@ func (m message) number() (uint32, error) {
 	return m.order.Uint32(m.body[len(begin):]), nil
 }
 
-// job returns the number of a body that is a variant with a job, (uo).
+// job returns the number of the job in a body that is a variant of type (uo).
 func (m message) job() (uint32, error) {
 	const begin = "\x04(uo)\x00\x00\x00"
 	if len(m.body) < len(begin)+4 || string(m.body[:len(begin)-2]) != begin[:len(begin)-2] {

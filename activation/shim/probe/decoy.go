@@ -8,9 +8,10 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// decoy makes the socket that replaces a socket of the program. It is bound to loopback (or to a random abstract name),
-// listens if it is a stream, and drops all packets. It has the port that the program asked for, since some programs, such as
-// Node's cluster module, check the port and end if it differs. If this port is not free, it has another one.
+// decoy returns a new socket that replaces a socket of the program. The decoy is bound to a loopback address, or to a
+// random abstract name if it is a Unix socket. A decoy that is a stream socket listens. Every decoy drops all packets. The
+// decoy has the requested port if this port is free, because some programs, such as Node's cluster module, end if the port
+// differs.
 func decoy(k target.Kind, port uint16, nonBlocking bool) (fd int, err error) {
 	family, typ := unix.AF_INET, unix.SOCK_STREAM
 	switch k {
@@ -35,13 +36,14 @@ func decoy(k target.Kind, port uint16, nonBlocking bool) (fd int, err error) {
 			unix.Close(fd)
 		}
 	}()
-	// Some kernels refuse a filter to users without capabilities (seen on Linux 6.18). Then the decoy has no filter: during
-	// the second that a probe takes, no client connects to its unusual address.
+	// Some kernels refuse a packet filter for users without capabilities (seen on Linux 6.18). A decoy without a filter is
+	// acceptable, because clients do not connect to its unusual address during the second that a probe takes.
 	if err = dropPackets(fd); err != nil && err != unix.EPERM {
 		return -1, err
 	}
 	if family == unix.AF_INET6 {
-		// The decoy binds a mapped IPv4 address, which net.ipv6.bindv6only must not prevent.
+		// The decoy binds an IPv4-mapped address. Such a bind fails with IPV6_V6ONLY, which sysctl net.ipv6.bindv6only may
+		// have set.
 		if err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
 			return -1, err
 		}
@@ -60,16 +62,17 @@ func decoy(k target.Kind, port uint16, nonBlocking bool) (fd int, err error) {
 func loopback(family int, port uint16) unix.Sockaddr {
 	switch family {
 	case unix.AF_INET:
-		// Not 127.0.0.1, which another program may want to bind.
+		// Another program may bind 127.0.0.1, so use another loopback address.
 		return &unix.SockaddrInet4{Addr: [4]byte{127, 77, 77, 77}, Port: int(port)}
 	case unix.AF_INET6:
-		// IPv6 has only one loopback address, which other programs and clients use. So use the mapped IPv4 address.
+		// IPv6 has only one loopback address, which other programs and clients use. So use the IPv4-mapped form of the IPv4
+		// address.
 		return &unix.SockaddrInet6{Addr: [16]byte{10: 0xff, 0xff, 127, 77, 77, 77}, Port: int(port)}
 	}
 	return &unix.SockaddrUnix{} // autobind, unix(7)
 }
 
-// dropPackets makes the socket drop every packet by the filter "ret 0", so the kernel does not answer a SYN.
+// dropPackets attaches the filter "ret 0", which drops every packet, so the kernel does not respond to a SYN.
 func dropPackets(fd int) error {
 	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
 	prog := unix.SockFprog{Len: 1, Filter: &drop[0]}

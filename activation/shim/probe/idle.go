@@ -15,29 +15,31 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// idle decides when a probe ends although the program does not listen: when the program was idle for a while. A program that
-// is still starting uses the CPU, waits for a disk, or sleeps with a timeout.
+// idle ends the probe of a program that does not listen when the program has been idle for limit. A program that is still
+// starting uses the CPU, waits for a disk, or sleeps with a timeout.
 type idle struct {
-	limit time.Duration // 0: only the timeout of the probe counts
-	since time.Time     // of the last sign of work
+	limit time.Duration // 0: the probe does not end because of an idle program
+	since time.Time     // when the program was last known to work
 	ticks uint64
-	slept bool // the probe has waited for the end of a sleep
+	slept bool // over has waited for the end of a sleep
 }
 
-// over looks at the program and reports whether it has been idle for the limit. period is the time since the last look.
-func (i *idle) over(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
+// expired reads the state of the program from /proc, and reports whether the program has been idle for i.limit. period is
+// the time since the previous call.
+func (i *idle) expired(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
 	if i.limit == 0 {
 		return false
 	}
-	pids, ticks, wants := tree(r)
-	if wants || busy(ticks-min(ticks, i.ticks), period) {
+	pids, ticks, active := tree(r)
+	if active || busy(ticks-min(ticks, i.ticks), period) {
 		i.since = now
 	}
 	i.ticks = ticks
 	if now.Sub(i.since) < i.limit {
 		return false
 	}
-	// Wait for one sleep only: a program with a repeating timer sleeps again and again until the deadline.
+	// Wait for the end of one sleep only, because a program with a repeating timer sleeps again and again until the
+	// deadline.
 	if sleep := longestSleep(pids); !i.slept && sleep > period && now.Add(sleep).Before(deadline) && !connected(r, pids) {
 		i.slept, i.since = true, now.Add(sleep+period-i.limit)
 		return false
@@ -45,7 +47,7 @@ func (i *idle) over(r *target.Reader, now, deadline time.Time, period time.Durat
 	return true
 }
 
-// connected reports whether one of the processes has a socket of TCP or UDP. Then the program already works as a client.
+// connected reports whether one of the processes has a socket of TCP or UDP. Such a program already works as a client.
 func connected(r *target.Reader, pids []int) bool {
 	for _, pid := range pids {
 		fds, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
@@ -66,8 +68,8 @@ func connected(r *target.Reader, pids []int) bool {
 	return false
 }
 
-// longestSleep returns the longest timeout with which a thread of the processes waits. It ignores threads that wait without
-// a timeout.
+// longestSleep returns the longest timeout with which a thread of the processes waits. longestSleep ignores threads that
+// wait without a timeout.
 func longestSleep(pids []int) (longest time.Duration) {
 	for _, pid := range pids {
 		paths, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/syscall")
@@ -87,7 +89,7 @@ func sleepOf(line string, pid int) time.Duration {
 	var args [6]uint64
 	fields := strings.Fields(line)
 	if len(fields) <= len(args) {
-		return 0 // "running", or "-1" outside of a call
+		return 0 // the line is "running", or begins with "-1" if the thread waits outside of a system call
 	}
 	for i := range args {
 		n, err := strconv.ParseUint(strings.TrimPrefix(fields[i+1], "0x"), 16, 64)
@@ -117,12 +119,12 @@ const timerAbsolute = 1 // TIMER_ABSTIME
 // sleepingCall is a system call with a timeout.
 type sleepingCall struct {
 	timeout int           // index of the argument with the timeout
-	unit    time.Duration // millisecond: the argument is a number; otherwise the unit of the second field of a struct
+	unit    time.Duration // time.Millisecond if the argument is a number; otherwise the unit of the struct's second field
 	clock   bool          // clock_nanosleep(2): the timeout may be an absolute time
 }
 
-// sleepingCalls returns the calls with which programs sleep on a machine, by number. It does not contain futex(2), in which
-// language runtimes wait with timeouts that the program has not set.
+// sleepingCalls returns the system calls with which programs sleep, by their numbers on the architecture machine.
+// sleepingCalls does not contain futex(2), in which language runtimes wait with timeouts that the program has not set.
 func sleepingCalls(machine string) map[string]sleepingCall {
 	ms, us, ns := time.Millisecond, time.Microsecond, time.Nanosecond
 	switch machine {
@@ -141,8 +143,8 @@ func sleepingCalls(machine string) map[string]sleepingCall {
 	return nil
 }
 
-// timeOf returns the value of a struct timespec or timeval of another process. It returns 0 if the struct cannot be read or
-// its value is invalid or too large.
+// timeOf returns the value of a struct timespec or timeval in the memory of another process. timeOf returns 0 if the struct
+// cannot be read or the value is invalid or too large.
 func timeOf(pid int, address uint64, unit time.Duration) time.Duration {
 	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/mem")
 	if err != nil || address == 0 || address > math.MaxInt64 {

@@ -34,7 +34,7 @@ func numbers(t *testing.T) callNumbers {
 	return callNumbers{"281", "230"}
 }
 
-// TestTimeOf: timeOf reads structs of this process.
+// TestTimeOf calls timeOf for structs in the memory of this process.
 func TestTimeOf(t *testing.T) {
 	for _, c := range []struct {
 		value unix.Timespec

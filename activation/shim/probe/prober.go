@@ -2,40 +2,43 @@ package probe
 
 import (
 	"errors"
+	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
+	"github.com/clusterctl/clusterctl/activation/shim/sockopt"
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// seen is a bind with its decoy.
-type seen struct {
+// boundDecoy is a bind of the program, and the decoy that has replaced its socket.
+type boundDecoy struct {
 	contract.ProbeBind
-	path  string // of a Unix socket
+	path  string // path of a Unix socket
 	decoy int
 	inode uint64
 }
 
-// prober answers the calls of the program under probe.
+// prober responds to the calls of the program that the filter passes.
 type prober struct {
 	machine     seccomp.Machine
 	fd          seccomp.FD
-	seen        []seen
+	bound       []boundDecoy
 	own         []string // paths of Unix sockets of the app; see Config.Own
-	removed     []string // paths of Unix sockets for which a removal was answered with success
+	removed     []string // paths of Unix sockets that the program believes it has removed
 	members     []uint64 // inodes of sockets that joined a multicast group before bind
-	listenCalls int      // number of calls of listen, and of bound datagram sockets
+	listenCalls int      // number of listen(2) calls, plus number of bound datagram sockets
 	n           seccomp.Notification
 	r           target.Reader
 }
 
-// calls returns how many calls of bind and listen the prober has answered.
-func (p *prober) calls() int { return p.listenCalls + len(p.seen) }
+// calls returns the number of bind(2) and listen(2) calls so far.
+func (p *prober) calls() int { return p.listenCalls + len(p.bound) }
 
-// answer answers one notification. It returns an error only if the prober itself fails.
+// answer receives one call and responds to it. It returns an error only if the prober itself fails.
 func (p *prober) answer() error {
 	if p.fd.Receive(&p.n) != 0 {
 		return nil // the call has ended
@@ -55,12 +58,13 @@ func (p *prober) answer() error {
 		}
 	case nr == p.machine.Accept || nr == p.machine.Accept4:
 		if s := p.find(tid, fd); s != nil && !nonBlocking(s.decoy) {
-			// No client can connect. Without an answer the thread waits, as it does in the kernel.
+			// Do not respond, so that the thread waits. The thread would also wait in the kernel, because no client can
+			// connect.
 			s.BlockingAccept = true
 			return nil
 		}
 	case nr == p.machine.Setsockopt:
-		p.joins(tid, fd)
+		p.join(tid, fd)
 	}
 	if p.unixCall(tid, uint32(p.n.Nr)) {
 		return nil
@@ -90,13 +94,13 @@ func (p *prober) bind(tid, fd uint32) error {
 	if err != nil {
 		return errors.New("making a decoy for " + a.String() + ": " + err.Error())
 	}
-	s := seen{decoy: d}
+	s := boundDecoy{decoy: d}
 	s.Family, s.Type = words(kind)
-	p.look(tid, fd, kind, &s.ProbeBind)
-	s.Multicast = p.joined(tid, fd, &a)
+	p.readOptions(tid, fd, kind, &s.ProbeBind)
+	s.Multicast = p.isMulticast(tid, fd, &a)
 	if path := a.Path(); len(path) > 0 && path[0] != 0 {
 		full := p.absolute(tid, unix.AT_FDCWD, string(path))
-		s.Private = private(tid, full)
+		s.Private = isPrivate(tid, full)
 		if len(full) < unix.SizeofSockaddrUnix-2 {
 			a.SetPath(full)
 		}
@@ -121,18 +125,18 @@ func (p *prober) bind(tid, fd uint32) error {
 		return nil
 	}
 	p.fd.Return(p.n.ID, 0)
-	p.seen = append(p.seen, s)
+	p.bound = append(p.bound, s)
 	if kind == target.UDP4 || kind == target.UDP6 {
 		p.listenCalls++
 	}
 	return nil
 }
 
-func (p *prober) find(tid, fd uint32) *seen {
+func (p *prober) find(tid, fd uint32) *boundDecoy {
 	inode, ok := p.r.Inode(tid, fd)
-	for i := range p.seen {
-		if ok && p.seen[i].inode == inode {
-			return &p.seen[i]
+	for i := range p.bound {
+		if ok && p.bound[i].inode == inode {
+			return &p.bound[i]
 		}
 	}
 	return nil
@@ -142,8 +146,8 @@ func (p *prober) find(tid, fd uint32) *seen {
 // SO_REUSEPORT.
 func (p *prober) finish(watched func(inode uint64) bool) []contract.ProbeBind {
 	var out []contract.ProbeBind
-	for i := range p.seen {
-		s := &p.seen[i]
+	for i := range p.bound {
+		s := &p.bound[i]
 		s.NonBlocking = nonBlocking(s.decoy)
 		s.Epoll = watched(s.inode)
 		unix.Close(s.decoy)
@@ -176,8 +180,68 @@ func nonBlocking(fd int) bool {
 	return err == nil && flags&unix.O_NONBLOCK != 0
 }
 
-// Times of a probe.
+// Default times of a probe.
 const (
 	DefaultSettle = 500 * time.Millisecond
-	grace         = 2 * time.Second // between SIGTERM and SIGKILL
+	grace         = 2 * time.Second // time between SIGTERM and SIGKILL
 )
+
+// readOptions stores the options of the program's socket in b, before a decoy replaces the socket. readOptions cannot
+// read the options in a container that refuses pidfd_getfd(2).
+func (p *prober) readOptions(tid, fd uint32, k target.Kind, b *contract.ProbeBind) {
+	s, e := p.r.Socket(tid, fd)
+	if e != 0 {
+		return
+	}
+	defer unix.Close(s)
+	var set sockopt.Set
+	if set.Read(s) == 0 {
+		b.Options = set.Values()
+	}
+	if k == target.TCP6 || k == target.UDP6 {
+		v, err := unix.GetsockoptInt(s, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		b.V6Only = v != 0 && err == nil
+	}
+}
+
+// join records that a socket joins a multicast group. The socket is a decoy, or the program has not bound it yet.
+func (p *prober) join(tid, fd uint32) {
+	if s := p.find(tid, fd); s != nil {
+		s.Multicast = true
+		return
+	}
+	if inode, ok := p.r.Inode(tid, fd); ok && len(p.members) < maxMembers {
+		p.members = append(p.members, inode)
+	}
+}
+
+// maxMembers limits the number of inodes in members.
+const maxMembers = 1000
+
+// isMulticast reports whether the socket has joined a multicast group, or whether a is the address of a multicast group.
+func (p *prober) isMulticast(tid, fd uint32, a *target.Addr) bool {
+	inode, ok := p.r.Inode(tid, fd)
+	return ok && slices.Contains(p.members, inode) || a.Multicast()
+}
+
+// nonBlockingUnits returns the value of [contract.Report].NonBlocking, which is true if no socket listens.
+func nonBlockingUnits(binds []contract.ProbeBind) bool {
+	listening := func(b contract.ProbeBind) bool { return b.Listening }
+	nonBlocking := func(b contract.ProbeBind) bool { return b.Listening && b.NonBlocking }
+	return !slices.ContainsFunc(binds, listening) || slices.ContainsFunc(binds, nonBlocking)
+}
+
+// holdAccept returns the value of [contract.Report].HoldAccept.
+func holdAccept(binds []contract.ProbeBind) bool {
+	return slices.ContainsFunc(binds, func(b contract.ProbeBind) bool { return b.Listening && !b.Epoll })
+}
+
+// words returns the family and the type of a socket, as the report contains them.
+func words(k target.Kind) (family, typ string) {
+	w := map[target.Kind][2]string{target.TCP4: {"inet", "stream"}, target.TCP6: {"inet6", "stream"}, target.UDP4: {"inet", "dgram"},
+		target.UDP6: {"inet6", "dgram"}, target.UnixStream: {"unix", "stream"}, target.UnixOther: {"unix", "dgram"}}[k]
+	return w[0], w[1]
+}
+
+// octal returns the mode of a file in octal digits, as in "0755".
+func octal(mode uint32) string { return "0" + strconv.FormatUint(uint64(mode), 8) }

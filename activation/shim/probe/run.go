@@ -2,6 +2,7 @@ package probe
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -16,19 +17,20 @@ import (
 type Config struct {
 	Argv    []string // Argv[0] is the absolute path of the program
 	Env     []string
-	Timeout time.Duration // limit of the whole probe, without the end of the program
-	Settle  time.Duration // silence after the last listen(2)
+	Timeout time.Duration // limit of the whole probe, without the time to stop the program
+	Settle  time.Duration // how long after the last bind(2) or listen(2) the probe ends
 	Idle    time.Duration // how long a program that does not listen may be idle; 0 means Timeout
-	// Child is the command line with which this binary calls the function Child.
+	// Child begins the command line with which this binary calls the function Child. Argv follows.
 	Child []string
 	// Own are the paths of Unix sockets on which the app listens already, or will listen.
 	Own []string
 }
 
-// Run runs the program until it has settled after its first listen(2), has ended, is idle, or the time limit is reached.
-// Then it kills the program and all its descendants. The output of the program goes to stderr. The caller must have locked
-// the OS thread, and must not have other children. An error of package seccomp is the reason why a probe is not possible on
-// this machine.
+// Run runs the program until the probe ends, and reports the binds of the program. The probe ends when the program listens
+// and makes no further bind(2) or listen(2), when the program has ended or is idle, or at the time limit. Then Run kills
+// the program and all its descendants. The output of the program goes to stderr. The caller must have called
+// runtime.LockOSThread, and must not have other children. Run returns an error of package seccomp if a probe is impossible
+// on this machine.
 func Run(c Config) (*contract.Report, error) {
 	if err := seccomp.Check(); err != nil {
 		return nil, err
@@ -51,15 +53,15 @@ func Run(c Config) (*contract.Report, error) {
 	}
 	r.TookMS = time.Since(began).Milliseconds()
 	pids, _, _ := tree(&s.p.r)
-	if s.gone {
+	if s.ended {
 		for _, pid := range pids {
 			r.Left = append(r.Left, string(s.p.r.Name(uint32(pid))))
 		}
 	}
-	set := watched(pids)
+	set := watchedInodes(pids)
 	r.Binds = s.p.finish(func(inode uint64) bool { return set[inode] })
 	r.NonBlocking, r.HoldAccept = nonBlockingUnits(r.Binds), holdAccept(r.Binds)
-	r.Exited, r.Status = s.gone, s.status
+	r.Exited, r.Status = s.ended, s.status
 	return &r, nil
 }
 
@@ -69,7 +71,7 @@ type session struct {
 	pid    int
 	pidfd  int
 	pair   int
-	gone   bool // the program has ended; its descendants may still run
+	ended  bool // the program has ended; its descendants may still run
 	status contract.Exit
 }
 
@@ -106,8 +108,8 @@ func start(c Config) (*session, error) {
 // maxOutput is larger than any report.
 const maxOutput = 1 << 20
 
-// guard protects the file of the report from the program, which has the same user: the program cannot duplicate the
-// descriptor of this process, and this process cannot write more than maxOutput.
+// guard protects the file of the report from the program, which runs as the same user. After guard, the program cannot
+// duplicate the descriptors of this process, and this process cannot write a file larger than maxOutput.
 func (s *session) guard() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return errors.New("protecting the prober from the program: " + err.Error())
@@ -118,33 +120,34 @@ func (s *session) guard() error {
 	return nil
 }
 
-// receive receives the seccomp listener from the child. If there is none, the child has printed the reason to stderr.
+// receive receives the notification descriptor of the filter from the child. A child that does not send the descriptor has
+// printed the reason to stderr.
 func (s *session) receive() error {
 	var data [1]byte
 	var control [64]byte
 	n, cn, _, _, err := unix.Recvmsg(s.pair, data[:], control[:], unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
-		return errors.New("receiving the listener: " + err.Error())
+		return errors.New("receiving the notification descriptor: " + err.Error())
 	}
 	if n != 1 {
 		return errors.New("the program could not be started under the filter")
 	}
-	if e := refusals(data[0]); e != nil {
+	if e := results()[min(int(data[0]), len(results())-1)]; e != nil {
 		return e
 	}
 	messages, err := unix.ParseSocketControlMessage(control[:cn])
 	if err != nil || len(messages) != 1 {
-		return errors.New("receiving the listener: missing descriptor")
+		return errors.New("receiving the notification descriptor: missing descriptor")
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
-		return errors.New("receiving the listener: missing descriptor")
+		return errors.New("receiving the notification descriptor: missing descriptor")
 	}
 	s.p.fd = seccomp.FD(fds[0])
 	return nil
 }
 
-// watch answers the calls of the program until the probe can end.
+// watch responds to the calls of the program until the probe ends. It sets TimedOut and Idle of the report.
 func (s *session) watch(c Config, r *contract.Report) error {
 	now := time.Now()
 	deadline, look := now.Add(c.Timeout), now.Add(c.Settle)
@@ -153,17 +156,17 @@ func (s *session) watch(c Config, r *contract.Report) error {
 	listens, gone := false, false
 	for {
 		before := s.p.calls()
-		alive, err := s.step(earliest(deadline, look))
+		alive, err := s.step(slices.MinFunc([]time.Time{deadline, look}, time.Time.Compare))
 		if err != nil || !alive {
 			return err
 		}
 		now = time.Now()
 		switch {
-		case s.gone && !gone:
+		case s.ended && !gone:
 			// Give the other processes of the program a moment to end, too.
 			gone, look = true, now.Add(c.Settle)
 		case s.p.listenCalls > 0 && s.p.calls() != before && !gone:
-			// A bind counts too: on a busy machine its listen(2) may come late.
+			// After a bind(2), wait again, too: on a busy machine, the listen(2) may follow late.
 			listens, look = true, now.Add(c.Settle)
 			_, ticks, _ = tree(&s.p.r)
 		case !now.Before(deadline):
@@ -173,14 +176,14 @@ func (s *session) watch(c Config, r *contract.Report) error {
 		case gone:
 			return nil
 		case listens:
-			_, t, wants := tree(&s.p.r)
-			if !wants && !busy(t-min(t, ticks), c.Settle) {
+			_, t, active := tree(&s.p.r)
+			if !active && !busy(t-min(t, ticks), c.Settle) {
 				return nil
 			}
 			// The program is still loading, or waits for a CPU, so another socket may follow.
 			look, ticks = now.Add(c.Settle), t
 		default:
-			if rest.over(&s.p.r, now, deadline, c.Settle) {
+			if rest.expired(&s.p.r, now, deadline, c.Settle) {
 				r.Idle = true
 				return nil
 			}
@@ -189,24 +192,17 @@ func (s *session) watch(c Config, r *contract.Report) error {
 	}
 }
 
-func earliest(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// busy reports whether the CPU time is more than a fifth of the period.
+// busy reports whether the CPU time in ticks is more than a fifth of the period.
 func busy(ticks uint64, period time.Duration) bool {
-	const perSecond = 100 // USER_HZ, the same on all Linux
+	const perSecond = 100 // USER_HZ, which is 100 on all architectures
 	return time.Duration(ticks)*time.Second/perSecond > period/5
 }
 
-// step waits for one event, at most until the given time, and handles it. It reports whether any process of the program is
-// left.
+// step waits for one event, at most until the given time, and handles it. It reports whether any process of the program
+// still runs.
 func (s *session) step(until time.Time) (alive bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(s.p.fd), Events: unix.POLLIN}, {Fd: int32(s.pidfd), Events: unix.POLLIN}}
-	if s.gone {
+	if s.ended {
 		fds = fds[:1]
 	}
 	ts := unix.NsecToTimespec(int64(max(time.Until(until), 0)))
@@ -222,21 +218,18 @@ func (s *session) step(until time.Time) (alive bool, err error) {
 	}
 	hungUp := fds[0].Revents != 0
 	if len(fds) > 1 && (hungUp || fds[1].Revents != 0) {
-		s.reap() // a process has the filter until it ends
+		s.storeStatus() // POLLHUP: all processes with the filter have ended
 	}
 	return !hungUp, nil
 }
 
-// reap stores the exit status of the program.
-func (s *session) reap() {
+// storeStatus stores the exit status of the program.
+func (s *session) storeStatus() {
 	var w unix.WaitStatus
-	for {
-		_, err := unix.Wait4(s.pid, &w, 0, nil)
-		if err != unix.EINTR {
-			break
-		}
+	for err := error(unix.EINTR); err == unix.EINTR; {
+		_, err = unix.Wait4(s.pid, &w, 0, nil)
 	}
-	s.gone = true
+	s.ended = true
 	switch {
 	case w.Exited():
 		s.status = contract.Exit{Code: "exited", Status: strconv.Itoa(w.ExitStatus())}
@@ -245,12 +238,12 @@ func (s *session) reap() {
 	}
 }
 
-// end sends SIGTERM, so that the program can remove its temporary files, and then kills all processes that are left.
+// end sends SIGTERM, so that the program can remove its temporary files, and then kills all its processes.
 func (s *session) end() {
 	defer unix.Close(s.pair)
-	if s.p.fd >= 0 && !s.gone {
+	if s.p.fd >= 0 && !s.ended {
 		_ = unix.PidfdSendSignal(s.pidfd, unix.SIGTERM, nil, 0)
-		for until := time.Now().Add(grace); !s.gone && time.Now().Before(until); {
+		for until := time.Now().Add(grace); !s.ended && time.Now().Before(until); {
 			if alive, err := s.step(until); err != nil || !alive {
 				break
 			}
@@ -265,8 +258,8 @@ func (s *session) end() {
 	killAll(s)
 }
 
-// killAll kills all descendants. The children of a killed process become children of this process, the subreaper, so killAll
-// continues until there are none.
+// killAll kills all descendants. The children of a killed process become children of this process, the subreaper, so
+// killAll continues until there are none.
 func killAll(s *session) {
 	for {
 		pids, _, _ := tree(&s.p.r)

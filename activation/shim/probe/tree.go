@@ -9,9 +9,9 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// tree returns the descendants of this process that have not ended, and the CPU time of them and of their ended children.
-// wants reports whether one of them runs, or waits for a CPU or a disk.
-func tree(r *target.Reader) (pids []int, ticks uint64, wants bool) {
+// tree returns the descendants of this process that have not ended, and the CPU time in ticks of these processes and their
+// ended children. active reports whether one of these processes runs, or waits for a CPU or a disk.
+func tree(r *target.Reader) (pids []int, ticks uint64, active bool) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, 0, false
@@ -27,19 +27,19 @@ func tree(r *target.Reader) (pids []int, ticks uint64, wants bool) {
 		}
 	}
 	self := os.Getpid()
-	for _, e := range entries { // in order of the directory, not of the map
+	for _, e := range entries { // use the order of the directory, because a map has a random order
 		pid, err := strconv.Atoi(e.Name())
 		s, ok := stats[pid]
 		if err == nil && ok && descends(stats, pid, self) {
 			if s.State == 'Z' {
-				continue // has ended; this process waits for it at the end
+				continue // the process has ended, and killAll waits for it
 			}
 			pids = append(pids, pid)
 			ticks += s.Ticks + s.Reaped
-			wants = wants || s.State == 'R' || s.State == 'D'
+			active = active || s.State == 'R' || s.State == 'D'
 		}
 	}
-	return pids, ticks, wants
+	return pids, ticks, active
 }
 
 // descends reports whether pid is a descendant of ancestor. It limits the number of steps: process ids may be reused while
@@ -57,9 +57,9 @@ func descends(stats map[int]target.Stat, pid, ancestor int) bool {
 	return false
 }
 
-// watched returns the inodes that the epoll instances of the processes watch, from the "tfd:" lines of /proc/PID/fdinfo
-// (proc_pid_fdinfo(5), ino since Linux 4.13).
-func watched(pids []int) map[uint64]bool {
+// watchedInodes returns the inodes that the epoll instances of the processes watch, from the "tfd:" lines of
+// /proc/PID/fdinfo (proc_pid_fdinfo(5), ino since Linux 4.13).
+func watchedInodes(pids []int) map[uint64]bool {
 	found := make(map[uint64]bool)
 	for _, pid := range pids {
 		dir := "/proc/" + strconv.Itoa(pid)

@@ -12,14 +12,15 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// A server on a Unix socket removes the path before it binds, and changes the mode after the bind. A running instance may
-// listen on the path, and the program gets a decoy without a path. So the prober answers calls that would remove, rename or
-// change a Unix socket with success, and does nothing.
+// A server on a Unix socket removes the path before it binds, and changes the mode after the bind. But a running instance
+// may listen on the path, and the decoy of the program has no path. So calls that would remove, rename or change a Unix
+// socket succeed without effect.
 
-// anyPath returns paths whose addresses have the lengths of IPv4 and IPv6, so that the filter shows every connect(2).
+// anyPath returns paths whose addresses have the lengths of IPv4 and IPv6 addresses, so that the filter passes every
+// connect(2).
 func anyPath() []string { return []string{strings.Repeat("/", 14), strings.Repeat("/", 26)} }
 
-// unixCall answers a call about the path of a Unix socket, and reports whether it did.
+// unixCall responds to a call about the path of a Unix socket. unixCall returns false for any other call.
 func (p *prober) unixCall(tid, nr uint32) bool {
 	if nr == p.machine.Connect {
 		return p.connect(tid)
@@ -45,7 +46,7 @@ func (p *prober) unixCall(tid, nr uint32) bool {
 		}
 		paths = append(paths, path)
 	}
-	if !slices.ContainsFunc(paths, p.knows) || !p.fd.Valid(p.n.ID) {
+	if !slices.ContainsFunc(paths, p.protects) || !p.fd.Valid(p.n.ID) {
 		return false
 	}
 	switch nr {
@@ -54,42 +55,43 @@ func (p *prober) unixCall(tid, nr uint32) bool {
 			p.removed = append(p.removed, paths[0])
 		}
 	case c.Chmod:
-		p.mode(paths[0], uint32(p.n.Args[1]))
+		p.setMode(paths[0], uint32(p.n.Args[1]))
 	case c.Fchmodat, c.Fchmodat2:
-		p.mode(paths[0], uint32(p.n.Args[2]))
+		p.setMode(paths[0], uint32(p.n.Args[2]))
 	}
 	p.fd.Return(p.n.ID, 0)
 	return true
 }
 
-// knows reports whether the path is a Unix socket of the app or of another program. A probe must not remove either.
-func (p *prober) knows(path string) bool {
-	if slices.Contains(p.own, path) || p.bound(path) != nil {
+// protects reports whether the path is a Unix socket of the app or of another program, which the probe must not remove or
+// change.
+func (p *prober) protects(path string) bool {
+	if slices.Contains(p.own, path) || p.boundTo(path) != nil {
 		return true
 	}
 	var st unix.Stat_t
 	return unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK
 }
 
-// bound returns the bind to the path, or nil.
-func (p *prober) bound(path string) *seen {
-	for i := range p.seen {
-		if p.seen[i].path == path {
-			return &p.seen[i]
+// boundTo returns the bind to the path, or nil.
+func (p *prober) boundTo(path string) *boundDecoy {
+	for i := range p.bound {
+		if p.bound[i].path == path {
+			return &p.bound[i]
 		}
 	}
 	return nil
 }
 
-// mode records the mode that the program gives its socket.
-func (p *prober) mode(path string, mode uint32) {
-	if s := p.bound(path); s != nil {
+// setMode records the mode that the program gives its socket.
+func (p *prober) setMode(path string, mode uint32) {
+	if s := p.boundTo(path); s != nil {
 		s.Mode = octal(mode & 0o777)
 	}
 }
 
-// connect refuses a connection to a path of the app, and reports whether it did. The program looks for another server, but
-// would only find an instance of the same app.
+// connect refuses a connection to a Unix socket of the app. It returns false for any other connection. The program checks
+// whether another server listens, but would find an instance of the same app.
 func (p *prober) connect(tid uint32) bool {
 	var a target.Addr
 	ok, e := p.r.Sockaddr(tid, p.n.Args[1], p.n.Args[2]&0xffffffff, &a)
@@ -118,8 +120,8 @@ func (p *prober) pathAt(tid uint32, dir, at int) (string, bool) {
 	return p.absolute(tid, dirfd, string(text[:n])), true
 }
 
-// absolute returns the absolute form of the path without resolving links. If the working directory cannot be read, it
-// returns the path unchanged.
+// absolute returns the absolute form of the path without resolving links. If the directory cannot be read, absolute returns
+// the path unchanged.
 func (p *prober) absolute(tid uint32, dirfd int32, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
@@ -135,9 +137,9 @@ func (p *prober) absolute(tid uint32, dirfd int32, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// private reports whether only the program can find the path: the name contains the process id, as in the names of sockets
-// between processes of a program, or the sandbox gives each app its own directory.
-func private(tid uint32, path string) bool {
+// isPrivate reports whether only processes of the program can find the path. Either the sandbox gives each app its own copy
+// of the directory, or the name contains the process id, as names of sockets between processes of one program do.
+func isPrivate(tid uint32, path string) bool {
 	for _, dir := range []string{"/tmp/", "/var/tmp/", "/dev/shm/"} {
 		if strings.HasPrefix(path, dir) {
 			return true

@@ -9,10 +9,11 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// maxSize is larger than each of the files.
+// maxSize is larger than any of these files.
 const maxSize = 4096
 
-// Read returns the content of a file, or nil if it cannot be read. It does not follow a link and does not wait for a FIFO.
+// Read returns the content of a file, or nil if it cannot be read. Read does not follow a link and does not wait for a
+// FIFO.
 func Read(path string) []byte {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -27,8 +28,8 @@ func Read(path string) []byte {
 	return b[:n]
 }
 
-// Replace writes a file by rename, so a kill at any instruction leaves the old file or the new one. It does not call fsync:
-// /run is in memory.
+// Replace writes a file by rename, so a kill at any instruction leaves the old file or the new one. Replace does not call
+// fsync, because /run is in memory.
 func Replace(path string, data []byte) error {
 	temp := path + contract.NewSuffix
 	// Remove the file of a writer that was killed, or any other file with this name.

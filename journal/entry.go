@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -92,23 +93,10 @@ func (e *Entry) source() Source {
 	if string(e.Get("_TRANSPORT")) == "driver" && string(e.Get("MESSAGE_ID")) == suppressedID {
 		return Journald
 	}
-	if e.Get("UNIT") != nil && (string(e.Get("_PID")) == "1" || string(e.Get("_UID")) == "0" && isManager(string(e.Get("_EXE")))) {
+	exe := strings.TrimPrefix(string(e.Get("_EXE")), "/usr")
+	manager := exe == "/lib/systemd/systemd" || exe == "/lib/systemd/systemd-executor" // the executor exists since 255
+	if e.Get("UNIT") != nil && (string(e.Get("_PID")) == "1" || string(e.Get("_UID")) == "0" && manager) {
 		return Systemd
 	}
 	return Worker
-}
-
-// isManager reports whether a program is systemd, or systemd-executor (since 255), which becomes the worker.
-func isManager(exe string) bool {
-	switch exe {
-	case "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/usr/lib/systemd/systemd-executor", "/lib/systemd/systemd-executor":
-		return true
-	}
-	return false
-}
-
-// suppressed returns how many messages journald has dropped (N_DROPPED=, since 240).
-func (e *Entry) suppressed() int {
-	n, _ := strconv.Atoi(string(e.Get("N_DROPPED")))
-	return n
 }

@@ -22,6 +22,7 @@ func (r *reader) follow(ctx context.Context) error {
 		before := r.cursor
 		err := r.followOnce(ctx)
 		var wrong *ArgumentError
+		var sinkErr *sinkError
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -29,9 +30,7 @@ func (r *reader) follow(ctx context.Context) error {
 			continue
 		case errors.As(err, &wrong):
 			return err
-		}
-		var sinkErr *sinkError
-		if errors.As(err, &sinkErr) {
+		case errors.As(err, &sinkErr):
 			return sinkErr.err
 		}
 		if silent++; r.cursor != before {

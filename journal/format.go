@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"strconv"
@@ -68,12 +69,12 @@ func (f *Formatter) Append(dst []byte, l *Line) []byte {
 // head returns the time and the prefix, which precede each line of a message.
 func (f *Formatter) head(l *Line) []byte {
 	head := f.text[:0]
-	if !f.Time.empty() {
+	if len(f.Time.pieces) > 0 {
 		zone := f.Zone
 		if zone == nil {
 			zone = time.UTC
 		}
-		head = f.styled(head, sgrDim, func(b []byte) []byte { return f.Time.append(b, l.Time().In(zone)) })
+		head = f.styled(head, sgrDim, func(b []byte) []byte { return f.Time.appendTime(b, l.Time().In(zone)) })
 		head = append(head, ' ')
 	}
 	label := l.Label()
@@ -128,11 +129,11 @@ func (f *Formatter) body(l *Line, message []byte) []byte {
 
 // SuppressedText returns the text that tells how many lines are missing, and why.
 func SuppressedText(n int) string {
-	noun := " lines are missing here"
+	noun := "lines are"
 	if n == 1 {
-		noun = " line is missing here"
+		noun = "line is"
 	}
-	return strconv.Itoa(n) + noun + ", suppressed by its rate limit (LogRateLimitBurst=)"
+	return fmt.Sprintf("%d %s missing here, suppressed by its rate limit (LogRateLimitBurst=)", n, noun)
 }
 
 func quoted(value []byte) bool {

@@ -228,13 +228,13 @@ func TestTimeFormat(t *testing.T) {
 		"YYYY-MM-DD HH:mm:ss": "2026-01-02 15:04:05", "HH:mm:ss.SSS": "15:04:05.067", "[at] HH": "at 15", "ddd D": "Fri D",
 		"%f": "067089", "YYYY-MM-DDTHH:mm:ssZ": "2026-01-02T15:04:05+01:00",
 	} {
-		if got := string(timeFormat(t, s).append(nil, at)); got != want {
+		if got := string(timeFormat(t, s).appendTime(nil, at)); got != want {
 			t.Errorf("%q: got %q, want %q", s, got, want)
 		}
 	}
 	for _, s := range []string{"", "hello", "%Q", "100%", "..."} {
 		if f, err := ParseTimeFormat(s); err == nil {
-			t.Errorf("ParseTimeFormat(%q) returned no error and formats %q", s, f.append(nil, at))
+			t.Errorf("ParseTimeFormat(%q) returned no error and formats %q", s, f.appendTime(nil, at))
 		}
 	}
 }

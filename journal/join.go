@@ -1,6 +1,9 @@
 package journal
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // maxJoined limits the length of a joined line. A longer line is returned in pieces of this size.
 const maxJoined = 8 << 20
@@ -47,12 +50,7 @@ func (j *joiner) add(l *Line) *Line {
 func (j *joiner) release(stream string) *Line {
 	l := j.held[stream]
 	delete(j.held, stream)
-	for i, s := range j.order {
-		if s == stream {
-			j.order = append(j.order[:i], j.order[i+1:]...)
-			break
-		}
-	}
+	j.order = slices.DeleteFunc(j.order, func(s string) bool { return s == stream })
 	return l
 }
 

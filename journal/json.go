@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -57,15 +59,7 @@ func AppendJSON(dst []byte, l *Line, fields bool) []byte {
 // appendFields appends fields in the order of their names. Each value is a list, because a field may occur more than
 // once.
 func appendFields(dst []byte, fields []Field) []byte {
-	slices.SortStableFunc(fields, func(a, b Field) int {
-		switch {
-		case a.Name < b.Name:
-			return -1
-		case a.Name > b.Name:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(fields, func(a, b Field) int { return cmp.Compare(a.Name, b.Name) })
 	for i, f := range fields {
 		switch {
 		case i > 0 && fields[i-1].Name == f.Name:
@@ -105,8 +99,7 @@ func appendString(dst, s []byte) []byte {
 			dst = append(dst, `\t`...)
 		case r < 0xa0 || r == utf8.RuneError || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r):
 			// JSON allows some of these characters unescaped, but a terminal must not get them.
-			dst = append(dst, `\u`...)
-			dst = appendPadded(dst, uint64(r), 4)
+			dst = fmt.Appendf(dst, `\u%04x`, r)
 		default:
 			dst = append(dst, s[i:i+n]...)
 		}

@@ -1,10 +1,13 @@
 package journal
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // AllLines means that the number of lines is not limited.
@@ -93,18 +96,12 @@ func (q Query) arguments(p part) []string {
 // namespaces selects the journals: the journal of the machine, that journal and one namespace (since 245), or all
 // journals.
 func (q Query) namespaces() []string {
-	var names []string
-	for _, s := range q.Scopes {
-		if s.Namespace != "" && !slices.Contains(names, s.Namespace) {
-			names = append(names, s.Namespace)
-		}
-	}
-	switch len(names) {
-	case 0:
-		return nil
+	switch names := q.namespaceNames(); len(names) {
 	case 1:
+		return nil
+	case 2:
 		// "+" adds the journal of the machine, which has the messages of PID 1.
-		return []string{"--namespace=+" + names[0]}
+		return []string{"--namespace=+" + names[1]}
 	}
 	return []string{"--namespace=*"}
 }
@@ -166,14 +163,27 @@ func ParsePriority(s string) ([]int, error) {
 }
 
 func priority(s string) int {
-	switch s {
-	case "error":
-		s = "err"
-	case "warn":
-		s = "warning"
-	}
+	s = cmp.Or(map[string]string{"error": "err", "warn": "warning"}[s], s)
 	if len(s) == 1 && s[0] >= '0' && s[0] <= '7' {
 		return int(s[0] - '0')
 	}
 	return slices.Index(priorityNames, s)
+}
+
+// ago matches a time span of systemd.time(7) without a sign: 10m, 1h30m, 2days.
+var ago = regexp.MustCompile(`^([0-9]+(\.[0-9]+)? ` +
+	`?(us|usec|ms|msec|s|sec|second|seconds|m|min|minute|minutes|h|hr|hour|hours|d|day|days|w|week|weeks|M|month|months|y|year|years) ?)+$`)
+
+// Moment converts a time into a form that all versions of journalctl accept. A span without a sign is a time in the
+// past. A time in RFC 3339 becomes a Unix time, because journalctl accepts RFC 3339 only since 255. Other times are
+// returned unchanged: yesterday, -1h, 09:30, "2026-01-31 12:00".
+func Moment(s string) string {
+	if ago.MatchString(s) {
+		return "-" + s
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		// Rounded down: before 255, "@" does not accept a fraction.
+		return "@" + strconv.FormatInt(t.Unix(), 10)
+	}
+	return s
 }

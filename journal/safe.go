@@ -1,7 +1,7 @@
 package journal
 
 import (
-	"strconv"
+	"fmt"
 	"unicode"
 	"unicode/utf8"
 )
@@ -30,35 +30,19 @@ func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
 		r, n := utf8.DecodeRune(text[i:])
 		switch {
 		case r == utf8.RuneError && n <= 1, c < 0x20, c == 0x7f:
-			dst = appendHex(dst, c)
-			n = 1
+			dst, n = fmt.Appendf(dst, `\x%02x`, c), 1
 		case r < 0xa0 || !unicode.IsGraphic(r) && r != '\u200d' && r != '\ufe0f' || unicode.Is(unicode.Bidi_Control, r):
+			format := `\u%04x`
 			if r > 0xffff {
-				dst = append(dst, `\U`...)
-				dst = appendPadded(dst, uint64(r), 8)
-				break
+				format = `\U%08x`
 			}
-			dst = append(dst, `\u`...)
-			dst = appendPadded(dst, uint64(r), 4)
+			dst = fmt.Appendf(dst, format, r)
 		default:
 			dst = append(dst, text[i:i+n]...)
 		}
 		i += n
 	}
 	return dst, coloured
-}
-
-func appendHex(dst []byte, c byte) []byte {
-	dst = append(dst, `\x`...)
-	return appendPadded(dst, uint64(c), 2)
-}
-
-func appendPadded(dst []byte, n uint64, width int) []byte {
-	s := strconv.FormatUint(n, 16)
-	for i := len(s); i < width; i++ {
-		dst = append(dst, '0')
-	}
-	return append(dst, s...)
 }
 
 // maxSGR limits the length of a sequence; real sequences are far shorter.

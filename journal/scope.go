@@ -115,77 +115,68 @@ func (l *Line) Label() string {
 // sorter finds the app of each entry.
 type sorter struct {
 	scopes []Scope
-	known  map[string]owner
+	// owners has a Line without an entry for each unit: the app and the instance, or no app.
+	owners map[string]Line
 }
 
-type owner struct {
-	app      string
-	instance int
-	label    string
-	ok       bool
-}
-
-func ownedBy(app string, instance int) owner {
-	l := Line{App: app, Instance: instance}
-	return owner{app: app, instance: instance, label: l.Label(), ok: true}
-}
-
-func newSorter(scopes []Scope) *sorter { return &sorter{scopes: scopes, known: map[string]owner{}} }
+func newSorter(scopes []Scope) *sorter { return &sorter{scopes: scopes, owners: map[string]Line{}} }
 
 // line returns the entry as a line. It returns false if the entry does not belong to a scope: the matches of journalctl
 // select more entries than needed, and any process can send a field CLUSTERCTL_APP.
 func (s *sorter) line(e *Entry, system bool) (Line, bool) {
-	l := Line{Entry: e, Source: e.source()}
-	field := [...]string{Worker: "_SYSTEMD_UNIT", Systemd: "UNIT", Journald: "OBJECT_SYSTEMD_UNIT"}[l.Source]
-	unit := e.Get(field)
-	o, ok := s.known[string(unit)]
+	source := e.source()
+	unit := e.Get([...]string{Worker: "_SYSTEMD_UNIT", Systemd: "UNIT", Journald: "OBJECT_SYSTEMD_UNIT"}[source])
+	l, ok := s.owners[string(unit)]
 	switch {
-	case l.Source == Systemd && !system:
-		return l, false
-	case len(unit) == 0 && l.Source == Worker:
-		o = s.claimed(e)
+	case source == Systemd && !system:
+		return Line{}, false
+	case len(unit) == 0 && source == Worker:
+		l = s.claimed(e)
 	case !ok:
-		o = s.find(string(unit))
-		if len(s.known) < maxNames {
-			s.known[string(unit)] = o
+		l = s.find(string(unit))
+		if len(s.owners) < maxNames {
+			s.owners[string(unit)] = l
 		}
 	}
-	if !o.ok && l.Source == Worker {
-		o = s.inSlice(string(e.Get("_SYSTEMD_SLICE")))
+	if l.App == "" && source == Worker {
+		l = s.inSlice(string(e.Get("_SYSTEMD_SLICE")))
 	}
-	if l.Source == Journald {
-		l.Suppressed = e.suppressed()
+	l.Entry, l.Source = e, source
+	if source == Journald {
+		l.Suppressed, _ = strconv.Atoi(string(e.Get("N_DROPPED"))) // since 240
 	}
-	l.App, l.Instance, l.label = o.app, o.instance, o.label
-	return l, o.ok
+	return l, l.App != ""
 }
 
-func (s *sorter) find(unit string) owner {
+// find returns the app and the instance of a unit, or an empty Line.
+func (s *sorter) find(unit string) (l Line) {
 	for _, scope := range s.scopes {
 		if i, ok := scope.find(unit); ok {
-			return ownedBy(scope.App, i)
+			l.App, l.Instance = scope.App, i
+			l.label = l.Label()
+			break
 		}
 	}
-	return owner{}
+	return l
 }
 
 // inSlice finds the app of a foreign unit that runs in the slice of the app.
-func (s *sorter) inSlice(slice string) owner {
+func (s *sorter) inSlice(slice string) Line {
 	for _, scope := range s.scopes {
 		if slice != "" && scope.Slice == slice && scope.Instance == 0 {
-			return ownedBy(scope.App, 0)
+			return Line{App: scope.App, label: scope.App}
 		}
 	}
-	return owner{}
+	return Line{}
 }
 
 // claimed finds the app of a process that ended before journald could find its unit. Only journald adds fields to the lines
 // of a stream. Any other message belongs to the app only if it comes from the app's user.
-func (s *sorter) claimed(e *Entry) owner {
+func (s *sorter) claimed(e *Entry) Line {
 	app, i := string(e.Get(appField)), string(e.Get(instanceField))
 	at := slices.IndexFunc(s.scopes, func(scope Scope) bool { return scope.App == app })
 	if at < 0 || string(e.Get("_TRANSPORT")) != "stdout" && !s.scopes[at].wrote(e) {
-		return owner{}
+		return Line{}
 	}
 	if i == "" {
 		return s.find(app + ".service")

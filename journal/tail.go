@@ -48,29 +48,19 @@ func lastLines(lines []string, n int) []string {
 
 // monotonic returns the time of t on CLOCK_MONOTONIC, which journald stores with each entry. The result is never too late.
 func monotonic(t time.Time) (time.Duration, error) {
-	now, err := monotonicNow()
-	return now - time.Since(t), err
-}
-
-func monotonicNow() (time.Duration, error) {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		return 0, fmt.Errorf("reading the clock: %w", err)
 	}
-	return time.Duration(now.Nano()), nil
+	return time.Duration(now.Nano()) - time.Since(t), nil
 }
 
 // tailArguments returns the arguments of journalctl(1) for the last entries of this boot.
 func tailArguments(unit, namespace string, n int) []string {
-	args := []string{
+	return append([]string{
 		"--unit=" + unit, "--lines=" + strconv.Itoa(n), "--boot",
 		"--output=export", "--output-fields=MESSAGE", "--no-pager", "--quiet",
-	}
-	if namespace != "" {
-		// "+" adds the journal of the machine, which has systemd's own messages.
-		args = append(args, "--namespace=+"+namespace)
-	}
-	return args
+	}, Query{Scopes: []Scope{{Namespace: namespace}}}.namespaces()...)
 }
 
 // tailLines returns the lines of the messages that are not older than from.
@@ -88,4 +78,39 @@ func tailLines(export string, from time.Duration) (lines []string, err error) {
 		}
 	}
 	return lines, nil
+}
+
+// suppressedTime limits the search. An index finds the messages, but a journal may be large and the disk slow.
+const suppressedTime = 10 * time.Second
+
+// Suppressed returns how many messages of units the journal has dropped since boot because of LogRateLimitBurst=. The
+// journal reports a number only with the next message after the interval, so the last dropped messages may not be counted
+// yet. namespace is the units' journal namespace, or empty. is reports which units count.
+//
+// Suppressed needs the same rights as [Tail]; without them, the result is 0.
+func Suppressed(ctx context.Context, namespace string, is func(unit string) bool) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, suppressedTime)
+	defer cancel()
+	// Any process can send a message with this ID, but only journald has the transport "driver".
+	out, err := output(ctx, append(namespaceArgument(namespace), "--boot", "--output=cat", "--no-pager", "--quiet",
+		"_TRANSPORT=driver", "MESSAGE_ID="+suppressedID)...)
+	if err != nil {
+		return 0, fmt.Errorf("reading the number of suppressed messages: %w", err)
+	}
+	return countSuppressed(out, is), nil
+}
+
+// countSuppressed returns the sum of lines such as "Suppressed 123 messages from web@1.service".
+func countSuppressed(text string, is func(unit string) bool) int64 {
+	total := int64(0)
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) != 5 || f[0] != "Suppressed" || f[3] != "from" || !is(f[4]) {
+			continue
+		}
+		if n, err := strconv.ParseInt(f[1], 10, 64); err == nil && n > 0 {
+			total += n
+		}
+	}
+	return total
 }

@@ -3,8 +3,11 @@ package journal
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestTailArguments(t *testing.T) {
@@ -59,10 +62,11 @@ func TestLastLines(t *testing.T) {
 func TestMonotonic(t *testing.T) {
 	var clock [4]time.Duration
 	read := func(i int) {
-		var err error
-		if clock[i], err = monotonicNow(); err != nil {
+		var now unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 			t.Fatal(err)
 		}
+		clock[i] = time.Duration(now.Nano())
 	}
 	read(0)
 	moment := time.Now()
@@ -73,5 +77,17 @@ func TestMonotonic(t *testing.T) {
 	// The two clocks are read one after the other, so the result may be early by the duration of the call.
 	if earliest := clock[0] - (clock[3] - clock[2]); err != nil || got < earliest || got > clock[1] {
 		t.Errorf("%v, %v, want from %v to %v", got, err, earliest, clock[1])
+	}
+}
+
+func TestCountSuppressed(t *testing.T) {
+	const text = "Suppressed 120 messages from web@1.service\nSuppressed 3 messages from web@12.service\n" +
+		"Suppressed 7 messages from other@1.service\n" +
+		"Suppressed -4 messages from web@1.service\nSuppressed x messages from web@1.service\nSuppressed 5 messages\n\n"
+	if got := countSuppressed(text, func(unit string) bool { return strings.HasPrefix(unit, "web@") }); got != 123 {
+		t.Errorf("got %d", got)
+	}
+	if got := countSuppressed("", nil); got != 0 {
+		t.Errorf("got %d", got)
 	}
 }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,10 +59,8 @@ func ParseTimeFormat(s string) (TimeFormat, error) {
 		return parseStrftime(s)
 	}
 	f := parseMoment(s)
-	for _, p := range f.pieces {
-		if !p.literal {
-			return f, nil
-		}
+	if slices.ContainsFunc(f.pieces, func(p piece) bool { return !p.literal }) {
+		return f, nil
 	}
 	return f, fmt.Errorf("invalid time format %q (iso, date, time, unix, utc, or such as \"%%H:%%M\" or \"HH:mm\")", s)
 }
@@ -113,16 +112,10 @@ next:
 	return f
 }
 
-func (f *TimeFormat) literal(s string) {
-	if n := len(f.pieces); n > 0 && f.pieces[n-1].literal {
-		f.pieces[n-1].layout += s
-		return
-	}
-	f.pieces = append(f.pieces, piece{layout: s, literal: true})
-}
+func (f *TimeFormat) literal(s string) { f.pieces = append(f.pieces, piece{layout: s, literal: true}) }
 
-// append appends a time to dst.
-func (f TimeFormat) append(dst []byte, t time.Time) []byte {
+// appendTime appends a time to dst.
+func (f TimeFormat) appendTime(dst []byte, t time.Time) []byte {
 	if f.utc {
 		t = t.UTC()
 	}
@@ -145,6 +138,3 @@ func (f TimeFormat) append(dst []byte, t time.Time) []byte {
 	}
 	return dst
 }
-
-// empty reports whether the format prints nothing.
-func (f TimeFormat) empty() bool { return len(f.pieces) == 0 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
@@ -80,7 +82,8 @@ func (h Host) walk(dir string, pids *[]int) {
 	*pids = append(*pids, parsePids(text)...)
 	// Each subdirectory adds a link to its parent. So a directory with two links has no subdirectories and need not be
 	// listed, and most cgroups are such directories.
-	if links(dir) == 2 {
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) == nil && st.Nlink == 2 {
 		return
 	}
 	entries, err := os.ReadDir(dir)

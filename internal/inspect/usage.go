@@ -8,17 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
-
-func links(dir string) uint64 {
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return 0
-	}
-	return uint64(st.Nlink)
-}
 
 // CPU returns the CPU time that a cgroup has used since it was created, including cgroups below it that are gone. cpu.stat
 // exists even without the cpu controller (since Linux 4.15).

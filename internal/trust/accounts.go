@@ -1,8 +1,7 @@
 package trust
 
 import (
-	"bufio"
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,14 +70,12 @@ func records(path string, fields int, f func([]string)) error {
 	if err != nil {
 		return fmt.Errorf("reading accounts: %w", err)
 	}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, len(data)+1) // a group may have many members
-	for lines.Scan() {
-		if words := strings.Split(lines.Text(), ":"); len(words) >= fields {
+	for line := range strings.Lines(string(data)) {
+		if words := strings.Split(strings.TrimRight(line, "\r\n"), ":"); len(words) >= fields {
 			f(words)
 		}
 	}
-	return lines.Err()
+	return nil
 }
 
 // With returns accounts in which uid is in more groups, like a service with Group= and SupplementaryGroups=.
@@ -101,10 +98,7 @@ func (a Accounts) User(uid int) string { return nameOr(a.users, uid) }
 func (a Accounts) Group(gid int) string { return nameOr(a.groups, gid) }
 
 func nameOr(names map[int]string, id int) string {
-	if n := names[id]; n != "" {
-		return n
-	}
-	return strconv.Itoa(id)
+	return cmp.Or(names[id], strconv.Itoa(id))
 }
 
 // outsiders returns the members of a group who are not allowed. A group without an entry, or with members without an

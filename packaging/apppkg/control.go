@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/clusterctl/clusterctl/units"
 )
@@ -127,12 +128,7 @@ func (in Input) control(kilobytes int64) string {
 
 // synopsis returns the description in one line of at most 80 characters, without control characters.
 func (in Input) synopsis() string {
-	s := strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, in.Description)), " ")
+	s := strings.Join(strings.FieldsFunc(in.Description, func(r rune) bool { return isControl(r) || unicode.IsSpace(r) }), " ")
 	if s == "" {
 		return string(in.App.Name) + ", run by systemd"
 	}

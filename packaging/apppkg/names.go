@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/clusterctl/clusterctl/units"
@@ -11,9 +12,9 @@ import (
 
 // hasControl reports whether a path contains a control character. dpkg stores the files of a package in a list with one line
 // per file, and removes these files later. A name with a newline would be two files in the list.
-func hasControl(p string) bool {
-	return strings.ContainsFunc(p, func(r rune) bool { return r < 0x20 || r == 0x7f })
-}
+func hasControl(p string) bool { return strings.ContainsFunc(p, isControl) }
+
+func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 
 func (in Input) checkNames() error {
 	for _, f := range in.Files {
@@ -63,13 +64,13 @@ func (in Input) fileNotes(here units.App) []string {
 // leadsOut reports whether a link of the app leads to a file that does not belong to the app or the system. A relative link
 // out of the directory of the app has another target after the install, because the directory has another path.
 func (in Input) leadsOut(f File) bool {
-	if f.Mode&fs.ModeSymlink == 0 || !contains(in.Roots, f.Path) {
+	if f.Mode&fs.ModeSymlink == 0 || !Contains(in.Roots, f.Path) {
 		return false
 	}
 	if path.IsAbs(f.Link) {
-		return !contains(in.Roots, path.Clean(f.Link)) && !ofSystem(path.Clean(f.Link))
+		return !Contains(in.Roots, path.Clean(f.Link)) && !ofSystem(path.Clean(f.Link))
 	}
-	return !contains(in.Roots, path.Join(path.Dir(f.Path), f.Link))
+	return !Contains(in.Roots, path.Join(path.Dir(f.Path), f.Link))
 }
 
 // some returns at most three names, and the number of the other names.
@@ -79,4 +80,36 @@ func some(names []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 	}
 	return strings.Join(names, ", ")
+}
+
+// junkDirs are omitted without a note: version history and caches, which the running app does not need.
+var junkDirs = []string{".git", ".hg", ".svn", "node_modules/.cache", "__pycache__"}
+
+// secretNames and secretSuffixes are names of files that look like secrets. Everyone can read the files of a package.
+var (
+	secretNames = []string{".env", ".npmrc", ".netrc", ".pgpass", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519",
+		"credentials.json", ".htpasswd",
+		".git-credentials", ".pypirc", ".my.cnf"}
+	secretSuffixes = []string{".env", ".pem", ".key", ".p12", ".pfx", ".jks", ".keystore"}
+)
+
+// Junk reports whether a package omits a file or directory. rel is its path in the directory of the app. The package has
+// another clusterctl.yaml, because the one of the app may describe other apps, too.
+func Junk(rel string) bool {
+	return rel == "clusterctl.yaml" ||
+		slices.ContainsFunc(junkDirs, func(d string) bool { return rel == d || strings.HasSuffix(rel, "/"+d) })
+}
+
+// Secret reports whether the name of a file looks like a secret. Files of libraries do not count: they are mostly
+// certificates of test suites.
+func Secret(rel string) bool {
+	if below("/"+rel, "/node_modules") || strings.Contains(rel, "/node_modules/") || strings.Contains(rel, "/site-packages/") {
+		return false
+	}
+	base := path.Base(rel)
+	if strings.HasSuffix(base, ".example") || strings.HasSuffix(base, ".sample") || base == "example.env" || base == "sample.env" {
+		return false
+	}
+	return slices.Contains(secretNames, base) || strings.HasPrefix(base, ".env.") ||
+		slices.ContainsFunc(secretSuffixes, func(s string) bool { return strings.HasSuffix(base, s) })
 }

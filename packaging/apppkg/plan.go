@@ -120,19 +120,15 @@ func (in Input) payload(here units.App) []File {
 	var out []File
 	state := in.stateLinks(here)
 	for _, f := range in.Files {
-		i := slices.IndexFunc(in.Roots, func(r Root) bool { return below(f.Path, r.From) })
-		if i < 0 || hasEnvFile(here, f.Path) {
-			continue
-		}
-		rel := strings.TrimPrefix(f.Path, in.Roots[i].From)
-		if slices.ContainsFunc(state, func(s string) bool { return below(strings.TrimPrefix(rel, "/"), s) }) {
+		root, rel, ok := rootOf(f.Path, in.Roots)
+		if !ok || hasEnvFile(here, f.Path) || slices.ContainsFunc(state, func(s string) bool { return below(rel, s) }) {
 			continue
 		}
 		for _, r := range in.Roots {
 			// An absolute link into a root becomes a link into the release.
 			f.Link = replacePath(f.Link, r.From, r.To)
 		}
-		f.Path = strings.TrimPrefix(in.Roots[i].To, current(in.App.Name)+"/") + rel
+		f.Path = path.Join(strings.TrimPrefix(root.To, current(in.App.Name)+"/"), rel)
 		out = append(out, normal(f))
 	}
 	return out
@@ -162,12 +158,12 @@ func hasEnvFile(a units.App, p string) bool {
 func (in Input) extra(here units.App, p *Package) {
 	for _, f := range in.Files {
 		variables := hasEnvFile(here, f.Path)
-		if !f.Included || contains(in.Roots, f.Path) && !variables {
+		if !f.Included || Contains(in.Roots, f.Path) && !variables {
 			continue
 		}
 		f = normal(f)
 		if variables {
-			if contains(in.Roots, f.Path) {
+			if Contains(in.Roots, f.Path) {
 				f.Path = envFilePath(in.App.Name, f.Path)
 			}
 			f.Mode = 0o600

@@ -42,12 +42,6 @@ func etc(n units.Name) string { return etcDir + "/" + string(n) }
 // EnvFile returns a path for an environment file on the target.
 func EnvFile(n units.Name) string { return etc(n) + "/env" }
 
-// formerHome, formerState and formerEtc return the directories that packages of an earlier clusterctl used. An upgrade from
-// such a package does not move its data, and its paths stay valid.
-func formerHome(n units.Name) string  { return "/opt/" + string(n) }
-func formerState(n units.Name) string { return "/var/lib/" + string(n) }
-func formerEtc(n units.Name) string   { return "/etc/" + string(n) }
-
 // systemDirs are directories of packages and of the machine, not of apps.
 var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run", "/boot"}
 
@@ -78,7 +72,7 @@ func Roots(a units.App, isFile func(string) bool) ([]Root, error) {
 		roots = append(roots, Root{From: path.Clean(a.Directory), To: current(a.Name) + "/app"})
 	}
 	for i, arg := range a.Command {
-		if !strings.HasPrefix(arg, "/") || ofSystem(arg) || !isFile(arg) || contains(roots, arg) {
+		if !strings.HasPrefix(arg, "/") || ofSystem(arg) || !isFile(arg) || Contains(roots, arg) {
 			continue
 		}
 		if i > 0 {
@@ -93,8 +87,20 @@ func Roots(a units.App, isFile func(string) bool) ([]Root, error) {
 	return roots, nil
 }
 
-func contains(roots []Root, p string) bool {
-	return slices.ContainsFunc(roots, func(r Root) bool { return below(p, r.From) })
+// Contains reports whether a path is in one of the roots.
+func Contains(roots []Root, p string) bool {
+	_, _, ok := rootOf(p, roots)
+	return ok
+}
+
+// rootOf returns the root that contains a path, and the path relative to this root.
+func rootOf(p string, roots []Root) (_ Root, rel string, ok bool) {
+	for _, r := range roots {
+		if below(p, r.From) {
+			return r, strings.TrimPrefix(strings.TrimPrefix(p, r.From), "/"), true
+		}
+	}
+	return Root{}, "", false
 }
 
 // DirectoryError is the error for a script outside the directory of the app: the script may need other files there.
@@ -138,7 +144,7 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 	a.EnvFiles = slices.Clone(a.EnvFiles)
 	for i, f := range a.EnvFiles {
 		// An environment file belongs to the machine, not to the release, so it is in /etc.
-		if contains(roots, f.Path) {
+		if Contains(roots, f.Path) {
 			a.EnvFiles[i].Path, a.EnvFiles[i].ByWorker = envFilePath(a.Name, f.Path), false
 		}
 		if other := slices.IndexFunc(a.EnvFiles[:i], func(e units.EnvFile) bool { return e.Path == a.EnvFiles[i].Path }); other >= 0 {
@@ -151,15 +157,8 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 	}
 	// systemd reads the files that moved, because only root can change them. It does so before the shim reads the other
 	// files.
-	slices.SortStableFunc(a.EnvFiles, func(x, y units.EnvFile) int {
-		switch {
-		case x.ByWorker == y.ByWorker:
-			return 0
-		case x.ByWorker:
-			return 1
-		}
-		return -1
-	})
+	byShim := slices.DeleteFunc(slices.Clone(a.EnvFiles), func(f units.EnvFile) bool { return !f.ByWorker })
+	a.EnvFiles = append(slices.DeleteFunc(a.EnvFiles, func(f units.EnvFile) bool { return f.ByWorker }), byShim...)
 	writable, err := writablePaths(a, roots)
 	if err != nil {
 		return a, nil, err
@@ -179,16 +178,6 @@ func envFilePath(n units.Name, p string) string { return etc(n) + "/" + path.Bas
 // userName returns a name for the user of the app.
 func userName(n units.Name) string {
 	return strings.NewReplacer(".", "-", "+", "-").Replace(strings.ToLower(string(n)))
-}
-
-// inRoot returns a path relative to the root that contains it.
-func inRoot(p string, roots []Root) (string, bool) {
-	for _, r := range roots {
-		if below(path.Clean(p), r.From) {
-			return strings.TrimPrefix(strings.TrimPrefix(path.Clean(p), r.From), "/"), true
-		}
-	}
-	return "", false
 }
 
 // replacePath replaces from with to where from is a whole path or the beginning of a longer path. The path may follow "=",

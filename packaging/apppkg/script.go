@@ -69,7 +69,7 @@ func (in Input) view(here units.App, p *Package) scriptView {
 		StartLimit: int((cmp.Or(in.App.Timeouts.Start, contract.StartTimeout) + startMargin).Seconds()),
 		StateRoot:  stateOf(n), Owner: in.App.RunAs.User, Gecos: in.gecos(), Needed: foreignWritable(in.App),
 		NeededOwner: cmp.Or(in.App.RunAs.User, "root"), StateLinks: in.stateLinks(here),
-		Former: formerView{Home: formerHome(n), State: formerState(n), Etc: formerEtc(n)},
+		Former: formerView{Home: "/opt/" + string(n), State: "/var/lib/" + string(n), Etc: "/etc/" + string(n)},
 	}
 	if user := in.App.RunAs.User; user != "" && user != "root" && !isNumber(user) {
 		v.User = user
@@ -95,9 +95,9 @@ func (in Input) view(here units.App, p *Package) scriptView {
 		}
 	}
 	for _, f := range here.EnvFiles {
-		if to := envFilePath(n, f.Path); contains(in.Roots, f.Path) {
+		if to := envFilePath(n, f.Path); Contains(in.Roots, f.Path) {
 			v.Former.EnvFiles = append(v.Former.EnvFiles,
-				movedFile{Old: formerEtc(n) + "/" + path.Base(f.Path), New: to, Shipped: slices.Contains(v.Others, to)})
+				movedFile{Old: v.Former.Etc + "/" + path.Base(f.Path), New: to, Shipped: slices.Contains(v.Others, to)})
 		}
 	}
 	return v

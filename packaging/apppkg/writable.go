@@ -14,7 +14,7 @@ func writablePaths(a units.App, roots []Root) ([]string, error) {
 	var out, from []string
 	for _, w := range a.Writable {
 		to := path.Clean(w)
-		if rel, ok := inRoot(w, roots); ok {
+		if _, rel, ok := rootOf(to, roots); ok {
 			if rel == "" {
 				return nil, writableError("list directories below it, such as "+path.Join(w, "data"),
 					"%q cannot be writable: each version replaces it", w)
@@ -67,7 +67,7 @@ func nestedError(a, b string) error {
 func (in Input) stateLinks(here units.App) []string {
 	var links []string
 	for _, w := range here.Writable {
-		if rel, ok := inRoot(w, in.Roots); ok {
+		if _, rel, ok := rootOf(path.Clean(w), in.Roots); ok {
 			links = append(links, rel)
 		}
 	}
@@ -81,7 +81,7 @@ func (in Input) checkWritable() error {
 		w = path.Clean(w)
 		for _, f := range in.Files {
 			switch {
-			case !contains(in.Roots, w):
+			case !Contains(in.Roots, w):
 				if f.Included && below(f.Path, w) {
 					return writableError("move it into the app's directory",
 						"%q is included, but the workers can write to its parent %q", f.Path, w)

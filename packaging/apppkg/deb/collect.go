@@ -53,11 +53,10 @@ func (c *collection) collect(ctx context.Context, roots []apppkg.Root, asked []s
 		c.readNPM(r.From)
 	}
 	for _, p := range asked {
-		inRoot := slices.ContainsFunc(roots, func(r apppkg.Root) bool { return p == r.From || strings.HasPrefix(p, r.From+"/") })
 		if _, err := os.Lstat(p); err != nil {
 			return fault.WithHint(fmt.Errorf("--include %q: %w", p, fault.Cause(err)), "ls -l %s", text.Shell(filepath.Dir(p)))
 		}
-		if !inRoot {
+		if !apppkg.Contains(roots, p) {
 			if err := c.walk(ctx, p, asked, true); err != nil {
 				return err
 			}
@@ -201,7 +200,7 @@ func (c *collection) version() string {
 // ownerOf returns the Debian package of the program. It returns "" if the program is part of the app, or does not come from
 // a package.
 func (m *Maker) ownerOf(ctx context.Context, program string, roots []apppkg.Root) string {
-	if slices.ContainsFunc(roots, func(r apppkg.Root) bool { return program == r.From || strings.HasPrefix(program, r.From+"/") }) {
+	if apppkg.Contains(roots, program) {
 		return ""
 	}
 	paths := []string{program}

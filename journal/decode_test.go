@@ -104,7 +104,7 @@ func (r *repeated) Read(p []byte) (int, error) {
 // lines.
 func TestMemory(t *testing.T) {
 	s := newSorter([]Scope{shop()})
-	j := joiner{held: map[string]*Line{}}
+	j := joiner{incomplete: map[string]*Line{}}
 	f := Formatter{Colour: true}
 	d := NewDecoder(&repeated{data: encode(worker(1, "1", strings.Repeat("m", 100)), worker(2, "2", "x\ny")), left: 100_000})
 	var before, after runtime.MemStats

@@ -51,7 +51,7 @@ func (c *collector) Line(l *Line) error {
 func (c *collector) Idle() error { return nil }
 
 func newReader(q Query, s *script, sink Sink) *reader {
-	return &reader{query: q, sink: sink, start: s.start, sorter: newSorter(q.Scopes), joiner: joiner{held: map[string]*Line{}}}
+	return &reader{query: q, sink: sink, start: s.start, sorter: newSorter(q.Scopes), joiner: joiner{incomplete: map[string]*Line{}}}
 }
 
 // argument returns the value of --name=value.
@@ -174,7 +174,7 @@ func TestJoin(t *testing.T) {
 		t.Errorf("got %q, want %q", sink.lines, want)
 	}
 	// A program that never ends its line must not use all memory.
-	j := joiner{held: map[string]*Line{}}
+	j := joiner{incomplete: map[string]*Line{}}
 	piece := cut(1, "1", strings.Repeat("z", 1<<20))
 	given := 0
 	for range 20 {
@@ -182,7 +182,7 @@ func TestJoin(t *testing.T) {
 			given += len(l.Get("MESSAGE"))
 		}
 	}
-	for _, l := range j.rest() {
+	for _, l := range j.flush() {
 		given += len(l.Get("MESSAGE"))
 	}
 	if given != 20<<20 {

@@ -200,19 +200,19 @@ func FuzzSafe(f *testing.F) {
 			t.Fatalf("%q became %q", text, withColour)
 		}
 		for _, s := range sequence.FindAll(withColour, -1) {
-			if !harmless(s[2 : len(s)-1]) {
+			if !onlyStyle(s[2 : len(s)-1]) {
 				t.Fatalf("the sequence %q of %q is kept", s, text)
 			}
 		}
 	})
 }
 
-func TestHarmless(t *testing.T) {
+func TestOnlyStyle(t *testing.T) {
 	for s, want := range map[string]bool{
 		"": true, "0": true, "1;31": true, "38;5;8": true, "38;2;8;8;8": true, "48;5;5;1": true, "38;5;8;4": true, "97": true,
 		"8": false, "5": false, "1;8": false, "38;5;8;8": false, "38;2;8;8;8;8": false, "10": false, "99999999999999999999": false,
 	} {
-		if got := harmless([]byte(s)); got != want {
+		if got := onlyStyle([]byte(s)); got != want {
 			t.Errorf("%q: got %v", s, got)
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 )
 
-// AppendJSON appends a line as one JSON object and a newline. The keys always have the same order, which the schema
-// documents. If the message is not UTF-8, "message" has replacement characters and "messageBase64" has all bytes.
-// With fields, "fields" contains the fields that the program has added.
+// AppendJSON appends a line as one JSON object and a newline. The keys have the order of the schema. If the message
+// is not UTF-8, "message" contains replacement characters, and "messageBase64" contains all bytes. If fields is
+// true, "fields" contains the fields that the program has added.
 func AppendJSON(dst []byte, l *Line, fields bool) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = l.Time().UTC().AppendFormat(dst, time.RFC3339Nano)
@@ -56,8 +56,8 @@ func AppendJSON(dst []byte, l *Line, fields bool) []byte {
 	return append(dst, "}\n"...)
 }
 
-// appendFields appends fields in the order of their names. Each value is a list, because a field may occur more than
-// once.
+// appendFields appends the members of an object, sorted by field name. Each value is a list, because a field may
+// occur more than once.
 func appendFields(dst []byte, fields []Field) []byte {
 	slices.SortStableFunc(fields, func(a, b Field) int { return cmp.Compare(a.Name, b.Name) })
 	for i, f := range fields {
@@ -78,7 +78,7 @@ func appendFields(dst []byte, fields []Field) []byte {
 	return dst
 }
 
-// appendString appends a quoted string. It copies runs of ordinary characters, which are by far the most common.
+// appendString appends a JSON string. For speed, it copies consecutive ordinary characters together.
 func appendString(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
@@ -98,7 +98,7 @@ func appendString(dst, s []byte) []byte {
 		case r == '\t':
 			dst = append(dst, `\t`...)
 		case r < 0xa0 || r == utf8.RuneError || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r):
-			// JSON allows some of these characters unescaped, but a terminal must not get them.
+			// JSON allows some of these characters without an escape, but they could change the terminal.
 			dst = fmt.Appendf(dst, `\u%04x`, r)
 		default:
 			dst = append(dst, s[i:i+n]...)

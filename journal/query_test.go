@@ -11,7 +11,7 @@ func TestArguments(t *testing.T) {
 		Namespace: "clusterctl-a-b"}
 	const fixed = "--output=export --quiet --no-pager"
 	const shopSlice = "_SYSTEMD_SLICE=clusterctl-shop.slice"
-	const claimed = "CLUSTERCTL_APP=shop _TRANSPORT=stdout + CLUSTERCTL_APP=shop CLUSTERCTL_SENDER=worker _UID=1000"
+	const extra = "CLUSTERCTL_APP=shop _TRANSPORT=stdout + CLUSTERCTL_APP=shop CLUSTERCTL_SENDER=worker _UID=1000"
 	const suppressed = "+ _TRANSPORT=driver OBJECT_SYSTEMD_SLICE=clusterctl-shop.slice"
 	for name, c := range map[string]struct {
 		query Query
@@ -20,13 +20,13 @@ func TestArguments(t *testing.T) {
 	}{
 		"the last lines": {
 			Query{Scopes: []Scope{shop()}, System: true}, part{lines: 15},
-			fixed + " FIELDS --lines=15 " + shopSlice + " + " + claimed +
+			fixed + " FIELDS --lines=15 " + shopSlice + " + " + extra +
 				" + _PID=1 UNIT=shop.service UNIT=shop.socket UNIT=shop@1.service UNIT=shop@2.service + _PID=1 CLUSTERCTL_APP=shop " +
 				suppressed,
 		},
 		"only workers": {
 			Query{Scopes: []Scope{shop()}, AllFields: true}, part{lines: AllLines},
-			fixed + " " + shopSlice + " + " + claimed + " " + suppressed,
+			fixed + " " + shopSlice + " + " + extra + " " + suppressed,
 		},
 		"one instance with its own journal": {
 			Query{Scopes: []Scope{instance}, System: true, AllFields: true}, part{lines: 0},
@@ -44,7 +44,7 @@ func TestArguments(t *testing.T) {
 		"following": {
 			Query{Scopes: []Scope{shop()}, AllFields: true, System: true, Since: "-10m", Boot: "0"},
 			part{lines: AllLines, follow: true, cursor: "s=1", directory: "/tmp/x"},
-			fixed + " --directory=/tmp/x --follow --no-tail --cursor=s=1 " + shopSlice + " + " + claimed +
+			fixed + " --directory=/tmp/x --follow --no-tail --cursor=s=1 " + shopSlice + " + " + extra +
 				" + _PID=1 _TRANSPORT=journal " + suppressed,
 		},
 	} {

@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// appendSafe appends untrusted text and escapes characters that change the terminal: control characters, bytes that
-// are not UTF-8 and characters that change the direction of writing become visible as \x1b, \xff, \u202e. Sequences
-// that only select colours are kept if colour is true, and removed otherwise. coloured reports whether such a sequence
-// was kept.
+// appendSafe appends untrusted text, and escapes characters that could change the terminal: control characters, bytes
+// that are not UTF-8, and characters that change the direction of writing. The escapes are \x1b, \xff, \u202e. If
+// colour is true, sequences that only select colours and weight are not escaped; otherwise they are removed. coloured
+// reports whether the result contains such a sequence.
 func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
 	for i := 0; i < len(text); {
 		c := text[i]
@@ -21,7 +21,7 @@ func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
 			continue
 		}
 		if n := sgr(text[i:]); n > 0 {
-			if colour && harmless(text[i+2:i+n-1]) {
+			if colour && onlyStyle(text[i+2:i+n-1]) {
 				dst, coloured = append(dst, text[i:i+n]...), true
 			}
 			i += n
@@ -45,7 +45,7 @@ func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
 	return dst, coloured
 }
 
-// maxSGR limits the length of a sequence; real sequences are far shorter.
+// maxSGR is the maximum length of a colour sequence.
 const maxSGR = 40
 
 // sgr returns the length of a colour sequence (ECMA-48, SGR) at the start of text, or 0.
@@ -64,9 +64,9 @@ func sgr(text []byte) int {
 	return 0
 }
 
-// harmless reports whether a sequence only changes colours and weight. It returns false for a sequence that hides text
-// (8), blinks (5, 6) or selects a font.
-func harmless(parameters []byte) bool {
+// onlyStyle reports whether the parameters of a sequence only select colours and weight, and do not hide text (8),
+// make it blink (5, 6) or select a font.
+func onlyStyle(parameters []byte) bool {
 	n, skip := 0, 0
 	check := func() bool {
 		if skip > 0 {

@@ -19,17 +19,17 @@ func (h Host) process(pid int, file string) string {
 	return filepath.Join(h.Proc, strconv.Itoa(pid), file)
 }
 
-// gone reports whether the error only means that the process has ended.
-func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
+// ended reports whether the error means that the process has ended.
+func ended(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
-// SocketsOf returns the inodes of the sockets that the processes hold. It returns false if the descriptors of a process
-// cannot be read. Only root and the owner of a process can read them.
+// SocketsOf returns the inodes of the sockets that the processes have open. It returns false if it cannot read the
+// descriptors of a process. Only root and the user of a process can read its descriptors.
 func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
 	held := make(map[uint64]bool)
 	for _, pid := range pids {
 		dir := h.process(pid, "fd")
 		f, err := os.Open(dir)
-		if gone(err) {
+		if ended(err) {
 			continue
 		}
 		if err != nil {
@@ -37,13 +37,13 @@ func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
 		}
 		names, err := f.Readdirnames(-1)
 		_ = f.Close()
-		if err != nil && !gone(err) {
+		if err != nil && !ended(err) {
 			return nil, false
 		}
 		for _, name := range names {
 			link, err := os.Readlink(dir + "/" + name)
 			if err != nil {
-				continue // it was closed in the meantime
+				continue // the descriptor was closed in the meantime
 			}
 			if ino, ok := socketInode(link); ok {
 				held[ino] = true
@@ -53,7 +53,7 @@ func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
 	return held, true
 }
 
-// socketInode returns N from the link "socket:[N]".
+// socketInode returns the inode number N of a link "socket:[N]", and false for other links.
 func socketInode(link string) (uint64, bool) {
 	number, opened := strings.CutPrefix(link, "socket:[")
 	number, closed := strings.CutSuffix(number, "]")
@@ -61,7 +61,7 @@ func socketInode(link string) (uint64, bool) {
 	return ino, err == nil && opened && closed
 }
 
-// Environ returns the environment with which a process was started, as NAME=VALUE, in its order.
+// Environ returns the variables with which a process was started, in the form NAME=VALUE and in their order.
 func (h Host) Environ(pid int) ([]string, error) {
 	text, err := os.ReadFile(h.process(pid, "environ"))
 	if err != nil {
@@ -80,7 +80,7 @@ func parseEnviron(text []byte) []string {
 	return vars
 }
 
-// Working reports whether any of the processes runs, or waits for a CPU or a disk.
+// Working reports whether one of the processes is running, is ready to run, or waits for a disk.
 func (h Host) Working(pids []int) bool {
 	for _, pid := range pids {
 		text, err := os.ReadFile(h.process(pid, "stat"))
@@ -91,8 +91,8 @@ func (h Host) Working(pids []int) bool {
 	return false
 }
 
-// workingState reports whether the state in /proc/PID/stat (proc_pid_stat(5)) is R or D. The state follows the name in
-// parentheses.
+// workingState reports whether the state in /proc/PID/stat (proc_pid_stat(5)) is R or D. The state follows the name of
+// the process in parentheses.
 func workingState(text []byte) bool {
 	_, rest, found := bytes.Cut(text[max(bytes.LastIndexByte(text, ')'), 0):], []byte(") "))
 	return found && (bytes.HasPrefix(rest, []byte("R")) || bytes.HasPrefix(rest, []byte("D")))
@@ -104,8 +104,8 @@ type Process struct {
 	Name string
 }
 
-// Holder returns a process that has the port open: a TCP listener or, if udp is true, a UDP socket. It prefers a worker to
-// PID 1, which holds the socket of the worker, too. Without root it finds only processes of the caller.
+// Holder returns a process that has a TCP listener or, if udp is true, a UDP socket on a port. If a worker and PID 1
+// have the same socket open, it returns the worker. Without root, it finds only processes of the caller.
 func (h Host) Holder(udp bool, port uint16) (Process, bool) {
 	conn, err := sockdiag.Open()
 	if err != nil {
@@ -114,7 +114,7 @@ func (h Host) Holder(udp bool, port uint16) (Process, bool) {
 	defer conn.Close()
 	var inodes []uint64
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		found, _ := conn.TCP(family, sockdiag.Listen, port, false) // the kernel may have no IPv6
+		found, _ := conn.TCP(family, sockdiag.Listen, port, false) // an error means that the kernel does not support IPv6
 		if udp {
 			found, _ = conn.UDP(family, port)
 		}
@@ -132,7 +132,7 @@ func (h Host) Holder(udp bool, port uint16) (Process, bool) {
 			pids = append(pids, pid)
 		}
 	}
-	// PID 1 is checked last.
+	// Check PID 1 last.
 	slices.Sort(pids)
 	if len(pids) > 0 && pids[0] == 1 {
 		pids = append(pids[1:], 1)

@@ -11,12 +11,12 @@ import (
 
 // Root is a directory or a file of this machine that becomes part of each release.
 type Root struct {
-	// From is its path here. To is its path on the target, which contains the link "current".
+	// From is the path on this machine. To is the path on the target, below the link "current".
 	From, To string
 }
 
-// The directories of the packages of apps. /opt/NAME, /var/lib/NAME and /etc/NAME may belong to another program with the
-// name of the app, such as docker.
+// The parent directories for packages of apps. Packages do not use /opt/NAME, /var/lib/NAME and /etc/NAME, because these
+// directories may belong to another program with the name of the app, such as docker.
 const (
 	optDir   = "/opt/clusterctl-apps"
 	distDir  = "/usr/lib/clusterctl-apps"
@@ -27,52 +27,53 @@ const (
 // home returns the directory of the app on the target.
 func home(n units.Name) string { return optDir + "/" + string(n) }
 
-// dist returns the directory into which dpkg unpacks. It is not in /opt: no Debian package owns /opt, so dpkg would remove
-// /opt with the last package that has files there.
+// dist returns the directory into which dpkg unpacks the release. The directory is not in /opt: dpkg would remove /opt
+// together with the last package that has files there.
 func dist(n units.Name) string { return distDir + "/" + string(n) }
 
 func current(n units.Name) string { return home(n) + "/current" }
 
-// stateOf returns the directory for the writable paths of the app, which all releases share.
+// stateOf returns the directory for the writable paths of the app. All releases use the same directory.
 func stateOf(n units.Name) string { return stateDir + "/" + string(n) }
 
 // etc returns the directory for the environment files of the app.
 func etc(n units.Name) string { return etcDir + "/" + string(n) }
 
-// EnvFile returns a path for an environment file on the target.
+// EnvFile returns a path on the target for an environment file.
 func EnvFile(n units.Name) string { return etc(n) + "/env" }
 
-// systemDirs are directories of packages and of the machine, not of apps.
+// systemDirs are directories that do not contain apps, except for /usr/local.
 var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run", "/boot"}
 
-// below reports whether p is dir or in dir.
+// below reports whether p is dir or a path in dir.
 func below(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// ofSystem reports whether a path is in a system directory. /usr/local is not one.
-func ofSystem(p string) bool {
+// isSystemPath reports whether a path is in a system directory. /usr/local is not one.
+func isSystemPath(p string) bool {
 	return !below(p, "/usr/local") && slices.ContainsFunc(systemDirs, func(d string) bool { return below(p, d) })
 }
 
-// packable reports whether a directory can belong to one app. /srv and /home/me contain many things, for example.
+// packable reports whether a directory can be the directory of an app. For example, /srv and /home/me cannot, because
+// they contain other files.
 func packable(dir string) bool {
 	least := 2
 	if below(dir, "/home") || below(dir, "/usr/local") || below(dir, "/var") {
 		least = 3
 	}
-	return !ofSystem(dir) && strings.Count(path.Clean(dir), "/") >= least
+	return !isSystemPath(dir) && strings.Count(path.Clean(dir), "/") >= least
 }
 
-// Roots returns the directory of the app, and its program if the program is not in a system directory. isFile reports
-// whether a path is a regular file.
+// Roots returns a root for the directory of the app, and a root for its program if the program is neither in this
+// directory nor in a system directory. isFile reports whether a path is a regular file.
 func Roots(a units.App, isFile func(string) bool) ([]Root, error) {
 	var roots []Root
 	if a.Directory != "" && packable(a.Directory) {
 		roots = append(roots, Root{From: path.Clean(a.Directory), To: current(a.Name) + "/app"})
 	}
 	for i, arg := range a.Command {
-		if !strings.HasPrefix(arg, "/") || ofSystem(arg) || !isFile(arg) || Contains(roots, arg) {
+		if !strings.HasPrefix(arg, "/") || isSystemPath(arg) || !isFile(arg) || Contains(roots, arg) {
 			continue
 		}
 		if i > 0 {
@@ -103,7 +104,8 @@ func rootOf(p string, roots []Root) (_ Root, rel string, ok bool) {
 	return Root{}, "", false
 }
 
-// DirectoryError is the error for a script outside the directory of the app: the script may need other files there.
+// DirectoryError means that a script of the app is outside of the app's directory. The package cannot contain the other
+// files that the script needs, because they are unknown.
 type DirectoryError struct {
 	App             units.Name
 	File, Directory string
@@ -113,7 +115,7 @@ func (e *DirectoryError) Error() string {
 	return fmt.Sprintf("%s runs %s, which is not in its directory %q: its other files are unknown", e.App, e.File, e.Directory)
 }
 
-// Hint returns what to write into the file.
+// Hint returns the key to write into clusterctl.yaml.
 func (e *DirectoryError) Hint() string {
 	return "write into the file that describes the app: directory: " + path.Dir(e.File)
 }
@@ -143,7 +145,7 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 	}
 	a.EnvFiles = slices.Clone(a.EnvFiles)
 	for i, f := range a.EnvFiles {
-		// An environment file belongs to the machine, not to the release, so it is in /etc.
+		// On the target, an environment file of the app's directory is in /etc, because it does not belong to a release.
 		if Contains(roots, f.Path) {
 			a.EnvFiles[i].Path, a.EnvFiles[i].ByWorker = envFilePath(a.Name, f.Path), false
 		}
@@ -155,8 +157,8 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 			notes = append(notes, a.EnvFiles[i].Path+" must exist on the target before the install (env-files), unless it is included")
 		}
 	}
-	// systemd reads the files that moved, because only root can change them. It does so before the shim reads the other
-	// files.
+	// systemd reads the files in /etc/clusterctl-apps, because only root can change these files. systemd reads its files
+	// before the shim reads the other files, so the order of the list must be the same.
 	byShim := slices.DeleteFunc(slices.Clone(a.EnvFiles), func(f units.EnvFile) bool { return !f.ByWorker })
 	a.EnvFiles = append(slices.DeleteFunc(a.EnvFiles, func(f units.EnvFile) bool { return f.ByWorker }), byShim...)
 	writable, err := writablePaths(a, roots)
@@ -164,15 +166,15 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 		return a, nil, err
 	}
 	a.Writable = writable
-	for _, w := range foreignWritable(a) {
+	for _, w := range requiredWritable(a) {
 		notes = append(notes, w+" must exist on the target before the install (writable)")
 	}
-	// On the target, the app is not in a home, so it does not need paths in homes.
+	// On the target, the app is not in a home, and does not need to read paths in homes.
 	a.Reads = nil
 	return a, notes, nil
 }
 
-// envFilePath returns the path on the target for an environment file in the directory of the app.
+// envFilePath returns the path on the target of an environment file in the app's directory.
 func envFilePath(n units.Name, p string) string { return etc(n) + "/" + path.Base(p) }
 
 // userName returns a name for the user of the app.
@@ -180,8 +182,8 @@ func userName(n units.Name) string {
 	return strings.NewReplacer(".", "-", "+", "-").Replace(strings.ToLower(string(n)))
 }
 
-// replacePath replaces from with to where from is a whole path or the beginning of a longer path. The path may follow "=",
-// ":" or ",".
+// replacePath replaces the path from with to in s, also at the beginning of a longer path. The path must be at the
+// beginning of s or follow "=", ":" or ",".
 func replacePath(s, from, to string) string {
 	var b strings.Builder
 	for {

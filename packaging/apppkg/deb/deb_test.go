@@ -64,7 +64,7 @@ func TestPackageReadsWhatItSaw(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = place(root, c.files[i], c.content)
+		_, err = writeFile(root, c.files[i], c.content)
 		// The collection reads the directory that it opened, even if its path now leads elsewhere.
 		if same := change == nil || name == "a linked top"; (err == nil) != same {
 			t.Errorf("%s: %v", name, err)

@@ -17,42 +17,33 @@ import (
 func AppendJSON(dst []byte, l *Line, fields bool) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = l.Time().UTC().AppendFormat(dst, time.RFC3339Nano)
-	dst = append(dst, `","app":`...)
-	dst = appendString(dst, []byte(l.App))
+	dst = appendString(append(dst, `","app":`...), []byte(l.App))
 	if l.Instance > 0 {
-		dst = append(dst, `,"instance":`...)
-		dst = strconv.AppendInt(dst, int64(l.Instance), 10)
+		dst = strconv.AppendInt(append(dst, `,"instance":`...), int64(l.Instance), 10)
 	}
 	dst = append(dst, `,"source":"`...)
 	dst = append(dst, l.Source.String()...)
-	dst = append(dst, `","priority":`...)
-	dst = strconv.AppendInt(dst, int64(l.Priority()), 10)
+	dst = strconv.AppendInt(append(dst, `","priority":`...), int64(l.Priority()), 10)
 	if pid, err := strconv.Atoi(string(l.Get("_PID"))); err == nil && l.Source == Worker {
-		dst = append(dst, `,"pid":`...)
-		dst = strconv.AppendInt(dst, int64(pid), 10)
+		dst = strconv.AppendInt(append(dst, `,"pid":`...), int64(pid), 10)
 	}
 	message := l.Get("MESSAGE")
-	dst = append(dst, `,"message":`...)
-	dst = appendString(dst, message)
+	dst = appendString(append(dst, `,"message":`...), message)
 	if !utf8.Valid(message) {
-		dst = append(dst, `,"messageBase64":"`...)
-		dst = base64.StdEncoding.AppendEncode(dst, message)
+		dst = base64.StdEncoding.AppendEncode(append(dst, `,"messageBase64":"`...), message)
 		dst = append(dst, '"')
 	}
 	if l.Source == Journald {
-		dst = append(dst, `,"suppressed":`...)
-		dst = strconv.AppendInt(dst, int64(l.Suppressed), 10)
+		dst = strconv.AppendInt(append(dst, `,"suppressed":`...), int64(l.Suppressed), 10)
 	}
 	if l.Cut {
 		dst = append(dst, `,"cut":true`...)
 	}
 	if fields {
-		dst = append(dst, `,"fields":{`...)
-		dst = appendFields(dst, l.addedFields())
+		dst = appendFields(append(dst, `,"fields":{`...), l.addedFields())
 		dst = append(dst, '}')
 	}
-	dst = append(dst, `,"cursor":`...)
-	dst = appendString(dst, l.Cursor())
+	dst = appendString(append(dst, `,"cursor":`...), l.Cursor())
 	return append(dst, "}\n"...)
 }
 

@@ -16,9 +16,6 @@ import (
 // program is the program that reads the journal.
 const program = "journalctl"
 
-// waitDelay is how long journalctl may take to end after SIGTERM.
-const waitDelay = 2 * time.Second
-
 // start starts a program, which is terminated when ctx ends. It returns the output of the program, and the function wait,
 // which waits for its end and returns its error. Tests use their own start.
 type start func(ctx context.Context, args []string) (out io.Reader, wait func() error, err error)
@@ -27,7 +24,7 @@ type start func(ctx context.Context, args []string) (out io.Reader, wait func() 
 func startProgram(ctx context.Context, args []string) (io.Reader, func() error, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = waitDelay
+	cmd.WaitDelay = 2 * time.Second // then SIGKILL
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()

@@ -41,7 +41,8 @@ func syncJournald(ctx context.Context, unit, namespace string) {
 		dir += "." + namespace
 	}
 	if writeLine(ctx, filepath.Join(dir, "stdout"), mark) == nil {
-		awaitLine(ctx, mark, namespace)
+		for ctx.Err() == nil && !follow(ctx, mark, namespace) {
+		}
 	}
 }
 
@@ -65,16 +66,10 @@ func writeLine(ctx context.Context, socket, line string) error {
 	return nil
 }
 
-// followAgain is the time after which awaitLine restarts journalctl. If the directory of a namespace is created after
+// followAgain is the time after which syncJournald restarts journalctl. If the directory of a namespace is created after
 // journalctl has started, journalctl does not read it: process_inotify_event in sd-journal.c accepts a new directory only
 // if its name is the machine ID.
 const followAgain = 2 * time.Second
-
-// awaitLine follows the journal until it contains the line.
-func awaitLine(ctx context.Context, line, namespace string) {
-	for ctx.Err() == nil && !follow(ctx, line, namespace) {
-	}
-}
 
 // follow runs journalctl once, for at most followAgain, and reports whether it printed the line.
 func follow(ctx context.Context, line, namespace string) (found bool) {

@@ -81,9 +81,6 @@ func tailLines(export string, from time.Duration) (lines []string, err error) {
 	return lines, nil
 }
 
-// suppressedTime limits the duration of the search, because a journal may be large and the disk slow.
-const suppressedTime = 10 * time.Second
-
 // Suppressed returns how many messages of units journald has dropped since boot because of LogRateLimitBurst=. journald
 // logs the number of dropped messages with the next message after the interval, so the newest dropped messages may be
 // missing in the result. namespace is the journal namespace of the units, or empty. is reports whether to count the
@@ -91,7 +88,7 @@ const suppressedTime = 10 * time.Second
 //
 // Suppressed needs the same rights as [Tail]. Without these rights, the result is 0.
 func Suppressed(ctx context.Context, namespace string, is func(unit string) bool) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, suppressedTime)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // a journal may be large, and the disk slow
 	defer cancel()
 	// Any process can send a message with this ID, but only messages of journald have the transport "driver".
 	out, err := output(ctx, append(namespaceArgument(namespace), "--boot", "--output=cat", "--no-pager", "--quiet",

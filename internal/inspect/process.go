@@ -71,13 +71,7 @@ func (h Host) Environ(pid int) ([]string, error) {
 }
 
 func parseEnviron(text []byte) []string {
-	var vars []string
-	for _, one := range bytes.Split(text, []byte{0}) {
-		if len(one) > 0 {
-			vars = append(vars, string(one))
-		}
-	}
-	return vars
+	return strings.FieldsFunc(string(text), func(r rune) bool { return r == 0 })
 }
 
 // Working reports whether one of the processes is running, is ready to run, or waits for a disk.

@@ -15,29 +15,21 @@ type Root struct {
 	From, To string
 }
 
-// The parent directories for packages of apps. Packages do not use /opt/NAME, /var/lib/NAME and /etc/NAME, because these
-// directories may belong to another program with the name of the app, such as docker.
-const (
-	optDir   = "/opt/clusterctl-apps"
-	distDir  = "/usr/lib/clusterctl-apps"
-	stateDir = "/var/lib/clusterctl-apps"
-	etcDir   = "/etc/clusterctl-apps"
-)
-
-// home returns the directory of the app on the target.
-func home(n units.Name) string { return optDir + "/" + string(n) }
+// home returns the directory of the app on the target. Packages do not use /opt/NAME, /var/lib/NAME and /etc/NAME,
+// because these directories may belong to another program with the name of the app, such as docker.
+func home(n units.Name) string { return "/opt/clusterctl-apps/" + string(n) }
 
 // dist returns the directory into which dpkg unpacks the release. The directory is not in /opt: dpkg would remove /opt
 // together with the last package that has files there.
-func dist(n units.Name) string { return distDir + "/" + string(n) }
+func dist(n units.Name) string { return "/usr/lib/clusterctl-apps/" + string(n) }
 
 func current(n units.Name) string { return home(n) + "/current" }
 
 // stateOf returns the directory for the writable paths of the app. All releases use the same directory.
-func stateOf(n units.Name) string { return stateDir + "/" + string(n) }
+func stateOf(n units.Name) string { return "/var/lib/clusterctl-apps/" + string(n) }
 
 // etc returns the directory for the environment files of the app.
-func etc(n units.Name) string { return etcDir + "/" + string(n) }
+func etc(n units.Name) string { return "/etc/clusterctl-apps/" + string(n) }
 
 // EnvFile returns a path on the target for an environment file.
 func EnvFile(n units.Name) string { return etc(n) + "/env" }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"embed"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -129,9 +128,7 @@ func (in Input) addControl(local units.App, p *Package) error {
 		if err := t.Execute(&b, in.view(local, p)); err != nil {
 			return fmt.Errorf("internal error: %w", err)
 		}
-		f := content(name, b.Bytes())
-		f.Mode = fs.FileMode(0o755)
-		p.Control = append(p.Control, f)
+		p.Control = append(p.Control, File{Path: name, Mode: 0o755, Data: b.Bytes(), Size: int64(b.Len())})
 	}
 	return nil
 }

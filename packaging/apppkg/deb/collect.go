@@ -36,33 +36,30 @@ type collection struct {
 }
 
 // collect returns the files of the app and the included files. The caller must close the collection.
-func collect(ctx context.Context, roots []apppkg.Root, include []string) (*collection, error) {
+func collect(ctx context.Context, roots []apppkg.Root, include []string) (_ *collection, err error) {
 	c := &collection{leftOut: []string{}, notes: []string{}, seen: map[string]fs.FileInfo{}}
-	if err := c.collect(ctx, roots, include); err != nil {
-		c.close()
-		return nil, err
-	}
-	return c, nil
-}
-
-func (c *collection) collect(ctx context.Context, roots []apppkg.Root, include []string) error {
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
 	for _, r := range roots {
 		if err := c.walk(ctx, r.From, include, false); err != nil {
-			return err
+			return nil, err
 		}
 		c.readNPM(r.From)
 	}
 	for _, p := range include {
 		if _, err := os.Lstat(p); err != nil {
-			return fault.WithHint(fmt.Errorf("--include %q: %w", p, fault.Cause(err)), "ls -l %s", text.Shell(filepath.Dir(p)))
+			return nil, fault.WithHint(fmt.Errorf("--include %q: %w", p, fault.Cause(err)), "ls -l %s", text.Shell(filepath.Dir(p)))
 		}
 		if !apppkg.Contains(roots, p) {
 			if err := c.walk(ctx, p, include, true); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return c, nil
 }
 
 // readNPM reads the version and the description from a package.json.

@@ -139,14 +139,8 @@ func publicEnv(vars []units.EnvVar, app units.Name) error {
 // maintainer returns the default maintainer from the variables that Debian's tools use.
 func (m *Maker) maintainer() string {
 	user := cmp.Or(m.Getenv("SUDO_USER"), m.Getenv("USER"), "root")
-	mail := m.Getenv("DEBEMAIL")
-	if mail == "" {
-		host, err := os.Hostname()
-		if err != nil || host == "" {
-			host = "localhost"
-		}
-		mail = user + "@" + host
-	}
+	host, _ := os.Hostname() // empty after an error
+	mail := cmp.Or(m.Getenv("DEBEMAIL"), user+"@"+cmp.Or(host, "localhost"))
 	return fmt.Sprintf("%s <%s>", cmp.Or(m.Getenv("DEBFULLNAME"), user), mail)
 }
 

@@ -2,6 +2,7 @@ package deb
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -57,10 +58,7 @@ func openTree(top string, follow bool) (*tree, error) {
 // rel returns the path relative to t.root for a path in the tree, and false for other paths.
 func (t *tree) rel(p string) (string, bool) {
 	if p == t.top {
-		if t.file != "" {
-			return t.file, true
-		}
-		return ".", true
+		return cmp.Or(t.file, "."), true
 	}
 	rel, ok := strings.CutPrefix(p, strings.TrimSuffix(t.top, "/")+"/")
 	return rel, ok && t.file == ""
@@ -68,10 +66,7 @@ func (t *tree) rel(p string) (string, bool) {
 
 // walk calls add for each path of the tree.
 func (t *tree) walk(ctx context.Context, add func(p string, d fs.DirEntry) error) error {
-	from := "."
-	if t.file != "" {
-		from = t.file
-	}
+	from := cmp.Or(t.file, ".")
 	return fs.WalkDir(noFollow{t.root}, from, func(rel string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

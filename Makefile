@@ -116,7 +116,7 @@ fuzz: deps images
 	done
 	$(GO) test -tags lab -count 1 -timeout 60m -run '^TestQuotingOnSystemd$$' ./units -vectors $(VECTORS) -seed $$(date +%s)
 
-# The demo installs only the packages that it needs: no C compiler, and no tools for checks. Its image is built while Go
+# The demo installs only the packages that it needs: no C compiler, and no tools for checks. The image is built while Go
 # compiles. All programs are built with the flags of "build", so Go compiles each package only once.
 DEMO_RUN = CGO_ENABLED=0 $(GO) run -trimpath -buildvcs=false
 DEMO_PACKAGES = systemd-container mmdebstrap iproute2 util-linux debian-archive-keyring ca-certificates

@@ -68,7 +68,7 @@ func TestDecodeBounds(t *testing.T) {
 		t.Errorf("a size without a value: got %d entries, error %v, want io.ErrUnexpectedEOF", len(got), err)
 	}
 	if _, err := all(strings.NewReader("MESSAGE\n\x01\x00\x00\x00\x00\x00\x00\x00ab\n\n")); err == nil || err == io.ErrUnexpectedEOF {
-		t.Errorf("a value that is longer than its size: got error %v, want another error", err)
+		t.Errorf("a value that is longer than its size: got error %v, want an error other than io.ErrUnexpectedEOF", err)
 	}
 	for _, value := range []string{strings.Repeat("y", MaxField+10), "\x00" + strings.Repeat("y", MaxField+10)} {
 		got, err := all(bytes.NewReader(encode(entry("MESSAGE", value, "AFTER", "1"))))

@@ -106,9 +106,9 @@ func (q Query) namespaceNames() []string {
 // reads new entries after any event in a directory that it watches. So journalctl reads from a directory of waker with
 // links to the directories of the journal, and waker touches a file in this directory.
 //
-// waker touches the file 20 times per second. The reason is this measurement on systemd 252 and 257: the latency from the
-// write of a line to its output, in ms (BenchmarkLatency in bench/logs), and the CPU time of clusterctl and journalctl
-// together, in ms per second (/proc/PID/schedstat):
+// waker touches the file 20 times per second. The table shows the effect on systemd 252 and 257. The latency, from the
+// write of a line to its output, is in ms (BenchmarkLatency in bench/logs). The CPU time of clusterctl and journalctl is
+// in ms per second (/proc/PID/schedstat).
 //
 //	                             with waker    without
 //	median                          24, 25   245, 240

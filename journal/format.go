@@ -20,7 +20,7 @@ type Formatter struct {
 	Colour bool
 	// Fields appends the fields that the program has added to its message, as NAME=value.
 	Fields bool
-	// Time is the format of the time before the prefix. Zone is its time zone; nil means UTC.
+	// Time is the format of the time before the prefix. Zone is the time zone of this time; nil means UTC.
 	Time TimeFormat
 	Zone *time.Location
 	// Highlight returns the parts of a text to highlight, as pairs of a start and an end index, in order.

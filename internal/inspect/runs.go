@@ -18,9 +18,9 @@ type Runs struct {
 	GaveUp   bool
 	// Next is the time of the next start, or zero if no start is planned.
 	Next time.Time
-	// Uptime, Result and Status describe the last run that was not stopped. Result is empty if there was no such run, a
-	// $SERVICE_RESULT of systemd ("exit-code", "signal", …), or "unknown". Status is of the form "exited/1" or
-	// "killed/SEGV".
+	// Uptime, Result and Status describe the last run that was not stopped. Result is the $SERVICE_RESULT of systemd
+	// ("exit-code", "signal", …) or "unknown". If there was no such run, Result is empty. Status has the form "exited/1"
+	// or "killed/SEGV".
 	Uptime         time.Duration
 	Result, Status string
 }

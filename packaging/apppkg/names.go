@@ -95,8 +95,8 @@ var (
 )
 
 // Junk reports whether a package omits a file or directory without a note. rel is its path relative to the directory of
-// the app. The clusterctl.yaml of the app is omitted, because it may describe other apps, too; the package contains its
-// own.
+// the app. clusterctl.yaml is omitted, because it may describe other apps, too. Plan adds another clusterctl.yaml, which
+// describes only this app.
 func Junk(rel string) bool {
 	return rel == "clusterctl.yaml" ||
 		slices.ContainsFunc(junkDirs, func(d string) bool { return rel == d || strings.HasSuffix(rel, "/"+d) })

@@ -149,8 +149,8 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 			notes = append(notes, a.EnvFiles[i].Path+" must exist on the target before the install (env-files), unless it is included")
 		}
 	}
-	// systemd reads the files in /etc/clusterctl-apps, because only root can change these files. systemd reads its files
-	// before the shim reads the other files, so the order of the list must be the same.
+	// Put the files that the shim reads as the worker (ByWorker) at the end of the list, because systemd reads the other
+	// files first. systemd reads the files in /etc/clusterctl-apps, because only root can change these files.
 	byShim := slices.DeleteFunc(slices.Clone(a.EnvFiles), func(f units.EnvFile) bool { return !f.ByWorker })
 	a.EnvFiles = append(slices.DeleteFunc(a.EnvFiles, func(f units.EnvFile) bool { return f.ByWorker }), byShim...)
 	writable, err := writablePaths(a, roots)

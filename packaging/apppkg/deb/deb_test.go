@@ -31,8 +31,8 @@ func packed(t *testing.T) string {
 	return dir
 }
 
-// TestPackageReadsWhatItSaw replaces a file after the collection, in all ways that a user can. The new content must not
-// get into the package.
+// TestPackageReadsWhatItSaw replaces a file after the collection, for example with a link. The package must not contain
+// the new content.
 func TestPackageReadsWhatItSaw(t *testing.T) {
 	elsewhere := filepath.Join(t.TempDir(), "shadow")
 	if err := os.WriteFile(elsewhere, []byte("root:"), 0o600); err != nil {

@@ -73,7 +73,8 @@ func argumentError(message string) *ArgumentError {
 	return nil
 }
 
-// explain returns the error of a program that has ended, with the first line of stderr, or nil if it has succeeded.
+// explain returns a better error than err, the result of [exec.Cmd.Wait]: its text is the first line of stderr. It
+// returns nil if journalctl has succeeded.
 func explain(err error, stderr string) error {
 	if err == nil {
 		return nil

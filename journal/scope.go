@@ -117,8 +117,8 @@ func (l *Line) Label() string {
 // sorter finds the app of each entry.
 type sorter struct {
 	scopes []Scope
-	// owners maps a unit to a Line without an entry, which has the app and the instance. The app is empty for other
-	// units.
+	// owners maps the name of a unit to its app and instance, in a Line without an entry. If the unit does not belong to
+	// a scope, App is empty.
 	owners map[string]Line
 }
 

@@ -203,7 +203,7 @@ func TestRuns(t *testing.T) {
 	}
 	state.Started = 1
 	if r := runsOf(state, at, at); !r.Next.IsZero() {
-		t.Errorf("the program runs: got a next start at %v", r.Next)
+		t.Errorf("the program runs: got a next start at %v, want none", r.Next)
 	}
 	if r := runsOf(backoff.State{GaveUp: true, Failures: 9}, at, at); !r.GaveUp || !r.Next.IsZero() {
 		t.Errorf("got %+v", r)

@@ -36,7 +36,8 @@ func (h Host) RunsOf(app string, instance int) (Runs, bool) {
 }
 
 // runsOf converts the state that the shim has written at a time. The shim writes the state when a run ends, so the next
-// start is the delay after this time. The shim may not record the next start, so a time in the past is ignored.
+// run starts at written plus the delay. If this time has passed, Next is zero, because the shim does not always record
+// the start of a run.
 func runsOf(s backoff.State, written, now time.Time) Runs {
 	r := Runs{Failures: s.Failures, GaveUp: s.GaveUp, Uptime: s.Uptime, Result: s.Result, Status: s.Status}
 	if next := written.Add(contract.Delay(s.Failures)); s.Started == 0 && !s.GaveUp && next.After(now) {

@@ -281,11 +281,11 @@ func TestRoots(t *testing.T) {
 		"command: [/usr/local/bin/worker]\ndirectory: /srv/x": "/srv/x=/opt/clusterctl-apps/x/current/app " +
 			"/usr/local/bin/worker=/opt/clusterctl-apps/x/current/bin/worker",
 		"command: [/usr/bin/node, /srv/shop/server.js]": "error: " +
-			"x runs /srv/shop/server.js, which is not in its directory \"\": its other files are unknown",
+			"x runs /srv/shop/server.js, which is not in its directory \"\": the package would lack other files of the script",
 		"command: [/usr/bin/python3, -m, http.server]\ndirectory: /": "error: " +
 			"the package of x would be empty: its directory is \"/\" and its program \"/usr/bin/python3\"",
 		"command: [/usr/bin/node, /home/a/server.js]\ndirectory: /home/a": "error: " +
-			"x runs /home/a/server.js, which is not in its directory \"/home/a\": its other files are unknown",
+			"x runs /home/a/server.js, which is not in its directory \"/home/a\": the package would lack other files of the script",
 		"command: [/usr/bin/node, server.js]\ndirectory: /home/a/shop":        "/home/a/shop=/opt/clusterctl-apps/x/current/app",
 		"command: [/usr/bin/node, /usr/share/x/server.js]\ndirectory: /srv/x": "/srv/x=/opt/clusterctl-apps/x/current/app",
 	} {

@@ -94,7 +94,7 @@ func (e *Entry) source() Source {
 		return Journald
 	}
 	exe := strings.TrimPrefix(string(e.Get("_EXE")), "/usr")
-	manager := exe == "/lib/systemd/systemd" || exe == "/lib/systemd/systemd-executor" // the executor exists since 255
+	manager := exe == "/lib/systemd/systemd" || exe == "/lib/systemd/systemd-executor" // the executor exists since systemd 255
 	if e.Get("UNIT") != nil && (string(e.Get("_PID")) == "1" || string(e.Get("_UID")) == "0" && manager) {
 		return Systemd
 	}

@@ -104,7 +104,8 @@ type DirectoryError struct {
 }
 
 func (e *DirectoryError) Error() string {
-	return fmt.Sprintf("%s runs %s, which is not in its directory %q: the package would lack other files of the script", e.App, e.File, e.Directory)
+	return fmt.Sprintf("%s runs %s, which is not in its directory %q: the package would lack other files of the script",
+		e.App, e.File, e.Directory)
 }
 
 // Hint returns the key to write into clusterctl.yaml.

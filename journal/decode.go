@@ -20,8 +20,8 @@ const MaxField = 16 << 20
 type Decoder struct {
 	r     *bufio.Reader
 	entry Entry
-	// data contains the values of the entry. spans contains their offsets in data, not slices, because append may copy
-	// data to other memory.
+	// data contains the values of the entry. spans contains the offsets of the values in data. It does not contain
+	// slices, because append may move data to other memory.
 	data  []byte
 	spans []span
 	names map[string]string

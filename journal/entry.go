@@ -85,10 +85,10 @@ func (s Source) String() string { return [...]string{"worker", "systemd", "journ
 // suppressedID is SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h: messages were dropped by the rate limit.
 const suppressedID = "a596d6fe7bfa4994828e72309e95d61e"
 
-// source returns who wrote an entry. An entry with the field UNIT comes from systemd if its process is PID 1, or if root
-// runs the program of systemd: before the process of a worker executes the worker, it runs systemd or systemd-executor as
-// root. UNIT alone is not enough, because any process can send this field. If the process does not run as root, the
-// source is Worker, because a worker can run the program of systemd.
+// source returns who wrote an entry. An entry with the field UNIT comes from systemd if its process is PID 1, or if it
+// runs the program of systemd as root: a process that will become a worker first runs systemd or systemd-executor. UNIT
+// alone is not enough, because any process can send this field. If the process does not run as root, the source is
+// Worker, because a worker can run the program of systemd.
 func (e *Entry) source() Source {
 	if string(e.Get("_TRANSPORT")) == "driver" && string(e.Get("MESSAGE_ID")) == suppressedID {
 		return Journald

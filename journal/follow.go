@@ -89,7 +89,7 @@ func (r *reader) followOnce(ctx context.Context) error {
 	return err
 }
 
-// namespaceNames returns the namespaces of the query, and as the first element "", the journal of the machine.
+// namespaceNames returns the namespaces of the query. The first element is always "", the journal of the machine.
 func (q Query) namespaceNames() []string {
 	names := []string{""}
 	for _, s := range q.Scopes {
@@ -125,7 +125,7 @@ type waker struct {
 	candidates, links []string
 }
 
-// wakeInterval is the time between two touches of the file.
+// wakeInterval is the interval at which waker touches the file.
 const wakeInterval = 50 * time.Millisecond
 
 // newWaker creates the directory. If it returns an error, journalctl reads the journal directly, with its usual delay.

@@ -87,21 +87,21 @@ func (q Query) arguments(p part) []string {
 		add("--since", q.Since)
 	}
 	if q.Grep != "" {
-		// The second pattern selects journald's messages about dropped messages. It contains no capital letter, because
-		// with a capital letter, journalctl would match q.Grep with case.
+		// The second pattern selects journald's messages about dropped messages. It contains no capital letter, because a
+		// capital letter would make q.Grep case-sensitive.
 		args = append(args, "--grep=(?:"+q.Grep+`)|^.uppressed \d+ messages from `)
 	}
 	return append(args, q.matches(p.follow)...)
 }
 
-// namespaces returns the argument of journalctl that selects the journals: none for the journal of the machine, or
-// --namespace= for this journal and one namespace (since 245), or for all journals.
+// namespaces returns the argument of journalctl that selects the journals. The journal of the machine needs no argument.
+// --namespace=+NAME adds one namespace (since 245), and --namespace=* selects all journals.
 func (q Query) namespaces() []string {
 	switch names := q.namespaceNames(); len(names) {
 	case 1:
 		return nil
 	case 2:
-		// "+" adds the journal of the machine, which has the messages of PID 1.
+		// The journal of the machine has the messages of PID 1.
 		return []string{"--namespace=+" + names[1]}
 	}
 	return []string{"--namespace=*"}

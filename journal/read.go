@@ -57,7 +57,8 @@ func (r *reader) read(ctx context.Context) error {
 	return r.sink.Idle()
 }
 
-// ended returns the error of read. If ctx has ended, the error is ctx.Err(), but nil if a query with Follow was canceled.
+// ended returns the error of read. If a query with Follow was canceled, the error is nil. If ctx has ended for another
+// reason, the error is ctx.Err().
 func (r *reader) ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		if r.query.Follow && errors.Is(ctx.Err(), context.Canceled) {

@@ -51,8 +51,8 @@ const (
 
 // workerTerms returns groups of matches for the lines of the workers. The first group matches by the slice or the unit of
 // the process; the slice includes instances that do not exist yet. If a process has just ended, journald may not find its
-// slice. For such processes, the other groups match lines from stdout, to which journald adds the fields of
-// LogExtraFields=, and messages of our handler from the user of the workers.
+// slice. For such processes, the other groups match lines from stdout by the fields of LogExtraFields=, and messages of
+// our handler by the user of the workers.
 func (s Scope) workerTerms() [][]string {
 	own, extra := []string{"_SYSTEMD_SLICE=" + s.Slice}, []string{appField + "=" + s.App}
 	if s.Instance > 0 {
@@ -97,7 +97,7 @@ type Line struct {
 	// Instance is 0 for a line about the whole app.
 	Instance int
 	Source   Source
-	// Suppressed is the number of dropped messages, for a message of journald about them.
+	// If journald reports dropped messages in this entry, Suppressed is their number.
 	Suppressed int
 
 	label string

@@ -223,8 +223,8 @@ func (s *Sockets) Lost(path string, h Host) bool {
 	return listeners[0].file != uint32(st.Ino)
 }
 
-// ListenAgain makes TCP sockets of PID 1 that were shut down listen again. It returns the number of these sockets. It
-// needs root.
+// ListenAgain repairs TCP listeners of PID 1 after they were shut down, so that they listen again. It returns the number
+// of repaired listeners. It needs root.
 func ListenAgain(listeners []Address) (int, error) {
 	var ports []netip.AddrPort
 	for _, l := range listeners {

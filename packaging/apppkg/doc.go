@@ -27,10 +27,11 @@
 //
 // # Files of others
 //
-// The machine may already have a program with the name of the app, such as docker or redis. So a package uses directories
-// in clusterctl-apps in /opt, /var/lib and /etc. postinst puts a mark into the directories that it creates. preinst
-// returns an error in these cases: such a directory exists without the mark, the package would hide or overwrite a unit
-// or a file, or another package with this name is installed. A purge removes only directories with the mark.
+// The machine may already have a program with the name of the app, such as docker or redis. So a package uses
+// /opt/clusterctl-apps, /var/lib/clusterctl-apps and /etc/clusterctl-apps. postinst puts a mark into the directories that
+// it creates. preinst returns an error in these cases: such a directory exists without the mark, the package would hide
+// or overwrite a unit or a file, or another package with this name is installed. A purge removes only directories with
+// the mark.
 //
 // The scripts run as root, and the workers can write to directories in /var/lib/clusterctl-apps/NAME. There, the scripts
 // do not follow links, and do not change the owner or mode of existing files. If users other than root can change a

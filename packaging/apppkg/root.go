@@ -42,13 +42,13 @@ func below(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// isSystemPath reports whether a path is in a system directory. /usr/local is not one.
+// isSystemPath reports whether a path is in a system directory. It returns false for paths in /usr/local.
 func isSystemPath(p string) bool {
 	return !below(p, "/usr/local") && slices.ContainsFunc(systemDirs, func(d string) bool { return below(p, d) })
 }
 
-// packable reports whether a directory can be the directory of an app. For example, /srv and /home/me cannot, because
-// they contain other files.
+// packable reports whether a directory can be the directory of an app. For example, it returns false for /srv and
+// /home/me, which also contain other files.
 func packable(dir string) bool {
 	least := 2
 	if below(dir, "/home") || below(dir, "/usr/local") || below(dir, "/var") {

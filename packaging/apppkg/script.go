@@ -38,7 +38,8 @@ type scriptView struct {
 	State, StateLinks         []string
 	StateRoot                 string
 	User, Group, Gecos, Owner string
-	// Needed are the writable directories that must exist before the install. NeededOwner is their owner in the hint.
+	// Needed are the writable directories that must exist before the install. NeededOwner is the owner of these
+	// directories in the hint.
 	Needed      []string
 	NeededOwner string
 	// Units are the files in the unit directory of systemd, relative to this directory. Others are the files that are

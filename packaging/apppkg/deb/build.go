@@ -20,8 +20,8 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// build writes the files of a package into a temporary directory, and runs dpkg-deb. It renames the finished package to
-// the path to, so that an incomplete package never has this path.
+// build writes the files of a package into a temporary directory, and runs dpkg-deb. The package gets its path by a
+// rename after it is complete.
 func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, open opener, to string) error {
 	dir := filepath.Dir(to)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

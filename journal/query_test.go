@@ -70,13 +70,14 @@ func TestSorter(t *testing.T) {
 		entry Entry
 		want  string // "" if the entry does not belong to an app
 	}{
-		"a worker":                  {worker(1, "1", "x"), "shop@1 worker"},
-		"a new instance":            {worker(1, "7", "x"), "shop@7 worker"},
-		"another instance":          {entry("_SYSTEMD_UNIT", "api@3.service", "_SYSTEMD_SLICE", "clusterctl-api.slice"), ""},
-		"the instance":              {entry("_SYSTEMD_UNIT", "api@2.service", "_SYSTEMD_SLICE", "clusterctl-api.slice"), "api@2 worker"},
-		"an invalid instance":       {entry("_SYSTEMD_UNIT", "shop@x.service"), ""},
-		"another unit in the slice": {entry("_SYSTEMD_UNIT", "cron.service", "_SYSTEMD_SLICE", "clusterctl-shop.slice"), "shop worker"},
-		"systemd":                   {entry("_PID", "1", "UNIT", "shop@2.service", "_SYSTEMD_UNIT", "init.scope"), "shop@2 systemd"},
+		"a worker":            {worker(1, "1", "x"), "shop@1 worker"},
+		"a new instance":      {worker(1, "7", "x"), "shop@7 worker"},
+		"another instance":    {entry("_SYSTEMD_UNIT", "api@3.service", "_SYSTEMD_SLICE", "clusterctl-api.slice"), ""},
+		"the instance":        {entry("_SYSTEMD_UNIT", "api@2.service", "_SYSTEMD_SLICE", "clusterctl-api.slice"), "api@2 worker"},
+		"an invalid instance": {entry("_SYSTEMD_UNIT", "shop@x.service"), ""},
+		"another unit in the slice": {
+			entry("_SYSTEMD_UNIT", "cron.service", "_SYSTEMD_SLICE", "clusterctl-shop.slice"), "shop worker"},
+		"systemd": {entry("_PID", "1", "UNIT", "shop@2.service", "_SYSTEMD_UNIT", "init.scope"), "shop@2 systemd"},
 		"systemd, before the exec": {entry("_PID", "99", "_UID", "0", "_EXE", "/usr/lib/systemd/systemd-executor",
 			"UNIT", "shop@2.service", "_SYSTEMD_UNIT", "shop@2.service"), "shop@2 systemd"},
 		"systemd about another unit": {entry("_PID", "1", "UNIT", "ssh.service", "_SYSTEMD_UNIT", "init.scope"), ""},
@@ -88,8 +89,9 @@ func TestSorter(t *testing.T) {
 			"UNIT", "shop@2.service", "_SYSTEMD_UNIT", "session-1.scope"), ""},
 		"a process that imitates systemd": {entry("_PID", "77", "_EXE", "/tmp/evil", "UNIT", "shop@2.service",
 			"_SYSTEMD_UNIT", "session-1.scope"), ""},
-		"a worker with a UNIT":            {entry("_PID", "77", "UNIT", "x", "_SYSTEMD_UNIT", "shop@2.service"), "shop@2 worker"},
-		"a process that imitates the app": {entry("CLUSTERCTL_APP", "shop", "CLUSTERCTL_INSTANCE", "1", "_SYSTEMD_UNIT", "session-1.scope"), ""},
+		"a worker with a UNIT": {entry("_PID", "77", "UNIT", "x", "_SYSTEMD_UNIT", "shop@2.service"), "shop@2 worker"},
+		"a process that imitates the app": {entry("CLUSTERCTL_APP", "shop", "CLUSTERCTL_INSTANCE", "1",
+			"_SYSTEMD_UNIT", "session-1.scope"), ""},
 		"a process that has ended": {entry("CLUSTERCTL_APP", "shop", "CLUSTERCTL_INSTANCE", "1",
 			"CLUSTERCTL_SENDER", "worker", "_UID", "1000"), "shop@1 worker"},
 		"a process of another user": {entry("CLUSTERCTL_APP", "shop", "CLUSTERCTL_INSTANCE", "1",

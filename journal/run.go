@@ -49,7 +49,6 @@ type ArgumentError struct {
 	Message, Reason string
 }
 
-// Error returns the message of journalctl.
 func (e *ArgumentError) Error() string { return e.Message }
 
 // argumentError returns an [ArgumentError] if a message of journalctl is about an argument, and otherwise nil.

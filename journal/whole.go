@@ -81,12 +81,10 @@ type AccessError struct {
 	Err  error
 }
 
-// Error returns a message with the path.
 func (e *AccessError) Error() string {
 	return fmt.Sprintf("reading the journal: opening %q: %v", e.Path, e.Err)
 }
 
-// Unwrap returns the cause, fs.ErrPermission.
 func (e *AccessError) Unwrap() error { return e.Err }
 
 // CheckAccess returns an [*AccessError] if the user is not allowed to read the journal of the machine. In

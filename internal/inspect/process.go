@@ -64,10 +64,7 @@ func socketInode(link string) (uint64, bool) {
 // Environ returns the variables with which a process was started, in the form NAME=VALUE and in their order.
 func (h Host) Environ(pid int) ([]string, error) {
 	text, err := os.ReadFile(h.process(pid, "environ"))
-	if err != nil {
-		return nil, err
-	}
-	return parseEnviron(text), nil
+	return parseEnviron(text), err
 }
 
 func parseEnviron(text []byte) []string {

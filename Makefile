@@ -17,8 +17,8 @@ MAINTAINER ?= The clusterctl authors <clusterctl@users.noreply.github.com>
 export VERSION SOURCE_DATE_EPOCH MAINTAINER
 BUILD    = CGO_ENABLED=0 GOARCH=$(GOARCH) $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
 
-# Packages for the tests: gcc for the race detector and a worker in C; container tools; real workers for the tests of the
-# shim that do not need systemd (nginx is not started); groff and man for the manual pages; shells for the tests of
+# Debian packages for the tests: gcc for the race detector and a worker in C; container tools; real workers for the tests of
+# the shim that do not need systemd (nginx is not started); groff and man for the manual pages; shells for the tests of
 # completion; lintian for the packages.
 TEST_PACKAGES = gcc libc6-dev systemd-container mmdebstrap iproute2 procps util-linux nodejs python3 gunicorn nginx-light groff-base \
 	bash-completion zsh fish bsdutils man-db lintian
@@ -26,12 +26,12 @@ TEST_PACKAGES = gcc libc6-dev systemd-container mmdebstrap iproute2 procps util-
 # Packages that Go, git and the tests use on the host.
 TEST_PACKAGES += ca-certificates curl debian-archive-keyring git
 
-# Tests that drive real programs for minutes. They run without the race detector, which would only slow them down; all other
-# unit tests run with it.
+# Tests that run real programs for minutes. They run without the race detector, which would make them slower and check only
+# the test itself. All other unit tests run with the race detector.
 LONG = ^(TestRolling|TestSlowRequests|TestWithoutEpoll|TestKillAtEveryStep|TestKillTheRepair|TestKillAtRandom)$$
 
-# Packages for the benchmarks. PM2 and the other programs of the comparison are in a separate image. npm is not in this list,
-# because some packages of nodejs contain it.
+# Debian packages for the benchmarks. PM2 and the other programs of the comparison are in a separate image. npm is not in this
+# list, because some nodejs packages contain npm.
 BENCH_PACKAGES = systemd-container mmdebstrap iproute2 util-linux nodejs
 
 .PHONY: build install test demo demo-image bench bench-go bench-lab lint deps unit e2e programs vm fuzz images deb release clean
@@ -53,7 +53,7 @@ install: build
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/clusterctl README.md CHANGELOG.md LICENSE
 	cd packaging/examples && find . -type f ! -name '*_test.go' -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/doc/clusterctl/examples/{} \;
 
-# The output ends with a report of all steps: which tests failed, and how long each package took. Missing images are built
+# The output ends with a report of all steps: the failed tests, and the duration of each package. Missing images are built
 # while the unit tests run.
 REPORT = $(CURDIR)/bin/test-report
 test:
@@ -74,24 +74,24 @@ lint:
 	$(GO) vet -tags lab,vm,programs ./...
 	$(GO) run $(STATICCHECK) -tags lab,vm,programs ./...
 
-# The tests that do not boot machines, with the race detector. "lint" runs go vet, so these tests do not. The property tests
-# use the same values in each run, so that a new failure comes from the change; "make fuzz" uses other values.
+# The tests that do not boot machines, with the race detector. They do not run go vet, because "lint" does. The property tests
+# use the same values in each run, so that a new failure comes from the change; "make fuzz" uses random values.
 unit:
 	CGO_ENABLED=1 RAPID_SEED=1 $(GO) test -vet off -race -timeout 30m -skip '$(LONG)' $$($(GO) list ./... | grep -v /internal/lab)
 	$(GO) test -vet off -parallel 8 -timeout 30m -run '$(LONG)' ./activation/shim/drain ./units/install
 
-# The images of Debian 11, 12, 13 and sid. They are built once and kept outside the tree.
+# The images of Debian 11, 12, 13 and sid. They are built once and stored outside the tree.
 images:
 	$(GO) run ./internal/lab/cmd/labimages
 
-# The tests on booted systemd. They mostly wait: for a drain, for a restart, for a busy worker. So three packages run at the
-# same time, the longest first, each on its own machines, and eight tests of each package run at the same time.
+# The tests on booted systemd. They spend most of their time waiting, for example for a drain or a restart. So three packages
+# run at the same time, the longest first, and eight tests of each package. Each package boots its own machines.
 E2E = ./internal/e2e/matrix ./internal/e2e ./internal/e2e/hostile ./internal/e2e/deb ./units/control ./units ./internal/lab/...
 e2e:
 	$(GO) test -vet off -tags lab -p 3 -parallel 8 -count 1 -timeout 60m $(E2E)
 
-# The tests with real programs: Debian packages that are too large for the images (daphne, gRPC, Java), and each server with
-# a Unix socket in each directory. They write docs/programs.md, need a network, and take some minutes.
+# The tests with real programs: Debian packages that are too large for the images (daphne, gRPC, Java), and servers with a Unix
+# socket in different directories. They write docs/programs.md, need a network, and take some minutes.
 programs: deps images
 	PROGRAMS=$(CURDIR)/docs/programs.md $(GO) test -vet off -tags lab,programs -p 1 -count 1 -timeout 60m -run 'OfTheWorld$$' ./internal/e2e/matrix
 
@@ -100,8 +100,8 @@ programs: deps images
 vm: deps
 	$(GO) test -tags vm -v -count 1 -timeout 20m ./internal/lab/vm
 
-# The property tests with random seeds, each fuzz target for FUZZTIME, and VECTORS random apps on booted systemd of all four
-# releases.
+# Runs the property tests with random seeds, each fuzz target for FUZZTIME, and the quoting test with VECTORS random apps on
+# booted systemd of all four releases.
 CHECKS   ?= 10000
 FUZZTIME ?= 30s
 VECTORS  ?= 2000
@@ -116,7 +116,7 @@ fuzz: deps images
 	done
 	$(GO) test -tags lab -count 1 -timeout 60m -run '^TestQuotingOnSystemd$$' ./units -vectors $(VECTORS) -seed $$(date +%s)
 
-# The demo installs only the packages that it needs: no C compiler, and no tools for checks. Its image is built while Go
+# The demo installs only the packages that it needs: no C compiler, and no tools for checks. The image is built while Go
 # compiles. All programs are built with the flags of "build", so Go compiles each package only once.
 DEMO_RUN = CGO_ENABLED=0 $(GO) run -trimpath -buildvcs=false
 DEMO_PACKAGES = systemd-container mmdebstrap iproute2 util-linux debian-archive-keyring ca-certificates
@@ -130,8 +130,8 @@ demo-image:
 	@$(DEMO_RUN) ./internal/lab/cmd/labimages -quiet bookworm
 
 # Compares clusterctl with PM2 and other programs in about 23 minutes, and writes bench/results/DATE.json, docs/benchmarks.md
-# and its plots. QUICK=1 is a smoke test of less than four minutes; it skips measurements for which a slow machine has no
-# time. ONLY=balance runs one group of measurements. With QUICK or ONLY, docs/ stays unchanged.
+# and the plots. QUICK=1 is a smoke test of less than four minutes; on a slow machine, it skips measurements. ONLY=balance runs
+# one group of measurements. With QUICK or ONLY, docs/ stays unchanged.
 bench: build
 	@.ci/deps $(BENCH_PACKAGES)
 	@command -v npm >/dev/null || .ci/deps npm
@@ -139,7 +139,7 @@ bench: build
 	$(GO) run ./internal/lab/cmd/labimages bench trixie
 	$(GO) run ./bench $(if $(QUICK),-quick) $(if $(ONLY),-only $(ONLY))
 
-# Benchmarks of clusterctl's own hot paths. To compare two versions of the tree, use benchstat:
+# Go benchmarks of the hot paths of clusterctl. To compare two versions of the tree, use benchstat:
 # make bench-go >old.txt; …; make bench-go >new.txt; benchstat old.txt new.txt
 bench-go:
 	@$(GO) test -run '^$$' -bench . -benchmem -count $(or $(COUNT),6) ./units ./units/config ./units/control ./units/install ./cmd/clusterctl
@@ -149,13 +149,13 @@ bench-go:
 bench-lab: images
 	$(GO) test -tags lab -run '^$$' -bench . -benchtime 1x -timeout 60m ./bench/scale500 ./bench/logs
 
-# The Debian packages, one for each architecture. They need only Go and dpkg.
+# Builds a Debian package for each architecture. The build needs only Go and dpkg.
 deb: $(ARCHES:%=deb-%)
 
 deb-%: stage-%
 	packaging/debian/build $* $(DIST)/stage/$*/root $(DIST)/clusterctl_$(VERSION)-1_$*.deb
 
-# All files that are published, see packaging/RELEASE.md: packages, tarballs, bills of materials, checksums.
+# Builds all files that are published (packaging/RELEASE.md): packages, tarballs, bills of materials, checksums.
 release:
 	@case '$(VERSION)' in *dirty*|*devel*) echo 'commit all changes first: the version would be $(VERSION)'; exit 1 ;; esac
 	rm -rf $(DIST)
@@ -163,13 +163,13 @@ release:
 	rm -rf $(DIST)/stage
 	cd $(DIST) && sha256sum * >SHA256SUMS && cat SHA256SUMS
 
-# The tarballs, for systems without dpkg. They must be unpacked over /, because the units name the shim by its full path.
+# The tarballs, for systems without dpkg. They must be unpacked in /, because the units contain the full path of the shim.
 tar-%: stage-%
 	tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@$(SOURCE_DATE_EPOCH) --format=gnu --transform 's,^\.,clusterctl-$(VERSION),' \
 		-C $(DIST)/stage/$*/root -cf - . | gzip -9n >$(DIST)/clusterctl_$(VERSION)_linux_$*.tar.gz
 
-# The bill of materials of each program. The tool reads it from the program itself. Only the tool is downloaded, because the
-# build has already put the modules into the cache. The output does not depend on the directory or the time.
+# The bill of materials of each program. cyclonedx-gomod reads the list of modules from the program. The build has already
+# downloaded these modules, so GOPROXY is off. The output does not depend on the directory or the time.
 CYCLONEDX = github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
 bom-%: stage-%
@@ -179,7 +179,7 @@ bom-%: stage-%
 	    -output $(DIST)/$${program}_$(VERSION)_linux_$*.cdx.json $(DIST)/stage/$*/bin/$$program || exit; \
 	done
 
-# The tree of "make install" for one architecture, from which the packages and the tarballs are made.
+# Runs "make install" for one architecture. The packages and the tarballs are made from the result.
 stage-%:
 	rm -rf $(DIST)/stage/$*
 	umask 022 && $(MAKE) --no-print-directory install BIN=$(DIST)/stage/$*/bin GOARCH=$* DESTDIR=$(abspath $(DIST))/stage/$*/root PREFIX=/usr

@@ -10,17 +10,18 @@ import (
 	"iter"
 )
 
-// MaxField is the number of bytes that are kept of one field. The rest is skipped, and [Entry.Cut] is set. journald
-// itself accepts fields of hundreds of megabytes.
+// MaxField is the maximum number of bytes of a field. If a field is longer, its end is dropped, and [Entry.Cut] is set.
+// journald accepts fields of hundreds of megabytes.
 const MaxField = 16 << 20
 
-// Decoder reads the format of "journalctl -o export" (JOURNAL_EXPORT_FORMATS of systemd). A field is a line NAME=value;
-// or it is a line NAME, the size of the value in eight bytes (little-endian), the value and a newline. An empty line ends
-// an entry. Unlike JSON, the format keeps all bytes unchanged.
+// Decoder reads the format of "journalctl -o export" (JOURNAL_EXPORT_FORMATS of systemd). A field has one of two forms:
+// the line NAME=value, or the line NAME, followed by the size of the value in eight bytes (little-endian), the value and
+// a newline. An empty line ends an entry. The format preserves all bytes, which JSON does not.
 type Decoder struct {
 	r     *bufio.Reader
 	entry Entry
-	// data holds the values of the entry, and spans their offsets: data may move while it grows.
+	// data contains the values of the entry. spans contains the offsets of the values in data. It does not contain
+	// slices, because append may move data to other memory.
 	data  []byte
 	spans []span
 	names map[string]string
@@ -31,7 +32,7 @@ type span struct {
 	start, end int
 }
 
-// maxNames limits the number of field names that are remembered to share their memory.
+// maxNames limits the number of field names in Decoder.names.
 const maxNames = 1024
 
 // NewDecoder returns a decoder that reads entries from r.
@@ -39,7 +40,7 @@ func NewDecoder(r io.Reader) *Decoder {
 	return &Decoder{r: bufio.NewReaderSize(r, 64<<10), names: map[string]string{}}
 }
 
-// Entries returns all entries of r. An error ends the sequence. Each entry is valid until the next one.
+// Entries returns all entries of r. An error ends the sequence. Each entry is valid until the next entry is read.
 func Entries(r io.Reader) iter.Seq2[*Entry, error] {
 	d := NewDecoder(r)
 	return func(yield func(*Entry, error) bool) {
@@ -52,11 +53,11 @@ func Entries(r io.Reader) iter.Seq2[*Entry, error] {
 	}
 }
 
-// Waiting reports whether the buffer is empty, so that Next may have to wait.
-func (d *Decoder) Waiting() bool { return d.r.Buffered() == 0 }
+// Empty reports whether the buffer is empty. If it is, Next may block.
+func (d *Decoder) Empty() bool { return d.r.Buffered() == 0 }
 
-// Next returns the next entry, which is valid until the next call, or io.EOF after the last one. It returns
-// [io.ErrUnexpectedEOF] if the input ends within an entry.
+// Next returns the next entry, which is valid until the next call. After the last entry it returns io.EOF, and if the
+// input ends within an entry, [io.ErrUnexpectedEOF].
 func (d *Decoder) Next() (*Entry, error) {
 	d.data, d.spans, d.entry.Cut = d.data[:0], d.spans[:0], false
 	for {
@@ -88,7 +89,7 @@ func (d *Decoder) Next() (*Entry, error) {
 	}
 }
 
-// finish returns the entry with the fields that were read.
+// finish returns the entry with the fields in spans.
 func (d *Decoder) finish() *Entry {
 	d.entry.Fields = d.entry.Fields[:0]
 	for _, s := range d.spans {
@@ -101,7 +102,7 @@ func (d *Decoder) finish() *Entry {
 	return &d.entry
 }
 
-// name returns b as a string. Names that occur again share their memory.
+// name returns b as a string. It returns the same string for equal names, so that a name is allocated once.
 func (d *Decoder) name(b []byte) string {
 	if s, ok := d.names[string(b)]; ok {
 		return s
@@ -113,7 +114,7 @@ func (d *Decoder) name(b []byte) string {
 	return s
 }
 
-// line appends at most MaxField bytes of a line to data, without the newline.
+// line reads a line, and appends at most MaxField bytes of it to data, without the newline.
 func (d *Decoder) line() error {
 	left := MaxField
 	for {
@@ -131,7 +132,8 @@ func (d *Decoder) line() error {
 	}
 }
 
-// binary appends a value whose size precedes it. The size is not trusted: memory grows only as bytes arrive.
+// binary reads a size and a value, and appends the value to data. It does not allocate memory for the size in advance,
+// because the size may be wrong.
 func (d *Decoder) binary() error {
 	var head [8]byte
 	if _, err := io.ReadFull(d.r, head[:]); err != nil {

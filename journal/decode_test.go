@@ -38,13 +38,13 @@ func TestDecode(t *testing.T) {
 	} {
 		got, err := all(r)
 		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: got %d of %d entries, error %v", name, len(got), len(want), err)
+			t.Errorf("%s: got %d entries, error %v, want the %d entries that were encoded", name, len(got), err, len(want))
 		}
 	}
 }
 
-// If the output of a killed journalctl ends anywhere, complete entries are returned and incomplete
-// entries are not.
+// TestDecodeEndsAnywhere cuts the input after each byte, like a killed journalctl. Complete
+// entries must be returned, and incomplete entries must not.
 func TestDecodeEndsAnywhere(t *testing.T) {
 	one, two := encode(entry("A", "1", "B", "\x00\n")), encode(entry("C", "2", "D", "\xff\xff"))
 	data := append(bytes.Clone(one), two...)
@@ -56,33 +56,33 @@ func TestDecodeEndsAnywhere(t *testing.T) {
 		}
 		whole := n == 0 || n == len(one)
 		if len(got) != want || (err == nil) != whole || err != nil && err != io.ErrUnexpectedEOF {
-			t.Errorf("after %d of %d bytes: got %d entries, error %v", n, len(data), len(got), err)
+			t.Errorf("the first %d of %d bytes: got %d entries, error %v, want %d entries", n, len(data), len(got), err, want)
 		}
 	}
 }
 
 func TestDecodeBounds(t *testing.T) {
-	// A size that is larger than the input must not allocate that much memory.
+	// The size is larger than the input. Next must not allocate memory of this size.
 	lie := append([]byte("MESSAGE\n"), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 'x')
 	if got, err := all(bytes.NewReader(lie)); len(got) != 0 || err != io.ErrUnexpectedEOF {
-		t.Errorf("a size without bytes: got %d entries, error %v", len(got), err)
+		t.Errorf("a size without a value: got %d entries, error %v, want io.ErrUnexpectedEOF", len(got), err)
 	}
 	if _, err := all(strings.NewReader("MESSAGE\n\x01\x00\x00\x00\x00\x00\x00\x00ab\n\n")); err == nil || err == io.ErrUnexpectedEOF {
-		t.Errorf("a value that is longer than its size: error %v", err)
+		t.Errorf("a value that is longer than its size: got error %v, want an error other than io.ErrUnexpectedEOF", err)
 	}
 	for _, value := range []string{strings.Repeat("y", MaxField+10), "\x00" + strings.Repeat("y", MaxField+10)} {
 		got, err := all(bytes.NewReader(encode(entry("MESSAGE", value, "AFTER", "1"))))
 		if err != nil || len(got) != 1 || !got[0].Cut || string(got[0].Get("AFTER")) != "1" ||
 			!strings.HasPrefix(value, string(got[0].Get("MESSAGE"))) {
-			t.Fatalf("got %d entries, error %v", len(got), err)
+			t.Fatalf("got %d entries, error %v, want one entry with Cut and the field AFTER", len(got), err)
 		}
 		if n := len(got[0].Get("MESSAGE")); n > MaxField || n < MaxField-20 {
-			t.Errorf("kept %d bytes of a field", n)
+			t.Errorf("got %d bytes of a field, want about %d", n, MaxField)
 		}
 	}
 }
 
-// repeated is a reader that returns the same bytes n times.
+// repeated is a reader that returns data as many times as left says.
 type repeated struct {
 	data []byte
 	left int
@@ -100,11 +100,11 @@ func (r *repeated) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestMemory checks that memory, from the decoder to the output, does not grow with the number of
-// lines.
+// TestMemory checks that the memory of the decoder, the sorter, the joiner and the formatter does
+// not grow with the number of lines.
 func TestMemory(t *testing.T) {
 	s := newSorter([]Scope{shop()})
-	j := joiner{held: map[string]*Line{}}
+	j := joiner{incomplete: map[string]*Line{}}
 	f := Formatter{Colour: true}
 	d := NewDecoder(&repeated{data: encode(worker(1, "1", strings.Repeat("m", 100)), worker(2, "2", "x\ny")), left: 100_000})
 	var before, after runtime.MemStats
@@ -128,12 +128,12 @@ func TestMemory(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if after.HeapAlloc > before.HeapAlloc+1<<20 {
-		t.Errorf("the heap has grown from %d to %d bytes", before.HeapAlloc, after.HeapAlloc)
+		t.Errorf("the heap has grown from %d to %d bytes, want at most 1 MiB more", before.HeapAlloc, after.HeapAlloc)
 	}
 }
 
-// FuzzDecode checks that encoding and decoding again returns the same entries, and that any input
-// ends in entries or an error, without a panic.
+// FuzzDecode checks that any input gives entries or an error, without a panic, and that entries do
+// not change when they are encoded and decoded again.
 func FuzzDecode(f *testing.F) {
 	f.Add(encode(worker(1, "1", "hello"), worker(2, "2", "two\nlines\x00")))
 	f.Add([]byte("A=1\nB\n\x03\x00\x00\x00\x00\x00\x00\x00a\nb\n\n"))
@@ -143,7 +143,7 @@ func FuzzDecode(f *testing.F) {
 		entries, err := all(bytes.NewReader(data))
 		slow, slowErr := all(iotest.OneByteReader(bytes.NewReader(data)))
 		if !reflect.DeepEqual(entries, slow) || (err == nil) != (slowErr == nil) {
-			t.Fatalf("the size of the reads changes the result: %v and %v, errors %v and %v", entries, slow, err, slowErr)
+			t.Fatalf("got %v, error %v; one byte per read: got %v, error %v", entries, err, slow, slowErr)
 		}
 		again, err := all(bytes.NewReader(encode(entries...)))
 		if err != nil || len(again) != len(entries) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,7 +17,7 @@ type Field struct {
 // Entry is one entry of the journal (systemd.journal-fields(7)). It may contain a field several times.
 type Entry struct {
 	Fields []Field
-	// Cut is true if a field was longer than [MaxField], so that its end is missing.
+	// Cut is true if a field was longer than [MaxField] and its end was dropped.
 	Cut bool
 }
 
@@ -30,7 +31,7 @@ func (e *Entry) Get(name string) []byte {
 	return nil
 }
 
-// set replaces the first value of a field, or adds it.
+// set replaces the first value of a field, or adds the field if it is missing.
 func (e *Entry) set(name string, value []byte) {
 	for i := range e.Fields {
 		if e.Fields[i].Name == name {
@@ -59,7 +60,7 @@ func (e *Entry) Time() time.Time {
 // Cursor returns the position of the entry in the journal.
 func (e *Entry) Cursor() []byte { return e.Get("__CURSOR") }
 
-// Priority returns the priority of syslog(3), 0 (emerg) to 7 (debug), and 6 (info) if the entry has none.
+// Priority returns the priority of syslog(3), 0 (emerg) to 7 (debug). If the entry has no priority, it returns 6 (info).
 func (e *Entry) Priority() int {
 	if p := e.Get("PRIORITY"); len(p) == 1 && p[0] >= '0' && p[0] <= '7' {
 		return int(p[0] - '0')
@@ -73,9 +74,9 @@ type Source int
 const (
 	// Worker is a process of an instance. It is the zero value.
 	Worker Source = iota
-	// Systemd is PID 1, which reports about an instance: started, exited, killed.
+	// Systemd is PID 1, which logs that an instance was started, has exited or was killed.
 	Systemd
-	// Journald is journald, which reports how many messages it has suppressed.
+	// Journald is journald, which logs how many messages it has suppressed.
 	Journald
 )
 
@@ -84,31 +85,18 @@ func (s Source) String() string { return [...]string{"worker", "systemd", "journ
 // suppressedID is SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h: messages were dropped by the rate limit.
 const suppressedID = "a596d6fe7bfa4994828e72309e95d61e"
 
-// source returns who wrote an entry. The fields UNIT and _EXE are not enough for Systemd: any process can write a field
-// UNIT, and can run a program from a path that ends like systemd's. But only the manager is PID 1, and only root can run
-// the manager's program before it becomes a worker. Messages that this process writes after it has switched to the worker's
-// user count as the worker's, because the worker can run the same program.
+// source returns who wrote an entry. An entry with the field UNIT comes from systemd if its process is PID 1, or if it
+// runs the program of systemd as root: a process that will become a worker first runs systemd or systemd-executor. UNIT
+// alone is not enough, because any process can send this field. If the process does not run as root, the source is
+// Worker, because a worker can run the program of systemd.
 func (e *Entry) source() Source {
 	if string(e.Get("_TRANSPORT")) == "driver" && string(e.Get("MESSAGE_ID")) == suppressedID {
 		return Journald
 	}
-	if e.Get("UNIT") != nil && (string(e.Get("_PID")) == "1" || string(e.Get("_UID")) == "0" && isManager(string(e.Get("_EXE")))) {
+	exe := strings.TrimPrefix(string(e.Get("_EXE")), "/usr")
+	manager := exe == "/lib/systemd/systemd" || exe == "/lib/systemd/systemd-executor" // the executor exists since systemd 255
+	if e.Get("UNIT") != nil && (string(e.Get("_PID")) == "1" || string(e.Get("_UID")) == "0" && manager) {
 		return Systemd
 	}
 	return Worker
-}
-
-// isManager reports whether a program is systemd, or systemd-executor (since 255), which becomes the worker.
-func isManager(exe string) bool {
-	switch exe {
-	case "/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/usr/lib/systemd/systemd-executor", "/lib/systemd/systemd-executor":
-		return true
-	}
-	return false
-}
-
-// suppressed returns how many messages journald has dropped (N_DROPPED=, since 240).
-func (e *Entry) suppressed() int {
-	n, _ := strconv.Atoi(string(e.Get("N_DROPPED")))
-	return n
 }

@@ -7,12 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// encode encodes entries like journalctl: text as lines, and other values with their size.
+// encode returns entries in the export format of journalctl: text as NAME=value, and other
+// values with their size.
 func encode(entries ...Entry) []byte {
 	var b bytes.Buffer
 	for _, e := range entries {
 		for _, f := range e.Fields {
-			// An empty name, which journald never stores, is possible only in a line.
+			// Fuzzing creates fields with an empty name. The format supports them only as a
+			// line.
 			if f.Name == "" || utf8.Valid(f.Value) && bytes.IndexFunc(f.Value, func(r rune) bool { return r < ' ' && r != '\t' }) < 0 {
 				fmt.Fprintf(&b, "%s=%s\n", f.Name, f.Value)
 				continue
@@ -36,7 +38,8 @@ func entry(pairs ...string) Entry {
 	return e
 }
 
-// worker returns an entry that an instance of shop wrote, with the fields that journald adds.
+// worker returns entry number n, written by an instance of shop, with the fields that
+// journald adds.
 func worker(n int, instance, message string, more ...string) Entry {
 	return entry(append([]string{
 		"__CURSOR", fmt.Sprintf("s=1;i=%x", n), "__REALTIME_TIMESTAMP", fmt.Sprint(1795670167000000 + n*1500),

@@ -11,17 +11,19 @@ import (
 	"time"
 )
 
-// maxSilentEnds is how often journalctl may end in a row without a new entry until follow returns an error.
+// maxSilentEnds is the number of times in a row that journalctl may end without a new entry. Then follow returns an
+// error.
 const maxSilentEnds = 3
 
-// follow passes on the entries after the cursor until ctx ends. journalctl continues through a rotation and a restart of
-// journald. If it ends nevertheless, follow starts it again at the last entry.
+// follow passes the entries after the cursor to the sink until ctx ends. A rotation or a restart of journald does not end
+// journalctl. If journalctl ends for another reason, follow starts it again at the last entry.
 func (r *reader) follow(ctx context.Context) error {
 	silent := 0
 	for {
 		before := r.cursor
 		err := r.followOnce(ctx)
 		var wrong *ArgumentError
+		var sinkErr *sinkError
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -29,9 +31,7 @@ func (r *reader) follow(ctx context.Context) error {
 			continue
 		case errors.As(err, &wrong):
 			return err
-		}
-		var sinkErr *sinkError
-		if errors.As(err, &sinkErr) {
+		case errors.As(err, &sinkErr):
 			return sinkErr.err
 		}
 		if silent++; r.cursor != before {
@@ -52,10 +52,10 @@ type sinkError struct{ err error }
 func (e *sinkError) Error() string { return e.err.Error() }
 func (e *sinkError) Unwrap() error { return e.err }
 
-// errSourcesChanged means that a journal exists that did not exist when journalctl was started.
+// errSourcesChanged means that a new journal has appeared since journalctl was started.
 var errSourcesChanged = errors.New("the directories of the journal have changed")
 
-// followOnce runs journalctl once.
+// followOnce runs journalctl once, and returns when journalctl ends or a new journal appears.
 func (r *reader) followOnce(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -89,7 +89,7 @@ func (r *reader) followOnce(ctx context.Context) error {
 	return err
 }
 
-// namespaceNames returns the namespaces of the query. The namespace of the machine, "", is the first.
+// namespaceNames returns the namespaces of the query. The first element is always "", the journal of the machine.
 func (q Query) namespaceNames() []string {
 	names := []string{""}
 	for _, s := range q.Scopes {
@@ -100,15 +100,15 @@ func (q Query) namespaceNames() []string {
 	return names
 }
 
-// waker wakes journalctl before journald does. journald writes entries to mapped memory, which raises no event. 250 ms
-// after the first new entry it calls ftruncate(2) on the file (POST_CHANGE_TIMER_INTERVAL_USEC, journal_file_post_change),
-// and that is the event for which sd_journal_wait(3) waits. The entry itself can be read at once. journalctl looks for
-// entries whenever anything happens in a directory that it watches, so waker gives it a directory with links to the
-// directories of the journal, and touches a file there.
+// waker makes journalctl print new entries earlier. journald writes entries to mapped memory, which causes no inotify
+// event. 250 ms after the first new entry, journald calls ftruncate(2) on the file (POST_CHANGE_TIMER_INTERVAL_USEC,
+// journal_file_post_change). sd_journal_wait(3) waits for this event, although the entry could be read before. journalctl
+// reads new entries after any event in a directory that it watches. So journalctl reads from a directory of waker with
+// links to the directories of the journal, and waker touches a file in this directory.
 //
-// waker polls 20 times per second, because of these numbers. From the write of a line to its output, in ms
-// (BenchmarkLatency of bench/logs has both columns), and the CPU time of clusterctl and journalctl together, in ms per
-// second (/proc/PID/schedstat), on systemd 252 and 257:
+// waker touches the file 20 times per second. The table shows the effect on systemd 252 and 257. The latency, from the
+// write of a line to its output, is in ms (BenchmarkLatency in bench/logs). The CPU time of clusterctl and journalctl is
+// in ms per second (/proc/PID/schedstat).
 //
 //	                             with waker    without
 //	median                          24, 25   245, 240
@@ -116,18 +116,19 @@ func (q Query) namespaceNames() []string {
 //	CPU, nothing to read          7.6, 7.6       0, 0
 //	CPU, 1000 lines per second      25, 21     17, 11
 //
-// "logs" should show a line within 100 ms at the median. The cost ends with the command. waker also looks for journals that
-// appear later, into which a running journalctl never looks (see followAgain).
+// The median latency of "logs" must be at most 100 ms. waker also checks for new journals, because a running journalctl
+// does not read them (see followAgain).
 type waker struct {
 	dir string
-	// candidates are the directories in which journals may be. links are the candidates that exist.
+	// candidates are the possible directories of the journals. links are the candidates that existed when waker was
+	// created.
 	candidates, links []string
 }
 
-// wakeInterval is the longest delay of a line.
+// wakeInterval is the interval at which waker touches the file.
 const wakeInterval = 50 * time.Millisecond
 
-// newWaker creates the directory. Without the directory, journalctl follows the journal with its usual delay.
+// newWaker creates the directory. If it returns an error, journalctl reads the journal directly, with its usual delay.
 func newWaker(namespaces []string) (_ *waker, err error) {
 	w := &waker{candidates: Directories(namespaces)}
 	w.links = existing(w.candidates)
@@ -164,7 +165,7 @@ func (w *waker) wake(ctx context.Context, changed func()) {
 			return
 		case now := <-tick.C:
 			if err := os.Chtimes(w.file(), now, now); err != nil {
-				// The file has been removed, so from now on only journald wakes journalctl.
+				// Somebody has removed the file. journalctl continues with its usual delay.
 				return
 			}
 			for _, dir := range existing(w.candidates) {
@@ -177,8 +178,8 @@ func (w *waker) wake(ctx context.Context, changed func()) {
 	}
 }
 
-// Directories returns the directories in which journald keeps the journals of namespaces, on disk and in memory, whether or
-// not they exist (systemd-journald.service(8)). "" is the namespace of the machine.
+// Directories returns the directories of the journals of namespaces, on disk and in memory (systemd-journald.service(8)).
+// They may not exist. "" is the journal of the machine.
 func Directories(namespaces []string) []string {
 	id, err := os.ReadFile("/etc/machine-id")
 	machine := strings.TrimSpace(string(id))
@@ -198,7 +199,7 @@ func Directories(namespaces []string) []string {
 	return dirs
 }
 
-// Existing returns the directories of a journal that exist.
+// Existing returns the existing directories of the journal of a namespace.
 func Existing(namespace string) []string { return existing(Directories([]string{namespace})) }
 
 func existing(dirs []string) []string {

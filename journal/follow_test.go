@@ -10,12 +10,13 @@ import (
 	"testing"
 )
 
-// script replaces journalctl. Each start returns the next output and then ends.
+// script replaces journalctl. Each call of start returns the next of outputs, and wait then returns the next of
+// ends.
 type script struct {
 	outputs [][]byte
 	ends    []error
 	args    [][]string
-	// empty is called after the last output.
+	// empty is called when start is called after the last output.
 	empty func()
 }
 
@@ -51,7 +52,7 @@ func (c *collector) Line(l *Line) error {
 func (c *collector) Idle() error { return nil }
 
 func newReader(q Query, s *script, sink Sink) *reader {
-	return &reader{query: q, sink: sink, start: s.start, sorter: newSorter(q.Scopes), joiner: joiner{held: map[string]*Line{}}}
+	return &reader{query: q, sink: sink, start: s.start, sorter: newSorter(q.Scopes), joiner: joiner{incomplete: map[string]*Line{}}}
 }
 
 // argument returns the value of --name=value.
@@ -64,8 +65,9 @@ func argument(args []string, name string) string {
 	return ""
 }
 
-// TestFollowResumes kills journalctl in the middle of an entry, and then ends it. The next journalctl returns the
-// entry at the cursor again, which must not be passed twice.
+// TestFollowResumes checks that follow continues at the cursor after a journalctl that was killed in the middle
+// of an entry, and after a journalctl that has ended. The next journalctl prints the entry at the cursor again,
+// which must not be passed to the sink twice.
 func TestFollowResumes(t *testing.T) {
 	one, two, three, four := worker(1, "1", "one"), worker(2, "2", "two"), worker(3, "1", "three"), worker(4, "2", "four")
 	foreign := entry("__CURSOR", "s=1;i=0", "_SYSTEMD_UNIT", "other.service")
@@ -101,8 +103,8 @@ func TestFollowResumes(t *testing.T) {
 	}
 }
 
-// TestFollowFromTheEnd checks that following starts at the end of the journal if there is no line yet, and that
-// the entry at the end is not passed.
+// TestFollowFromTheEnd checks that follow with Lines: 0 begins after the last entry of the journal, and that this
+// entry is not passed to the sink.
 func TestFollowFromTheEnd(t *testing.T) {
 	one, two := worker(1, "1", "one"), worker(2, "2", "two")
 	s := &script{outputs: [][]byte{encode(one), encode(one, two)}}
@@ -117,31 +119,32 @@ func TestFollowFromTheEnd(t *testing.T) {
 	}
 }
 
-// TestFollowGivesUp checks that a journalctl that fails again and again is an error and not an endless loop, and
-// that an error of the sink ends the following.
+// TestFollowGivesUp checks that follow returns an error if journalctl always fails, if the sink fails, and if an
+// argument is invalid.
 func TestFollowGivesUp(t *testing.T) {
 	broken := errors.New("journalctl: it is broken")
 	s := &script{outputs: make([][]byte, 10), ends: []error{nil, broken, broken, broken, broken}}
 	err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, &collector{}).read(t.Context())
 	if !errors.Is(err, broken) || len(s.args) != 1+maxSilentEnds {
-		t.Errorf("%d starts, then error %v", len(s.args), err)
+		t.Errorf("got %d starts, error %v, want %d starts, error %v", len(s.args), err, 1+maxSilentEnds, broken)
 	}
 	full := errors.New("full")
 	s = &script{outputs: [][]byte{nil, encode(worker(1, "1", "one"), worker(2, "1", "two"))}}
 	sink := &collector{err: full}
 	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, sink).read(t.Context()); !errors.Is(err, full) ||
 		len(sink.lines) != 1 {
-		t.Errorf("got %q, error %v", sink.lines, err)
+		t.Errorf("got %q, error %v, want one line, error %v", sink.lines, err, full)
 	}
 	s = &script{outputs: make([][]byte, 2), ends: []error{nil, &ArgumentError{Flag: "grep"}}}
 	var wrong *ArgumentError
 	if err := newReader(Query{Scopes: []Scope{shop()}, Follow: true}, s, &collector{}).read(t.Context()); !errors.As(err, &wrong) ||
 		len(s.args) != 2 {
-		t.Errorf("%d starts, then error %v", len(s.args), err)
+		t.Errorf("got %d starts, error %v, want 2 starts and an ArgumentError", len(s.args), err)
 	}
 }
 
-// TestGrepLastLines checks that the last matching lines are found backwards and then read forwards.
+// TestGrepLastLines checks the two runs of journalctl for Grep with Lines: the first run reads backwards, and the
+// second run begins at the oldest line of the first run.
 func TestGrepLastLines(t *testing.T) {
 	one, two := worker(1, "1", "one"), worker(2, "2", "two")
 	s := &script{outputs: [][]byte{encode(two, one), encode(one, two)}}
@@ -153,7 +156,7 @@ func TestGrepLastLines(t *testing.T) {
 		t.Errorf("got %q, want %q", sink.lines, want)
 	}
 	if !slices.Contains(s.args[0], "--reverse") || argument(s.args[1], "cursor") != "s=1;i=1" || argument(s.args[1], "lines") != "" {
-		t.Errorf("got the arguments %q", s.args)
+		t.Errorf("got the arguments %q, want --reverse, and then --cursor=s=1;i=1 without --lines", s.args)
 	}
 }
 
@@ -173,8 +176,8 @@ func TestJoin(t *testing.T) {
 		"shop@1 the rest is missing"}; !slices.Equal(sink.lines, want) {
 		t.Errorf("got %q, want %q", sink.lines, want)
 	}
-	// A program that never ends its line must not use all memory.
-	j := joiner{held: map[string]*Line{}}
+	// If a program never ends its line, the joiner must return the line in pieces.
+	j := joiner{incomplete: map[string]*Line{}}
 	piece := cut(1, "1", strings.Repeat("z", 1<<20))
 	given := 0
 	for range 20 {
@@ -182,10 +185,10 @@ func TestJoin(t *testing.T) {
 			given += len(l.Get("MESSAGE"))
 		}
 	}
-	for _, l := range j.rest() {
+	for _, l := range j.flush() {
 		given += len(l.Get("MESSAGE"))
 	}
 	if given != 20<<20 {
-		t.Errorf("got %d of %d bytes", given, 20<<20)
+		t.Errorf("got %d bytes, want %d", given, 20<<20)
 	}
 }

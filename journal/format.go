@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"strconv"
@@ -9,29 +10,29 @@ import (
 	"time"
 )
 
-// Formatter formats lines for people: "shop@3 | text". It remembers the prefix of each instance, so use one for each
-// output.
+// Formatter formats lines for people: "shop@3 | text". It caches the prefix of each instance, so use one Formatter for
+// all lines of an output.
 type Formatter struct {
-	// Raw prints the message as it was written and a newline, without a prefix and without escapes. Use it only for lines
-	// of workers.
+	// Raw prints the bytes of the message and a newline, without a prefix and without escapes. Use it only for lines of
+	// workers.
 	Raw bool
 	// Colour colours the prefix by instance and the text by priority.
 	Colour bool
-	// Fields appends the fields that the program has added to its message.
+	// Fields appends the fields that the program has added to its message, as NAME=value.
 	Fields bool
-	// Time is printed before the prefix, in Zone.
+	// Time is the format of the time before the prefix. Zone is the time zone of this time; nil means UTC.
 	Time TimeFormat
 	Zone *time.Location
-	// Highlight returns the parts of a text that are marked, as pairs of indices, in order.
+	// Highlight returns the parts of a text to highlight, as pairs of a start and an end index, in order.
 	Highlight func(text []byte) [][]int
-	// Width is the length of the longest label that is expected. It grows with longer labels.
+	// Width is the minimum width of the labels. Append increases Width when a label is longer.
 	Width int
 
 	prefixes map[string]string
 	text     []byte
 }
 
-// Sequences of ECMA-48 (SGR).
+// Escape sequences (SGR of ECMA-48).
 const (
 	sgrReset   = "\x1b[0m"
 	sgrDim     = "\x1b[2m"
@@ -41,7 +42,8 @@ const (
 	sgrUnmark  = "\x1b[27m"
 )
 
-// palette contains the colours of instances. It does not contain red, which is for errors, and neighbours differ clearly.
+// palette contains the SGR codes of the colours of instances. Red is missing, because it is the colour of errors.
+// Consecutive colours are easy to distinguish.
 var palette = []string{"36", "32", "35", "34", "33", "96", "92", "95", "94", "93"}
 
 // Append appends a line and a newline to dst.
@@ -68,12 +70,12 @@ func (f *Formatter) Append(dst []byte, l *Line) []byte {
 // head returns the time and the prefix, which precede each line of a message.
 func (f *Formatter) head(l *Line) []byte {
 	head := f.text[:0]
-	if !f.Time.empty() {
+	if len(f.Time.pieces) > 0 {
 		zone := f.Zone
 		if zone == nil {
 			zone = time.UTC
 		}
-		head = f.styled(head, sgrDim, func(b []byte) []byte { return f.Time.append(b, l.Time().In(zone)) })
+		head = f.styled(head, sgrDim, func(b []byte) []byte { return f.Time.appendTime(b, l.Time().In(zone)) })
 		head = append(head, ' ')
 	}
 	label := l.Label()
@@ -126,20 +128,20 @@ func (f *Formatter) body(l *Line, message []byte) []byte {
 	return text
 }
 
-// SuppressedText returns the text that tells how many lines are missing, and why.
+// SuppressedText returns a sentence for n suppressed lines, with the reason.
 func SuppressedText(n int) string {
-	noun := " lines are missing here"
+	noun := "lines are"
 	if n == 1 {
-		noun = " line is missing here"
+		noun = "line is"
 	}
-	return strconv.Itoa(n) + noun + ", suppressed by its rate limit (LogRateLimitBurst=)"
+	return fmt.Sprintf("%d %s missing here, suppressed by its rate limit (LogRateLimitBurst=)", n, noun)
 }
 
 func quoted(value []byte) bool {
 	return len(value) == 0 || bytes.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || r >= 0x7f })
 }
 
-// appendText appends one line of a text, with colour and marks.
+// appendText appends one line of a message, with the colour of its priority and with highlights.
 func (f *Formatter) appendText(dst []byte, l *Line, line []byte) []byte {
 	style := ""
 	switch p := l.Priority(); {
@@ -185,14 +187,14 @@ func (f *Formatter) styled(dst []byte, style string, write func([]byte) []byte) 
 	return append(write(append(dst, style...)), sgrReset...)
 }
 
-// standardFields are set by systemd, journald, the units of an app or syslog(3), not by the program itself.
+// standardFields are the fields that systemd, journald, the units of an app or syslog(3) set. A program adds all other
+// fields.
 var standardFields = []string{
 	"MESSAGE", "MESSAGE_ID", "PRIORITY", "SYSLOG_IDENTIFIER", "SYSLOG_FACILITY", "SYSLOG_PID", "SYSLOG_RAW", "SYSLOG_TIMESTAMP",
 	appField, instanceField, senderField, "UNIT", "USER_UNIT", "INVOCATION_ID", "TID",
 }
 
-// addedFields returns the fields that a worker has added. It returns none for messages of systemd, whose fields do not
-// help the user of an app.
+// addedFields returns the fields that a worker has added. For messages of systemd and journald, it returns nil.
 func (l *Line) addedFields() []Field {
 	var added []Field
 	if l.Source != Worker {

@@ -14,7 +14,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
-// sample returns entries of all kinds.
+// sample returns entries of workers, systemd and journald with all priorities and special
+// characters.
 func sample() []Entry {
 	return []Entry{
 		entry("__CURSOR", "s=1;i=1", "__REALTIME_TIMESTAMP", "1795670167912270", "PRIORITY", "6", "_TRANSPORT", "journal",
@@ -46,7 +47,7 @@ func lines(t *testing.T) []Line {
 	var lines []Line
 	for _, e := range sample() {
 		if e.Get("PRIORITY") != nil {
-			// Use the last value of a repeated field.
+			// A case sets another priority by a second field. Use the last one.
 			for _, f := range e.Fields {
 				if f.Name == "PRIORITY" {
 					e.set("PRIORITY", f.Value)
@@ -71,7 +72,7 @@ func timeFormat(t *testing.T, s string) TimeFormat {
 	return f
 }
 
-// TestFormats compares each format with its golden file.
+// TestFormats compares the lines of sample in each format with a golden file.
 func TestFormats(t *testing.T) {
 	zone := time.FixedZone("CET", 3600)
 	mark := regexp.MustCompile("listening|lines")
@@ -107,7 +108,7 @@ func TestFormats(t *testing.T) {
 	}
 	files, err := filepath.Glob("testdata/*.golden")
 	if err != nil || len(files) != len(formats) {
-		t.Errorf("%d files for %d formats, %v", len(files), len(formats), err)
+		t.Errorf("got %d golden files, error %v, want %d files", len(files), err, len(formats))
 	}
 }
 
@@ -128,15 +129,15 @@ func TestJSON(t *testing.T) {
 			message = got.Base64
 		}
 		if !bytes.Equal(message, l.Get("MESSAGE")) || !got.Time.Equal(l.Time()) {
-			t.Errorf("%q at %v became %q at %v", l.Get("MESSAGE"), l.Time(), message, got.Time)
+			t.Errorf("got %q at %v, want %q at %v", message, got.Time, l.Get("MESSAGE"), l.Time())
 		}
 		if len(l.addedFields()) > 0 && (len(got.Fields["TAG"]) != 2 || got.Fields["USER_ID"][0] != "17") {
-			t.Errorf("got %q", got.Fields)
+			t.Errorf("got the fields %q, want two values of TAG, and USER_ID 17", got.Fields)
 		}
 	}
 }
 
-// TestSchema checks that the printed keys are the keys of the schema.
+// TestSchema checks that AppendJSON prints all keys of the schema and no others.
 func TestSchema(t *testing.T) {
 	data, err := os.ReadFile("../packaging/schema/clusterctl-output.schema.json")
 	if err != nil {
@@ -176,12 +177,12 @@ func TestSchema(t *testing.T) {
 		}
 	}
 	if len(printed) != len(line.Properties) {
-		t.Errorf("%d keys are printed, but %d are documented", len(printed), len(line.Properties))
+		t.Errorf("got %d keys, want the %d keys of the schema", len(printed), len(line.Properties))
 	}
 }
 
-// FuzzSafe checks that the text of a worker cannot change the terminal, except for the
-// colours of its own line.
+// FuzzSafe checks that appendSafe returns no control characters except tabs and allowed
+// colour sequences.
 func FuzzSafe(f *testing.F) {
 	for _, l := range sample() {
 		f.Add(l.Get("MESSAGE"))
@@ -193,27 +194,27 @@ func FuzzSafe(f *testing.F) {
 		if coloured || bytes.ContainsFunc(plain, func(r rune) bool {
 			return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 || r == '\ufffd' && !bytes.Contains(text, []byte("\ufffd"))
 		}) {
-			t.Fatalf("%q became %q", text, plain)
+			t.Fatalf("%q without colour: got %q, which has control characters", text, plain)
 		}
 		withColour, _ := appendSafe(nil, text, true)
 		if left := sequence.ReplaceAll(withColour, nil); bytes.ContainsRune(left, 0x1b) {
-			t.Fatalf("%q became %q", text, withColour)
+			t.Fatalf("%q with colour: got %q, which has an escape", text, withColour)
 		}
 		for _, s := range sequence.FindAll(withColour, -1) {
-			if !harmless(s[2 : len(s)-1]) {
-				t.Fatalf("the sequence %q of %q is kept", s, text)
+			if !onlyStyle(s[2 : len(s)-1]) {
+				t.Fatalf("%q: the result contains the sequence %q", text, s)
 			}
 		}
 	})
 }
 
-func TestHarmless(t *testing.T) {
+func TestOnlyStyle(t *testing.T) {
 	for s, want := range map[string]bool{
 		"": true, "0": true, "1;31": true, "38;5;8": true, "38;2;8;8;8": true, "48;5;5;1": true, "38;5;8;4": true, "97": true,
 		"8": false, "5": false, "1;8": false, "38;5;8;8": false, "38;2;8;8;8;8": false, "10": false, "99999999999999999999": false,
 	} {
-		if got := harmless([]byte(s)); got != want {
-			t.Errorf("%q: got %v", s, got)
+		if got := onlyStyle([]byte(s)); got != want {
+			t.Errorf("%q: got %v, want %v", s, got, want)
 		}
 	}
 }
@@ -228,13 +229,13 @@ func TestTimeFormat(t *testing.T) {
 		"YYYY-MM-DD HH:mm:ss": "2026-01-02 15:04:05", "HH:mm:ss.SSS": "15:04:05.067", "[at] HH": "at 15", "ddd D": "Fri D",
 		"%f": "067089", "YYYY-MM-DDTHH:mm:ssZ": "2026-01-02T15:04:05+01:00",
 	} {
-		if got := string(timeFormat(t, s).append(nil, at)); got != want {
+		if got := string(timeFormat(t, s).appendTime(nil, at)); got != want {
 			t.Errorf("%q: got %q, want %q", s, got, want)
 		}
 	}
 	for _, s := range []string{"", "hello", "%Q", "100%", "..."} {
 		if f, err := ParseTimeFormat(s); err == nil {
-			t.Errorf("ParseTimeFormat(%q) returned no error and formats %q", s, f.append(nil, at))
+			t.Errorf("ParseTimeFormat(%q) returned no error and formats %q", s, f.appendTime(nil, at))
 		}
 	}
 }
@@ -254,6 +255,6 @@ func TestMoment(t *testing.T) {
 
 func TestSuppressedText(t *testing.T) {
 	if one := SuppressedText(1); !strings.HasPrefix(one, "1 line is ") {
-		t.Error(one)
+		t.Errorf("got %q, want \"1 line is …\"", one)
 	}
 }

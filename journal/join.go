@@ -1,42 +1,46 @@
 package journal
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
-// maxJoined limits the length of a joined line. A longer line is returned in pieces of this size.
+// maxJoined limits the length of a joined line. A longer line is returned in pieces of about this size.
 const maxJoined = 8 << 20
 
-// joiner joins lines that journald has cut because they are longer than LineMax= (48 KiB by default): all pieces except
-// the last have _LINE_BREAK=line-max (since 235). Pieces of several processes may be mixed.
+// joiner joins the pieces of a line that journald has split, because the line is longer than LineMax= (48 KiB by
+// default). All pieces except the last have _LINE_BREAK=line-max (since systemd 235). Pieces of other processes may be
+// between them.
 //
-// journald drops the empty rest of a line of exactly LineMax= bytes, so the joiner takes such a line for the first piece
-// of a longer one, and appends the next line of the process.
+// A line of exactly LineMax= bytes looks like the first piece of a longer line, so the joiner appends the next line of
+// the process.
 type joiner struct {
-	held map[string]*Line
-	// order contains the keys of held, oldest first.
+	incomplete map[string]*Line
+	// order contains the keys of incomplete, oldest first.
 	order []string
 }
 
-// add returns the line that is complete with this piece, or nil if more pieces follow.
+// add adds a piece, and returns the complete line, or nil if more pieces follow.
 func (j *joiner) add(l *Line) *Line {
 	stream := l.Get("_STREAM_ID")
 	more := string(l.Get("_LINE_BREAK")) == "line-max"
-	if len(stream) == 0 || !more && len(j.held) == 0 {
+	if len(stream) == 0 || !more && len(j.incomplete) == 0 {
 		return l
 	}
-	first, ok := j.held[string(stream)]
+	first, ok := j.incomplete[string(stream)]
 	switch {
 	case !ok && !more:
 		return l
 	case !ok:
 		c := *l
 		c.Entry = l.Clone()
-		j.held[string(stream)] = &c
+		j.incomplete[string(stream)] = &c
 		j.order = append(j.order, string(stream))
 		return nil
 	}
 	message := append(first.Get("MESSAGE"), l.Get("MESSAGE")...)
 	first.set("MESSAGE", message)
-	// Reading continues after the last piece.
+	// After an interruption, reading must continue after the last piece.
 	first.set("__CURSOR", bytes.Clone(l.Cursor()))
 	if more && len(message) < maxJoined {
 		return nil
@@ -45,19 +49,14 @@ func (j *joiner) add(l *Line) *Line {
 }
 
 func (j *joiner) release(stream string) *Line {
-	l := j.held[stream]
-	delete(j.held, stream)
-	for i, s := range j.order {
-		if s == stream {
-			j.order = append(j.order[:i], j.order[i+1:]...)
-			break
-		}
-	}
+	l := j.incomplete[stream]
+	delete(j.incomplete, stream)
+	j.order = slices.DeleteFunc(j.order, func(s string) bool { return s == stream })
 	return l
 }
 
-// rest returns the lines whose last piece is missing.
-func (j *joiner) rest() []*Line {
+// flush returns the lines whose last piece is missing, oldest first.
+func (j *joiner) flush() []*Line {
 	var lines []*Line
 	for len(j.order) > 0 {
 		lines = append(lines, j.release(j.order[0]))

@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -9,63 +11,46 @@ import (
 	"unicode/utf8"
 )
 
-// AppendJSON appends a line as one JSON object and a newline. The keys always have the same order, which the schema
-// documents. If the message is not UTF-8, "message" has replacement characters and "messageBase64" has all bytes.
-// With fields, "fields" contains the fields that the program has added.
+// AppendJSON appends a line as one JSON object and a newline. The keys have the order of the schema. If the message
+// is not UTF-8, "message" contains replacement characters, and "messageBase64" contains all bytes. If fields is
+// true, "fields" contains the fields that the program has added.
 func AppendJSON(dst []byte, l *Line, fields bool) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = l.Time().UTC().AppendFormat(dst, time.RFC3339Nano)
-	dst = append(dst, `","app":`...)
-	dst = appendString(dst, []byte(l.App))
+	dst = appendString(append(dst, `","app":`...), []byte(l.App))
 	if l.Instance > 0 {
-		dst = append(dst, `,"instance":`...)
-		dst = strconv.AppendInt(dst, int64(l.Instance), 10)
+		dst = strconv.AppendInt(append(dst, `,"instance":`...), int64(l.Instance), 10)
 	}
 	dst = append(dst, `,"source":"`...)
 	dst = append(dst, l.Source.String()...)
-	dst = append(dst, `","priority":`...)
-	dst = strconv.AppendInt(dst, int64(l.Priority()), 10)
+	dst = strconv.AppendInt(append(dst, `","priority":`...), int64(l.Priority()), 10)
 	if pid, err := strconv.Atoi(string(l.Get("_PID"))); err == nil && l.Source == Worker {
-		dst = append(dst, `,"pid":`...)
-		dst = strconv.AppendInt(dst, int64(pid), 10)
+		dst = strconv.AppendInt(append(dst, `,"pid":`...), int64(pid), 10)
 	}
 	message := l.Get("MESSAGE")
-	dst = append(dst, `,"message":`...)
-	dst = appendString(dst, message)
+	dst = appendString(append(dst, `,"message":`...), message)
 	if !utf8.Valid(message) {
-		dst = append(dst, `,"messageBase64":"`...)
-		dst = base64.StdEncoding.AppendEncode(dst, message)
+		dst = base64.StdEncoding.AppendEncode(append(dst, `,"messageBase64":"`...), message)
 		dst = append(dst, '"')
 	}
 	if l.Source == Journald {
-		dst = append(dst, `,"suppressed":`...)
-		dst = strconv.AppendInt(dst, int64(l.Suppressed), 10)
+		dst = strconv.AppendInt(append(dst, `,"suppressed":`...), int64(l.Suppressed), 10)
 	}
 	if l.Cut {
 		dst = append(dst, `,"cut":true`...)
 	}
 	if fields {
-		dst = append(dst, `,"fields":{`...)
-		dst = appendFields(dst, l.addedFields())
+		dst = appendFields(append(dst, `,"fields":{`...), l.addedFields())
 		dst = append(dst, '}')
 	}
-	dst = append(dst, `,"cursor":`...)
-	dst = appendString(dst, l.Cursor())
+	dst = appendString(append(dst, `,"cursor":`...), l.Cursor())
 	return append(dst, "}\n"...)
 }
 
-// appendFields appends fields in the order of their names. Each value is a list, because a field may occur more than
-// once.
+// appendFields appends the members of an object, sorted by field name. Each value is a list, because a field may
+// occur more than once.
 func appendFields(dst []byte, fields []Field) []byte {
-	slices.SortStableFunc(fields, func(a, b Field) int {
-		switch {
-		case a.Name < b.Name:
-			return -1
-		case a.Name > b.Name:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(fields, func(a, b Field) int { return cmp.Compare(a.Name, b.Name) })
 	for i, f := range fields {
 		switch {
 		case i > 0 && fields[i-1].Name == f.Name:
@@ -84,7 +69,7 @@ func appendFields(dst []byte, fields []Field) []byte {
 	return dst
 }
 
-// appendString appends a quoted string. It copies runs of ordinary characters, which are by far the most common.
+// appendString appends a JSON string. For speed, it copies consecutive ordinary characters together.
 func appendString(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); {
@@ -104,9 +89,8 @@ func appendString(dst, s []byte) []byte {
 		case r == '\t':
 			dst = append(dst, `\t`...)
 		case r < 0xa0 || r == utf8.RuneError || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r):
-			// JSON allows some of these characters unescaped, but a terminal must not get them.
-			dst = append(dst, `\u`...)
-			dst = appendPadded(dst, uint64(r), 4)
+			// JSON allows some of these characters without an escape, but they could change the terminal.
+			dst = fmt.Appendf(dst, `\u%04x`, r)
 		default:
 			dst = append(dst, s[i:i+n]...)
 		}

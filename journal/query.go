@@ -1,10 +1,13 @@
 package journal
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // AllLines means that the number of lines is not limited.
@@ -13,13 +16,13 @@ const AllLines = -1
 // Query selects lines.
 type Query struct {
 	Scopes []Scope
-	// Lines is the number of lines before now, for all scopes together.
+	// Lines is the number of existing lines to read, for all scopes together.
 	Lines int
 	// Since and Until are times in the format of journalctl; see [Moment].
 	Since, Until string
 	// Grep is a regular expression of journalctl (PCRE2). A pattern without capitals ignores the case.
 	Grep string
-	// Priorities are the priorities to read; if empty, all are read. See [ParsePriority].
+	// Priorities are the priorities to read. If the list is empty, all priorities are read. See [ParsePriority].
 	Priorities []int
 	// Boot is a boot in the format of journalctl ("0", "-1", an ID), or "" for all boots.
 	Boot string
@@ -31,17 +34,17 @@ type Query struct {
 	Follow bool
 }
 
-// neededFields are the fields that [Line] and [Formatter] use. journalctl needs half the time if it does not print others.
+// neededFields are the fields that [Line] and [Formatter] use. With only these fields, journalctl needs half the time.
 const neededFields = "MESSAGE,MESSAGE_ID,PRIORITY,UNIT,N_DROPPED,OBJECT_SYSTEMD_UNIT,CLUSTERCTL_APP,CLUSTERCTL_INSTANCE," +
 	"CLUSTERCTL_SENDER,_PID,_UID,_EXE,_SYSTEMD_UNIT,_SYSTEMD_SLICE,_TRANSPORT,_STREAM_ID,_LINE_BREAK"
 
-// part is the part of the journal that one run of journalctl reads.
+// part selects the part of the journal that one run of journalctl reads.
 type part struct {
-	// directory contains links to the journals to read (see waker). If it is empty, the journals of the query are read.
+	// directory contains links to the journals to read (see waker). "" means the journals of the query's namespaces.
 	directory string
-	// cursor is the first entry to read.
+	// cursor is the cursor of the first entry to read.
 	cursor string
-	// lines is the number of the last lines to read. With reverse, the newest line comes first.
+	// lines is the number of lines to read, counted from the end. If reverse is true, the newest line comes first.
 	lines   int
 	reverse bool
 	follow  bool
@@ -78,39 +81,35 @@ func (q Query) arguments(p part) []string {
 		add("--until", q.Until)
 		add("--boot", q.Boot)
 	}
-	// journalctl does not accept both. With a cursor, --since is not needed: entries after the cursor are not older.
+	// journalctl does not accept --cursor together with --since. With a cursor, --since is not needed, because the
+	// entries after the cursor are newer.
 	if add("--cursor", p.cursor); p.cursor == "" {
 		add("--since", q.Since)
 	}
 	if q.Grep != "" {
-		// Messages of journald about dropped messages are always read. This pattern has no capital, so it does not change
-		// the case rule.
+		// The second pattern selects journald's messages about dropped messages. It contains no capital letter, because a
+		// capital letter would make q.Grep case-sensitive.
 		args = append(args, "--grep=(?:"+q.Grep+`)|^.uppressed \d+ messages from `)
 	}
 	return append(args, q.matches(p.follow)...)
 }
 
-// namespaces selects the journals: the journal of the machine, that journal and one namespace (since 245), or all
-// journals.
+// namespaces returns the argument of journalctl that selects the journals. The journal of the machine needs no argument.
+// --namespace=+NAME adds one namespace (since 245), and --namespace=* selects all journals.
 func (q Query) namespaces() []string {
-	var names []string
-	for _, s := range q.Scopes {
-		if s.Namespace != "" && !slices.Contains(names, s.Namespace) {
-			names = append(names, s.Namespace)
-		}
-	}
-	switch len(names) {
-	case 0:
-		return nil
+	switch names := q.namespaceNames(); len(names) {
 	case 1:
-		// "+" adds the journal of the machine, which has the messages of PID 1.
-		return []string{"--namespace=+" + names[0]}
+		return nil
+	case 2:
+		// The journal of the machine has the messages of PID 1.
+		return []string{"--namespace=+" + names[1]}
 	}
 	return []string{"--namespace=*"}
 }
 
-// matches returns the terms of all scopes. An entry matches a group of terms if each field of the group has one of the
-// group's values. journalctl prints it if it matches one group.
+// matches returns the matches of all scopes (journalctl(1)): groups of FIELD=VALUE, separated by "+". An entry matches a
+// group if, for each field of the group, it has one of the values. journalctl prints the entries that match at least one
+// group.
 func (q Query) matches(follow bool) []string {
 	var groups [][]string
 	for _, s := range q.Scopes {
@@ -120,7 +119,7 @@ func (q Query) matches(follow bool) []string {
 		}
 	}
 	if q.System && follow {
-		// The names of instances that appear later are not known. The sorter drops the other messages of PID 1.
+		// New instances may appear, so read all messages of PID 1. The sorter drops messages about other units.
 		groups = append(groups, []string{"_PID=1", "_TRANSPORT=journal"})
 	}
 	for _, p := range q.Priorities {
@@ -141,14 +140,14 @@ func (q Query) matches(follow bool) []string {
 	return args
 }
 
-// priorityNames are the names of syslog(3), in order.
+// priorityNames are the names of the priorities of syslog(3), the most severe first.
 var priorityNames = []string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"}
 
 // Priorities returns the names of the priorities, the most severe first.
 func Priorities() []string { return slices.Clone(priorityNames) }
 
-// ParsePriority returns the priorities that s selects: "warning" or "4" selects this priority and all that are more
-// severe, "err..warning" selects a range.
+// ParsePriority returns the priorities that s selects. "warning" or "4" selects this priority and all more severe
+// priorities. "err..warning" selects a range.
 func ParsePriority(s string) ([]int, error) {
 	from, to, isRange := strings.Cut(s, "..")
 	if !isRange {
@@ -166,14 +165,27 @@ func ParsePriority(s string) ([]int, error) {
 }
 
 func priority(s string) int {
-	switch s {
-	case "error":
-		s = "err"
-	case "warn":
-		s = "warning"
-	}
+	s = cmp.Or(map[string]string{"error": "err", "warn": "warning"}[s], s)
 	if len(s) == 1 && s[0] >= '0' && s[0] <= '7' {
 		return int(s[0] - '0')
 	}
 	return slices.Index(priorityNames, s)
+}
+
+// ago matches a time span of systemd.time(7) without a sign: 10m, 1h30m, 2days.
+var ago = regexp.MustCompile(`^([0-9]+(\.[0-9]+)? ` +
+	`?(us|usec|ms|msec|s|sec|second|seconds|m|min|minute|minutes|h|hr|hour|hours|d|day|days|w|week|weeks|M|month|months|y|year|years) ?)+$`)
+
+// Moment converts a time into a form that all versions of journalctl accept. "10m" becomes "-10m", 10 minutes ago. A time
+// in RFC 3339 becomes a Unix time, because journalctl accepts RFC 3339 only since 255. Other times are returned
+// unchanged: yesterday, -1h, 09:30, "2026-01-31 12:00".
+func Moment(s string) string {
+	if ago.MatchString(s) {
+		return "-" + s
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		// The time is rounded down, because journalctl accepts a fraction after "@" only since 255.
+		return "@" + strconv.FormatInt(t.Unix(), 10)
+	}
+	return s
 }

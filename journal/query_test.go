@@ -11,7 +11,7 @@ func TestArguments(t *testing.T) {
 		Namespace: "clusterctl-a-b"}
 	const fixed = "--output=export --quiet --no-pager"
 	const shopSlice = "_SYSTEMD_SLICE=clusterctl-shop.slice"
-	const claimed = "CLUSTERCTL_APP=shop _TRANSPORT=stdout + CLUSTERCTL_APP=shop CLUSTERCTL_SENDER=worker _UID=1000"
+	const extra = "CLUSTERCTL_APP=shop _TRANSPORT=stdout + CLUSTERCTL_APP=shop CLUSTERCTL_SENDER=worker _UID=1000"
 	const suppressed = "+ _TRANSPORT=driver OBJECT_SYSTEMD_SLICE=clusterctl-shop.slice"
 	for name, c := range map[string]struct {
 		query Query
@@ -20,13 +20,13 @@ func TestArguments(t *testing.T) {
 	}{
 		"the last lines": {
 			Query{Scopes: []Scope{shop()}, System: true}, part{lines: 15},
-			fixed + " FIELDS --lines=15 " + shopSlice + " + " + claimed +
+			fixed + " FIELDS --lines=15 " + shopSlice + " + " + extra +
 				" + _PID=1 UNIT=shop.service UNIT=shop.socket UNIT=shop@1.service UNIT=shop@2.service + _PID=1 CLUSTERCTL_APP=shop " +
 				suppressed,
 		},
 		"only workers": {
 			Query{Scopes: []Scope{shop()}, AllFields: true}, part{lines: AllLines},
-			fixed + " " + shopSlice + " + " + claimed + " " + suppressed,
+			fixed + " " + shopSlice + " + " + extra + " " + suppressed,
 		},
 		"one instance with its own journal": {
 			Query{Scopes: []Scope{instance}, System: true, AllFields: true}, part{lines: 0},
@@ -44,7 +44,7 @@ func TestArguments(t *testing.T) {
 		"following": {
 			Query{Scopes: []Scope{shop()}, AllFields: true, System: true, Since: "-10m", Boot: "0"},
 			part{lines: AllLines, follow: true, cursor: "s=1", directory: "/tmp/x"},
-			fixed + " --directory=/tmp/x --follow --no-tail --cursor=s=1 " + shopSlice + " + " + claimed +
+			fixed + " --directory=/tmp/x --follow --no-tail --cursor=s=1 " + shopSlice + " + " + extra +
 				" + _PID=1 _TRANSPORT=journal " + suppressed,
 		},
 	} {
@@ -55,41 +55,43 @@ func TestArguments(t *testing.T) {
 	}
 	two := Query{Scopes: []Scope{instance, shop(), {App: "c", Namespace: "clusterctl-c"}}}
 	if got := two.namespaces(); !slices.Equal(got, []string{"--namespace=*"}) {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want --namespace=*", got)
 	}
 	if got := two.namespaceNames(); !slices.Equal(got, []string{"", "clusterctl-a-b", "clusterctl-c"}) {
-		t.Errorf("got %q", got)
+		t.Errorf("got the namespaces %q", got)
 	}
 }
 
-// TestSorter checks that the app of an entry comes from the fields of journald, and from the fields of the
-// sender only if journald has none.
+// TestSorter checks that the sorter finds the app of an entry by fields of journald, and by fields of the
+// sender only if the fields of journald are missing.
 func TestSorter(t *testing.T) {
 	both := []Scope{shop(), {App: "api", Instance: 2, Instances: 3, Slice: "clusterctl-api.slice", Units: []string{"api.service"}}}
 	for name, c := range map[string]struct {
 		entry Entry
-		want  string // "" if the entry belongs to no app
+		want  string // "" if the entry does not belong to an app
 	}{
-		"a worker":                    {worker(1, "1", "x"), "shop@1 worker"},
-		"a new instance":              {worker(1, "7", "x"), "shop@7 worker"},
-		"another instance":            {entry("_SYSTEMD_UNIT", "api@3.service", "_SYSTEMD_SLICE", "clusterctl-api.slice"), ""},
-		"the instance":                {entry("_SYSTEMD_UNIT", "api@2.service", "_SYSTEMD_SLICE", "clusterctl-api.slice"), "api@2 worker"},
-		"no instance":                 {entry("_SYSTEMD_UNIT", "shop@x.service"), ""},
-		"a foreign unit in the slice": {entry("_SYSTEMD_UNIT", "cron.service", "_SYSTEMD_SLICE", "clusterctl-shop.slice"), "shop worker"},
-		"systemd":                     {entry("_PID", "1", "UNIT", "shop@2.service", "_SYSTEMD_UNIT", "init.scope"), "shop@2 systemd"},
+		"a worker":            {worker(1, "1", "x"), "shop@1 worker"},
+		"a new instance":      {worker(1, "7", "x"), "shop@7 worker"},
+		"another instance":    {entry("_SYSTEMD_UNIT", "api@3.service", "_SYSTEMD_SLICE", "clusterctl-api.slice"), ""},
+		"the instance":        {entry("_SYSTEMD_UNIT", "api@2.service", "_SYSTEMD_SLICE", "clusterctl-api.slice"), "api@2 worker"},
+		"an invalid instance": {entry("_SYSTEMD_UNIT", "shop@x.service"), ""},
+		"another unit in the slice": {
+			entry("_SYSTEMD_UNIT", "cron.service", "_SYSTEMD_SLICE", "clusterctl-shop.slice"), "shop worker"},
+		"systemd": {entry("_PID", "1", "UNIT", "shop@2.service", "_SYSTEMD_UNIT", "init.scope"), "shop@2 systemd"},
 		"systemd, before the exec": {entry("_PID", "99", "_UID", "0", "_EXE", "/usr/lib/systemd/systemd-executor",
 			"UNIT", "shop@2.service", "_SYSTEMD_UNIT", "shop@2.service"), "shop@2 systemd"},
-		"systemd about another": {entry("_PID", "1", "UNIT", "ssh.service", "_SYSTEMD_UNIT", "init.scope"), ""},
+		"systemd about another unit": {entry("_PID", "1", "UNIT", "ssh.service", "_SYSTEMD_UNIT", "init.scope"), ""},
 		"systemd's program, run by the worker": {entry("_PID", "99", "_UID", "1000", "_EXE", "/usr/lib/systemd/systemd-executor",
 			"UNIT", "shop@2.service", "_SYSTEMD_UNIT", "shop@2.service"), "shop@2 worker"},
 		"a path that ends like systemd's": {entry("_PID", "77", "_UID", "0", "_EXE", "/tmp/x/systemd/systemd",
 			"UNIT", "shop@2.service", "_SYSTEMD_UNIT", "session-1.scope"), ""},
 		"systemd's program, run by a user": {entry("_PID", "77", "_UID", "65534", "_EXE", "/usr/lib/systemd/systemd",
 			"UNIT", "shop@2.service", "_SYSTEMD_UNIT", "session-1.scope"), ""},
-		"a claim to be systemd": {entry("_PID", "77", "_EXE", "/tmp/evil", "UNIT", "shop@2.service",
+		"a process that imitates systemd": {entry("_PID", "77", "_EXE", "/tmp/evil", "UNIT", "shop@2.service",
 			"_SYSTEMD_UNIT", "session-1.scope"), ""},
-		"a worker with a UNIT":  {entry("_PID", "77", "UNIT", "x", "_SYSTEMD_UNIT", "shop@2.service"), "shop@2 worker"},
-		"a claim to be the app": {entry("CLUSTERCTL_APP", "shop", "CLUSTERCTL_INSTANCE", "1", "_SYSTEMD_UNIT", "session-1.scope"), ""},
+		"a worker with a UNIT": {entry("_PID", "77", "UNIT", "x", "_SYSTEMD_UNIT", "shop@2.service"), "shop@2 worker"},
+		"a process that imitates the app": {entry("CLUSTERCTL_APP", "shop", "CLUSTERCTL_INSTANCE", "1",
+			"_SYSTEMD_UNIT", "session-1.scope"), ""},
 		"a process that has ended": {entry("CLUSTERCTL_APP", "shop", "CLUSTERCTL_INSTANCE", "1",
 			"CLUSTERCTL_SENDER", "worker", "_UID", "1000"), "shop@1 worker"},
 		"a process of another user": {entry("CLUSTERCTL_APP", "shop", "CLUSTERCTL_INSTANCE", "1",
@@ -100,13 +102,13 @@ func TestSorter(t *testing.T) {
 		"stdout of a process that has ended": {entry("CLUSTERCTL_APP", "shop", "CLUSTERCTL_INSTANCE", "1",
 			"_TRANSPORT", "stdout", "_UID", "1000"), "shop@1 worker"},
 		"stdout of another instance": {entry("CLUSTERCTL_APP", "api", "CLUSTERCTL_INSTANCE", "1", "_TRANSPORT", "stdout"), ""},
-		"a claim to be journald": {entry("_TRANSPORT", "journal", "MESSAGE_ID", suppressedID,
+		"a process that imitates journald": {entry("_TRANSPORT", "journal", "MESSAGE_ID", suppressedID,
 			"OBJECT_SYSTEMD_UNIT", "shop@1.service", "N_DROPPED", "5"), ""},
 		"journald": {entry("_TRANSPORT", "driver", "MESSAGE_ID", suppressedID,
 			"OBJECT_SYSTEMD_UNIT", "shop@1.service", "N_DROPPED", "5"), "shop@1 journald"},
-		"journald about another": {entry("_TRANSPORT", "driver", "MESSAGE_ID", suppressedID, "OBJECT_SYSTEMD_UNIT", "x.service",
+		"journald about another unit": {entry("_TRANSPORT", "driver", "MESSAGE_ID", suppressedID, "OBJECT_SYSTEMD_UNIT", "x.service",
 			"N_DROPPED", "5"), ""},
-		"nothing": {entry("MESSAGE", "x"), ""},
+		"an entry without a unit": {entry("MESSAGE", "x"), ""},
 	} {
 		s := newSorter(both)
 		for range 2 { // the second result is cached
@@ -121,7 +123,7 @@ func TestSorter(t *testing.T) {
 	}
 	e := entry("_PID", "1", "UNIT", "shop@2.service")
 	if _, ok := newSorter(both).line(&e, false); ok {
-		t.Error("a message of systemd is not dropped")
+		t.Error("without System, line returned a message of systemd")
 	}
 }
 
@@ -132,7 +134,7 @@ func TestParsePriority(t *testing.T) {
 	} {
 		got, err := ParsePriority(s)
 		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("%q: got %v, error %v", s, got, err)
+			t.Errorf("%q: got %v, error %v, want %v", s, got, err, want)
 		}
 	}
 	for _, s := range []string{"", "8", "loud", "err..", "..err", "err..loud"} {

@@ -12,13 +12,13 @@ import (
 type Sink interface {
 	// Line receives a line, which is valid until Line returns. An error ends the reading.
 	Line(*Line) error
-	// Idle is called when no more lines are available at the moment, so a sink should flush its output.
+	// Idle is called when no more lines are available at the moment. A sink should flush its output.
 	Idle() error
 }
 
-// Read passes the lines of a query to the sink. With Follow, it returns nil when the context is canceled.
+// Read passes the lines of a query to the sink. If q.Follow is true, it returns nil when the context is canceled.
 func Read(ctx context.Context, q Query, sink Sink) error {
-	r := &reader{query: q, sink: sink, start: startProgram, sorter: newSorter(q.Scopes), joiner: joiner{held: map[string]*Line{}}}
+	r := &reader{query: q, sink: sink, start: startProgram, sorter: newSorter(q.Scopes), joiner: joiner{incomplete: map[string]*Line{}}}
 	return r.read(ctx)
 }
 
@@ -29,13 +29,14 @@ type reader struct {
 	start  start
 	sorter *sorter
 	joiner joiner
-	// cursor is the cursor of the last entry that was read. Before the first entry, it is the end of the journal.
+	// cursor is the cursor of the last entry that was read. Before the first entry is read, it is the cursor of the last
+	// entry of the journal.
 	cursor string
 }
 
 func (r *reader) read(ctx context.Context) error {
 	if r.query.Follow {
-		// First, so that no entry is lost between the history and the new entries.
+		// Find the end before the history is read, so that no entry between the history and the new entries is lost.
 		if err := r.findEnd(ctx); err != nil {
 			return r.ended(ctx, err)
 		}
@@ -48,7 +49,7 @@ func (r *reader) read(ctx context.Context) error {
 	if r.query.Follow {
 		return r.ended(ctx, r.follow(ctx))
 	}
-	for _, l := range r.joiner.rest() {
+	for _, l := range r.joiner.flush() {
 		if err := r.sink.Line(l); err != nil {
 			return err
 		}
@@ -56,7 +57,8 @@ func (r *reader) read(ctx context.Context) error {
 	return r.sink.Idle()
 }
 
-// ended returns nil if a cancelled context has ended the following, and an error otherwise.
+// ended returns the error of read. If a query with Follow was canceled, the error is nil. If ctx has ended for another
+// reason, the error is ctx.Err().
 func (r *reader) ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		if r.query.Follow && errors.Is(ctx.Err(), context.Canceled) {
@@ -76,12 +78,13 @@ func (r *reader) findEnd(ctx context.Context) error {
 	})
 }
 
-// history passes the lines that are in the journal already.
+// history passes the existing lines of the journal to the sink.
 func (r *reader) history(ctx context.Context) error {
 	p := part{lines: r.query.Lines}
 	if r.query.Grep != "" && p.lines != AllLines {
-		// With --grep, some versions read the last lines backwards and others do not. So a first run finds the oldest of
-		// the last lines backwards, and a second run reads forwards from there. This does not keep the lines in memory.
+		// With --grep and --lines, the order of the lines depends on the version of journalctl. So the first run reads
+		// backwards to find the oldest line to print, and the second run reads forwards from that line. The lines need
+		// not be stored in memory.
 		back := p
 		back.reverse = true
 		found := false
@@ -112,7 +115,7 @@ func (r *reader) entry(e *Entry) error {
 	return nil
 }
 
-// run starts journalctl and passes each of its entries to each.
+// run starts journalctl, and calls each with each entry.
 func (r *reader) run(ctx context.Context, args []string, each func(*Entry) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -122,7 +125,7 @@ func (r *reader) run(ctx context.Context, args []string, each func(*Entry) error
 	}
 	d := NewDecoder(out)
 	for {
-		if d.Waiting() {
+		if d.Empty() {
 			err = r.sink.Idle()
 		}
 		var e *Entry
@@ -137,8 +140,8 @@ func (r *reader) run(ctx context.Context, args []string, each func(*Entry) error
 		}
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		// journalctl ended, perhaps within an entry, and wait returns the reason. Following reads such an entry again from
-		// its cursor.
+		// journalctl has ended, perhaps within an entry. wait returns the reason. With Follow, the next journalctl prints
+		// the incomplete entry again.
 		return wait()
 	}
 	cancel()

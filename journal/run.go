@@ -16,19 +16,15 @@ import (
 // program is the program that reads the journal.
 const program = "journalctl"
 
-// waitDelay is how long journalctl may take to end after SIGTERM.
-const waitDelay = 2 * time.Second
-
-// start starts a program that ends with ctx. It returns the output of the program, and wait, which waits for its end. Tests
-// replace it.
+// start starts a program, which is terminated when ctx ends. It returns the output of the program, and the function wait,
+// which waits for its end and returns its error. Tests use their own start.
 type start func(ctx context.Context, args []string) (out io.Reader, wait func() error, err error)
 
-// startProgram starts journalctl. journalctl ends by itself when nothing reads its output, for example after clusterctl was
-// killed.
+// startProgram starts journalctl. If clusterctl is killed, journalctl ends when it writes to the closed pipe.
 func startProgram(ctx context.Context, args []string) (io.Reader, func() error, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = waitDelay
+	cmd.WaitDelay = 2 * time.Second // then SIGKILL
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
@@ -44,20 +40,19 @@ func startProgram(ctx context.Context, args []string) (io.Reader, func() error, 
 	return out, wait, nil
 }
 
-// ArgumentError is the error of a time, a pattern or a boot that journalctl has refused.
+// ArgumentError means that journalctl has refused a time, a pattern or a boot.
 type ArgumentError struct {
-	// Flag is "grep", "boot" or "since". "since" stands for all times, also for the value of "until".
+	// Flag is "grep", "boot" or "since". For an invalid value of "until", Flag is "since", too.
 	Flag string
-	// Message is the message of journalctl. Reason is why it refused a pattern, or empty. Reason does not quote the
-	// pattern, because journalctl may have got a different pattern than the query has.
+	// Message is the message of journalctl. Reason is the part of the message after the pattern, or empty. The pattern in
+	// Message may differ from the pattern of the query.
 	Message, Reason string
 }
 
-// Error returns the message of journalctl.
 func (e *ArgumentError) Error() string { return e.Message }
 
-// refused returns an [ArgumentError] if a message of journalctl is about its arguments, and otherwise nil.
-func refused(message string) *ArgumentError {
+// argumentError returns an [ArgumentError] if a message of journalctl is about an argument, and otherwise nil.
+func argumentError(message string) *ArgumentError {
 	for _, r := range []struct {
 		flag       string
 		beginnings []string
@@ -77,7 +72,8 @@ func refused(message string) *ArgumentError {
 	return nil
 }
 
-// explain returns the error of a program that has ended: its own message if it has written one.
+// explain returns a better error than err, the result of [exec.Cmd.Wait]: its text is the first line of stderr. It
+// returns nil if journalctl has succeeded.
 func explain(err error, stderr string) error {
 	if err == nil {
 		return nil
@@ -89,18 +85,18 @@ func explain(err error, stderr string) error {
 	message := plainText(stderr)
 	switch {
 	case message == "" && exit.ExitCode() == 1:
-		// This is how journalctl ends if --grep has found nothing.
+		// journalctl ends with status 1 and without a message if --grep has found nothing.
 		return nil
 	case message == "":
 		return fmt.Errorf("%s ended: %w", program, err)
 	}
-	if e := refused(message); e != nil {
+	if e := argumentError(message); e != nil {
 		return e
 	}
 	return fmt.Errorf("%s: %s", program, message)
 }
 
-// plainText returns the first line of a program's message. It removes the colours that systemd 247 writes even if the
+// plainText returns the first line of a message of a program, without colours. systemd 247 writes colours even if the
 // output is not a terminal.
 func plainText(s string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
@@ -108,7 +104,7 @@ func plainText(s string) string {
 	return strings.TrimSpace(string(safe))
 }
 
-// output runs a program and returns what it writes.
+// output runs journalctl and returns its output.
 func output(ctx context.Context, args ...string) (string, error) {
 	out, wait, err := startProgram(ctx, args)
 	if err != nil {
@@ -121,8 +117,8 @@ func output(ctx context.Context, args ...string) (string, error) {
 	return string(data), readErr
 }
 
-// namespaceArgument returns the argument that selects the journal of one namespace. The journal of the machine, "", needs
-// none.
+// namespaceArgument returns the argument of journalctl that selects the journal of a namespace. For the journal of the
+// machine, "", it returns nil.
 func namespaceArgument(ns string) []string {
 	if ns == "" {
 		return nil

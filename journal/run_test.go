@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// ended returns the error of a program that ends with this status.
+// ended runs a script of sh and returns its error.
 func ended(t *testing.T, script string) error {
 	t.Helper()
 	return exec.Command("sh", "-c", script).Run()
@@ -17,7 +17,7 @@ func TestExplain(t *testing.T) {
 		script, stderr, want string
 		argument             *ArgumentError
 	}{
-		"all is well":        {"exit 0", "", "", nil},
+		"success":            {"exit 0", "", "", nil},
 		"grep found nothing": {"exit 1", "", "", nil},
 		"a wrong time": {"exit 1", "\x1b[0;1;31mFailed to parse timestamp: foo\x1b[0m\n",
 			"Failed to parse timestamp: foo", &ArgumentError{Flag: "since"}},
@@ -40,7 +40,7 @@ func TestExplain(t *testing.T) {
 		var wrong *ArgumentError
 		switch found := errors.As(err, &wrong); {
 		case found != (c.argument != nil):
-			t.Errorf("%s: got an error of type %T", name, err)
+			t.Errorf("%s: got an error of type %T, want an ArgumentError: %v", name, err, c.argument != nil)
 		case found && (wrong.Flag != c.argument.Flag || wrong.Reason != c.argument.Reason):
 			t.Errorf("%s: got %+v, want %+v", name, *wrong, *c.argument)
 		}

@@ -1,15 +1,15 @@
 package journal
 
 import (
-	"strconv"
+	"fmt"
 	"unicode"
 	"unicode/utf8"
 )
 
-// appendSafe appends untrusted text and escapes characters that change the terminal: control characters, bytes that
-// are not UTF-8 and characters that change the direction of writing become visible as \x1b, \xff, \u202e. Sequences
-// that only select colours are kept if colour is true, and removed otherwise. coloured reports whether such a sequence
-// was kept.
+// appendSafe appends untrusted text, and escapes characters that could change the terminal: control characters, bytes
+// that are not UTF-8, and characters that change the direction of writing. The escapes are \x1b, \xff, \u202e. If
+// colour is true, sequences that only select colours and weight are not escaped; otherwise they are removed. coloured
+// reports whether the result contains such a sequence.
 func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
 	for i := 0; i < len(text); {
 		c := text[i]
@@ -21,7 +21,7 @@ func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
 			continue
 		}
 		if n := sgr(text[i:]); n > 0 {
-			if colour && harmless(text[i+2:i+n-1]) {
+			if colour && onlyStyle(text[i+2:i+n-1]) {
 				dst, coloured = append(dst, text[i:i+n]...), true
 			}
 			i += n
@@ -30,16 +30,13 @@ func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
 		r, n := utf8.DecodeRune(text[i:])
 		switch {
 		case r == utf8.RuneError && n <= 1, c < 0x20, c == 0x7f:
-			dst = appendHex(dst, c)
-			n = 1
+			dst, n = fmt.Appendf(dst, `\x%02x`, c), 1
 		case r < 0xa0 || !unicode.IsGraphic(r) && r != '\u200d' && r != '\ufe0f' || unicode.Is(unicode.Bidi_Control, r):
+			format := `\u%04x`
 			if r > 0xffff {
-				dst = append(dst, `\U`...)
-				dst = appendPadded(dst, uint64(r), 8)
-				break
+				format = `\U%08x`
 			}
-			dst = append(dst, `\u`...)
-			dst = appendPadded(dst, uint64(r), 4)
+			dst = fmt.Appendf(dst, format, r)
 		default:
 			dst = append(dst, text[i:i+n]...)
 		}
@@ -48,20 +45,7 @@ func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
 	return dst, coloured
 }
 
-func appendHex(dst []byte, c byte) []byte {
-	dst = append(dst, `\x`...)
-	return appendPadded(dst, uint64(c), 2)
-}
-
-func appendPadded(dst []byte, n uint64, width int) []byte {
-	s := strconv.FormatUint(n, 16)
-	for i := len(s); i < width; i++ {
-		dst = append(dst, '0')
-	}
-	return append(dst, s...)
-}
-
-// maxSGR limits the length of a sequence; real sequences are far shorter.
+// maxSGR is the maximum length of a colour sequence.
 const maxSGR = 40
 
 // sgr returns the length of a colour sequence (ECMA-48, SGR) at the start of text, or 0.
@@ -80,9 +64,9 @@ func sgr(text []byte) int {
 	return 0
 }
 
-// harmless reports whether a sequence only changes colours and weight. It returns false for a sequence that hides text
-// (8), blinks (5, 6) or selects a font.
-func harmless(parameters []byte) bool {
+// onlyStyle reports whether the parameters of a sequence only select colours and weight, and do not hide text (8),
+// make it blink (5, 6) or select a font.
+func onlyStyle(parameters []byte) bool {
 	n, skip := 0, 0
 	check := func() bool {
 		if skip > 0 {

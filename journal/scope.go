@@ -11,12 +11,13 @@ type Scope struct {
 	App string
 	// Instance is the number of the instance; 0 selects the whole app.
 	Instance int
-	// Instances is the number of instances of the app. More may appear while its lines are followed.
+	// Instances is the number of instances of the app. More instances may appear while the journal is followed.
 	Instances int
-	// Slice is the slice of its processes. Units are the other units of the app: app.service, sockets.
+	// Slice is the slice of the app's processes. Units are the units of the app that are not instances: app.service,
+	// sockets.
 	Slice string
 	Units []string
-	// UID is the numeric user ID of its workers, or "" if it is not known.
+	// UID is the numeric user ID of the workers, or "" if it is unknown.
 	UID string
 	// Namespace is the journal namespace of the app (LogNamespace=), or "" for the journal of the machine.
 	Namespace string
@@ -25,7 +26,8 @@ type Scope struct {
 // unit returns the unit name of instance i.
 func (s Scope) unit(i int) string { return s.App + "@" + strconv.Itoa(i) + ".service" }
 
-// find reports whether a unit belongs to the scope, and returns its instance number, or 0 for another unit of the app.
+// find reports whether a unit belongs to the scope. It returns the number of the instance, or 0 for a unit that is not an
+// instance.
 func (s Scope) find(unit string) (instance int, ok bool) {
 	if rest, is := strings.CutPrefix(unit, s.App+"@"); is {
 		rest, is = strings.CutSuffix(rest, ".service")
@@ -42,29 +44,29 @@ func (s Scope) find(unit string) (instance int, ok bool) {
 const (
 	appField      = "CLUSTERCTL_APP"
 	instanceField = "CLUSTERCTL_INSTANCE"
-	// senderField is added by the handler in activation/journald. Since systemd 255, messages of PID 1 have the two fields
-	// above, too, but never this one.
+	// senderField is added by the handler in activation/journald. Since systemd 255, messages of PID 1 also have appField
+	// and instanceField, but never senderField.
 	senderField = "CLUSTERCTL_SENDER"
 )
 
-// workerTerms returns terms that match the lines of the workers. journald finds the slice of a process, so the first term
-// also matches instances that do not exist yet. If a process has just ended, journald may not find its slice. But lines from
-// stdout have the extra fields of the unit, and messages of our handler name the app and come from the user of the workers.
+// workerTerms returns groups of matches for the lines of the workers. The first group matches by the slice or the unit of
+// the process; the slice includes instances that do not exist yet. If a process has just ended, journald may not find its
+// slice. For such processes, the other groups match lines from stdout by the fields of LogExtraFields=, and messages of
+// our handler by the user of the workers.
 func (s Scope) workerTerms() [][]string {
-	own, claimed := []string{"_SYSTEMD_SLICE=" + s.Slice}, []string{appField + "=" + s.App}
+	own, extra := []string{"_SYSTEMD_SLICE=" + s.Slice}, []string{appField + "=" + s.App}
 	if s.Instance > 0 {
 		own = []string{"_SYSTEMD_UNIT=" + s.unit(s.Instance)}
-		claimed = append(claimed, instanceField+"="+strconv.Itoa(s.Instance))
+		extra = append(extra, instanceField+"="+strconv.Itoa(s.Instance))
 	}
-	terms := [][]string{own, slices.Concat(claimed, []string{"_TRANSPORT=stdout"})}
+	terms := [][]string{own, slices.Concat(extra, []string{"_TRANSPORT=stdout"})}
 	if s.UID != "" {
-		terms = append(terms, slices.Concat(claimed, []string{senderField + "=worker", "_UID=" + s.UID}))
+		terms = append(terms, slices.Concat(extra, []string{senderField + "=worker", "_UID=" + s.UID}))
 	}
 	return terms
 }
 
-// systemTerms returns terms that match systemd's messages about the known units. LogExtraFields= marks these messages only
-// since 255.
+// systemTerms returns groups of matches for the messages of systemd about the units of the scope.
 func (s Scope) systemTerms() [][]string {
 	t := []string{"_PID=1"}
 	if s.Instance > 0 {
@@ -76,11 +78,11 @@ func (s Scope) systemTerms() [][]string {
 	for i := 1; i <= s.Instances; i++ {
 		t = append(t, "UNIT="+s.unit(i))
 	}
-	// Since 255, this also matches instances that have been removed.
+	// Since systemd 255, messages of PID 1 have appField, so the second group also matches removed instances.
 	return [][]string{t, {"_PID=1", appField + "=" + s.App}}
 }
 
-// suppressedTerm returns the terms that match journald's messages about dropped messages.
+// suppressedTerm returns a group of matches for the messages of journald about dropped messages.
 func (s Scope) suppressedTerm() []string {
 	if s.Instance > 0 {
 		return []string{"_TRANSPORT=driver", "OBJECT_SYSTEMD_UNIT=" + s.unit(s.Instance)}
@@ -95,7 +97,7 @@ type Line struct {
 	// Instance is 0 for a line about the whole app.
 	Instance int
 	Source   Source
-	// Suppressed is the number of messages that journald dropped before this one.
+	// If journald reports dropped messages in this entry, Suppressed is their number.
 	Suppressed int
 
 	label string
@@ -115,77 +117,70 @@ func (l *Line) Label() string {
 // sorter finds the app of each entry.
 type sorter struct {
 	scopes []Scope
-	known  map[string]owner
+	// owners maps the name of a unit to its app and instance, in a Line without an entry. If the unit does not belong to
+	// a scope, App is empty.
+	owners map[string]Line
 }
 
-type owner struct {
-	app      string
-	instance int
-	label    string
-	ok       bool
-}
+func newSorter(scopes []Scope) *sorter { return &sorter{scopes: scopes, owners: map[string]Line{}} }
 
-func ownedBy(app string, instance int) owner {
-	l := Line{App: app, Instance: instance}
-	return owner{app: app, instance: instance, label: l.Label(), ok: true}
-}
-
-func newSorter(scopes []Scope) *sorter { return &sorter{scopes: scopes, known: map[string]owner{}} }
-
-// line returns the entry as a line. It returns false if the entry does not belong to a scope: the matches of journalctl
-// select more entries than needed, and any process can send a field CLUSTERCTL_APP.
+// line returns the entry as a line. It returns false if the entry does not belong to a scope. journalctl prints such
+// entries, because its matches select more entries than needed, and any process can send a field CLUSTERCTL_APP.
 func (s *sorter) line(e *Entry, system bool) (Line, bool) {
-	l := Line{Entry: e, Source: e.source()}
-	field := [...]string{Worker: "_SYSTEMD_UNIT", Systemd: "UNIT", Journald: "OBJECT_SYSTEMD_UNIT"}[l.Source]
-	unit := e.Get(field)
-	o, ok := s.known[string(unit)]
+	source := e.source()
+	unit := e.Get([...]string{Worker: "_SYSTEMD_UNIT", Systemd: "UNIT", Journald: "OBJECT_SYSTEMD_UNIT"}[source])
+	l, ok := s.owners[string(unit)]
 	switch {
-	case l.Source == Systemd && !system:
-		return l, false
-	case len(unit) == 0 && l.Source == Worker:
-		o = s.claimed(e)
+	case source == Systemd && !system:
+		return Line{}, false
+	case len(unit) == 0 && source == Worker:
+		l = s.byFields(e)
 	case !ok:
-		o = s.find(string(unit))
-		if len(s.known) < maxNames {
-			s.known[string(unit)] = o
+		l = s.find(string(unit))
+		if len(s.owners) < maxNames {
+			s.owners[string(unit)] = l
 		}
 	}
-	if !o.ok && l.Source == Worker {
-		o = s.inSlice(string(e.Get("_SYSTEMD_SLICE")))
+	if l.App == "" && source == Worker {
+		l = s.inSlice(string(e.Get("_SYSTEMD_SLICE")))
 	}
-	if l.Source == Journald {
-		l.Suppressed = e.suppressed()
+	l.Entry, l.Source = e, source
+	if source == Journald {
+		l.Suppressed, _ = strconv.Atoi(string(e.Get("N_DROPPED"))) // since 240
 	}
-	l.App, l.Instance, l.label = o.app, o.instance, o.label
-	return l, o.ok
+	return l, l.App != ""
 }
 
-func (s *sorter) find(unit string) owner {
+// find returns the app and the instance of a unit, or an empty Line.
+func (s *sorter) find(unit string) (l Line) {
 	for _, scope := range s.scopes {
 		if i, ok := scope.find(unit); ok {
-			return ownedBy(scope.App, i)
+			l.App, l.Instance = scope.App, i
+			l.label = l.Label()
+			break
 		}
 	}
-	return owner{}
+	return l
 }
 
-// inSlice finds the app of a foreign unit that runs in the slice of the app.
-func (s *sorter) inSlice(slice string) owner {
+// inSlice returns the app of a slice, for a process in this slice whose unit does not belong to an app.
+func (s *sorter) inSlice(slice string) Line {
 	for _, scope := range s.scopes {
 		if slice != "" && scope.Slice == slice && scope.Instance == 0 {
-			return ownedBy(scope.App, 0)
+			return Line{App: scope.App, label: scope.App}
 		}
 	}
-	return owner{}
+	return Line{}
 }
 
-// claimed finds the app of a process that ended before journald could find its unit. Only journald adds fields to the lines
-// of a stream. Any other message belongs to the app only if it comes from the app's user.
-func (s *sorter) claimed(e *Entry) owner {
+// byFields finds the app of a process that ended before journald could find its unit, by the fields of the entry. For a
+// line from stdout, journald has added these fields. Another message belongs to the app only if our handler sent it as
+// the user of the workers.
+func (s *sorter) byFields(e *Entry) Line {
 	app, i := string(e.Get(appField)), string(e.Get(instanceField))
 	at := slices.IndexFunc(s.scopes, func(scope Scope) bool { return scope.App == app })
 	if at < 0 || string(e.Get("_TRANSPORT")) != "stdout" && !s.scopes[at].wrote(e) {
-		return owner{}
+		return Line{}
 	}
 	if i == "" {
 		return s.find(app + ".service")
@@ -193,8 +188,8 @@ func (s *sorter) claimed(e *Entry) owner {
 	return s.find(app + "@" + i + ".service")
 }
 
-// wrote reports whether a message comes from our handler, running as the user of the workers. The kernel guarantees the
-// user.
+// wrote reports whether the handler in activation/journald sent a message as the user of the workers. journald gets the
+// user from the kernel.
 func (s Scope) wrote(e *Entry) bool {
 	return s.UID != "" && string(e.Get("_UID")) == s.UID && string(e.Get(senderField)) == "worker"
 }

@@ -12,23 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tail returns the last n lines of a unit and of systemd about this unit, oldest first, and none older than since.
-// namespace is the journal namespace of the unit, or "". Up to n earlier lines of clusterctl-shim precede them, because
-// these lines name the cause, and a program may write a long stack trace after them. Tail looks for them in the last 10 n
-// messages.
+// Tail returns the last n lines of a unit since a time, including the messages of systemd about the unit, oldest first.
+// namespace is the journal namespace of the unit, or "". Before these lines, Tail returns up to n earlier lines of
+// clusterctl-shim from the last 10 n messages: lines of the shim give the cause of a failure, and the program may write a
+// long stack trace after them.
 //
-// Setting the clock between since and now does not change the result if since comes from [time.Now], because Tail compares
-// the monotonic time of the entries of this boot.
+// since must come from [time.Now]. Tail compares the monotonic time of the entries of this boot, so a change of the clock
+// does not change the result.
 //
-// Only root and the members of the groups adm and systemd-journal can read the system journal. For other users the result
-// is empty, not an error (journalctl(1)).
+// Only root and the members of the groups adm and systemd-journal can read the system journal. For other users, Tail
+// returns no lines and no error.
 func Tail(ctx context.Context, unit, namespace string, n int, since time.Time) ([]string, error) {
 	from, err := monotonic(since)
 	if err != nil {
 		return nil, err
 	}
-	// The last lines of a worker may still be on their way to the journal.
-	settle(ctx, unit, namespace)
+	// journald may not have read the last lines of a worker yet.
+	syncJournald(ctx, unit, namespace)
 	out, err := output(ctx, tailArguments(unit, namespace, 10*n)...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the journal of %s: %w", unit, err)
@@ -46,34 +46,25 @@ func lastLines(lines []string, n int) []string {
 	return append(own[max(len(own)-n, 0):], lines[last:]...)
 }
 
-// monotonic returns the time of t on CLOCK_MONOTONIC, which journald stores with each entry. The result is never too late.
+// monotonic returns the time of t on CLOCK_MONOTONIC, which journald stores with each entry. The result may be slightly
+// too early, but never too late.
 func monotonic(t time.Time) (time.Duration, error) {
-	now, err := monotonicNow()
-	return now - time.Since(t), err
-}
-
-func monotonicNow() (time.Duration, error) {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		return 0, fmt.Errorf("reading the clock: %w", err)
 	}
-	return time.Duration(now.Nano()), nil
+	return time.Duration(now.Nano()) - time.Since(t), nil
 }
 
-// tailArguments returns the arguments of journalctl(1) for the last entries of this boot.
+// tailArguments returns the arguments of journalctl(1) for the last n entries of this boot.
 func tailArguments(unit, namespace string, n int) []string {
-	args := []string{
+	return append([]string{
 		"--unit=" + unit, "--lines=" + strconv.Itoa(n), "--boot",
 		"--output=export", "--output-fields=MESSAGE", "--no-pager", "--quiet",
-	}
-	if namespace != "" {
-		// "+" adds the journal of the machine, which has systemd's own messages.
-		args = append(args, "--namespace=+"+namespace)
-	}
-	return args
+	}, Query{Scopes: []Scope{{Namespace: namespace}}}.namespaces()...)
 }
 
-// tailLines returns the lines of the messages that are not older than from.
+// tailLines returns the lines of the messages that are not older than from, which is a time on CLOCK_MONOTONIC.
 func tailLines(export string, from time.Duration) (lines []string, err error) {
 	for e, err := range Entries(strings.NewReader(export)) {
 		if err != nil {
@@ -88,4 +79,37 @@ func tailLines(export string, from time.Duration) (lines []string, err error) {
 		}
 	}
 	return lines, nil
+}
+
+// Suppressed returns how many messages of units journald has dropped since boot because of LogRateLimitBurst=. journald
+// logs the number of dropped messages with the next message after the interval, so the newest dropped messages may be
+// missing in the result. namespace is the journal namespace of the units, or empty. is reports whether to count the
+// messages of a unit.
+//
+// Suppressed needs the same rights as [Tail]. Without these rights, the result is 0.
+func Suppressed(ctx context.Context, namespace string, is func(unit string) bool) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // a journal may be large, and the disk slow
+	defer cancel()
+	// Any process can send a message with this ID, but only messages of journald have the transport "driver".
+	out, err := output(ctx, append(namespaceArgument(namespace), "--boot", "--output=cat", "--no-pager", "--quiet",
+		"_TRANSPORT=driver", "MESSAGE_ID="+suppressedID)...)
+	if err != nil {
+		return 0, fmt.Errorf("reading the number of suppressed messages: %w", err)
+	}
+	return countSuppressed(out, is), nil
+}
+
+// countSuppressed returns the sum of lines such as "Suppressed 123 messages from web@1.service".
+func countSuppressed(text string, is func(unit string) bool) int64 {
+	total := int64(0)
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) != 5 || f[0] != "Suppressed" || f[3] != "from" || !is(f[4]) {
+			continue
+		}
+		if n, err := strconv.ParseInt(f[1], 10, 64); err == nil && n > 0 {
+			total += n
+		}
+	}
+	return total
 }

@@ -3,8 +3,11 @@ package journal
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestTailArguments(t *testing.T) {
@@ -15,8 +18,8 @@ func TestTailArguments(t *testing.T) {
 	}
 }
 
-// TestTailAfterStep checks that setting the clock, which changes the wall clock time of later entries but not
-// their monotonic time, does not change the result.
+// TestTailAfterStep checks that a change of the clock does not change the result: it changes the realtime of
+// later entries, but not their monotonic time.
 func TestTailAfterStep(t *testing.T) {
 	at := func(realtime, monotonic time.Duration, message string) Entry {
 		return entry("__CURSOR", "s=1", "__REALTIME_TIMESTAMP", fmt.Sprint(realtime.Microseconds()),
@@ -34,11 +37,11 @@ func TestTailAfterStep(t *testing.T) {
 	got, err := tailLines(string(export), start+999*time.Nanosecond)
 	want := []string{"starting", "after a step back", "of two lines", "after a step forward", "no text \x00 \xff"}
 	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("got %q, %v, want %q", got, err, want)
+		t.Errorf("got %q, error %v, want %q", got, err, want)
 	}
 }
 
-// TestLastLines checks that later lines of the program and systemd do not displace the lines of the shim.
+// TestLastLines checks that lastLines also returns earlier lines of the shim.
 func TestLastLines(t *testing.T) {
 	lines := []string{"starting", "clusterctl-shim: cannot read", "clusterctl-shim: hint: x", "Error", "at 1", "at 2",
 		"clusterctl-shim: ends", "Stopped"}
@@ -50,19 +53,20 @@ func TestLastLines(t *testing.T) {
 		1: {"clusterctl-shim: ends", "Stopped"},
 	} {
 		if got := lastLines(lines, n); !slices.Equal(got, want) {
-			t.Errorf("the last %d: %q, want %q", n, got, want)
+			t.Errorf("the last %d lines: got %q, want %q", n, got, want)
 		}
 	}
 }
 
-// TestMonotonic checks that monotonic returns the monotonic time of a moment of time.Now.
+// TestMonotonic checks that monotonic converts a time of time.Now to the monotonic clock.
 func TestMonotonic(t *testing.T) {
 	var clock [4]time.Duration
 	read := func(i int) {
-		var err error
-		if clock[i], err = monotonicNow(); err != nil {
+		var now unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 			t.Fatal(err)
 		}
+		clock[i] = time.Duration(now.Nano())
 	}
 	read(0)
 	moment := time.Now()
@@ -70,8 +74,21 @@ func TestMonotonic(t *testing.T) {
 	read(2)
 	got, err := monotonic(moment)
 	read(3)
-	// The two clocks are read one after the other, so the result may be early by the duration of the call.
+	// monotonic reads two clocks one after the other, so the result may be too early by at most the duration
+	// of the call.
 	if earliest := clock[0] - (clock[3] - clock[2]); err != nil || got < earliest || got > clock[1] {
-		t.Errorf("%v, %v, want from %v to %v", got, err, earliest, clock[1])
+		t.Errorf("got %v, error %v, want a time between %v and %v", got, err, earliest, clock[1])
+	}
+}
+
+func TestCountSuppressed(t *testing.T) {
+	const text = "Suppressed 120 messages from web@1.service\nSuppressed 3 messages from web@12.service\n" +
+		"Suppressed 7 messages from other@1.service\n" +
+		"Suppressed -4 messages from web@1.service\nSuppressed x messages from web@1.service\nSuppressed 5 messages\n\n"
+	if got := countSuppressed(text, func(unit string) bool { return strings.HasPrefix(unit, "web@") }); got != 123 {
+		t.Errorf("got %d suppressed messages, want 123", got)
+	}
+	if got := countSuppressed("", nil); got != 0 {
+		t.Errorf("no lines: got %d suppressed messages, want 0", got)
 	}
 }

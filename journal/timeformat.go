@@ -2,18 +2,19 @@ package journal
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// TimeFormat formats the time before each line. The zero value prints nothing.
+// TimeFormat is a format for the time before each line. The zero value prints nothing.
 type TimeFormat struct {
 	pieces []piece
 	utc    bool
 }
 
-// piece is a layout of package time, literal text, or a Unix time.
+// piece is a part of a format: a layout of package time, literal text, or a Unix time.
 type piece struct {
 	layout  string
 	literal bool
@@ -36,15 +37,15 @@ var strftime = map[byte]string{
 	'L': "000", 'f': "000000",
 }
 
-// momentTokens maps the tokens of moment.js, which pm2 accepts, to layouts, longest first.
+// momentTokens maps the tokens of moment.js, which pm2 accepts, to layouts. A longer token precedes its prefixes.
 var momentTokens = [][2]string{
 	{"YYYY", "2006"}, {"YY", "06"}, {"MMMM", "January"}, {"MMM", "Jan"}, {"MM", "01"}, {"DD", "02"}, {"dddd", "Monday"}, {"ddd", "Mon"},
 	{"HH", "15"}, {"hh", "03"}, {"mm", "04"}, {"ss", "05"}, {"SSSSSS", "000000"}, {"SSS", "000"}, {"ZZ", "-0700"},
 	{"Z", "-07:00"}, {"A", "PM"}, {"a", "pm"},
 }
 
-// ParseTimeFormat parses the name of a format (iso, date, time, unix, utc), conversions of date(1) such as "%H:%M:%S",
-// or tokens of pm2 such as "YYYY-MM-DD HH:mm:ss".
+// ParseTimeFormat parses the name of a format (iso, date, time, unix, utc), a format of date(1) such as "%H:%M:%S", or
+// a format of pm2 such as "YYYY-MM-DD HH:mm:ss".
 func ParseTimeFormat(s string) (TimeFormat, error) {
 	if layout, ok := timeNames[s]; ok {
 		return TimeFormat{pieces: []piece{{layout: layout}}}, nil
@@ -58,10 +59,8 @@ func ParseTimeFormat(s string) (TimeFormat, error) {
 		return parseStrftime(s)
 	}
 	f := parseMoment(s)
-	for _, p := range f.pieces {
-		if !p.literal {
-			return f, nil
-		}
+	if slices.ContainsFunc(f.pieces, func(p piece) bool { return !p.literal }) {
+		return f, nil
 	}
 	return f, fmt.Errorf("invalid time format %q (iso, date, time, unix, utc, or such as \"%%H:%%M\" or \"HH:mm\")", s)
 }
@@ -113,16 +112,10 @@ next:
 	return f
 }
 
-func (f *TimeFormat) literal(s string) {
-	if n := len(f.pieces); n > 0 && f.pieces[n-1].literal {
-		f.pieces[n-1].layout += s
-		return
-	}
-	f.pieces = append(f.pieces, piece{layout: s, literal: true})
-}
+func (f *TimeFormat) literal(s string) { f.pieces = append(f.pieces, piece{layout: s, literal: true}) }
 
-// append appends a time to dst.
-func (f TimeFormat) append(dst []byte, t time.Time) []byte {
+// appendTime appends a time to dst.
+func (f TimeFormat) appendTime(dst []byte, t time.Time) []byte {
 	if f.utc {
 		t = t.UTC()
 	}
@@ -136,7 +129,7 @@ func (f TimeFormat) append(dst []byte, t time.Time) []byte {
 				dst = fmt.Appendf(dst, ".%06d", t.Nanosecond()/1000)
 			}
 		case strings.Trim(p.layout, "0") == "":
-			// Package time formats decimals only after a point.
+			// Package time supports fractions of a second only after a point or comma.
 			digits := fmt.Sprintf("%06d", t.Nanosecond()/1000)
 			dst = append(dst, digits[:len(p.layout)]...)
 		default:
@@ -145,6 +138,3 @@ func (f TimeFormat) append(dst []byte, t time.Time) []byte {
 	}
 	return dst
 }
-
-// empty reports whether the format prints nothing.
-func (f TimeFormat) empty() bool { return len(f.pieces) == 0 }

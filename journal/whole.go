@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// Usage returns how many bytes the active and archived files of a journal use on disk and in memory.
+// Usage returns the number of bytes that the files of the journal of a namespace use, on disk and in memory.
 func Usage(namespace string) (uint64, error) { return usage(Existing(namespace)) }
 
 func usage(dirs []string) (uint64, error) {
@@ -28,7 +28,7 @@ func usage(dirs []string) (uint64, error) {
 			if err != nil {
 				return 0, fmt.Errorf("measuring the journal: %w", err)
 			}
-			// Count blocks, because the files are sparse at the end.
+			// Add up blocks, because the end of each file is sparse.
 			if st, ok := info.Sys().(*syscall.Stat_t); ok && info.Mode().IsRegular() {
 				total += uint64(st.Blocks) * 512
 			}
@@ -37,8 +37,8 @@ func usage(dirs []string) (uint64, error) {
 	return total, nil
 }
 
-// Flush removes all lines that are in a namespace now: it archives the active file and removes the archived
-// files (journalctl(1), --rotate and --vacuum-size=). Lines that arrive during the call stay.
+// Flush removes all lines from the journal of a namespace: it archives the active file and removes the
+// archived files (--rotate and --vacuum-size= of journalctl(1)). Lines that arrive during the call stay.
 func Flush(ctx context.Context, namespace string) error {
 	if namespace == "" {
 		return errors.New("internal error: the journal of the machine must not be flushed")
@@ -51,13 +51,13 @@ func Flush(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// Remove removes the files and the sockets of a namespace whose journald has stopped.
+// Remove removes the journal of a namespace and the sockets of its journald, which must have stopped.
 func Remove(namespace string) error {
 	if namespace == "" {
 		return errors.New("internal error: the journal of the machine must not be removed")
 	}
 	var errs []error
-	for _, dir := range append(Existing(namespace), filepath.Join("/run/systemd", "journal."+namespace)) {
+	for _, dir := range append(Existing(namespace), socketDirectory+"."+namespace) {
 		if err := os.RemoveAll(dir); err != nil {
 			errs = append(errs, fmt.Errorf("removing the journal %s: %w", namespace, err))
 		}
@@ -65,10 +65,44 @@ func Remove(namespace string) error {
 	return errors.Join(errs...)
 }
 
-// RemoveRuntime removes the files that the stopped journald of a namespace leaves in /run, but not the lines.
+// RemoveRuntime removes the sockets of the journald of a namespace, which must have stopped, but not the
+// journal.
 func RemoveRuntime(namespace string) error {
 	if namespace == "" {
 		return errors.New("internal error: the journal of the machine must not be removed")
 	}
-	return os.RemoveAll(filepath.Join("/run/systemd", "journal."+namespace))
+	return os.RemoveAll(socketDirectory + "." + namespace)
+}
+
+// AccessError means that a journal exists, but the user is not allowed to read it.
+type AccessError struct {
+	// Path is the path of the file that could not be opened.
+	Path string
+	Err  error
+}
+
+func (e *AccessError) Error() string {
+	return fmt.Sprintf("reading the journal: opening %q: %v", e.Path, e.Err)
+}
+
+func (e *AccessError) Unwrap() error { return e.Err }
+
+// CheckAccess returns an [*AccessError] if the user is not allowed to read the journal of the machine. In
+// this case, journalctl returns no error, but prints only entries of the user's own processes, or nothing. If
+// the machine has no journal, CheckAccess returns nil.
+func CheckAccess() error { return checkAccess(Directories([]string{""})) }
+
+func checkAccess(dirs []string) error {
+	var denied error
+	for _, dir := range dirs {
+		path := filepath.Join(dir, "system.journal")
+		f, err := os.Open(path)
+		if err == nil {
+			return f.Close()
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			denied = &AccessError{Path: path, Err: fs.ErrPermission}
+		}
+	}
+	return denied
 }

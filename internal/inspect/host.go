@@ -1,8 +1,9 @@
-// Package inspect reads what the kernel knows about the processes of an instance: CPU time, memory, connections, accept
-// queues and environment. It also reads what the shim has recorded about the runs of the instance. Each function reports
-// whether it could read its value. A value that only root can read is missing without root, which is not an error.
+// Package inspect reads data of the kernel about the processes of an instance: CPU time, memory, connections, accept
+// queues and environment. It also reads the files in which the shim records the runs of an instance. Each function
+// reports whether it could read its value. Some values can be read only by root; for other users, such a value is
+// missing, and there is no error.
 //
-// The parsers are pure functions on the contents of a file. The methods of Host open the files.
+// The methods of Host read the files, and the parsers are pure functions of the contents.
 package inspect
 
 import (
@@ -12,17 +13,20 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// Host has the paths of the kernel's files. Its methods change nothing. Several goroutines may call them.
+// Host has the directories with the files of the kernel and the shim. Its methods only read, and are safe for concurrent
+// use.
 type Host struct {
 	// Proc is /proc.
 	Proc string
-	// Cgroups is the mount point of cgroup v2. Named is the mount point of name=systemd of cgroup v1, which has the
-	// processes if v2 is not mounted. An empty path means that there is no such mount.
+	// Cgroups is the mount point of cgroup v2. Named is the mount point of the hierarchy name=systemd of cgroup v1.
+	// Without cgroup v2, Pids uses Named. An empty path means that the hierarchy is not mounted.
 	Cgroups, Named string
-	// Runs is the directory with one directory per app, in which the shim keeps the state of its restarts: /run/clusterctl.
+	// Runs is /run/clusterctl. The shim records the runs of an instance in a directory of the app below Runs.
 	Runs string
 }
 
@@ -36,7 +40,7 @@ func System() Host {
 	return h
 }
 
-// parseMounts returns the mount points of cgroups in /proc/self/mountinfo (proc_pid_mountinfo(5)).
+// parseMounts returns the mount points of the cgroup hierarchies in /proc/self/mountinfo (proc_pid_mountinfo(5)).
 func parseMounts(text []byte) (v2, named string) {
 	for line := range bytes.Lines(text) {
 		head, tail, found := strings.Cut(strings.TrimSpace(string(line)), " - ")
@@ -55,8 +59,8 @@ func parseMounts(text []byte) (v2, named string) {
 	return v2, named
 }
 
-// Pids returns the processes of a cgroup and of the cgroups below it. path is systemd's ControlGroup=. A missing cgroup has
-// no processes.
+// Pids returns the process IDs of a cgroup and of all its descendants. path is the ControlGroup= of a unit. If the cgroup
+// does not exist, Pids returns nil.
 func (h Host) Pids(path string) []int {
 	root := h.Cgroups
 	if root == "" {
@@ -70,17 +74,17 @@ func (h Host) Pids(path string) []int {
 	return pids
 }
 
-// walk adds the processes of the cgroup at dir and of the cgroups below it. It lists directories only if it must, because a
-// cgroup has dozens of files.
+// walk appends the process IDs of the cgroup at dir and of all its descendants to pids.
 func (h Host) walk(dir string, pids *[]int) {
 	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
 		return // removed since
 	}
 	*pids = append(*pids, parsePids(text)...)
-	// Each subdirectory adds a link to its parent. So a directory with two links has no subdirectories and need not be
-	// listed, and most cgroups are such directories.
-	if links(dir) == 2 {
+	// A directory without subdirectories has two links. Do not list such a directory, because a cgroup has dozens of
+	// files.
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) == nil && st.Nlink == 2 {
 		return
 	}
 	entries, err := os.ReadDir(dir)
@@ -94,8 +98,8 @@ func (h Host) walk(dir string, pids *[]int) {
 	}
 }
 
-// parsePids returns the process IDs in cgroup.procs, which has one per line. It omits 0, a process outside of the reader's
-// PID namespace.
+// parsePids returns the process IDs in cgroup.procs, which has one ID per line. It omits 0, which stands for a process
+// outside of the reader's PID namespace.
 func parsePids(text []byte) []int {
 	var pids []int
 	for line := range bytes.Lines(text) {

@@ -16,7 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// tree writes files below a new directory and returns the directory.
+// tree creates a directory with files, and returns its path. The keys of files are relative paths, and the values
+// contents.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -56,7 +57,7 @@ func TestParsers(t *testing.T) {
 		"usage_usec -4\n": -1, "": -1,
 	} {
 		if got, ok := parseCPUStat([]byte(text)); ok != (want >= 0) || ok && got != want {
-			t.Errorf("cpu.stat %q: got %v, %v", text, got, ok)
+			t.Errorf("cpu.stat %q: got %v, %v, want %v", text, got, ok, want)
 		}
 	}
 	for text, want := range map[string]int64{
@@ -64,28 +65,28 @@ func TestParsers(t *testing.T) {
 		"Pss: x kB\n": -1, "": -1,
 	} {
 		if got, ok := parseRollup([]byte(text)); ok != (want >= 0) || ok && got != want {
-			t.Errorf("smaps_rollup %q: got %v, %v", text, got, ok)
+			t.Errorf("smaps_rollup %q: got %v, %v, want %v", text, got, ok, want)
 		}
 	}
 	for text, want := range map[string]int64{"10 3 2 1 0 1 0\n": 3 * int64(os.Getpagesize()), "10": -1, "1 x": -1, "": -1} {
 		if got, ok := parseStatm([]byte(text)); ok != (want >= 0) || ok && got != want {
-			t.Errorf("statm %q: got %v, %v", text, got, ok)
+			t.Errorf("statm %q: got %v, %v, want %v", text, got, ok, want)
 		}
 	}
 	for link, want := range map[string]uint64{"socket:[81]": 81, "socket:[]": 0, "socket:[1": 0, "pipe:[1]": 0, "1]": 0, "": 0} {
 		if got, ok := socketInode(link); ok != (want > 0) || got != want && ok {
-			t.Errorf("link %q: got %d, %v", link, got, ok)
+			t.Errorf("link %q: got %d, %v, want %d", link, got, ok, want)
 		}
 	}
 	if got := parsePids([]byte("12\n0\n7\n\nx\n-3\n8")); !slices.Equal(got, []int{12, 7, 8}) {
-		t.Errorf("got %v", got)
+		t.Errorf("got the process IDs %v, want 12, 7, 8", got)
 	}
 	if got := parseEnviron([]byte("A=1\x00B=x\ny\x00\x00")); !slices.Equal(got, []string{"A=1", "B=x\ny"}) {
-		t.Errorf("got %q", got)
+		t.Errorf("got the variables %q", got)
 	}
 }
 
-// TestCgroup reads a cgroup with a child, whose processes count, and a cgroup without a memory controller.
+// TestCgroup reads a cgroup with a child cgroup, a cgroup without a memory controller, and cgroups that do not exist.
 func TestCgroup(t *testing.T) {
 	const path = "/clusterctl.slice/web@1.service"
 	root := tree(t, map[string]string{
@@ -116,12 +117,12 @@ func TestCgroup(t *testing.T) {
 	if got, ok := h.Memory(path, nil); !ok || got != (Memory{4096, FromCgroup}) {
 		t.Errorf("got %+v, %v", got, ok)
 	}
-	// Without the memory controller, Memory adds up the memory of the processes and ignores processes that have ended.
+	// Without a memory controller, the result is the PSS of all processes that have not ended.
 	if got, ok := h.Memory("/bare", []int{7, 8, 9, 10}); !ok || got != (Memory{12 << 10, FromPSS}) {
 		t.Errorf("got %+v, %v", got, ok)
 	}
-	// If the share of one process is unreadable, the result is the sum of the resident sizes. Even root cannot read a
-	// directory as a file.
+	// If the PSS of one process cannot be read, the result is the RSS of all processes. The directory makes reading fail,
+	// also for root.
 	if err := errors.Join(os.Remove(proc+"/8/smaps_rollup"), os.Mkdir(proc+"/8/smaps_rollup", 0o755)); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func TestCgroup(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	if _, ok := v1.CPU(path); ok {
-		t.Error("CPU time without cgroup v2")
+		t.Error("CPU returned a time without cgroup v2")
 	}
 }
 
@@ -182,7 +183,7 @@ func TestWorkingState(t *testing.T) {
 		"12 (node) R 1": true, "12 (a) b) D 1": true, "12 (R) S 1": false, "12 (a) R": true, "": false, "12": false, "12 (a)": false,
 	} {
 		if workingState([]byte(text)) != want {
-			t.Errorf("%q: got %v, want %v", text, !want, want)
+			t.Errorf("stat %q: got %v, want %v", text, !want, want)
 		}
 	}
 }
@@ -190,7 +191,7 @@ func TestWorkingState(t *testing.T) {
 func TestRuns(t *testing.T) {
 	h := Host{Runs: tree(t, map[string]string{"web/1.backoff": "", "web/2.backoff": "damaged"})}
 	at := time.Now()
-	// After five short runs, the delay before the next run has begun.
+	// The fifth short run has just ended, so the next run starts after the delay.
 	state := backoff.State{Failures: 5, Uptime: time.Second, Result: "exit-code", Status: "exited/7"}
 	if err := backoff.Save(h.Runs+"/web/1", state); err != nil {
 		t.Fatal(err)
@@ -202,21 +203,21 @@ func TestRuns(t *testing.T) {
 	}
 	state.Started = 1
 	if r := runsOf(state, at, at); !r.Next.IsZero() {
-		t.Errorf("the program runs, but its next start is %v", r.Next)
+		t.Errorf("the program runs: got a next start at %v, want none", r.Next)
 	}
 	if r := runsOf(backoff.State{GaveUp: true, Failures: 9}, at, at); !r.GaveUp || !r.Next.IsZero() {
 		t.Errorf("got %+v", r)
 	}
 	if r, ok := h.RunsOf("web", 2); !ok || r.Failures != 0 {
-		t.Errorf("a damaged file: got %+v, %v", r, ok)
+		t.Errorf("a damaged file: got %+v, %v, want no failures", r, ok)
 	}
 	if _, ok := h.RunsOf("web", 3); ok {
-		t.Error("an instance that was never started has runs")
+		t.Error("RunsOf returned runs of an instance that was never started")
 	}
 }
 
-// TestLook checks that an accepted connection is listed and that other connections are in the accept queue, for TCP over
-// both families and for Unix sockets.
+// TestLook checks that Look finds an accepted connection, and counts the other connections in the accept queue, for TCP
+// over IPv4 and IPv6 and for Unix sockets.
 func TestLook(t *testing.T) {
 	for _, c := range []struct {
 		network, listen, dial string
@@ -269,14 +270,14 @@ func TestLook(t *testing.T) {
 				t.Errorf("the listeners of this process are %+v; must contain %+v: %v", list, at, c.network == "tcp")
 			}
 			if _, ok := s.Queue(Address{Port: 1}); ok {
-				t.Error("something listens on port 1")
+				t.Error("Queue found a listener on port 1")
 			}
 		})
 	}
 }
 
-// TestConnections checks that a connection to an address that has its own listener does not belong to the listener on all
-// addresses.
+// TestConnections checks that the listener on all addresses does not have the connections of an address with its own
+// listener.
 func TestConnections(t *testing.T) {
 	local, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("10.0.0.1")
 	s := Sockets{
@@ -294,7 +295,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// TestSystem checks that this process has memory and an environment.
+// TestSystem checks that Memory and Environ can read this process.
 func TestSystem(t *testing.T) {
 	h := System()
 	m, ok := h.Memory("", []int{os.Getpid()})

@@ -6,27 +6,30 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clusterctl/clusterctl/activation/shim/sockdiag"
 )
 
 func (h Host) process(pid int, file string) string {
 	return filepath.Join(h.Proc, strconv.Itoa(pid), file)
 }
 
-// gone reports whether the error only means that the process has ended.
-func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
+// ended reports whether the error means that the process has ended.
+func ended(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
-// SocketsOf returns the inodes of the sockets that the processes hold. It returns false if the descriptors of a process
-// cannot be read. Only root and the owner of a process can read them.
+// SocketsOf returns the inodes of the sockets that the processes have open. It returns false if it cannot read the
+// descriptors of a process. Only root and the user of a process can read its descriptors.
 func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
 	held := make(map[uint64]bool)
 	for _, pid := range pids {
 		dir := h.process(pid, "fd")
 		f, err := os.Open(dir)
-		if gone(err) {
+		if ended(err) {
 			continue
 		}
 		if err != nil {
@@ -34,13 +37,13 @@ func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
 		}
 		names, err := f.Readdirnames(-1)
 		_ = f.Close()
-		if err != nil && !gone(err) {
+		if err != nil && !ended(err) {
 			return nil, false
 		}
 		for _, name := range names {
 			link, err := os.Readlink(dir + "/" + name)
 			if err != nil {
-				continue // it was closed in the meantime
+				continue // the descriptor was closed in the meantime
 			}
 			if ino, ok := socketInode(link); ok {
 				held[ino] = true
@@ -50,7 +53,7 @@ func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
 	return held, true
 }
 
-// socketInode returns N from the link "socket:[N]".
+// socketInode returns the inode number N of a link "socket:[N]", and false for other links.
 func socketInode(link string) (uint64, bool) {
 	number, opened := strings.CutPrefix(link, "socket:[")
 	number, closed := strings.CutSuffix(number, "]")
@@ -58,26 +61,17 @@ func socketInode(link string) (uint64, bool) {
 	return ino, err == nil && opened && closed
 }
 
-// Environ returns the environment with which a process was started, as NAME=VALUE, in its order.
+// Environ returns the variables with which a process was started, in the form NAME=VALUE and in their order.
 func (h Host) Environ(pid int) ([]string, error) {
 	text, err := os.ReadFile(h.process(pid, "environ"))
-	if err != nil {
-		return nil, err
-	}
-	return parseEnviron(text), nil
+	return parseEnviron(text), err
 }
 
 func parseEnviron(text []byte) []string {
-	var vars []string
-	for _, one := range bytes.Split(text, []byte{0}) {
-		if len(one) > 0 {
-			vars = append(vars, string(one))
-		}
-	}
-	return vars
+	return strings.FieldsFunc(string(text), func(r rune) bool { return r == 0 })
 }
 
-// Working reports whether any of the processes runs, or waits for a CPU or a disk.
+// Working reports whether one of the processes is running, is ready to run, or waits for a disk.
 func (h Host) Working(pids []int) bool {
 	for _, pid := range pids {
 		text, err := os.ReadFile(h.process(pid, "stat"))
@@ -88,9 +82,58 @@ func (h Host) Working(pids []int) bool {
 	return false
 }
 
-// workingState reports whether the state in /proc/PID/stat (proc_pid_stat(5)) is R or D. The state follows the name in
-// parentheses.
+// workingState reports whether the state in /proc/PID/stat (proc_pid_stat(5)) is R or D. The state follows the name of
+// the process in parentheses.
 func workingState(text []byte) bool {
 	_, rest, found := bytes.Cut(text[max(bytes.LastIndexByte(text, ')'), 0):], []byte(") "))
 	return found && (bytes.HasPrefix(rest, []byte("R")) || bytes.HasPrefix(rest, []byte("D")))
+}
+
+// Process is a process with its name.
+type Process struct {
+	PID  int
+	Name string
+}
+
+// Holder returns a process that has a TCP listener or, if udp is true, a UDP socket on a port. If a worker and PID 1
+// have the same socket open, it returns the worker. Without root, it finds only processes of the caller.
+func (h Host) Holder(udp bool, port uint16) (Process, bool) {
+	conn, err := sockdiag.Open()
+	if err != nil {
+		return Process{}, false
+	}
+	defer conn.Close()
+	var inodes []uint64
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		found, _ := conn.TCP(family, sockdiag.Listen, port, false) // an error means that the kernel does not support IPv6
+		if udp {
+			found, _ = conn.UDP(family, port)
+		}
+		for _, s := range found {
+			inodes = append(inodes, s.Ino)
+		}
+	}
+	if len(inodes) == 0 {
+		return Process{}, false
+	}
+	entries, _ := os.ReadDir(h.Proc)
+	var pids []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	// Check PID 1 last.
+	slices.Sort(pids)
+	if len(pids) > 0 && pids[0] == 1 {
+		pids = append(pids[1:], 1)
+	}
+	for _, pid := range pids {
+		held, _ := h.SocketsOf([]int{pid})
+		if slices.ContainsFunc(inodes, func(ino uint64) bool { return held[ino] }) {
+			name, _ := os.ReadFile(h.process(pid, "comm"))
+			return Process{pid, strings.TrimSpace(string(name))}, true
+		}
+	}
+	return Process{}, false
 }

@@ -3,13 +3,16 @@ package inspect
 import (
 	"cmp"
 	"errors"
+	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/clusterctl/clusterctl/activation/shim/relisten"
 	"github.com/clusterctl/clusterctl/activation/shim/sockdiag"
 )
 
@@ -21,20 +24,20 @@ type Address struct {
 	Path string
 }
 
-// Queue is the accept queue of a listener: Depth connections wait in it, and it takes at most Limit.
+// Queue is the accept queue of a listener: Depth connections are waiting, and at most Limit can wait.
 type Queue struct{ Depth, Limit int }
 
-// Sockets are the sockets of the machine at one moment.
+// Sockets is a snapshot of the sockets of the machine.
 type Sockets struct {
 	listening   map[Address]Queue
-	shut        map[Address]bool     // listeners that were shut down
-	tcp         bool                 // whether the kernel lists TCP sockets
-	connections map[Address][]uint64 // inodes, by the local address
-	listeners   map[uint64]Address   // TCP listeners, by inode
-	files       map[string][]bound   // listeners, by the path of their file
+	shut        map[Address]bool        // listeners that were shut down
+	tcp         bool                    // whether the kernel lists TCP sockets
+	connections map[Address][]uint64    // inodes, by the local address
+	listeners   map[uint64]Address      // TCP listeners, by inode
+	files       map[string][]socketFile // listeners, by the path of their file
 }
 
-// Look reads the listeners and connections of the machine from the kernel. It does not need root.
+// Look reads the listeners and connections of the machine. It does not need root.
 func Look() (*Sockets, error) {
 	conn, err := sockdiag.Open()
 	if err != nil {
@@ -43,11 +46,11 @@ func Look() (*Sockets, error) {
 	defer conn.Close()
 	s := &Sockets{
 		listening: map[Address]Queue{}, shut: map[Address]bool{}, connections: map[Address][]uint64{},
-		listeners: map[uint64]Address{}, files: map[string][]bound{},
+		listeners: map[uint64]Address{}, files: map[string][]socketFile{},
 	}
 	ask := func(list []sockdiag.Socket, err error, take func(sockdiag.Socket)) error {
 		if errors.Is(err, os.ErrNotExist) {
-			return nil // the kernel does not have this family, or has no sock_diag for it
+			return nil // the kernel does not support this family, or sock_diag for it
 		}
 		for _, one := range list {
 			take(one)
@@ -74,8 +77,7 @@ func Look() (*Sockets, error) {
 	return s, ask(list, err, s.connection)
 }
 
-// addressOf returns the local address of a socket. A connection over IPv4 to a listener of both families has an IPv4
-// address.
+// addressOf returns the local address of a socket. An IPv4-mapped IPv6 address becomes an IPv4 address.
 func addressOf(s sockdiag.Socket) Address {
 	var host netip.Addr
 	switch s.Family {
@@ -84,8 +86,8 @@ func addressOf(s sockdiag.Socket) Address {
 	case unix.AF_INET6:
 		host = netip.AddrFrom16(s.Addr).Unmap()
 	default:
-		// The path of a socket file ends in NUL if the program that bound it passed the NUL, as most do. An abstract name
-		// begins with NUL and may contain more.
+		// Most programs pass a trailing NUL when they bind a path, and the name then ends with this NUL. An abstract name
+		// begins with a NUL, and may contain more NULs.
 		name := s.Name
 		if name != "" && name[0] == 0 {
 			name = "@" + name[1:]
@@ -100,12 +102,12 @@ func addressOf(s sockdiag.Socket) Address {
 	return Address{Host: host, Port: s.Port}
 }
 
-// listener adds the queue of a listener to its address. An address has several listeners if both families have their own,
-// or with SO_REUSEPORT.
+// listener adds a listener. Several listeners can have the same address, for example with SO_REUSEPORT, and their queues
+// are then added up.
 func (s *Sockets) listener(l sockdiag.Socket) {
 	at := addressOf(l)
 	if l.File != 0 {
-		s.files[at.Path] = append(s.files[at.Path], bound{l.Ino, l.File})
+		s.files[at.Path] = append(s.files[at.Path], socketFile{l.Ino, l.File})
 	}
 	if l.Shut {
 		s.shut[at] = true
@@ -118,8 +120,8 @@ func (s *Sockets) listener(l sockdiag.Socket) {
 	}
 }
 
-// ListenersAmong returns the addresses of the TCP listeners among sockets, which are given by inode. Each address occurs
-// once, and they are sorted by port. A listener on all addresses has no Host.
+// ListenersAmong returns the addresses of the sockets with these inodes that are TCP listeners. The addresses are unique
+// and sorted by port. The Host of a listener on all addresses is the zero Addr.
 func (s *Sockets) ListenersAmong(inodes map[uint64]bool) []Address {
 	var list []Address
 	for ino := range inodes {
@@ -131,8 +133,8 @@ func (s *Sockets) ListenersAmong(inodes map[uint64]bool) []Address {
 	return list
 }
 
-// connection records a connection. It ignores connections without an inode, which wait in an accept queue, and Unix sockets
-// without a name, which do not belong to a server.
+// connection adds a connection. It ignores a connection without an inode, which is still in an accept queue, and a Unix
+// socket without a name, which is the client side.
 func (s *Sockets) connection(c sockdiag.Socket) {
 	at := addressOf(c)
 	if c.Ino != 0 && at != (Address{}) {
@@ -140,13 +142,14 @@ func (s *Sockets) connection(c sockdiag.Socket) {
 	}
 }
 
-// Queue returns the accept queue of the listener at an address, and false if there is no listener.
+// Queue returns the accept queue of the listener at an address, and false if there is no such listener.
 func (s *Sockets) Queue(at Address) (Queue, bool) {
 	q, ok := s.listening[at.normal()]
 	return q, ok
 }
 
-// Silent reports whether the listener that should be there was shut down. It returns false for a path without a listener.
+// Silent reports whether the listener at an address does not listen: it was shut down, or no socket listens on the TCP
+// port. For a path without a listener, it returns false.
 func (s *Sockets) Silent(at Address) bool {
 	at = at.normal()
 	_, ok := s.listening[at]
@@ -160,8 +163,8 @@ func (a Address) normal() Address {
 	return a
 }
 
-// Connections returns the inodes of the connections that were accepted from a listener. A connection to an address that has
-// its own listener belongs to that listener, and not to the listener on all addresses.
+// Connections returns the inodes of the accepted connections of the listener at an address. If an address has its own
+// listener, its connections do not belong to the listener on all addresses.
 func (s *Sockets) Connections(of Address) []uint64 {
 	of = of.normal()
 	if of.Path != "" || of.Host.IsValid() {
@@ -177,4 +180,60 @@ func (s *Sockets) Connections(of Address) []uint64 {
 		}
 	}
 	return all
+}
+
+// socketFile is a listener on a path. socket is the inode of the listener, and file the lower 32 bits of the inode number
+// of the socket file.
+type socketFile struct {
+	socket uint64
+	file   uint32
+}
+
+// Lost reports whether PID 1 listens on a path, but clients cannot reach the listener, because the file was removed or
+// belongs to another socket. If Lost cannot determine this, it returns false.
+func (s *Sockets) Lost(path string, h Host) bool {
+	if rest, ok := strings.CutPrefix(path, "/var/run/"); ok {
+		path = "/run/" + rest // systemd binds the socket to this path
+	}
+	listeners := s.files[path]
+	if len(listeners) == 0 {
+		return false
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || info.Mode().Type() != fs.ModeSocket {
+		return true
+	}
+	if len(listeners) > 1 {
+		// Another process has also bound the path. Only root can find out which listener belongs to PID 1.
+		held, ok := h.SocketsOf([]int{1})
+		if !ok {
+			return false
+		}
+		for _, l := range listeners {
+			if held[l.socket] && l.file == uint32(st.Ino) {
+				return false
+			}
+		}
+		return true
+	}
+	return listeners[0].file != uint32(st.Ino)
+}
+
+// ListenAgain repairs TCP listeners of PID 1 after they were shut down, so that they listen again. It returns the number
+// of repaired listeners. It needs root.
+func ListenAgain(listeners []Address) (int, error) {
+	var ports []netip.AddrPort
+	for _, l := range listeners {
+		if l.Path == "" {
+			ports = append(ports, netip.AddrPortFrom(l.Host, l.Port))
+		}
+	}
+	if len(ports) == 0 {
+		return 0, nil
+	}
+	return relisten.Again(1, ports)
 }

@@ -8,20 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-func links(dir string) uint64 {
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return 0
-	}
-	return uint64(st.Nlink)
-}
-
-// CPU returns the CPU time that a cgroup has used since it was created, including cgroups below it that are gone. cpu.stat
-// exists even without the cpu controller (since Linux 4.15).
+// CPU returns the CPU time that a cgroup and its descendants, including removed ones, have used since the cgroup was
+// created. cpu.stat also exists without the cpu controller (since Linux 4.15).
 func (h Host) CPU(path string) (time.Duration, bool) {
 	if h.Cgroups == "" || path == "" || path == "/" {
 		return 0, false
@@ -43,25 +33,25 @@ func parseCPUStat(text []byte) (time.Duration, bool) {
 	return 0, false
 }
 
-// These are the sources of [Memory], the most exact first.
+// The values of [Memory.Source], the most exact first.
 const (
-	// FromCgroup is memory.current: all memory that the kernel charges to the cgroup, including the page cache.
+	// FromCgroup means memory.current: all memory that the kernel charges to the cgroup, including the page cache.
 	FromCgroup = "cgroup"
-	// FromPSS is the sum of the memory of the processes, where shared memory is divided among the processes that share it.
-	// It needs root.
+	// FromPSS means the sum of the memory of the processes, in which the kernel divides shared memory among the processes
+	// that use it. Only root can read these values.
 	FromPSS = "pss"
-	// FromRSS is the sum of the memory of the processes, where shared memory counts in full for each process.
+	// FromRSS means the sum of the memory of the processes, in which shared memory counts fully for each process.
 	FromRSS = "rss"
 )
 
-// Memory is how much memory a cgroup uses, and how that was measured.
+// Memory is the memory of a cgroup. Source is how it was measured.
 type Memory struct {
 	Bytes  int64
 	Source string
 }
 
-// Memory returns the memory of a cgroup. If the cgroup has no memory controller, Memory adds up the memory of its
-// processes, pids.
+// Memory returns the memory of the cgroup at path. If the cgroup has no memory controller, it returns the sum of the
+// memory of the processes pids.
 func (h Host) Memory(path string, pids []int) (Memory, bool) {
 	if h.Cgroups != "" && path != "" && path != "/" {
 		if text, err := os.ReadFile(filepath.Join(h.Cgroups, path, "memory.current")); err == nil {
@@ -76,12 +66,13 @@ func (h Host) Memory(path string, pids []int) (Memory, bool) {
 	return Memory{n, FromRSS}, ok
 }
 
-// sum adds up the values in a file of each process. It returns false if a file cannot be read, or if no process is left.
+// sum returns the sum of the values in a file of each process. It returns false if it cannot read a file, or if all
+// processes have ended.
 func (h Host) sum(pids []int, file string, parse func([]byte) (int64, bool)) (int64, bool) {
 	total, found := int64(0), false
 	for _, pid := range pids {
 		text, err := os.ReadFile(h.process(pid, file))
-		if gone(err) || err == nil && len(text) == 0 {
+		if ended(err) || err == nil && len(text) == 0 {
 			continue // the process has ended or is a zombie
 		}
 		n, ok := parse(text)
@@ -104,7 +95,7 @@ func parseRollup(text []byte) (int64, bool) {
 	return 0, false
 }
 
-// parseStatm returns the number of bytes in memory. The second number of statm is the number of pages in memory.
+// parseStatm returns the resident set size in bytes. The second number of statm is this size in pages.
 func parseStatm(text []byte) (int64, bool) {
 	f := strings.Fields(string(text))
 	if len(f) < 2 {

@@ -38,11 +38,11 @@ func TestIsRelease(t *testing.T) {
 		"defaced": false, "web-2": false,
 	} {
 		if got := isRelease("shop", name); got != want {
-			t.Errorf("%s: got %v", name, got)
+			t.Errorf("isRelease(\"shop\", %q) is %v, want %v", name, got, want)
 		}
 	}
 	if !isRelease("releases", "124") || !isRelease("Releases", "blue") {
-		t.Error("a directory in releases is not a release")
+		t.Error("isRelease returned false for a directory in releases")
 	}
 }
 
@@ -68,20 +68,20 @@ func TestSame(t *testing.T) {
 		{"the same directory", app("D/a", "/usr/bin/node D/a/server.js"), app("D/a", "/usr/bin/node D/a/index.js"), true},
 		{"another directory", app("D/a", "/usr/bin/node D/a/server.js"), app("D/b", "/usr/bin/node D/b/server.js"), false},
 		{"another directory, the same command", app("D/a", "/usr/bin/node server.js"), app("D/b", "/usr/bin/node server.js"), false},
-		{"the same program, called from elsewhere", app("D/a", "D/b/worker"), app("D/b", "D/b/worker --new"), true},
+		{"the same program in another working directory", app("D/a", "D/b/worker"), app("D/b", "D/b/worker --new"), true},
 		{"the same program, without a directory", app("/", "D/b/worker"), app("", "D/b/worker"), true},
 		{"another program without a directory", app("", "D/a/worker"), app("", "D/b/worker"), false},
-		{"programs of the machine", app("", "/usr/bin/python3 -m x"), app("/", "/usr/sbin/x"), true},
-		{"a program of the machine that gets a directory", app("", "/usr/bin/redis-server"), app("D/b", "/usr/bin/redis-server"), true},
-		{"a program of the machine after another program", app("D/a", "D/a/worker"), app("/", "/bin/false"), true},
-		{"a program of the machine in two directories", app("D/a", "/usr/bin/redis-server"), app("D/b", "/usr/bin/redis-server"), false},
+		{"programs of the system", app("", "/usr/bin/python3 -m x"), app("/", "/usr/sbin/x"), true},
+		{"a program of the system that gets a directory", app("", "/usr/bin/redis-server"), app("D/b", "/usr/bin/redis-server"), true},
+		{"a program of the system instead of a program of the app", app("D/a", "D/a/worker"), app("/", "/bin/false"), true},
+		{"a program of the system in two directories", app("D/a", "/usr/bin/redis-server"), app("D/b", "/usr/bin/redis-server"), false},
 		{"an interpreter that two projects share", app("D/a", "D/ven/bin/gunicorn app:app"),
 			app("D/b", "D/ven/bin/gunicorn app:app"), false},
 		{"the node of a version manager", app("D/a", "D/.nvm/bin/node server.js"), app("D/b", "D/.nvm/bin/node server.js"), false},
-		{"a file that both load first", app("D/a", "/usr/bin/node --require D/x/hook.js a.js"),
+		{"a file that both apps load with --require", app("D/a", "/usr/bin/node --require D/x/hook.js a.js"),
 			app("D/b", "/usr/bin/node --require D/x/hook.js a.js"), false},
 		{"the next release", app("D/shop/releases/1", "/usr/bin/node x.js"), app("D/shop/releases/2", "/usr/bin/node x.js"), true},
-		{"a part of the next release", app("D/shop/releases/1/api", "/usr/bin/node x.js"),
+		{"a subdirectory of the next release", app("D/shop/releases/1/api", "/usr/bin/node x.js"),
 			app("D/shop/releases/2/api", "/usr/bin/node x.js"), true},
 		{"a release of another project", app("D/shop/releases/1", "/usr/bin/node x.js"),
 			app("D/b/releases/1", "/usr/bin/node x.js"), false},
@@ -90,17 +90,17 @@ func TestSame(t *testing.T) {
 		{"a missing directory", app("D/gone", "/usr/bin/node D/gone/x.js"), app("D/b", "/usr/bin/node D/b/x.js"), true},
 	} {
 		if got := Same(c.now, c.asked); got != c.want {
-			t.Errorf("%s: got %v", c.what, got)
+			t.Errorf("%s: Same returned %v, want %v", c.what, got, c.want)
 		}
 	}
 	gone := app("D/gone", "/usr/bin/node D/gone/x.js")
 	gone.RunAs.User = "ann"
 	if Same(gone, app("D/b", "/usr/bin/node D/b/x.js")) {
-		t.Error("an app of another user whose directory is missing is the same project")
+		t.Error("Same returned true for an app of another user whose directory is missing")
 	}
 	if got := Place(app("", "/usr/bin/redis-server")) + Place(app("/srv/a", "/opt/x")) +
 		Place(app("", "/opt/a/x")); got != "/usr/bin/redis-server/srv/a/opt/a" {
-		t.Errorf("unexpected places: %s", got)
+		t.Errorf("got the places %s", got)
 	}
 }
 

@@ -12,23 +12,23 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Same reports whether an app and a new description belong to the same project. They do if they share the working
-// directory or the directory of the program, or if their directories differ only in the release. They also do if the
-// former directories of the app are missing and the user is the same.
+// Same reports whether an installed app and a new description belong to the same project. This is the case if they
+// have the same working directory or the same directory of the program, or if these directories differ only in the
+// release. It is also the case if the directories of the installed app no longer exist and both have the same user.
 func Same(now, asked units.App) bool {
 	a, b := places(now), places(asked)
 	switch {
 	case len(a) == 0 || len(b) == 0:
-		return true // a program of the machine without a directory may belong to any project
+		return true // a program of the operating system without a working directory may belong to any project
 	case slices.ContainsFunc(a, func(p string) bool {
 		return slices.ContainsFunc(b, func(q string) bool { return samePlace(p, q) })
 	}):
 		return true
 	}
-	return len(a) > 0 && now.RunAs == asked.RunAs && !slices.ContainsFunc(a, exists)
+	return now.RunAs == asked.RunAs && !slices.ContainsFunc(a, exists)
 }
 
-// Place returns the directory by which people know an app, or the program if there is none.
+// Place returns the directory that identifies an app, or the program if there is no such directory.
 func Place(a units.App) string {
 	if all := places(a); len(all) > 0 {
 		return all[0]
@@ -36,14 +36,14 @@ func Place(a units.App) string {
 	return a.Command[0]
 }
 
-// places returns the working directory of an app and the directory of its program.
+// places returns the working directory of an app and the directory of its program. It omits / and shared programs.
 func places(a units.App) []string {
 	var all []string
 	if dir := filepath.Clean(a.Directory); a.Directory != "" && dir != "/" {
 		all = append(all, dir)
 	}
 	for i, word := range a.Command {
-		// The value of an option, such as --require, may belong to all projects.
+		// Skip the value of an option such as --require, which many projects may share.
 		if filepath.IsAbs(word) && !isTool(word) && (i == 0 || !strings.HasPrefix(a.Command[i-1], "--")) {
 			return append(all, filepath.Dir(filepath.Clean(word)))
 		}
@@ -51,7 +51,8 @@ func places(a units.App) []string {
 	return all
 }
 
-// isTool reports whether many projects may share a program: an interpreter, or a tool that is installed with one.
+// isTool reports whether many projects may share a program: an interpreter, or a tool in a virtual environment or in
+// node_modules.
 func isTool(path string) bool {
 	if system(path) || strings.Contains(path, "/node_modules/") || exists(filepath.Join(filepath.Dir(filepath.Dir(path)), "pyvenv.cfg")) {
 		return true
@@ -65,12 +66,12 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// samePlace reports whether two directories are equal or differ only in the release. It compares them as written and
-// with links, such as "current", resolved.
+// samePlace reports whether two directories are equal or differ only in the release. It compares the paths before
+// and after links, such as "current", are resolved.
 func samePlace(a, b string) bool {
 	for _, p := range []string{a, resolved(a)} {
 		for _, q := range []string{b, resolved(b)} {
-			if p == q || releases(p, q) {
+			if p == q || differInRelease(p, q) {
 				return true
 			}
 		}
@@ -85,8 +86,8 @@ func resolved(path string) string {
 	return path
 }
 
-// releases reports whether two paths differ only in the name of a release.
-func releases(a, b string) bool {
+// differInRelease reports whether two paths differ only in the name of a release.
+func differInRelease(a, b string) bool {
 	p, q := strings.Split(a, "/"), strings.Split(b, "/")
 	if len(p) != len(q) {
 		return false

@@ -1,8 +1,7 @@
 package trust
 
 import (
-	"bufio"
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,17 +14,16 @@ import (
 
 // Accounts are the users and groups of a machine.
 type Accounts struct {
-	// users are the names of uids, and groups the names of gids.
+	// users maps a uid to its name, and groups a gid to its name.
 	users, groups map[int]string
-	// members are the uids in each group: by primary group, by /etc/group and by With.
+	// members maps a gid to the uids of the group: by primary group, by /etc/group and by With.
 	members map[int][]int
-	// unknown are the groups in /etc/group with members who are not in /etc/passwd.
+	// unknown contains the groups in /etc/group with members who are not in /etc/passwd.
 	unknown map[int]bool
 }
 
-// ReadAccounts reads the files passwd and group in a directory, usually /etc. A missing file has no entries. Groups from
-// other sources (LDAP) are unknown, and so are groups with members from other sources. Unknown groups count as writable by
-// others.
+// ReadAccounts reads the files passwd and group in a directory, usually /etc. A missing file has no entries. Groups and
+// members from other sources, such as LDAP, are unknown. A group with unknown members may contain any user.
 func ReadAccounts(etc string) (Accounts, error) {
 	a := Accounts{users: map[int]string{}, groups: map[int]string{}, members: map[int][]int{}, unknown: map[int]bool{}}
 	uids := map[string]int{}
@@ -62,7 +60,7 @@ func ReadAccounts(etc string) (Accounts, error) {
 	})
 }
 
-// records calls f with the fields of each line that has at least this number of fields.
+// records calls f with the fields of each line of a file that has at least this number of fields.
 func records(path string, fields int, f func([]string)) error {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -71,17 +69,15 @@ func records(path string, fields int, f func([]string)) error {
 	if err != nil {
 		return fmt.Errorf("reading accounts: %w", err)
 	}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, len(data)+1) // a group may have many members
-	for lines.Scan() {
-		if words := strings.Split(lines.Text(), ":"); len(words) >= fields {
+	for line := range strings.Lines(string(data)) {
+		if words := strings.Split(strings.TrimRight(line, "\r\n"), ":"); len(words) >= fields {
 			f(words)
 		}
 	}
-	return lines.Err()
+	return nil
 }
 
-// With returns accounts in which uid is in more groups, like a service with Group= and SupplementaryGroups=.
+// With returns a copy of a in which uid is also a member of gids, like a service with Group= and SupplementaryGroups=.
 func (a Accounts) With(uid int, gids ...int) Accounts {
 	members := map[int][]int{}
 	for gid, list := range a.members {
@@ -94,21 +90,18 @@ func (a Accounts) With(uid int, gids ...int) Accounts {
 	return a
 }
 
-// User returns the name of a user, or the number.
+// User returns the name of a user, or the uid if there is no name.
 func (a Accounts) User(uid int) string { return nameOr(a.users, uid) }
 
-// Group returns the name of a group, or the number.
+// Group returns the name of a group, or the gid if there is no name.
 func (a Accounts) Group(gid int) string { return nameOr(a.groups, gid) }
 
 func nameOr(names map[int]string, id int) string {
-	if n := names[id]; n != "" {
-		return n
-	}
-	return strconv.Itoa(id)
+	return cmp.Or(names[id], strconv.Itoa(id))
 }
 
-// outsiders returns the members of a group who are not allowed. A group without an entry, or with members without an
-// account, has unknown members: then found is true even if users is empty.
+// outsiders returns the members of a group who are not in allowed. found is true if there are such members, or if the
+// group has unknown members: it has no entry, or one of its members has no account.
 func (a Accounts) outsiders(gid int, allowed []int) (users []int, found bool) {
 	for _, uid := range a.members[gid] {
 		if !slices.Contains(allowed, uid) && !slices.Contains(users, uid) {

@@ -5,32 +5,28 @@ import (
 	"fmt"
 )
 
-// aclName is the extended attribute with the access ACL of a file.
-const aclName = "system.posix_acl_access"
-
-// aclVersion is the version of the format (include/uapi/linux/posix_acl_xattr.h).
-const aclVersion = 2
-
-// The tags of the entries (include/uapi/linux/posix_acl.h).
+// The extended attribute with the access ACL of a file, the version of its format, and the tags and the write permission
+// of its entries (include/uapi/linux/posix_acl.h, posix_acl_xattr.h).
 const (
+	aclName     = "system.posix_acl_access"
+	aclVersion  = 2
 	tagUserObj  = 0x01
 	tagUser     = 0x02
 	tagGroupObj = 0x04
 	tagGroup    = 0x08
 	tagMask     = 0x10
 	tagOther    = 0x20
+	mayWrite    = 2
 )
 
-const mayWrite = 2
-
-// aclEntry is one entry. id is a uid or a gid, depending on the tag.
+// aclEntry is an entry of an ACL. id is a uid or a gid, depending on the tag.
 type aclEntry struct {
 	tag, perm uint16
 	id        uint32
 }
 
-// parseACL reads the value of the attribute: a version of 4 bytes, then entries of tag, permissions (2 bytes each) and id
-// (4 bytes), little-endian.
+// parseACL returns the entries of an ACL. b is the value of the attribute, little-endian: the version (4 bytes), then for
+// each entry the tag (2 bytes), the permissions (2 bytes) and the id (4 bytes).
 func parseACL(b []byte) ([]aclEntry, error) {
 	const header, size = 4, 8
 	if len(b) < header || (len(b)-header)%size != 0 {
@@ -48,7 +44,7 @@ func parseACL(b []byte) ([]aclEntry, error) {
 	return entries, nil
 }
 
-// writersOfACL returns the entries that allow writing after the mask has been applied.
+// writersOfACL returns the entries that allow writing. For users and groups, the mask limits the permissions.
 func writersOfACL(entries []aclEntry) []aclEntry {
 	mask := uint16(0o7)
 	for _, e := range entries {

@@ -1,3 +1,8 @@
+// Package trust finds users other than root who may change a file, or replace a directory or link in its path.
+//
+// Root and PID 1 run programs, and read configurations and environment files. A user who may change such a file or a part
+// of its path controls what root does. [Checker.Writers] returns these users. The caller turns the result into an error
+// or a note.
 package trust
 
 import (
@@ -11,10 +16,10 @@ import (
 	"syscall"
 )
 
-// Reason is the permission that allows a user or group to write.
+// Reason is the permission by which a user or group may write.
 type Reason string
 
-// The reasons. An owner counts whatever the mode is, because an owner may change the mode.
+// The reasons. The owner of a file is always a writer, because the owner may change the mode.
 const (
 	Owner     Reason = "owner"
 	Group     Reason = "group"
@@ -23,39 +28,41 @@ const (
 	ACLGroup  Reason = "acl-group"
 )
 
-// Writer is a user or group that may change the target of a path.
+// Writer is a user or group that may change the file of a path, or replace a part of the path.
 type Writer struct {
-	// Path is the part of the path that may be changed: a directory, a file, or an entry of a sticky directory.
+	// Path is the file or directory that the writer may change, or the entry of a sticky directory that the writer may
+	// replace.
 	Path   string
 	Reason Reason
 	// ID is the uid for Owner and ACLUser, and the gid for Group and ACLGroup.
 	ID int
-	// Users are the members of a group who are not allowed. The list is empty for an unknown group or unknown members.
+	// Users are the known members of the group who are not allowed. The list can be empty if the group has unknown
+	// members.
 	Users []int
 }
 
-// Scope is the part of a path that is checked.
+// Scope selects the writers to return.
 type Scope int
 
 const (
-	// Place includes writers who may replace the file or directory by another one, but not writers of its contents.
+	// Place selects writers who may replace the file or directory, or a part of its path.
 	Place Scope = iota
-	// Contents also includes writers of the file itself, or of the directory itself.
+	// Contents also selects writers who may write to the file or directory.
 	Contents
 )
 
-// Checker finds writers, using the accounts of a machine.
+// Checker finds writers. Accounts are the users and groups of the machine.
 type Checker struct{ Accounts Accounts }
 
-// maxLinks is the kernel's limit of symbolic links in one path (MAXSYMLINKS).
+// maxLinks is the maximum number of symbolic links in a path (MAXSYMLINKS of the kernel).
 const maxLinks = 40
 
-// Writers returns the writers who may change the target of an absolute path, except root and the allowed uids, in the order
-// in which the path is followed. It checks each directory, and for each symbolic link the directory of the link and all
-// directories to its target. It ends at the first missing part: a user who may create this part is a writer.
+// Writers returns the writers of an absolute path, except root and the allowed uids, in the order of the path. It checks
+// all directories of the path, and for each symbolic link also all directories in the path of its target. At the first
+// missing part it stops: the users who may create this part are writers.
 //
-// In a sticky directory, only the owner of an entry and the owner of the directory may replace the entry. Writers ignores
-// mount options: a file system that is read-only today may be writable tomorrow.
+// In a sticky directory, only the owner of an entry and the owner of the directory may replace the entry. Writers does
+// not check whether a file system is mounted read-only, because this can change.
 func (c Checker) Writers(path string, scope Scope, allowed ...int) ([]Writer, error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("%q is not an absolute path", path)
@@ -114,12 +121,13 @@ func (w *walk) run(path string) error {
 	return w.contents(at)
 }
 
-// parts splits a path. It keeps "..", because a link before it may lead to another directory.
+// parts returns the elements of a path. It keeps "..", because after a link, ".." is the parent of the target.
 func parts(path string) []string {
 	return slices.DeleteFunc(strings.Split(path, "/"), func(s string) bool { return s == "" || s == "." })
 }
 
-// place adds writers who may replace an entry of a directory. A nil info means that the entry is missing.
+// place adds the writers who may replace an entry of a directory. info is the Lstat of the entry, or nil if the entry
+// does not exist.
 func (w *walk) place(dir, entry string, info fs.FileInfo) error {
 	d, err := os.Lstat(dir)
 	if err != nil {
@@ -133,7 +141,7 @@ func (w *walk) place(dir, entry string, info fs.FileInfo) error {
 	return nil
 }
 
-// contents adds writers of a file or a directory.
+// contents adds the writers who may write to a file or a directory.
 func (w *walk) contents(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -179,7 +187,8 @@ func (w *walk) group(path string, reason Reason, gid int) {
 	}
 }
 
-// add adds each writer only once: a directory is checked for each of its entries on the path.
+// add adds a writer that is not in the list yet. A directory can be checked more than once, because a path with links or
+// ".." can pass it more than once.
 func (w *walk) add(writer Writer) {
 	same := func(o Writer) bool { return o.Path == writer.Path && o.Reason == writer.Reason && o.ID == writer.ID }
 	if !slices.ContainsFunc(w.found, same) {
@@ -187,7 +196,7 @@ func (w *walk) add(writer Writer) {
 	}
 }
 
-// readACL returns the ACL of a file. It returns nil if the file has none, or if the file system has no ACLs.
+// readACL returns the ACL of a file, or nil if the file has no ACL or the file system does not support ACLs.
 func readACL(path string) ([]aclEntry, error) {
 	buffer := make([]byte, 4+8*1024)
 	n, err := syscall.Getxattr(path, aclName, buffer)

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// The users of the tests. Each has a private group; ann and bob are in devs, too.
+// The users and groups of the tests. Each user has a group with the same number, and ann
+// and bob are also in devs.
 const (
 	ann, bob, web                             = 4001, 4002, 4003
 	annOwn, bobOwn, webOwn, devs, nurse, ldap = 4001, 4002, 4003, 4100, 4200, 4300
@@ -34,7 +35,8 @@ func checker(t *testing.T) Checker {
 	return Checker{a}
 }
 
-// box is a directory tree for a test. All its files belong to root at first.
+// box is a directory for the files of a test. The directory and its parents belong to
+// root.
 type box struct {
 	t    *testing.T
 	root string
@@ -54,7 +56,7 @@ func newBox(t *testing.T) box {
 	return box{t, root}
 }
 
-// path returns a path in the box. It keeps "..", which filepath.Join would remove.
+// path returns the path of a file in the box. It keeps "..", unlike filepath.Join.
 func (b box) path(name string) string { return b.root + "/" + strings.TrimSuffix(name, "/") }
 
 func (b box) make(name string, mode os.FileMode, uid, gid int) string {
@@ -79,7 +81,7 @@ func (b box) link(name, target string, uid int) {
 	}
 }
 
-// want checks the writers. The paths of want are relative to the box.
+// want checks the writers of a path. name and the paths in want are relative to the box.
 func (b box) want(name string, scope Scope, allowed []int, want ...Writer) {
 	b.t.Helper()
 	got, err := checker(b.t).Writers(b.path(name), scope, allowed...)
@@ -112,7 +114,7 @@ func TestOwnersAndModes(t *testing.T) {
 	b.want("wide/deep/file", Place, nil, Writer{"wide", Everybody, 0, nil})
 	b.want("wide/deep/../deep/./file", Place, nil, Writer{"wide", Everybody, 0, nil})
 	if _, err := checker(t).Writers("relative", Place); err == nil {
-		t.Error("a relative path is accepted")
+		t.Error("Writers returned no error for a relative path")
 	}
 }
 
@@ -134,10 +136,10 @@ func TestGroups(t *testing.T) {
 	c := checker(t)
 	c.Accounts = c.Accounts.With(web, nurse)
 	if got, err := c.Writers(b.path("nobody"), Contents); err != nil || len(got) != 1 || !reflect.DeepEqual(got[0].Users, []int{web}) {
-		t.Errorf("with web in the group: %+v, %v", got, err)
+		t.Errorf("got %+v, error %v, want web as a member of the group", got, err)
 	}
 	if c.Accounts.User(ann) != "ann" || c.Accounts.User(77) != "77" || c.Accounts.Group(devs) != "devs" || c.Accounts.Group(77) != "77" {
-		t.Error("wrong names of accounts")
+		t.Error("User or Group returned a wrong name")
 	}
 }
 
@@ -151,7 +153,7 @@ func TestSticky(t *testing.T) {
 	b.link("tmp/link", "../real", ann)
 	b.make("real", 0o600, 0, 0)
 	b.want("tmp/link", Contents, nil, Writer{"tmp/link", Owner, ann, nil})
-	// A missing entry may be created by all users.
+	// All users may create the missing entry.
 	b.want("tmp/missing/file", Place, nil, Writer{"tmp", Everybody, 0, nil})
 	b.make("bobs/", 0o755|os.ModeSticky, bob, bobOwn)
 	b.make("bobs/file", 0o600, 0, 0)
@@ -167,10 +169,10 @@ func TestLinks(t *testing.T) {
 	b.link("b/two", b.path("c"), 0)
 	b.want("a/one/file", Contents, nil, Writer{"a", Owner, ann, nil}, Writer{"b", Owner, bob, nil})
 	b.want("a/one/file", Contents, []int{ann, bob})
-	// The owner of a link cannot change its target.
+	// The owner of a link in a directory of root cannot change the link.
 	b.link("anns", "c/file", ann)
 	b.want("anns", Contents, nil)
-	// ".." after a link is the parent of its target.
+	// ".." after a link is the parent of the link's target.
 	b.make("b/sub/x", 0o644, 0, 0)
 	b.link("sub", "b/sub", 0)
 	b.want("sub/../file", Place, nil, Writer{"b", Owner, bob, nil})
@@ -181,15 +183,15 @@ func TestLinks(t *testing.T) {
 	b.link("pong", "ping", 0)
 	for _, name := range []string{"loop", "ping", "ping/file"} {
 		if _, err := checker(t).Writers(b.path(name), Contents); !errors.Is(err, syscall.ELOOP) {
-			t.Errorf("%s: error %v", name, err)
+			t.Errorf("%s: got error %v, want ELOOP", name, err)
 		}
 	}
 	if _, err := checker(t).Writers(b.path("c/file/below"), Place); !errors.Is(err, syscall.ENOTDIR) {
-		t.Errorf("below a file: %v", err)
+		t.Errorf("a path below a file: got error %v, want ENOTDIR", err)
 	}
 }
 
-// acl encodes entries like the kernel.
+// acl returns an ACL in the format of the kernel.
 func acl(version uint32, entries ...aclEntry) []byte {
 	out := binary.LittleEndian.AppendUint32(nil, version)
 	for _, e := range entries {
@@ -214,19 +216,18 @@ func TestACL(t *testing.T) {
 	b.want("open", Contents, nil, Writer{"open", ACLUser, bob, nil}, Writer{"open", ACLGroup, devs, []int{ann, bob}})
 	b.want("open", Contents, []int{bob}, Writer{"open", ACLGroup, devs, []int{ann}})
 	b.want("open", Contents, []int{ann, bob})
-	// The mask removes the right to write from all entries. The mode shows the mask as the
-	// group's permissions.
+	// The mask removes the write permission of all entries.
 	set("masked", 4)
 	b.want("masked", Contents, nil)
 }
 
 func TestParseACL(t *testing.T) {
 	if got, err := parseACL(acl(2)); err != nil || len(got) != 0 {
-		t.Errorf("an empty ACL: %v, %v", got, err)
+		t.Errorf("an empty ACL: got %v, error %v", got, err)
 	}
 	for _, bad := range [][]byte{nil, {2, 0, 0}, acl(3), acl(1, aclEntry{tagOther, 7, 0}), append(acl(2), 1, 2, 3)} {
 		if got, err := parseACL(bad); err == nil {
-			t.Errorf("parseACL(%v) = %v", bad, got)
+			t.Errorf("parseACL(%v) returned %v and no error", bad, got)
 		}
 	}
 }

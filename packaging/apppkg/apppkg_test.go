@@ -40,7 +40,7 @@ func regular(p string, mode fs.FileMode) File {
 	return File{Path: p, Mode: mode, Source: p, Size: 10, Digest: "d" + p}
 }
 
-// input returns the input for the package of the shop.
+// input returns the input for a package of the app in yaml, with the files of shop.
 func input(t *testing.T, yaml string) Input {
 	t.Helper()
 	a := decode(t, yaml)
@@ -102,16 +102,16 @@ func TestPlan(t *testing.T) {
 		{"/usr/share/shop/data", 0o644, ""},
 	} {
 		if f := find(t, p.Files, c.path); f.Mode != c.mode || f.Link != c.link {
-			t.Errorf("%s: %v %q, want %v %q", c.path, f.Mode, f.Link, c.mode, c.link)
+			t.Errorf("%s: got %v, link %q, want %v, link %q", c.path, f.Mode, f.Link, c.mode, c.link)
 		}
 	}
 	for _, f := range p.Files {
 		if strings.Contains(f.Path+"/", "/app/data/") || strings.HasSuffix(f.Path, "/app/.env") {
-			t.Errorf("%s is in the package", f.Path)
+			t.Errorf("the package contains %s, which belongs to the target", f.Path)
 		}
 	}
 	if got := string(find(t, p.Control, "conffiles").Data); got != "/etc/clusterctl-apps/shop/.env\n/etc/shop/extra.conf\n" {
-		t.Errorf("conffiles %q", got)
+		t.Errorf("got the conffiles %q", got)
 	}
 	control := string(find(t, p.Control, "control").Data)
 	for _, want := range []string{"Package: shop\n", "Version: 1.2\n", "Depends: systemd (>= 252~), clusterctl, nodejs\n"} {
@@ -120,15 +120,15 @@ func TestPlan(t *testing.T) {
 		}
 	}
 	if strings.Contains(control, "Suggests") {
-		t.Error("clusterctl is in Depends and in Suggests")
+		t.Error("the package suggests clusterctl, although it depends on it")
 	}
 	if got, want := string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/instances").Data), "1\n2\n3\n"; got != want {
-		t.Errorf("instances %q, want %q", got, want)
+		t.Errorf("got the instances %q, want %q", got, want)
 	}
 }
 
-// TestRuntimeStateIsRemoved: the script removes the files of the app in /run. It cannot use the Go constants for their
-// paths.
+// TestRuntimeStateIsRemoved checks that postrm removes the files of the app in /run. The script cannot use the Go
+// constants of the paths.
 func TestRuntimeStateIsRemoved(t *testing.T) {
 	script := string(find(t, plan(t, input(t, shop)).Control, "postrm").Data)
 	for _, want := range []string{`"` + contract.RunDirectory + `/$name"`, `"$dir` + contract.LockSuffix + `"`} {
@@ -138,15 +138,16 @@ func TestRuntimeStateIsRemoved(t *testing.T) {
 	}
 }
 
-// TestJournal: the configuration of a private journal is where journald reads it, and is a conffile.
+// TestJournal checks that the configuration of a private journal is a conffile in /etc/systemd, and that the scripts stop
+// and remove the journal.
 func TestJournal(t *testing.T) {
 	p := plan(t, input(t, shop+"log-namespace: true\nlog-max-size: 100M\n"))
 	f := find(t, p.Files, "/etc/systemd/journald@clusterctl-shop.conf")
 	if !strings.Contains(string(f.Data), "SystemMaxUse=") {
-		t.Errorf("%s", f.Data)
+		t.Errorf("no SystemMaxUse= in:\n%s", f.Data)
 	}
 	if got := string(find(t, p.Control, "conffiles").Data); !strings.Contains(got, f.Path+"\n") {
-		t.Errorf("conffiles %q", got)
+		t.Errorf("got the conffiles %q", got)
 	}
 	for name, want := range map[string]string{"postrm": "/var/log/journal/*.clusterctl-shop",
 		"prerm": "systemctl stop systemd-journald@clusterctl-shop.socket"} {
@@ -156,30 +157,31 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// TestState: the writable directories belong to the user of the workers, even if the package does not create the user.
+// TestState checks that the user of the workers owns the writable directories, also if the package does not create this
+// user.
 func TestState(t *testing.T) {
 	for user, makes := range map[string]bool{"shop": true, "root": false} {
 		p := plan(t, input(t, strings.Replace(shop, "run-as: shop", "run-as: "+user, 1)))
 		script := string(find(t, p.Control, "postinst").Data)
 		if !strings.Contains(script, "\nowner="+user+"\n") || !strings.Contains(script, "\nmake_state data\n") {
-			t.Errorf("%s: data is not made:\n%s", user, script)
+			t.Errorf("%s: postinst does not create data:\n%s", user, script)
 		}
 		if !strings.Contains(script, "if ! has /var/spool/shop; then\n") {
-			t.Errorf("%s: /var/spool/shop is not checked:\n%s", user, script)
+			t.Errorf("%s: postinst does not check /var/spool/shop:\n%s", user, script)
 		}
 		if strings.Contains(script, "\nmake_user\n") != makes {
-			t.Errorf("%s: whether the user is made is %v", user, !makes)
+			t.Errorf("%s: postinst creates the user: got %v, want %v", user, !makes, makes)
 		}
 	}
 }
 
-// TestModeNotes: notes name the files whose permissions change.
+// TestModeNotes checks the notes about files whose permissions differ on the target.
 func TestModeNotes(t *testing.T) {
 	in := input(t, shop)
 	in.Files = append(in.Files, regular("/srv/shop/su", fs.ModeSetuid|0o755))
 	p := plan(t, in)
 	if f := find(t, p.Files, "/usr/lib/clusterctl-apps/shop/app/su"); f.Mode != 0o755 {
-		t.Errorf("mode %v", f.Mode)
+		t.Errorf("got the mode %v, want 0755", f.Mode)
 	}
 	notes := strings.Join(p.Notes, "\n")
 	for _, want := range []string{"bits are removed: /srv/shop/su", "everyone can read them in a package: /srv/shop/server.js",
@@ -190,42 +192,42 @@ func TestModeNotes(t *testing.T) {
 	}
 }
 
-// TestRelocation: the app in the package has the paths of the target.
+// TestRelocation checks that the configuration and the units in the package contain the paths of the target.
 func TestRelocation(t *testing.T) {
 	p := plan(t, input(t, shop))
 	a := decode(t, string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/clusterctl.yaml").Data))
 	const app = "/opt/clusterctl-apps/shop/current/app"
 	want := []string{"/usr/bin/node", "server.js", "--conf=" + app + "/c.json", "a:" + app + ":" + app + "/lib,/srv/shopping", app}
 	if !slices.Equal(a.Command, want) {
-		t.Errorf("command %q, want %q", a.Command, want)
+		t.Errorf("got the command %q, want %q", a.Command, want)
 	}
 	if a.Directory != app || a.Env[0].Value != app+"/lib" || a.Env[1].Value != "/srv/shopping" {
-		t.Errorf("directory %s, env %v", a.Directory, a.Env)
+		t.Errorf("got the directory %s, env %v", a.Directory, a.Env)
 	}
 	if a.EnvFiles[0].Path != "/etc/clusterctl-apps/shop/.env" || a.EnvFiles[1].Path != "/etc/default/shop" || !a.EnvFiles[1].Optional {
-		t.Errorf("env-files %v", a.EnvFiles)
+		t.Errorf("got the env-files %v", a.EnvFiles)
 	}
 	if !slices.Equal(a.Writable, []string{"/var/lib/clusterctl-apps/shop/data", "/var/spool/shop"}) {
-		t.Errorf("writable %q", a.Writable)
+		t.Errorf("got the writable paths %q", a.Writable)
 	}
 	unit := string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/units/shop@.service").Data)
 	if !strings.Contains(unit, "SourcePath=/opt/clusterctl-apps/shop/current/clusterctl.yaml\n") || strings.Contains(unit, "/srv/shop/") {
-		t.Errorf("the unit has paths of this machine:\n%s", unit)
+		t.Errorf("the unit contains paths of this machine:\n%s", unit)
 	}
 }
 
-// TestAggregate: the aggregate, which is not a link, is the same in two versions of an app. Each generated directive is
-// either in the aggregate or in its drop-in.
+// TestAggregate checks that the aggregate, which is not a link, is the same in two versions of an app, and that each
+// generated directive is either in the aggregate or in its drop-in.
 func TestAggregate(t *testing.T) {
 	one := plan(t, input(t, shop))
 	two := plan(t, input(t, "name: shop\ncommand: [/usr/bin/node, x.js]\ndirectory: /srv/shop\n"))
 	const unit = "/usr/lib/systemd/system/shop.service"
 	a, b := string(find(t, one.Files, unit).Data), string(find(t, two.Files, unit).Data)
 	if a != b {
-		t.Errorf("the aggregate of two versions differs:\n%s\n%s", a, b)
+		t.Errorf("the aggregates of two versions differ:\n%s\n%s", a, b)
 	}
 	if units.Owner(units.File{Path: "shop.service", Data: []byte(a)}) != "shop" {
-		t.Error("the aggregate has lost its mark")
+		t.Error("the aggregate does not have the mark of clusterctl")
 	}
 	in := input(t, shop)
 	app, _, err := relocate(in.App, in.Roots)
@@ -242,16 +244,16 @@ func TestAggregate(t *testing.T) {
 	for line := range strings.Lines(string(units.Unseal(whole))) {
 		if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") &&
 			strings.Contains(a, line) == strings.Contains(dropIn, line) {
-			t.Errorf("%s is in both of the aggregate and its drop-in, or in none", key)
+			t.Errorf("%s is in the aggregate and in its drop-in, or in neither", key)
 		}
 	}
 }
 
-// TestRelease: the same content has the same release ID, and other content has another ID.
+// TestRelease checks that the release ID changes if and only if the content changes.
 func TestRelease(t *testing.T) {
 	base := plan(t, input(t, shop)).Release
 	if again := plan(t, input(t, shop)).Release; again != base || !strings.HasPrefix(base, "1.2-") {
-		t.Errorf("releases %s and %s for the same content", base, again)
+		t.Errorf("the same content: got the releases %s and %s", base, again)
 	}
 	for name, change := range map[string]func(*Input){
 		"content":   func(in *Input) { in.Files[1].Digest = "other" },
@@ -263,7 +265,7 @@ func TestRelease(t *testing.T) {
 		in := input(t, shop)
 		change(&in)
 		if got := plan(t, in).Release; got == base {
-			t.Errorf("with another %s the release is the same", name)
+			t.Errorf("another %s: the release is still %s", name, got)
 		}
 	}
 }
@@ -279,11 +281,11 @@ func TestRoots(t *testing.T) {
 		"command: [/usr/local/bin/worker]\ndirectory: /srv/x": "/srv/x=/opt/clusterctl-apps/x/current/app " +
 			"/usr/local/bin/worker=/opt/clusterctl-apps/x/current/bin/worker",
 		"command: [/usr/bin/node, /srv/shop/server.js]": "error: " +
-			"x runs /srv/shop/server.js, which is not in its directory \"\": its other files are unknown",
+			"x runs /srv/shop/server.js, which is not in its directory \"\": the package would lack other files of the script",
 		"command: [/usr/bin/python3, -m, http.server]\ndirectory: /": "error: " +
 			"the package of x would be empty: its directory is \"/\" and its program \"/usr/bin/python3\"",
 		"command: [/usr/bin/node, /home/a/server.js]\ndirectory: /home/a": "error: " +
-			"x runs /home/a/server.js, which is not in its directory \"/home/a\": its other files are unknown",
+			"x runs /home/a/server.js, which is not in its directory \"/home/a\": the package would lack other files of the script",
 		"command: [/usr/bin/node, server.js]\ndirectory: /home/a/shop":        "/home/a/shop=/opt/clusterctl-apps/x/current/app",
 		"command: [/usr/bin/node, /usr/share/x/server.js]\ndirectory: /srv/x": "/srv/x=/opt/clusterctl-apps/x/current/app",
 	} {
@@ -350,13 +352,13 @@ func TestSecret(t *testing.T) {
 		"prod.env": true, "example.env": false, ".git-credentials": true,
 	} {
 		if Secret(p) != want {
-			t.Errorf("Secret(%q) is %v", p, !want)
+			t.Errorf("Secret(%q) is %v, want %v", p, !want, want)
 		}
 	}
 	for p, want := range map[string]bool{"clusterctl.yaml": true, "a/clusterctl.yaml": false, ".git": true, "a/.git": true,
 		".github": false, "node_modules": false, "node_modules/.cache": true} {
 		if Junk(p) != want {
-			t.Errorf("Junk(%q) is %v", p, !want)
+			t.Errorf("Junk(%q) is %v, want %v", p, !want, want)
 		}
 	}
 }
@@ -374,7 +376,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestScripts: sh accepts the scripts of every kind of app. A quote in a name does not end the word.
+// TestScripts checks that sh can parse the scripts of all kinds of apps, and that quotes in a word are escaped.
 func TestScripts(t *testing.T) {
 	for _, yaml := range []string{shop, shop + "log-namespace: true\n", strings.Replace(shop, "run-as: shop", "run-as: root", 1),
 		"name: x\ncommand: [/opt/x/worker]\ndirectory: /opt/x\n"} {
@@ -383,7 +385,7 @@ func TestScripts(t *testing.T) {
 				continue
 			}
 			if f.Mode != 0o755 {
-				t.Errorf("%s has the mode %v", f.Path, f.Mode)
+				t.Errorf("%s: got the mode %v, want 0755", f.Path, f.Mode)
 			}
 			cmd := exec.Command("sh", "-n")
 			cmd.Stdin = strings.NewReader(string(f.Data))
@@ -395,12 +397,12 @@ func TestScripts(t *testing.T) {
 	const odd = "a'b $(c) `d` \\ \"e\""
 	out, err := exec.Command("sh", "-c", "printf %s "+text.Shell(odd)).Output()
 	if err != nil || string(out) != odd {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("got %q, error %v, want %q", out, err, odd)
 	}
 }
 
-// TestPreinstKnowsItsPackage checks that preinst accepts an upgrade from every package of the app, also from a package of an
-// earlier clusterctl, which quoted every word of its scripts and used another directory.
+// TestPreinstKnowsItsPackage checks that preinst recognizes packages of the app. Packages of an earlier clusterctl used
+// another directory, and quoted every word in their scripts.
 func TestPreinstKnowsItsPackage(t *testing.T) {
 	script := string(find(t, plan(t, input(t, shop)).Control, "preinst").Data)
 	functions, _, found := strings.Cut(script, "\nrefuse() {")
@@ -426,7 +428,7 @@ func TestPreinstKnowsItsPackage(t *testing.T) {
 		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
 		cmd.Stdin = strings.NewReader(functions + "\nif is_ours; then echo ours; fi\nif is_former; then echo former; fi\n")
 		if out, err := cmd.CombinedOutput(); err != nil || string(out) != want {
-			t.Errorf("%q is installed: %q, %v, want %q", installed, out, err, want)
+			t.Errorf("installed postrm %q: got %q, error %v, want %q", installed, out, err, want)
 		}
 	}
 }

@@ -5,11 +5,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// DebName returns the name of the package for an app (Debian Policy 5.6.1).
+// DebName returns the name of the package of an app (Debian Policy 5.6.1).
 func DebName(n units.Name) string {
 	s := strings.NewReplacer("_", "-").Replace(strings.ToLower(string(n)))
 	if len(s) < 2 {
@@ -26,7 +27,8 @@ var (
 	accountForm = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,30}$`)
 )
 
-// DebVersion converts a version of npm or git to a version of dpkg, which orders 1.2.3~beta.1 before 1.2.3.
+// DebVersion converts a version of npm or git to a version of dpkg. "1.2.3-beta.1" becomes "1.2.3~beta.1", which dpkg
+// orders before 1.2.3.
 func DebVersion(s string) string {
 	s = strings.TrimPrefix(strings.TrimSpace(s), "v")
 	base, pre, found := strings.Cut(s, "-")
@@ -125,14 +127,9 @@ func (in Input) control(kilobytes int64) string {
 	return b.String()
 }
 
-// synopsis returns the description in one line of at most 80 characters, without control characters.
+// synopsis returns the description on one line of at most 80 characters, without control characters.
 func (in Input) synopsis() string {
-	s := strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, in.Description)), " ")
+	s := strings.Join(strings.FieldsFunc(in.Description, func(r rune) bool { return isControl(r) || unicode.IsSpace(r) }), " ")
 	if s == "" {
 		return string(in.App.Name) + ", run by systemd"
 	}
@@ -142,8 +139,8 @@ func (in Input) synopsis() string {
 	return s
 }
 
-// mergedUsr is the systemd of the first Debian in which /lib is always a link to /usr/lib. Older ones read the units of
-// packages from /lib.
+// mergedUsr is the version of systemd in Debian 12, the first release in which /lib is always a link to /usr/lib. In
+// older releases, systemd reads the units of packages from /lib.
 //
 // FIXME(systemd 247): drop when Debian 11 is no longer supported.
 const mergedUsr = 252

@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// Input has everything from which a package is made.
+// Input describes an app and its files on this machine, and the package to make.
 type Input struct {
 	App units.App
 	// Target has the version of systemd and the number of instances.
@@ -30,19 +30,20 @@ type Input struct {
 	Depends []string
 }
 
-// File is a file, directory or link. In Input its Path is on this machine, in Package it is on the target.
+// File is a file, directory or link. Path is a path on this machine in [Input], and on the target in [Package].
 type File struct {
 	Path string
-	// Mode holds the type and the permissions.
+	// Mode is the type and the permissions.
 	Mode fs.FileMode
-	// Source is the path of the content on this machine. It is empty if the content is in Data or Link.
+	// Source is the path on this machine from which the content is read. It is empty if the content is in Data or Link.
 	Source string
 	Data   []byte
 	Link   string
 	Size   int64
 	// Digest is the SHA-256 of the content, in hexadecimal.
 	Digest string
-	// Included: --include names the file. It has the same path on the target, unless it is in a root.
+	// Included is true if --include names the file. Outside of the roots, an included file has the same path on the
+	// target.
 	Included bool
 }
 
@@ -51,15 +52,16 @@ type Package struct {
 	Name, Version, Arch string
 	Release             string
 	Depends             []string
-	// Files are the files that dpkg unpacks, sorted by path. Control are the files of DEBIAN/.
+	// Files are the files that dpkg unpacks, sorted by path. Control are the files in DEBIAN/.
 	Files, Control []File
-	// Conffiles are the paths of files in which dpkg keeps the edits of the administrator.
+	// Conffiles are the paths of configuration files. On an upgrade, dpkg keeps the changes of the administrator in these
+	// files.
 	Conffiles []string
-	// Notes are for the person who installs the package.
+	// Notes are messages for the person who makes the package.
 	Notes []string
 }
 
-// FileName returns the file name of the package.
+// FileName returns the name of the .deb file.
 func (p Package) FileName() string {
 	return fmt.Sprintf("%s_%s_%s.deb", p.Name, p.Version, p.Arch)
 }
@@ -71,7 +73,7 @@ func Plan(in Input) (Package, error) {
 			return Package{}, err
 		}
 	}
-	here := in.App
+	local := in.App
 	a, notes, err := relocate(in.App, in.Roots)
 	if err != nil {
 		return Package{}, err
@@ -83,19 +85,19 @@ func Plan(in Input) (Package, error) {
 		return Package{}, err
 	}
 	p := Package{Name: DebName(a.Name), Version: in.Version, Arch: in.Arch, Depends: in.depends(), Notes: notes}
-	release := in.payload(here)
+	release := in.payload(local)
 	links := in.addUnits(&release, &p, set)
 	release = append(release,
 		content("clusterctl.yaml", config.Encode(a)),
 		content("instances", []byte(instanceList(in.Target.Sizing.Listed))))
-	p.Notes = append(p.Notes, in.fileNotes(here)...)
+	p.Notes = append(p.Notes, in.fileNotes(local)...)
 	p.Release = releaseID(in.Version, release)
 	for _, f := range release {
 		f.Path = dist(a.Name) + "/" + f.Path
 		p.Files = append(p.Files, f)
 	}
 	p.Files = append(p.Files, links...)
-	in.extra(here, &p)
+	in.addIncluded(local, &p)
 	if !a.RunAs.Dynamic() && !isNumber(a.RunAs.User) && a.RunAs.User != "root" {
 		p.Files = append(p.Files, content("/usr/lib/sysusers.d/"+p.Name+".conf", []byte(in.sysusers())))
 	}
@@ -105,7 +107,7 @@ func Plan(in Input) (Package, error) {
 			return Package{}, fmt.Errorf("%s would be in the package twice", p.Files[i].Path)
 		}
 	}
-	return p, in.addControl(here, &p)
+	return p, in.addControl(local, &p)
 }
 
 func content(p string, data []byte) File {
@@ -114,32 +116,29 @@ func content(p string, data []byte) File {
 
 func link(p, to string) File { return File{Path: p, Mode: fs.ModeSymlink | 0o777, Link: to} }
 
-// payload returns the files of the roots with their paths in a release and the permissions of a package: root owns them, and
-// everyone can read them.
-func (in Input) payload(here units.App) []File {
+// payload returns the files of the roots, with their paths relative to the release, and with the permissions of a
+// package.
+func (in Input) payload(local units.App) []File {
 	var out []File
-	state := in.stateLinks(here)
+	state := in.stateLinks(local)
 	for _, f := range in.Files {
-		i := slices.IndexFunc(in.Roots, func(r Root) bool { return below(f.Path, r.From) })
-		if i < 0 || hasEnvFile(here, f.Path) {
-			continue
-		}
-		rel := strings.TrimPrefix(f.Path, in.Roots[i].From)
-		if slices.ContainsFunc(state, func(s string) bool { return below(strings.TrimPrefix(rel, "/"), s) }) {
+		root, rel, ok := rootOf(f.Path, in.Roots)
+		if !ok || hasEnvFile(local, f.Path) || slices.ContainsFunc(state, func(s string) bool { return below(rel, s) }) {
 			continue
 		}
 		for _, r := range in.Roots {
 			// An absolute link into a root becomes a link into the release.
 			f.Link = replacePath(f.Link, r.From, r.To)
 		}
-		f.Path = strings.TrimPrefix(in.Roots[i].To, current(in.App.Name)+"/") + rel
-		out = append(out, normal(f))
+		f.Path = path.Join(strings.TrimPrefix(root.To, current(in.App.Name)+"/"), rel)
+		out = append(out, normalized(f))
 	}
 	return out
 }
 
-// normal gives a file the permissions of a package, without bits such as setuid.
-func normal(f File) File {
+// normalized returns a file with the permissions of a package: everyone can read the file, and setuid and setgid are
+// removed.
+func normalized(f File) File {
 	switch {
 	case f.Mode&fs.ModeSymlink != 0:
 		f.Mode = fs.ModeSymlink | 0o777
@@ -157,17 +156,17 @@ func hasEnvFile(a units.App, p string) bool {
 	return slices.ContainsFunc(a.EnvFiles, func(f units.EnvFile) bool { return path.Clean(f.Path) == p })
 }
 
-// extra adds the included files that are not in a root, and all included environment files. A file in /etc becomes a
-// conffile, so dpkg keeps the edits of the administrator. Only root can read an environment file.
-func (in Input) extra(here units.App, p *Package) {
+// addIncluded adds the included files that are not in a root, and all included environment files, which only root can
+// read. Files in /etc become conffiles.
+func (in Input) addIncluded(local units.App, p *Package) {
 	for _, f := range in.Files {
-		variables := hasEnvFile(here, f.Path)
-		if !f.Included || contains(in.Roots, f.Path) && !variables {
+		variables := hasEnvFile(local, f.Path)
+		if !f.Included || Contains(in.Roots, f.Path) && !variables {
 			continue
 		}
-		f = normal(f)
+		f = normalized(f)
 		if variables {
-			if contains(in.Roots, f.Path) {
+			if Contains(in.Roots, f.Path) {
 				f.Path = envFilePath(in.App.Name, f.Path)
 			}
 			f.Mode = 0o600
@@ -179,7 +178,7 @@ func (in Input) extra(here units.App, p *Package) {
 	}
 }
 
-// releaseID returns an ID with the version and a hash of the content: two builds of a version can have different content.
+// releaseID returns the version and a hash of the content, because two builds of one version can have different content.
 func releaseID(version string, files []File) string {
 	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	h := sha256.New()
@@ -207,7 +206,7 @@ func isNumber(s string) bool {
 	return err == nil
 }
 
-// sysusers returns the file that creates the user (sysusers.d(5)).
+// sysusers returns the sysusers.d(5) file that creates the user and the group.
 func (in Input) sysusers() string {
 	s := fmt.Sprintf("u %s - %q %s /usr/sbin/nologin\n", in.App.RunAs.User, in.gecos(), home(in.App.Name))
 	if g := in.App.RunAs.Group; g != "" && g != in.App.RunAs.User && !isNumber(g) {
@@ -216,15 +215,16 @@ func (in Input) sysusers() string {
 	return s
 }
 
-// madeBy begins the mark of users and directories that a package has created, so that a purge may remove them.
+// madeBy is the prefix of the mark of users and directories that a package has created. A purge removes only users and
+// directories with this mark.
 const madeBy = "made by the package "
 
 func (in Input) gecos() string { return madeBy + DebName(in.App.Name) }
 
 const journaldDir = "/etc/systemd/"
 
-// addUnits adds the units to the release. It returns the links to them in the unit directory of systemd, and the files that
-// are not in a release.
+// addUnits adds the units to the release. It returns the links to these units in the unit directory of systemd, and the
+// files of set that do not belong to a release.
 func (in Input) addUnits(release *[]File, p *Package, set units.Set) []File {
 	var links []File
 	n, dir := in.App.Name, in.unitDir()

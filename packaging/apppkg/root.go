@@ -11,74 +11,61 @@ import (
 
 // Root is a directory or a file of this machine that becomes part of each release.
 type Root struct {
-	// From is its path here. To is its path on the target, which contains the link "current".
+	// From is the path on this machine. To is the path on the target, below the link "current".
 	From, To string
 }
 
-// The directories of the packages of apps. /opt/NAME, /var/lib/NAME and /etc/NAME may belong to another program with the
-// name of the app, such as docker.
-const (
-	optDir   = "/opt/clusterctl-apps"
-	distDir  = "/usr/lib/clusterctl-apps"
-	stateDir = "/var/lib/clusterctl-apps"
-	etcDir   = "/etc/clusterctl-apps"
-)
+// home returns the directory of the app on the target. Packages do not use /opt/NAME, /var/lib/NAME and /etc/NAME,
+// because these directories may belong to another program with the name of the app, such as docker.
+func home(n units.Name) string { return "/opt/clusterctl-apps/" + string(n) }
 
-// home returns the directory of the app on the target.
-func home(n units.Name) string { return optDir + "/" + string(n) }
-
-// dist returns the directory into which dpkg unpacks. It is not in /opt: no Debian package owns /opt, so dpkg would remove
-// /opt with the last package that has files there.
-func dist(n units.Name) string { return distDir + "/" + string(n) }
+// dist returns the directory into which dpkg unpacks the release. The directory is not in /opt: dpkg would remove /opt
+// together with the last package that has files there.
+func dist(n units.Name) string { return "/usr/lib/clusterctl-apps/" + string(n) }
 
 func current(n units.Name) string { return home(n) + "/current" }
 
-// stateOf returns the directory for the writable paths of the app, which all releases share.
-func stateOf(n units.Name) string { return stateDir + "/" + string(n) }
+// stateOf returns the directory for the writable paths of the app. All releases use the same directory.
+func stateOf(n units.Name) string { return "/var/lib/clusterctl-apps/" + string(n) }
 
 // etc returns the directory for the environment files of the app.
-func etc(n units.Name) string { return etcDir + "/" + string(n) }
+func etc(n units.Name) string { return "/etc/clusterctl-apps/" + string(n) }
 
-// EnvFile returns a path for an environment file on the target.
+// EnvFile returns a path on the target for an environment file.
 func EnvFile(n units.Name) string { return etc(n) + "/env" }
 
-// formerHome, formerState and formerEtc return the directories that packages of an earlier clusterctl used. An upgrade from
-// such a package does not move its data, and its paths stay valid.
-func formerHome(n units.Name) string  { return "/opt/" + string(n) }
-func formerState(n units.Name) string { return "/var/lib/" + string(n) }
-func formerEtc(n units.Name) string   { return "/etc/" + string(n) }
-
-// systemDirs are directories of packages and of the machine, not of apps.
+// systemDirs are directories that do not contain apps, except for /usr/local.
 var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run", "/boot"}
 
-// below reports whether p is dir or in dir.
+// below reports whether p is dir or a path in dir.
 func below(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// ofSystem reports whether a path is in a system directory. /usr/local is not one.
-func ofSystem(p string) bool {
+// isSystemPath reports whether a path is in a system directory. It returns false for paths in /usr/local.
+func isSystemPath(p string) bool {
 	return !below(p, "/usr/local") && slices.ContainsFunc(systemDirs, func(d string) bool { return below(p, d) })
 }
 
-// packable reports whether a directory can belong to one app. /srv and /home/me contain many things, for example.
+// packable reports whether a directory can be the directory of an app. For example, it returns false for /srv and
+// /home/me, which also contain other files.
 func packable(dir string) bool {
 	least := 2
 	if below(dir, "/home") || below(dir, "/usr/local") || below(dir, "/var") {
 		least = 3
 	}
-	return !ofSystem(dir) && strings.Count(path.Clean(dir), "/") >= least
+	return !isSystemPath(dir) && strings.Count(path.Clean(dir), "/") >= least
 }
 
-// Roots returns the directory of the app, and its program if the program is not in a system directory. isFile reports
-// whether a path is a regular file.
+// Roots returns a root for the directory of the app, and a root for its program if the program is neither in this
+// directory nor in a system directory. isFile reports whether a path is a regular file.
 func Roots(a units.App, isFile func(string) bool) ([]Root, error) {
 	var roots []Root
 	if a.Directory != "" && packable(a.Directory) {
 		roots = append(roots, Root{From: path.Clean(a.Directory), To: current(a.Name) + "/app"})
 	}
 	for i, arg := range a.Command {
-		if !strings.HasPrefix(arg, "/") || ofSystem(arg) || !isFile(arg) || contains(roots, arg) {
+		if !strings.HasPrefix(arg, "/") || isSystemPath(arg) || !isFile(arg) || Contains(roots, arg) {
 			continue
 		}
 		if i > 0 {
@@ -93,21 +80,35 @@ func Roots(a units.App, isFile func(string) bool) ([]Root, error) {
 	return roots, nil
 }
 
-func contains(roots []Root, p string) bool {
-	return slices.ContainsFunc(roots, func(r Root) bool { return below(p, r.From) })
+// Contains reports whether a path is in one of the roots.
+func Contains(roots []Root, p string) bool {
+	_, _, ok := rootOf(p, roots)
+	return ok
 }
 
-// DirectoryError is the error for a script outside the directory of the app: the script may need other files there.
+// rootOf returns the root that contains a path, and the path relative to this root.
+func rootOf(p string, roots []Root) (_ Root, rel string, ok bool) {
+	for _, r := range roots {
+		if below(p, r.From) {
+			return r, strings.TrimPrefix(strings.TrimPrefix(p, r.From), "/"), true
+		}
+	}
+	return Root{}, "", false
+}
+
+// DirectoryError means that a script of the app is outside of the app's directory. The package cannot contain the other
+// files that the script needs, because they are unknown.
 type DirectoryError struct {
 	App             units.Name
 	File, Directory string
 }
 
 func (e *DirectoryError) Error() string {
-	return fmt.Sprintf("%s runs %s, which is not in its directory %q: its other files are unknown", e.App, e.File, e.Directory)
+	return fmt.Sprintf("%s runs %s, which is not in its directory %q: the package would lack other files of the script",
+		e.App, e.File, e.Directory)
 }
 
-// Hint returns what to write into the file.
+// Hint returns the key to write into clusterctl.yaml.
 func (e *DirectoryError) Hint() string {
 	return "write into the file that describes the app: directory: " + path.Dir(e.File)
 }
@@ -137,8 +138,8 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 	}
 	a.EnvFiles = slices.Clone(a.EnvFiles)
 	for i, f := range a.EnvFiles {
-		// An environment file belongs to the machine, not to the release, so it is in /etc.
-		if contains(roots, f.Path) {
+		// On the target, an environment file of the app's directory is in /etc, because it does not belong to a release.
+		if Contains(roots, f.Path) {
 			a.EnvFiles[i].Path, a.EnvFiles[i].ByWorker = envFilePath(a.Name, f.Path), false
 		}
 		if other := slices.IndexFunc(a.EnvFiles[:i], func(e units.EnvFile) bool { return e.Path == a.EnvFiles[i].Path }); other >= 0 {
@@ -149,31 +150,24 @@ func relocate(a units.App, roots []Root) (units.App, []string, error) {
 			notes = append(notes, a.EnvFiles[i].Path+" must exist on the target before the install (env-files), unless it is included")
 		}
 	}
-	// systemd reads the files that moved, because only root can change them. It does so before the shim reads the other
-	// files.
-	slices.SortStableFunc(a.EnvFiles, func(x, y units.EnvFile) int {
-		switch {
-		case x.ByWorker == y.ByWorker:
-			return 0
-		case x.ByWorker:
-			return 1
-		}
-		return -1
-	})
+	// Put the files that the shim reads as the worker (ByWorker) at the end of the list, because systemd reads the other
+	// files first. systemd reads the files in /etc/clusterctl-apps, because only root can change these files.
+	byShim := slices.DeleteFunc(slices.Clone(a.EnvFiles), func(f units.EnvFile) bool { return !f.ByWorker })
+	a.EnvFiles = append(slices.DeleteFunc(a.EnvFiles, func(f units.EnvFile) bool { return f.ByWorker }), byShim...)
 	writable, err := writablePaths(a, roots)
 	if err != nil {
 		return a, nil, err
 	}
 	a.Writable = writable
-	for _, w := range foreignWritable(a) {
+	for _, w := range requiredWritable(a) {
 		notes = append(notes, w+" must exist on the target before the install (writable)")
 	}
-	// On the target, the app is not in a home, so it does not need paths in homes.
+	// On the target, the app is not in a home, and does not need to read paths in homes.
 	a.Reads = nil
 	return a, notes, nil
 }
 
-// envFilePath returns the path on the target for an environment file in the directory of the app.
+// envFilePath returns the path on the target of an environment file in the app's directory.
 func envFilePath(n units.Name, p string) string { return etc(n) + "/" + path.Base(p) }
 
 // userName returns a name for the user of the app.
@@ -181,18 +175,8 @@ func userName(n units.Name) string {
 	return strings.NewReplacer(".", "-", "+", "-").Replace(strings.ToLower(string(n)))
 }
 
-// inRoot returns a path relative to the root that contains it.
-func inRoot(p string, roots []Root) (string, bool) {
-	for _, r := range roots {
-		if below(path.Clean(p), r.From) {
-			return strings.TrimPrefix(strings.TrimPrefix(path.Clean(p), r.From), "/"), true
-		}
-	}
-	return "", false
-}
-
-// replacePath replaces from with to where from is a whole path or the beginning of a longer path. The path may follow "=",
-// ":" or ",".
+// replacePath replaces the path from with to in s, also at the beginning of a longer path. The path must be at the
+// beginning of s or follow "=", ":" or ",".
 func replacePath(s, from, to string) string {
 	var b strings.Builder
 	for {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"embed"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -20,56 +19,61 @@ import (
 //go:embed scripts/*.tmpl
 var scripts embed.FS
 
-// scriptView has the values in the templates of the maintainer scripts.
+// scriptView contains the values for the templates of the maintainer scripts.
 type scriptView struct {
 	Name, Package, Service, Slice string
-	// StartLimit is how many seconds the scripts wait for a start of the app.
+	// StartLimit is the time limit of the scripts for a start of the app, in seconds.
 	StartLimit               int
 	Sockets                  []string
 	Home, Dist, Release, Etc string
-	// Mark is the text of the mark file in directories that the package creates. MadeBy is the beginning of every mark.
+	// Mark is the text of the mark file in directories that the package creates. MadeBy is the prefix of the marks of all
+	// packages.
 	Mark, MadeBy string
-	// Namespace is the namespace of the private journal of the app, if it has one. JournalUnits are the units of this
-	// journal.
+	// Namespace is the namespace of the private journal of the app, or empty. JournalUnits are the units of its journald.
 	Namespace    string
 	JournalUnits []string
-	// State are the directories that the workers write to, relative to StateRoot. They belong to Owner. StateLinks are the
-	// links to them, relative to the directory of the app in a release. postinst creates User if it does not exist.
+	// State are the writable directories in StateRoot, relative to StateRoot. Their owner is Owner. StateLinks are the
+	// paths of the links to these directories, relative to the app's directory in a release. User is the user that
+	// postinst creates if it does not exist.
 	State, StateLinks         []string
 	StateRoot                 string
 	User, Group, Gecos, Owner string
-	// Needed are the writable directories that the package does not create. NeededOwner is for the hint.
+	// Needed are the writable directories that must exist before the install. NeededOwner is the owner of these
+	// directories in the hint.
 	Needed      []string
 	NeededOwner string
-	// Units are the files in the unit directory of systemd, relative to it. Others are the other files outside Dist.
+	// Units are the files in the unit directory of systemd, relative to this directory. Others are the files that are
+	// neither in this directory nor in Dist.
 	Units, Others []string
 	Former        formerView
 }
 
-// startMargin is how much longer the start of an app may take than the start of an instance.
+// startMargin is the difference between the time limits for the start of an app and of an instance.
 const startMargin = 30 * time.Second
 
-// formerView has the directories that a package of an earlier clusterctl used for the app.
+// formerView contains the directories that packages of an earlier clusterctl used. On an upgrade from such a package, the
+// data stays in these directories.
 type formerView struct {
 	Home, State, Etc string
 	EnvFiles         []movedFile
 }
 
-// movedFile is an environment file. Shipped: it is in the package.
+// movedFile is an environment file in the app's directory, with its path in a former and in a new package. Shipped is
+// true if the package contains the file.
 type movedFile struct {
 	Old, New string
 	Shipped  bool
 }
 
-func (in Input) view(here units.App, p *Package) scriptView {
+func (in Input) view(local units.App, p *Package) scriptView {
 	n := in.App.Name
 	v := scriptView{
 		Name: string(n), Package: p.Name, Service: n.Service(), Slice: n.Slice(), Sockets: in.App.Sockets(),
 		Home: home(n), Dist: dist(n), Release: p.Release, Etc: etc(n), Mark: in.gecos(), MadeBy: madeBy,
 		StartLimit: int((cmp.Or(in.App.Timeouts.Start, contract.StartTimeout) + startMargin).Seconds()),
-		StateRoot:  stateOf(n), Owner: in.App.RunAs.User, Gecos: in.gecos(), Needed: foreignWritable(in.App),
-		NeededOwner: cmp.Or(in.App.RunAs.User, "root"), StateLinks: in.stateLinks(here),
-		Former: formerView{Home: formerHome(n), State: formerState(n), Etc: formerEtc(n)},
+		StateRoot:  stateOf(n), Owner: in.App.RunAs.User, Gecos: in.gecos(), Needed: requiredWritable(in.App),
+		NeededOwner: cmp.Or(in.App.RunAs.User, "root"), StateLinks: in.stateLinks(local),
+		Former: formerView{Home: "/opt/" + string(n), State: "/var/lib/" + string(n), Etc: "/etc/" + string(n)},
 	}
 	if user := in.App.RunAs.User; user != "" && user != "root" && !isNumber(user) {
 		v.User = user
@@ -94,17 +98,17 @@ func (in Input) view(here units.App, p *Package) scriptView {
 			v.Others = append(v.Others, f.Path)
 		}
 	}
-	for _, f := range here.EnvFiles {
-		if to := envFilePath(n, f.Path); contains(in.Roots, f.Path) {
+	for _, f := range local.EnvFiles {
+		if to := envFilePath(n, f.Path); Contains(in.Roots, f.Path) {
 			v.Former.EnvFiles = append(v.Former.EnvFiles,
-				movedFile{Old: formerEtc(n) + "/" + path.Base(f.Path), New: to, Shipped: slices.Contains(v.Others, to)})
+				movedFile{Old: v.Former.Etc + "/" + path.Base(f.Path), New: to, Shipped: slices.Contains(v.Others, to)})
 		}
 	}
 	return v
 }
 
-// addControl adds the files of DEBIAN/: control, conffiles and the maintainer scripts.
-func (in Input) addControl(here units.App, p *Package) error {
+// addControl adds the files in DEBIAN/: control, conffiles and the maintainer scripts.
+func (in Input) addControl(local units.App, p *Package) error {
 	var kilobytes int64
 	for _, f := range p.Files {
 		kilobytes += max((f.Size+1023)/1024, 1)
@@ -122,12 +126,10 @@ func (in Input) addControl(here units.App, p *Package) error {
 			return fmt.Errorf("internal error: %w", err)
 		}
 		var b bytes.Buffer
-		if err := t.Execute(&b, in.view(here, p)); err != nil {
+		if err := t.Execute(&b, in.view(local, p)); err != nil {
 			return fmt.Errorf("internal error: %w", err)
 		}
-		f := content(name, b.Bytes())
-		f.Mode = fs.FileMode(0o755)
-		p.Control = append(p.Control, f)
+		p.Control = append(p.Control, File{Path: name, Mode: 0o755, Data: b.Bytes(), Size: int64(b.Len())})
 	}
 	return nil
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// writablePaths returns the writable paths of the app on the target. Paths in the directory of the app move to a state
-// directory, which releases do not replace.
+// writablePaths returns the writable paths on the target. A path in the app's directory becomes a path in stateOf,
+// because an upgrade replaces the app's directory.
 func writablePaths(a units.App, roots []Root) ([]string, error) {
 	var out, from []string
 	for _, w := range a.Writable {
 		to := path.Clean(w)
-		if rel, ok := inRoot(w, roots); ok {
+		if _, rel, ok := rootOf(to, roots); ok {
 			if rel == "" {
 				return nil, writableError("list directories below it, such as "+path.Join(w, "data"),
 					"%q cannot be writable: each version replaces it", w)
@@ -25,7 +25,8 @@ func writablePaths(a units.App, roots []Root) ([]string, error) {
 			if err := checkState(a, w, to); err != nil {
 				return nil, err
 			}
-			// Root creates the directories of the package, so they must not be where the workers can create links.
+			// postinst creates these directories as root, so none of them may be in a directory in which the workers can
+			// create links.
 			for i, other := range out {
 				if below(to, other) || below(other, to) {
 					return nil, nestedError(w, from[i])
@@ -61,27 +62,27 @@ func nestedError(a, b string) error {
 		"%q is in %q, which is already writable", inner, outer)
 }
 
-// stateLinks returns the writable paths in the directory of the app, relative to it. postinst creates links there in each
-// release. The links are not files of the package: if a later version had a directory at the path of a link, dpkg would
-// follow the link and unpack the directory as root where the workers can write.
-func (in Input) stateLinks(here units.App) []string {
+// stateLinks returns the writable paths in the app's directory, relative to this directory. In each release, postinst
+// creates links at these paths. The package does not contain the links: if a later version had a directory instead of a
+// link, dpkg would follow the link, and unpack the directory as root into a directory that the workers can write to.
+func (in Input) stateLinks(local units.App) []string {
 	var links []string
-	for _, w := range here.Writable {
-		if rel, ok := inRoot(w, in.Roots); ok {
+	for _, w := range local.Writable {
+		if _, rel, ok := rootOf(path.Clean(w), in.Roots); ok {
 			links = append(links, rel)
 		}
 	}
 	return links
 }
 
-// checkWritable returns an error for a writable path that cannot be a directory of the package, and for a file that dpkg
-// would unpack where the workers can write.
+// checkWritable returns an error if a writable path is not a directory, or if dpkg would unpack a file into a directory
+// that the workers can write to.
 func (in Input) checkWritable() error {
 	for _, w := range in.App.Writable {
 		w = path.Clean(w)
 		for _, f := range in.Files {
 			switch {
-			case !contains(in.Roots, w):
+			case !Contains(in.Roots, w):
 				if f.Included && below(f.Path, w) {
 					return writableError("move it into the app's directory",
 						"%q is included, but the workers can write to its parent %q", f.Path, w)
@@ -101,10 +102,11 @@ func writableError(hint, format string, args ...any) error {
 	return &units.FieldError{Key: "writable", Index: -1, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-// foreignWritable returns the writable paths that the package does not create, so they must exist before the install.
-func foreignWritable(a units.App) []string {
+// requiredWritable returns the writable paths that must exist before the install, because the package does not create
+// them.
+func requiredWritable(a units.App) []string {
 	if a.Sandbox == units.SandboxOff {
-		return nil // without a sandbox, systemd does not need them
+		return nil // without a sandbox, systemd does not mount these paths
 	}
 	var out []string
 	for _, w := range a.Writable {

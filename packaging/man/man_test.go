@@ -21,7 +21,7 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// directives returns all directives that the templates set.
+// directives returns the directives in the templates, in the form "Name=".
 func directives(t *testing.T) []string {
 	t.Helper()
 	templates, err := filepath.Glob("../../templates/*.tmpl")
@@ -38,13 +38,13 @@ func directives(t *testing.T) []string {
 		}
 	}
 	if len(all) < 60 {
-		t.Fatalf("the templates set only %q", all)
+		t.Fatalf("got only the directives %q", all)
 	}
 	return all
 }
 
-// TestUnitsPage checks that the page has an entry with a reason for each directive of the templates, and for
-// no other.
+// TestUnitsPage checks that clusterctl-units.7 has an entry with a reason for each directive in the
+// templates, and no other entries.
 func TestUnitsPage(t *testing.T) {
 	lines := strings.Split(strings.ReplaceAll(read(t, "clusterctl-units.7"), `\-`, "-"), "\n")
 	explained := map[string]bool{}
@@ -82,7 +82,7 @@ func TestUnitsPage(t *testing.T) {
 	}
 }
 
-// TestShown checks that man shows each page at 80 columns without warnings and without longer lines.
+// TestShown checks that man formats each page without warnings and without lines of more than 80 columns.
 func TestShown(t *testing.T) {
 	pages, err := filepath.Glob("*.[1-8]")
 	if err != nil || len(pages) < 3 {
@@ -94,13 +94,13 @@ func TestShown(t *testing.T) {
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		if _, err := cmd.Output(); err != nil || stderr.Len() > 0 {
-			t.Errorf("%s: man failed or warned: %v\n%s", page, err, stderr.String())
+			t.Errorf("%s: man ended with error %v and printed:\n%s", page, err, stderr.String())
 		}
 		cmd = exec.Command("man", "-l", "-P", "cat", page)
 		cmd.Env = append(os.Environ(), "MANWIDTH=80", "LC_ALL=C.UTF-8", "MAN_KEEP_FORMATTING=")
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("%s: error %v", page, err)
+			t.Fatalf("%s: man ended with error %v", page, err)
 		}
 		shown := regexp.MustCompile(`\x1b\[[0-9;]*m|.\x08`).ReplaceAllString(string(out), "")
 		if strings.Count(shown, "\n") < 40 || !strings.Contains(shown, "NAME") {
@@ -114,7 +114,7 @@ func TestShown(t *testing.T) {
 	}
 }
 
-// TestSections checks that the pages have all usual sections.
+// TestSections checks that each page has the required sections, and that each command has an example.
 func TestSections(t *testing.T) {
 	for page, sections := range map[string][]string{
 		"clusterctl.1":       {"NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "EXIT STATUS", "EXAMPLES", "SEE ALSO"},
@@ -128,7 +128,7 @@ func TestSections(t *testing.T) {
 			}
 		}
 	}
-	// Each command must have its own example.
+	// Each command must have an example.
 	_, commands, _ := strings.Cut(read(t, "clusterctl.1"), "\n.SH COMMANDS\n")
 	commands, _, _ = strings.Cut(commands, "\n.SH ")
 	for _, part := range strings.Split(commands, "\n.SS ") {

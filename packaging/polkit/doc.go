@@ -1,3 +1,3 @@
-// Package polkit contains an example rule that allows users to operate apps without root, and the test of
-// the rule.
+// Package polkit contains an example of a polkit rule that allows users to operate apps without root, and
+// the test of the rule.
 package polkit

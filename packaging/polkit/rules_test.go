@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// question is a request that systemd sends to polkit, for a member of the group or for another user.
+// question is a request of systemd to polkit, and the result that the rule must return. Member is true if the user is in
+// the group.
 type question struct {
 	Action, Unit, Verb string
 	Message            string
@@ -21,14 +22,14 @@ type question struct {
 const (
 	manageUnits = "org.freedesktop.systemd1.manage-units"
 
-	// The message for the start of a unit (252 to 262), and for the start of a transient unit (since 257).
+	// The messages of systemd for the start of a unit (systemd 252 to 262) and of a transient unit (since systemd 257).
 	startMessage     = "Authentication is required to start '$(unit)'."
 	transientMessage = "Authentication is required to start transient unit '$(unit)'."
 
 	none = "var apps = [];"
 )
 
-// ask returns a question about a member of the group.
+// ask returns a question for a member of the group.
 func ask(unit, verb, want string) question {
 	q := question{Action: manageUnits, Unit: unit, Verb: verb, Member: true, want: want}
 	if verb == "start" {
@@ -37,7 +38,7 @@ func ask(unit, verb, want string) question {
 	return q
 }
 
-// questions returns a question for each pair of a verb and a unit.
+// questions returns a question for each verb and each unit.
 func questions(want string, verbs []string, units ...string) (all []question) {
 	for _, u := range units {
 		for _, v := range verbs {
@@ -52,8 +53,8 @@ func allVerbs() []string {
 		"kill", "reset-failed"}
 }
 
-// TestRule evaluates the rule in Node with unit files in a temporary directory; internal/e2e tests it with polkit. For
-// requests that it does not allow, the rule must return NOT_HANDLED: a "no" would override other rules.
+// TestRule evaluates the rule in Node, with unit files in a temporary directory. internal/e2e tests the rule in polkit.
+// If the rule does not allow a request, it must return NOT_HANDLED, because "no" would override other rules.
 func TestRule(t *testing.T) {
 	text := shipped(t)
 	m := newMachine(t)
@@ -86,14 +87,14 @@ func TestRule(t *testing.T) {
 	named = append(named, stranger)
 	m.evaluate(t, strings.Replace(text, none, `var apps = ["shop", "front-*", "a.b"];`, 1), named)
 
-	// The rule must allow nothing as shipped, or with only "*", which would match all units.
+	// The rule must not allow any request without names of apps, or if the only name is "*".
 	nothing := questions("", allVerbs(), "shop.service", "shop@1.service", "ssh.service", ".service", "undefined.service")
 	m.evaluate(t, text, nothing)
 	m.evaluate(t, strings.Replace(text, none, `var apps = ["*", ""];`, 1), nothing)
 }
 
-// TestRuleWantsOurFile checks that the file of a unit must belong to clusterctl and must be the file that systemd uses. The
-// name is not enough, because the caller chooses it.
+// TestRuleWantsOurFile checks that the rule allows a unit only if the unit file that systemd uses has the mark of
+// clusterctl.
 func TestRuleWantsOurFile(t *testing.T) {
 	m := newMachine(t)
 	const etc, run, lib = "/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"
@@ -118,7 +119,7 @@ func TestRuleWantsOurFile(t *testing.T) {
 	q = append(q, deny("x-foreign.service", "x-other.service", "x-two.service", "x-comment.service", "x-dropin.service",
 		"x-masked.service", "x-dangling.service")...)
 
-	// The first directory decides. If an instance has its own file, that file decides.
+	// systemd uses the file in the first directory, and the file of an instance instead of the template.
 	m.install(lib, "x-over", "1 2")
 	m.write(etc+"/x-over.service", "[Service]\n")
 	m.link("/dev/null", run+"/x-over.socket")
@@ -134,14 +135,14 @@ func TestRuleWantsOurFile(t *testing.T) {
 		q = append(q, allow(app+".socket")...)
 	}
 
-	// A package has links to its current release.
+	// The units of a package are links to the units of its current release.
 	m.install("/opt/x-pkg/current/units", "x-pkg", "1 2 3")
 	m.link(m.root+"/opt/x-pkg/current/units/x-pkg@.service", lib+"/x-pkg@.service")
 	m.link(m.root+"/opt/x-pkg/current/units/x-pkg.service.d", lib+"/x-pkg.service.d")
 	q = append(q, allow("x-pkg@3.service")...)
 	q = append(q, deny("x-pkg@4.service", "x-pkg.service")...)
 
-	// The start of a transient unit and unknown messages are refused, with and without a unit file.
+	// The rule must not allow the start of a transient unit, or a request with an unknown message.
 	for _, message := range []string{transientMessage, "", "Something new about '$(unit)'."} {
 		for _, unit := range []string{"shop.service", "x-queue@1.service", "x-new.service"} {
 			start := ask(unit, "start", "")
@@ -164,7 +165,7 @@ func shipped(t *testing.T) string {
 	return string(text)
 }
 
-// machine is a directory with unit files that the script of the rule uses as /.
+// machine is a directory with unit files. The script of the rule uses this directory instead of /.
 type machine struct {
 	t    *testing.T
 	root string
@@ -200,7 +201,7 @@ func (m machine) remove(path string) {
 	}
 }
 
-// install writes the parts of an app's units that the rule reads.
+// install writes unit files of an app, with only the lines that the rule reads.
 func (m machine) install(dir, app, instances string) {
 	m.t.Helper()
 	for _, name := range []string{app + ".service", app + "@.service", app + ".socket"} {
@@ -209,7 +210,7 @@ func (m machine) install(dir, app, instances string) {
 	m.write(dir+"/"+app+".service.d/50-instances.conf", "[Service]\nEnvironment=\"CLUSTERCTL_INSTANCES="+instances+"\"\n")
 }
 
-// evaluate compares the results of the rule with the expected ones.
+// evaluate runs the rule in Node for all questions, and checks the results.
 func (m machine) evaluate(t *testing.T, rule string, questions []question) {
 	t.Helper()
 	const harness = `
@@ -244,11 +245,11 @@ console.log(JSON.stringify(questions.map(q => rules[0](
 		err = json.Unmarshal(out, &answers)
 	}
 	if err != nil || len(answers) != len(questions) {
-		t.Fatalf("evaluating the rule: error %v, %d answers (is Node installed? make deps)\n%s", err, len(answers), stderr.String())
+		t.Fatalf("evaluating the rule: error %v, got %d results (Node is required: make deps)\n%s", err, len(answers), stderr.String())
 	}
 	for i, q := range questions {
 		if answers[i] != q.want {
-			t.Errorf("%+v: got %q", q, answers[i])
+			t.Errorf("%+v: got %q, want %q", q, answers[i], q.want)
 		}
 	}
 }

@@ -20,26 +20,27 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// build writes the tree of a package, and runs dpkg-deb. A rename creates the package, so it is complete or missing.
+// build writes the files of a package into a temporary directory, and runs dpkg-deb. The package gets its path by a
+// rename after it is complete.
 func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, open opener, to string) error {
 	dir := filepath.Dir(to)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("creating %q: %w", dir, fault.Cause(err))
 	}
-	w, err := openWorkshop(dir)
+	w, err := openWorkDir(dir)
 	if err != nil {
 		return fmt.Errorf("writing in %q: %w", dir, fault.Cause(err))
 	}
 	defer w.close()
-	if err := stage(ctx, w.root, p, open); err != nil {
+	if err := writeTree(ctx, w.root, p, open); err != nil {
 		return err
 	}
 	epoch := m.Getenv("SOURCE_DATE_EPOCH")
 	if epoch == "" {
 		epoch = fmt.Sprint(newest.Unix())
 	}
-	// xz, because the dpkg of Debian 11 cannot read zstd. One thread, because the number of threads changes the bytes of the
-	// package.
+	// Use xz, because the dpkg of Debian 11 does not support zstd. Use one thread, because the number of threads changes
+	// the bytes of the package.
 	if _, err := m.tool(ctx, []string{"SOURCE_DATE_EPOCH=" + epoch, "DPKG_DEB_THREADS_MAX=1"},
 		"dpkg-deb", "--root-owner-group", "-Zxz", "--build", w.path(treeName), w.path("x.deb")); err != nil {
 		return err
@@ -50,17 +51,17 @@ func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, o
 	return nil
 }
 
-// treeName is the directory in a workshop for the files of the package.
+// treeName is the directory in a workDir with the files of the package.
 const treeName = "root"
 
-// stage writes the tree of a package for dpkg-deb.
-func stage(ctx context.Context, root *os.Root, p apppkg.Package, open opener) error {
+// writeTree writes the files of a package and DEBIAN/ into root/treeName, for dpkg-deb.
+func writeTree(ctx context.Context, root *os.Root, p apppkg.Package, open opener) error {
 	var sums bytes.Buffer
 	for _, f := range p.Files {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		sum, err := place(root, f, open)
+		sum, err := writeFile(root, f, open)
 		if err != nil {
 			return err
 		}
@@ -71,11 +72,11 @@ func stage(ctx context.Context, root *os.Root, p apppkg.Package, open opener) er
 	control := append([]apppkg.File{{Path: "md5sums", Mode: 0o644, Data: sums.Bytes()}}, p.Control...)
 	for _, f := range control {
 		f.Path = "DEBIAN/" + f.Path
-		if _, err := place(root, f, open); err != nil {
+		if _, err := writeFile(root, f, open); err != nil {
 			return err
 		}
 	}
-	// The umask must not change the modes in a package.
+	// Set the modes of directories, because the umask has changed them.
 	return fs.WalkDir(root.FS(), treeName, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
 			err = root.Chmod(path, 0o755)
@@ -84,11 +85,11 @@ func stage(ctx context.Context, root *os.Root, p apppkg.Package, open opener) er
 	})
 }
 
-// opener opens the content of a file of a package.
+// opener returns a reader of the content of a file.
 type opener func(apppkg.File) (io.ReadCloser, error)
 
-// place writes one file of the tree into root, and returns its MD5 if it has content.
-func place(root *os.Root, f apppkg.File, open opener) (string, error) {
+// writeFile writes one file, directory or link into root/treeName. For a file, it returns the MD5 of the content.
+func writeFile(root *os.Root, f apppkg.File, open opener) (string, error) {
 	path := filepath.Join(treeName, f.Path)
 	if err := root.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
@@ -119,16 +120,16 @@ func place(root *os.Root, f apppkg.File, open opener) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// workshop is a temporary directory in a directory that may belong to another user. This user can replace the workshop with
-// another directory, but clusterctl uses only the directory that it opened, by its descriptor.
-type workshop struct {
+// workDir is a temporary directory in a directory that may belong to another user. This user could replace the workDir
+// with another directory. So clusterctl uses only the descriptor of the directory that it has opened.
+type workDir struct {
 	dir, root *os.Root
 	name      string
 	handle    *os.File
 }
 
-func openWorkshop(dir string) (_ *workshop, err error) {
-	w := &workshop{name: ".clusterctl-package-" + rand.Text()}
+func openWorkDir(dir string) (_ *workDir, err error) {
+	w := &workDir{name: ".clusterctl-package-" + rand.Text()}
 	if w.dir, err = os.OpenRoot(dir); err != nil {
 		return nil, err
 	}
@@ -156,12 +157,12 @@ func openWorkshop(dir string) (_ *workshop, err error) {
 	return w, nil
 }
 
-// path returns the path of a file in the workshop for another program.
-func (w *workshop) path(name string) string {
+// path returns a path of a file in the workDir that another program can open.
+func (w *workDir) path(name string) string {
 	return fmt.Sprintf("/proc/%d/fd/%d/%s", os.Getpid(), w.handle.Fd(), name)
 }
 
-func (w *workshop) close() {
+func (w *workDir) close() {
 	_ = w.dir.RemoveAll(w.name)
 	if w.handle != nil {
 		w.handle.Close()

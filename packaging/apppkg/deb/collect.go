@@ -22,7 +22,7 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// collection has the files of this machine that go into a package.
+// collection contains the files of this machine for a package.
 type collection struct {
 	files   []apppkg.File
 	leftOut []string
@@ -30,40 +30,36 @@ type collection struct {
 	arches  []string
 	newest  time.Time
 	npm     struct{ Version, Description string }
-	// trees stay open until close. seen are the regular files in them.
+	// trees are open until close. seen are the regular files in trees, by path.
 	trees []*tree
 	seen  map[string]fs.FileInfo
 }
 
-// collect collects the files of the app and the included files. The caller must close the collection.
-func collect(ctx context.Context, roots []apppkg.Root, include []string) (*collection, error) {
+// collect returns the files of the app and the included files. The caller must close the collection.
+func collect(ctx context.Context, roots []apppkg.Root, include []string) (_ *collection, err error) {
 	c := &collection{leftOut: []string{}, notes: []string{}, seen: map[string]fs.FileInfo{}}
-	if err := c.collect(ctx, roots, include); err != nil {
-		c.close()
-		return nil, err
-	}
-	return c, nil
-}
-
-func (c *collection) collect(ctx context.Context, roots []apppkg.Root, asked []string) error {
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
 	for _, r := range roots {
-		if err := c.walk(ctx, r.From, asked, false); err != nil {
-			return err
+		if err := c.walk(ctx, r.From, include, false); err != nil {
+			return nil, err
 		}
 		c.readNPM(r.From)
 	}
-	for _, p := range asked {
-		inRoot := slices.ContainsFunc(roots, func(r apppkg.Root) bool { return p == r.From || strings.HasPrefix(p, r.From+"/") })
+	for _, p := range include {
 		if _, err := os.Lstat(p); err != nil {
-			return fault.WithHint(fmt.Errorf("--include %q: %w", p, fault.Cause(err)), "ls -l %s", text.Shell(filepath.Dir(p)))
+			return nil, fault.WithHint(fmt.Errorf("--include %q: %w", p, fault.Cause(err)), "ls -l %s", text.Shell(filepath.Dir(p)))
 		}
-		if !inRoot {
-			if err := c.walk(ctx, p, asked, true); err != nil {
-				return err
+		if !apppkg.Contains(roots, p) {
+			if err := c.walk(ctx, p, include, true); err != nil {
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return c, nil
 }
 
 // readNPM reads the version and the description from a package.json.
@@ -83,8 +79,8 @@ func (c *collection) readNPM(dir string) {
 	}
 }
 
-// walk adds a file, or all files of a directory.
-func (c *collection) walk(ctx context.Context, top string, asked []string, included bool) error {
+// walk adds the file top, or all files of the directory top.
+func (c *collection) walk(ctx context.Context, top string, include []string, included bool) error {
 	t, err := openTree(top, !included)
 	if err != nil {
 		return err
@@ -93,7 +89,7 @@ func (c *collection) walk(ctx context.Context, top string, asked []string, inclu
 	return t.walk(ctx, func(p string, d fs.DirEntry) error {
 		rel := strings.TrimPrefix(strings.TrimPrefix(p, top), "/")
 		switch {
-		case isAsked(asked, p):
+		case isIncluded(include, p):
 		case d.IsDir() && apppkg.Junk(rel):
 			return filepath.SkipDir
 		case apppkg.Junk(rel):
@@ -102,11 +98,11 @@ func (c *collection) walk(ctx context.Context, top string, asked []string, inclu
 			c.leftOut = append(c.leftOut, p)
 			return nil
 		}
-		return c.add(p, included || isAsked(asked, p))
+		return c.add(p, included || isIncluded(include, p))
 	})
 }
 
-// add adds one file with its type, time and digest.
+// add adds one file with its type and digest.
 func (c *collection) add(p string, included bool) error {
 	t, rel, err := c.in(p)
 	if err != nil {
@@ -140,7 +136,7 @@ func (c *collection) add(p string, included bool) error {
 	return nil
 }
 
-// read returns the digest of a file. If the file is a program, read adds its architecture to the collection.
+// read returns the SHA-256 of a file. If the file is an ELF program, read also adds its architecture to c.arches.
 func (c *collection) read(p string) (string, error) {
 	f, err := c.open(p)
 	if err != nil {
@@ -163,7 +159,7 @@ func (c *collection) read(p string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// debianArch returns the name of an architecture in Debian.
+// debianArch returns Debian's name of an architecture.
 func debianArch(m elf.Machine) string {
 	names := map[elf.Machine]string{
 		elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_386: "i386", elf.EM_ARM: "armhf", elf.EM_RISCV: "riscv64",
@@ -172,7 +168,7 @@ func debianArch(m elf.Machine) string {
 	return cmp.Or(names[m], strings.ToLower(strings.TrimPrefix(m.String(), "EM_")))
 }
 
-// arch returns the architecture of the programs of the app, or "all" without programs.
+// arch returns the architecture of the ELF programs of the app, or "all" if there are none.
 func (c *collection) arch() (string, error) {
 	switch len(c.arches) {
 	case 0:
@@ -181,7 +177,7 @@ func (c *collection) arch() (string, error) {
 		return c.arches[0], nil
 	}
 	if slices.Contains(c.arches, runtime.GOARCH) {
-		// A module of npm may contain builds for several architectures, and choose one at run time.
+		// An npm module may contain programs for several architectures, and choose one at run time.
 		c.notes = append(c.notes, fmt.Sprintf("architecture: %s (the programs are for %s)", runtime.GOARCH, strings.Join(c.arches, ", ")))
 		return runtime.GOARCH, nil
 	}
@@ -189,8 +185,8 @@ func (c *collection) arch() (string, error) {
 	return "", fault.WithHint(err, "--arch %s", c.arches[0])
 }
 
-// version returns the default version of a package: from package.json, or the time of the newest file. The time increases
-// with each change, and is the same for the same files.
+// version returns the default version of a package: the version in package.json, or else the time of the newest file.
+// This time increases with each change of a file.
 func (c *collection) version() string {
 	if c.npm.Version != "" {
 		return apppkg.DebVersion(c.npm.Version)
@@ -198,10 +194,10 @@ func (c *collection) version() string {
 	return c.newest.UTC().Format("20060102.150405")
 }
 
-// ownerOf returns the Debian package of the program. It returns "" if the program is part of the app, or does not come from
-// a package.
+// ownerOf returns the name of the Debian package that contains a program. It returns "" if the program is in a root, or
+// if no package contains it.
 func (m *Maker) ownerOf(ctx context.Context, program string, roots []apppkg.Root) string {
-	if slices.ContainsFunc(roots, func(r apppkg.Root) bool { return program == r.From || strings.HasPrefix(program, r.From+"/") }) {
+	if apppkg.Contains(roots, program) {
 		return ""
 	}
 	paths := []string{program}
@@ -209,7 +205,8 @@ func (m *Maker) ownerOf(ctx context.Context, program string, roots []apppkg.Root
 		paths = append(paths, target)
 	}
 	for _, p := range paths {
-		// dpkg knows a file by its path in the package. The path may be older than the link from /bin to /usr/bin.
+		// dpkg finds a file by its path in the package. This path may be /bin/NAME although /bin is now a link to
+		// /usr/bin.
 		for _, p := range []string{p, strings.TrimPrefix(p, "/usr"), "/usr" + p} {
 			out, err := m.tool(ctx, nil, "dpkg-query", "-S", p)
 			if err != nil {
@@ -217,8 +214,9 @@ func (m *Maker) ownerOf(ctx context.Context, program string, roots []apppkg.Root
 			}
 			for line := range strings.Lines(out) {
 				owner, _, found := strings.Cut(line, ":")
-				if found && !strings.ContainsAny(owner, " ,") { // not diverted, and from one package
-					// python3-minimal has only the interpreter. Its library is in python3.
+				if found && !strings.ContainsAny(owner, " ,") { // the file is not diverted, and only one package contains it
+					// python3-minimal contains only the interpreter. The app also needs the standard library, which
+					// python3 depends on.
 					return strings.TrimSuffix(owner, "-minimal")
 				}
 			}

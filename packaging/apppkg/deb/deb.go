@@ -26,7 +26,7 @@ type Maker struct {
 	Note     func(format string, args ...any)
 }
 
-// Request describes one package. Prepare finds out Version, Maintainer and Arch if they are empty.
+// Request describes one package. If Version, Maintainer or Arch is empty, Prepare uses a default.
 type Request struct {
 	App                       units.App
 	Output                    string // directory
@@ -35,7 +35,7 @@ type Request struct {
 	Systemd, CPUs             int
 }
 
-// Result is one package in the output of "package --json".
+// Result describes a package in the output of "package --json".
 type Result struct {
 	Path         string   `json:"path"`
 	App          string   `json:"app"`
@@ -50,10 +50,10 @@ type Result struct {
 	Notes        []string `json:"notes"`
 }
 
-// Prepared is a package that is ready to be built. Its files are open.
+// Prepared is a package that is ready to be built. Its directories are open.
 type Prepared struct {
 	Result Result
-	// Roots are the directories and files of the app, and their places in the package.
+	// Roots are the directories and files of the app, and their paths on the target.
 	Roots []apppkg.Root
 	maker *Maker
 	plan  apppkg.Package
@@ -113,15 +113,15 @@ func (m *Maker) Prepare(ctx context.Context, r Request) (_ *Prepared, err error)
 	return done, nil
 }
 
-// Build makes the file of the package.
+// Build writes the .deb file.
 func (p *Prepared) Build(ctx context.Context) error {
 	return p.maker.build(ctx, p.plan, p.files.newest, p.files.content, p.Result.Path)
 }
 
-// Close closes the files of the app.
+// Close closes the directories of the app.
 func (p *Prepared) Close() { p.files.close() }
 
-// publicEnv returns an error for variables that look secret, because everyone can read a package.
+// publicEnv returns an error if variables look secret, because everyone can read a package.
 func publicEnv(vars []units.EnvVar, app units.Name) error {
 	var secret []string
 	for _, v := range vars {
@@ -136,21 +136,15 @@ func publicEnv(vars []units.EnvVar, app units.Name) error {
 		"put it into a file on the target, mode 0600, and write into the app: env-files: [%s]", apppkg.EnvFile(app))
 }
 
-// maintainer returns the maintainer from the environment, like the tools of Debian.
+// maintainer returns the default maintainer from the variables that Debian's tools use.
 func (m *Maker) maintainer() string {
 	user := cmp.Or(m.Getenv("SUDO_USER"), m.Getenv("USER"), "root")
-	mail := m.Getenv("DEBEMAIL")
-	if mail == "" {
-		host, err := os.Hostname()
-		if err != nil || host == "" {
-			host = "localhost"
-		}
-		mail = user + "@" + host
-	}
+	host, _ := os.Hostname() // empty after an error
+	mail := cmp.Or(m.Getenv("DEBEMAIL"), user+"@"+cmp.Or(host, "localhost"))
 	return fmt.Sprintf("%s <%s>", cmp.Or(m.Getenv("DEBFULLNAME"), user), mail)
 }
 
-// tool runs a program of Debian, and returns its output.
+// tool runs a program of dpkg with additional variables, and returns its stdout.
 func (m *Maker) tool(ctx context.Context, vars []string, argv ...string) (string, error) {
 	path, err := m.LookPath(argv[0])
 	if err != nil {

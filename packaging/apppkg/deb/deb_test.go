@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// packed creates the directory of an app.
+// packed creates a directory with the files of an app, and returns its path.
 func packed(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "shop")
@@ -31,22 +31,22 @@ func packed(t *testing.T) string {
 	return dir
 }
 
-// TestPackageReadsWhatItSaw: a file that is replaced after the collection does not get into the package, whatever replaces
-// it.
+// TestPackageReadsWhatItSaw replaces a file after the collection, for example with a link. The package must not contain
+// the new content.
 func TestPackageReadsWhatItSaw(t *testing.T) {
 	elsewhere := filepath.Join(t.TempDir(), "shadow")
 	if err := os.WriteFile(elsewhere, []byte("root:"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(dir, p string) error{
-		"a link":           func(_, p string) error { return errors.Join(os.Remove(p), os.Symlink(elsewhere, p)) },
-		"a link inside":    func(_, p string) error { return errors.Join(os.Remove(p), os.Symlink("../.env", p)) },
-		"a FIFO":           func(_, p string) error { return errors.Join(os.Remove(p), syscall.Mkfifo(p, 0o600)) },
-		"another file":     func(_, p string) error { return errors.Join(os.Rename(p, p+"~"), os.WriteFile(p, []byte("//"), 0o600)) },
-		"other content":    func(_, p string) error { return os.WriteFile(p, []byte("#!"), 0o600) },
-		"a linked parent":  func(dir, p string) error { return relink(filepath.Dir(p), filepath.Dir(elsewhere)) },
-		"a linked top":     func(dir, _ string) error { return relink(dir, filepath.Dir(elsewhere)) },
-		"nothing, as here": nil,
+		"a link":          func(_, p string) error { return errors.Join(os.Remove(p), os.Symlink(elsewhere, p)) },
+		"a link inside":   func(_, p string) error { return errors.Join(os.Remove(p), os.Symlink("../.env", p)) },
+		"a FIFO":          func(_, p string) error { return errors.Join(os.Remove(p), syscall.Mkfifo(p, 0o600)) },
+		"another file":    func(_, p string) error { return errors.Join(os.Rename(p, p+"~"), os.WriteFile(p, []byte("//"), 0o600)) },
+		"other content":   func(_, p string) error { return os.WriteFile(p, []byte("#!"), 0o600) },
+		"a linked parent": func(dir, p string) error { return relink(filepath.Dir(p), filepath.Dir(elsewhere)) },
+		"a linked top":    func(dir, _ string) error { return relink(dir, filepath.Dir(elsewhere)) },
+		"no change":       nil,
 	} {
 		dir := packed(t)
 		c, err := collect(t.Context(), []apppkg.Root{{From: dir, To: "/x"}}, nil)
@@ -64,20 +64,20 @@ func TestPackageReadsWhatItSaw(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = place(root, c.files[i], c.content)
-		// The collection reads the directory that it opened, even if its path now leads elsewhere.
+		_, err = writeFile(root, c.files[i], c.content)
+		// The collection reads from the directory that it has opened, also if the path of the directory is now a link.
 		if same := change == nil || name == "a linked top"; (err == nil) != same {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want success: %v", name, err, same)
 		}
 		c.close()
 	}
 }
 
-// relink replaces a directory with a link.
+// relink renames a directory, and creates a link with its name.
 func relink(dir, to string) error { return errors.Join(os.Rename(dir, dir+"~"), os.Symlink(to, dir)) }
 
-// TestPackageWritesWhereItOpened: the owner of the output directory cannot redirect the files of a package to another
-// directory.
+// TestPackageWritesWhereItOpened replaces the temporary directory during the build. The build must not write files to
+// another directory.
 func TestPackageWritesWhereItOpened(t *testing.T) {
 	out, victim := t.TempDir(), t.TempDir()
 	m := Maker{LookPath: exec.LookPath, Getenv: func(string) string { return "" }}
@@ -101,15 +101,15 @@ func TestPackageWritesWhereItOpened(t *testing.T) {
 		}
 		return io.NopCloser(bytes.NewReader(f.Data)), nil
 	}
-	// The build fails, because the package cannot be renamed. It must not write to the other directory.
+	// The build must fail, because it cannot rename the package.
 	if err := m.build(t.Context(), p, time.Unix(1, 0), open, filepath.Join(out, "shop.deb")); err == nil || !swapped {
-		t.Errorf("swapped %v, %v", swapped, err)
+		t.Errorf("got error %v, want an error; directory replaced: %v", err, swapped)
 	}
 	if in, err := os.ReadDir(victim); err != nil || len(in) > 0 {
-		t.Errorf("written elsewhere: %v, %v", in, err)
+		t.Errorf("the other directory contains %v, error %v, want no files", in, err)
 	}
 	if list, err := exec.Command("dpkg-deb", "-c", filepath.Join(out, "away", "x.deb")).CombinedOutput(); err != nil ||
 		!strings.Contains(string(list), "./usr/lib/b\n") {
-		t.Errorf("%v\n%s", err, list)
+		t.Errorf("listing the package: error %v, want the file /usr/lib/b in:\n%s", err, list)
 	}
 }

@@ -2,6 +2,7 @@ package deb
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,8 +20,8 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// tree is a directory or a file that goes into a package. It is opened once, so a user who can write there cannot replace a
-// part of it with a link to other files of this machine.
+// tree is a directory or a file for a package. clusterctl opens it once, and reads only files below the descriptor. So a
+// user who can write to the directory cannot add other files of this machine by a link.
 type tree struct {
 	// top is the path of the tree on this machine.
 	top  string
@@ -29,7 +30,7 @@ type tree struct {
 	file string
 }
 
-// openTree opens a tree. With follow, top may be a link. Links in the tree are never followed.
+// openTree opens a tree. If follow is true, top may be a link. Links in the tree are never followed.
 func openTree(top string, follow bool) (*tree, error) {
 	dir, base := filepath.Split(top)
 	path, err := filepath.EvalSymlinks(dir)
@@ -54,13 +55,10 @@ func openTree(top string, follow bool) (*tree, error) {
 	return t, err
 }
 
-// rel returns the name in t.root for a path of the tree.
+// rel returns the path relative to t.root for a path in the tree, and false for other paths.
 func (t *tree) rel(p string) (string, bool) {
 	if p == t.top {
-		if t.file != "" {
-			return t.file, true
-		}
-		return ".", true
+		return cmp.Or(t.file, "."), true
 	}
 	rel, ok := strings.CutPrefix(p, strings.TrimSuffix(t.top, "/")+"/")
 	return rel, ok && t.file == ""
@@ -68,10 +66,7 @@ func (t *tree) rel(p string) (string, bool) {
 
 // walk calls add for each path of the tree.
 func (t *tree) walk(ctx context.Context, add func(p string, d fs.DirEntry) error) error {
-	from := "."
-	if t.file != "" {
-		from = t.file
-	}
+	from := cmp.Or(t.file, ".")
 	return fs.WalkDir(noFollow{t.root}, from, func(rel string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -93,7 +88,7 @@ func (n noFollow) Open(name string) (fs.File, error)          { return n.root.Op
 func (n noFollow) Stat(name string) (fs.FileInfo, error)      { return n.root.Lstat(name) }
 func (n noFollow) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(n.root.FS(), name) }
 
-// in returns the tree that contains a path, and the name of the path in the root of the tree.
+// in returns the tree that contains a path, and the path relative to the root of the tree.
 func (c *collection) in(p string) (*tree, string, error) {
 	for _, t := range c.trees {
 		if rel, ok := t.rel(p); ok {
@@ -109,7 +104,7 @@ func (c *collection) open(p string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// O_NONBLOCK, because the file may have been replaced with a FIFO.
+	// Use O_NONBLOCK, because the file may have been replaced with a FIFO.
 	f, err := t.root.OpenFile(rel, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reading %q: %w", p, fault.Cause(err))
@@ -125,7 +120,8 @@ func (c *collection) open(p string) (*os.File, error) {
 	return f, nil
 }
 
-// content opens a file of the package. Reading fails if the content has changed since it was collected.
+// content returns a reader of a file of the package. The reader returns an error if the content has changed since the
+// file was collected.
 func (c *collection) content(f apppkg.File) (io.ReadCloser, error) {
 	if f.Source == "" {
 		return io.NopCloser(bytes.NewReader(f.Data)), nil
@@ -137,8 +133,8 @@ func (c *collection) content(f apppkg.File) (io.ReadCloser, error) {
 	return &checked{file: file, hash: sha256.New(), want: f.Digest, path: f.Source}, nil
 }
 
-// checked reads a file, and fails at its end if the digest differs from the collected one. It must not embed the file,
-// because io.Copy would then use WriteTo of the file instead of Read.
+// checked reads a file. At the end of the file, it returns an error if the digest is not the expected one. It does not
+// embed the file, because io.Copy would then use WriteTo of the file instead of Read.
 type checked struct {
 	file       *os.File
 	hash       hash.Hash
@@ -156,7 +152,7 @@ func (c *checked) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// changedError is the error for a file that has changed while it was packaged.
+// changedError means that a file has changed while it was packaged.
 type changedError struct{ path string }
 
 func (e *changedError) Error() string {
@@ -172,7 +168,7 @@ func (c *collection) close() {
 	}
 }
 
-// isAsked reports whether the asked paths include a path or one of its parents.
-func isAsked(asked []string, p string) bool {
-	return slices.ContainsFunc(asked, func(a string) bool { return p == a || strings.HasPrefix(p, a+"/") })
+// isIncluded reports whether include contains a path or one of its parents.
+func isIncluded(include []string, p string) bool {
+	return slices.ContainsFunc(include, func(a string) bool { return p == a || strings.HasPrefix(p, a+"/") })
 }

@@ -17,8 +17,8 @@ def main():
     signal.signal(signal.SIGINT, on_signal)
     name = os.environ.get("INSTANCE", "pid %d" % os.getpid())
     count = 0
-    # flush: Python buffers output that does not go to a terminal, so lines would reach
-    # the journal late.
+    # Without flush, Python buffers output that does not go to a terminal, and the lines
+    # reach the journal with a delay.
     print("%s: started" % name, flush=True)
     while not stop.wait(1):
         count += 1

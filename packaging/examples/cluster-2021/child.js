@@ -1,5 +1,5 @@
-// The worker of a cluster example that many people copied in 2021. It opens its own port,
-// blocks its event loop during each request, and exits at a random moment within 20
+// The worker of a cluster example that many people copied in 2021. The worker opens its own
+// port, blocks its event loop during each request, and exits at a random moment within 20
 // seconds.
 const http = require('http');
 

@@ -1,8 +1,8 @@
-// The master: it starts one child for each CPU, and a new one whenever a child dies.
+// The master process. It starts one child per CPU, and replaces a child that has exited.
 const cluster = require('cluster');
 const os = require('os');
 
-// isPrimary exists since Node 16; the example is older.
+// Newer programs use isPrimary, which exists since Node 16.
 if (cluster.isMaster) {
   console.log(`master ${process.pid} runs`);
   for (let i = 0; i < os.cpus().length; i++) {

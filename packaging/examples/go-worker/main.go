@@ -1,11 +1,11 @@
 // Command go-worker is an example of a worker in Go. Several processes share one socket
 // and serve HTTP. No request is lost when a worker is stopped or replaced.
 //
-//	/              the name of the worker
-//	/slow?ms=2000  the same after 2000 ms
-//	/crash         exits with status 1
+//	/              returns the name of the worker
+//	/slow?ms=2000  returns the name of the worker after 2000 ms
+//	/crash         ends the worker with status 1
 //
-// Each response has the process ID in X-Worker.
+// Each response has the process ID of the worker in the header X-Worker.
 package main
 
 import (

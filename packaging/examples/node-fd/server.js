@@ -36,9 +36,9 @@ server.on('connection', (socket) => {
 function drain() {
   if (draining) process.exit(1); // second signal: exit at once
   draining = true;
-  // Since Node 19, close of http.Server also closes idle connections at once, although a
-  // request may be on its way on one of them. close of net.Server only stops accepting. An
-  // idle connection then ends after keepAliveTimeout (5 s) or with its next response.
+  // Since Node 19, close of http.Server also closes idle connections at once, and a request
+  // that the client has just sent is lost. close of net.Server only stops accepting. An idle
+  // connection then ends after keepAliveTimeout (5 s) or with its next response.
   net.Server.prototype.close.call(server);
   for (const res of waiting) {
     if (!res.headersSent) res.setHeader('Connection', 'close');
@@ -47,8 +47,8 @@ function drain() {
   setTimeout(() => {
     for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
   }, 5000).unref();
-  // Less than TimeoutStopSec=35 in units of clusterctl. unref: the timer does not keep the
-  // process alive.
+  // Exit before systemd sends SIGKILL, 90 s after SIGTERM by default. With unref, the timer
+  // does not keep the process alive.
   setTimeout(() => process.exit(0), 30000).unref();
 }
 process.on('SIGTERM', drain);
@@ -72,10 +72,10 @@ if (!process.env.LISTEN_FDS) {
   refuse(`${process.env.LISTEN_FDS} sockets were passed, but this server supports only one`);
 } else {
   for (const variable of Object.keys(process.env)) {
-    if (variable.startsWith('LISTEN_')) delete process.env[variable]; // children must not use them
+    if (variable.startsWith('LISTEN_')) delete process.env[variable]; // child processes must not use the socket
   }
-  // Node calls listen(2) on the socket again, which sets the queue length for all workers,
-  // by default to 511. The length must be the second argument, because Node ignores the
-  // option when it gets an fd.
+  // Node calls listen(2) on the socket again. This call sets the queue length for all workers,
+  // by default to 511. The queue length must be the second argument, because Node ignores the
+  // option "backlog" together with "fd".
   server.listen({ fd: 3 }, 4096, listening);
 }

@@ -12,27 +12,28 @@ import (
 	"time"
 )
 
-// socketDirectory contains the sockets of journald. A namespace has its own directory, with ".NAMESPACE" appended.
+// socketDirectory contains the sockets of journald. The directory of a namespace has the suffix ".NAMESPACE".
 const socketDirectory = "/run/systemd/journal"
 
 // identifier is the name under which clusterctl itself writes to the journal.
 const identifier = "clusterctl"
 
-// settleTimeout is how long settle waits for its own line. A journal may not store the line (MaxLevelStore=, journald.conf(5)).
-const settleTimeout = 8 * time.Second
+// syncTimeout is how long syncJournald waits for its own line. The line may never appear, because MaxLevelStore= of
+// journald.conf(5) may exclude it.
+const syncTimeout = 8 * time.Second
 
-// settle returns when a journald has stored all lines that other processes had written to their stdout before the call.
-// An empty namespace means the journald of the machine.
+// syncJournald returns when the journald of a namespace has stored all lines that other processes wrote to their stdout
+// before the call. An empty namespace means the journald of the machine. If something fails, syncJournald returns early,
+// and some lines may be missing.
 //
-// journalctl --sync is not enough before systemd 258: journald answers before it has read the lines that wait in its
-// sockets (seen on 247: an error without the last words of the worker). There is no event for this either. But journald
-// reads its streams in the order in which they have data, so it stores a line on our own new stream after the lines that
-// were there before. If something fails here, lines may be missing, but nothing else goes wrong.
-func settle(ctx context.Context, unit, namespace string) {
+// Before systemd 258, "journalctl --sync" returns before journald has read the lines in its sockets. So syncJournald
+// writes a line to a new stream of its own, and waits until the journal contains this line. journald reads its streams in
+// the order in which data arrived, so the lines of other processes are stored first.
+func syncJournald(ctx context.Context, unit, namespace string) {
 	if os.Geteuid() != 0 {
-		return // another user may not be able to read the journal, and would wait in vain
+		return // another user may not be able to read the journal, and would wait until the timeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
 	mark := fmt.Sprintf("reading the log of %s (%d.%d)", unit, os.Getpid(), time.Now().UnixNano())
 	dir := socketDirectory
@@ -40,7 +41,8 @@ func settle(ctx context.Context, unit, namespace string) {
 		dir += "." + namespace
 	}
 	if writeLine(ctx, filepath.Join(dir, "stdout"), mark) == nil {
-		awaitLine(ctx, mark, namespace)
+		for ctx.Err() == nil && !follow(ctx, mark, namespace) {
+		}
 	}
 }
 
@@ -55,8 +57,8 @@ func writeLine(ctx context.Context, socket, line string) error {
 	if until, ok := ctx.Deadline(); ok {
 		_ = c.SetDeadline(until)
 	}
-	// Identifier, no unit, priority info, no priorities in the lines, no forwarding to syslog, kmsg or the console
-	// (sd_journal_stream_fd(3)).
+	// The header has the identifier, no unit, the priority info, no level prefix, and no forwarding to syslog, kmsg and
+	// the console (sd_journal_stream_fd(3)).
 	const priority = 6
 	if _, err := fmt.Fprintf(c, "%s\n\n%d\n0\n0\n0\n0\n%s\n", identifier, priority, line); err != nil {
 		return fmt.Errorf("writing to journald: %w", err)
@@ -64,18 +66,12 @@ func writeLine(ctx context.Context, socket, line string) error {
 	return nil
 }
 
-// followAgain is the time after which awaitLine restarts journalctl. A journalctl that started before the directory of a
-// namespace existed never reads that directory: process_inotify_event in sd-journal.c knows new directories only by the
-// machine ID.
+// followAgain is the time after which syncJournald restarts journalctl. If the directory of a namespace is created after
+// journalctl has started, journalctl does not read it: process_inotify_event in sd-journal.c accepts a new directory only
+// if its name is the machine ID.
 const followAgain = 2 * time.Second
 
-// awaitLine follows the journal until it contains the line.
-func awaitLine(ctx context.Context, line, namespace string) {
-	for ctx.Err() == nil && !follow(ctx, line, namespace) {
-	}
-}
-
-// follow runs one journalctl for awaitLine.
+// follow runs journalctl once, for at most followAgain, and reports whether it printed the line.
 func follow(ctx context.Context, line, namespace string) (found bool) {
 	ctx, cancel := context.WithTimeout(ctx, followAgain)
 	defer cancel()

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestWriteLine checks the lines that journald receives.
+// TestWriteLine checks the header and the line that writeLine sends to journald.
 func TestWriteLine(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "stdout")
 	l, err := net.Listen("unix", socket)

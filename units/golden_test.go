@@ -171,7 +171,7 @@ type golden struct {
 	err     error
 }
 
-// goldens reads and renders every case in testdata. goldens fails if testdata contains no case.
+// The function goldens reads and renders every case in testdata, and fails the test if testdata contains no case.
 func goldens(t *testing.T) []*golden {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.txtar")
@@ -235,7 +235,7 @@ func strict(data []byte, v any) error {
 	return d.Decode(v)
 }
 
-// outcome returns the rendered files, or one member "error" with a line for each mistake and for its hint.
+// The method outcome returns the rendered files, or one member "error" with a line for each mistake and for its hint.
 func (g *golden) outcome() []member {
 	if g.err != nil {
 		return []member{{Name: "error", Data: []byte(errorText(g.err))}}

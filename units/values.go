@@ -14,7 +14,7 @@ import (
 // Only root may read this file, while everybody may read the units and the source.
 func (n Name) ValuesFile() string { return string(n) + ".env" }
 
-// values returns the values file, in the syntax of EnvironmentFile= (systemd.exec(5)).
+// The method values returns the values file, in the syntax of EnvironmentFile= (systemd.exec(5)).
 func (r *renderer) values() File {
 	f := File{Path: r.app.Name.ValuesFile()}
 	if slices.ContainsFunc(r.app.Env, func(e EnvVar) bool { return e.Hidden }) {

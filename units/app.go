@@ -129,7 +129,7 @@ type ShimOptions struct {
 	Pin bool
 	// MaxRestarts is the number of consecutive short runs after which the instance is not restarted; 0 means no limit.
 	MaxRestarts int
-	// MinUptime is the minimum duration of a run that resets the backoff. Shorter runs count as crashes. 0 means
+	// MinUptime is the minimum duration of a normal run. Shorter runs count as crashes, which delay the next start. 0 means
 	// [contract.MinUptime].
 	MinUptime time.Duration
 	// NoNodePreload means that the shim leaves NODE_OPTIONS unchanged.
@@ -140,7 +140,7 @@ type ShimOptions struct {
 	// OwnPtrace means that the unit gives the shim CAP_SYS_PTRACE, which Yama requires for reading the memory of forked
 	// children. The program does not get the capability.
 	OwnPtrace bool
-	// NoDrain means that the shim does not drain the program, because the program does so itself on SIGTERM
+	// NoDrain means that the shim does not drain the program, because the program drains itself on SIGTERM
 	// (activation.Serve).
 	NoDrain bool
 	// The field Blocking means that the shared sockets stay in blocking mode (NonBlocking=no in all units), for programs

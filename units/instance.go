@@ -207,9 +207,9 @@ func (r *renderer) nonBlocking() value {
 // so a delay of 10 ms becomes 10 to 260 ms. PID 1 checks its timers again a few hundred microseconds after it sets this
 // timer. The first delay is 100 µs, so that the timer has expired by then.
 //
-// If PID 1 cannot start a unit (missing user or EnvironmentFile=), our backoff does not run, and with a constant delay of
-// 100 µs PID 1 would be busy all the time: 600 attempts per second on 252. So RestartSteps= increases the delay over a
-// hundred restarts, up to 10 ms.
+// If PID 1 cannot start a unit (missing user or EnvironmentFile=), the shim does not run, so it cannot delay the next start.
+// With a constant delay of 100 µs, PID 1 would be busy all the time: systemd 252 makes 600 attempts per second. So
+// RestartSteps= increases the delay over a hundred restarts, up to 10 ms.
 const knowsRestartSteps = 254
 
 // The method restarts sets the commands before and after a run, and the delay between runs. After short runs, the shim waits

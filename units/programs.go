@@ -83,8 +83,8 @@ func (r *renderer) optionalPaths(paths []string) value {
 	return fixed(strings.Join(r.words("read-only", "-", paths), " "))
 }
 
-// interpreter describes programs whose first argument that is not an option is a script. The fields code, value and attached
-// contain one-letter options, which can be combined, as in "-ec".
+// The type interpreter describes programs whose first argument that is not an option is a script. The fields code, value and
+// attached contain one-letter options, which can be combined, as in "-ec".
 type interpreter struct {
 	// The field names contains the names of the programs, without a version at the end.
 	names []string
@@ -97,7 +97,7 @@ type interpreter struct {
 	// The field long contains options of several letters whose value may be the next word. The field longCode contains the
 	// long forms of the options in code.
 	long, longCode []string
-	// verb is a subcommand that may come before the script, as in "bun run".
+	// The field verb is a subcommand that may come before the script, as in "bun run".
 	verb string
 }
 

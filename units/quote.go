@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// value is text that may be written to a unit file. Only the functions in this file create values, so text from a user
-// cannot get into a template without escaping. A test checks that all fields of the views are values.
+// The type value is text that may be written to a unit file. Only the functions in this file create values, so text from a
+// user cannot get into a template without escaping. A test checks that all fields of the views are values.
 type value string
 
 // maxArg is the maximum length of an argument or environment string for the kernel (MAX_ARG_STRLEN, with its NUL).

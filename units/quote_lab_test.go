@@ -26,7 +26,7 @@ var (
 	seed    = flag.Int("seed", 1, "the seed of the first app")
 )
 
-// vector is an app that has hostile texts and runs the program argdump.
+// The type vector is an app that has hostile texts and runs the program argdump.
 type vector struct {
 	app units.App
 	dir string // the directory in the machine that argdump writes to

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// facts are the values that the functions in read.go return for the units of an app.
+// The type facts contains the values that the functions in read.go return for the units of an app.
 type facts struct {
 	Sockets  map[string]units.SocketUnit
 	Instance units.InstanceUnit

@@ -130,7 +130,7 @@ func (r *renderer) must(v value, err error) value {
 	return v
 }
 
-// header has the fields that every template uses.
+// The type header has the fields that every template uses.
 type header struct {
 	App, Unit, Service, Source, SourcePath, Slice value
 }

@@ -13,10 +13,11 @@ import (
 // shimDirectory contains the shim and its files.
 const shimDirectory = "/usr/lib/clusterctl"
 
-// Files in shimDirectory.
+// These are the files in shimDirectory.
 const (
 	DefaultShim = shimDirectory + "/clusterctl-shim"
-	// DefaultNodePreload makes an unmodified Node server end its keep-alive connections while it drains.
+	// DefaultNodePreload is the path of a script that makes an unmodified Node server end its keep-alive connections while
+	// it drains.
 	DefaultNodePreload = shimDirectory + "/clusterctl-node-preload.cjs"
 )
 

@@ -12,7 +12,7 @@ import (
 type SocketOption struct {
 	// Listener is the name of the listener (its FDName). Empty means all listeners to which the key applies.
 	Listener string
-	// Key is a directive of systemd.socket(5), and Value its value as in the unit.
+	// Key is a directive of systemd.socket(5), and Value is its value in the syntax of the unit.
 	Key, Value string
 }
 
@@ -21,7 +21,7 @@ type socketKey struct {
 	key    string
 	option string // the name of the option in socket(7), tcp(7) and ip(7)
 	check  func(value string) bool
-	// networks are the kinds of listeners to which the directive applies.
+	// The field networks contains the kinds of listeners to which the directive applies.
 	networks []Network
 	trusted  bool // a program needs a capability to set the option
 }

@@ -18,7 +18,7 @@ const whitespace = " \t\n\r"
 // longLine is the maximum length of a line. systemd refuses a file with a longer line (basic/fileio.h, LONG_LINE_MAX).
 const longLine = 1 << 20
 
-// directive is one Key=Value of a unit file.
+// The type directive is one Key=Value of a unit file.
 type directive struct{ section, key, value string }
 
 // parseUnit parses a unit file (shared/conf-parser.c, config_parse). A continuation line is an error, because Render does

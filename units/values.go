@@ -11,7 +11,7 @@ import (
 )
 
 // ValuesFile returns the name of the file with the values of the app's variables. The file is next to the source of the app.
-// Only root may read this file, while everybody may read the units and the source.
+// Only root may read this file. Everybody may read the units and the source.
 func (n Name) ValuesFile() string { return string(n) + ".env" }
 
 // The method values returns the values file, in the syntax of EnvironmentFile= (systemd.exec(5)).

@@ -101,13 +101,13 @@ type appReader struct {
 	suggested map[string]bool
 }
 
-// place holds the node of a field. If the field is a list or a map, the slice items contains its entries.
+// The type place holds the node of a field. If the field is a list or a map, the slice items contains its entries.
 type place struct {
 	node  *yaml.Node
 	items []item
 }
 
-// item is an entry of a list, or the name of a variable.
+// The type item is an entry of a list, or the name of a variable.
 type item struct {
 	text string
 	node *yaml.Node

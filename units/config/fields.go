@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// field is one key of an app.
+// The type field is one key of an app.
 type field struct {
 	name string
 	read func(r *appReader, field string, n *yaml.Node)

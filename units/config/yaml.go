@@ -145,14 +145,14 @@ func unquoted(data []byte, line int) bool {
 	return false
 }
 
-// pair is one entry of a map.
+// The type pair is one entry of a map.
 type pair struct {
 	name       string
 	key, value *yaml.Node
 }
 
 // pairs returns the entries of a map whose keys are texts. A duplicate key is an error. A merge key ("<<") adds the entries
-// of another map whose keys are not in this map.
+// of another map, except entries with a key that this map also has.
 func (d *decoder) pairs(field string, n *yaml.Node) (pairs []pair, ok bool) {
 	n = target(n)
 	if n.Kind != yaml.MappingNode {

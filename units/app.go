@@ -159,7 +159,7 @@ const (
 	Native
 )
 
-// Ready is the event after which an instance counts as started.
+// The type Ready is the event after which an instance counts as started.
 type Ready int
 
 const (
@@ -169,7 +169,7 @@ const (
 	ReadyNotify
 )
 
-// Restart selects when systemd restarts a worker that has ended (systemd.service(5), Restart=).
+// The type Restart selects when systemd restarts a worker that has ended (systemd.service(5), Restart=).
 type Restart int
 
 const (

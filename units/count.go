@@ -103,7 +103,7 @@ type Sizing struct {
 	Listed int
 	// The field Follow means that the template contains ConditionCPUs=|>=%i (since 242).
 	Follow bool
-	// Reason explains Want, for example "2 CPUs".
+	// The field Reason explains Want, for example "2 CPUs".
 	Reason string
 }
 

@@ -66,7 +66,7 @@ type goldenApp struct {
 type goldenTarget struct {
 	Systemd int
 	CPUs    units.CPUs
-	// Package means that the values of variables are in the template.
+	// The field Package means that the values of variables are in the template.
 	Package bool
 	Secrets []units.Secret
 }
@@ -160,7 +160,7 @@ func duration(s string, note func(error)) time.Duration {
 	return d
 }
 
-// golden is one test case: an archive in testdata, and the output of Render.
+// The type golden is one test case. It contains an archive in testdata and the output of Render.
 type golden struct {
 	path    string
 	prose   string

@@ -10,8 +10,8 @@ import (
 
 // Logs holds the limits of the app's private journal, if the app has one, and of the log lines of an instance.
 type Logs struct {
-	// Namespace gives the app a private journal (LogNamespace=, since 245). The private journal has its own limits, and
-	// needs one more journald process.
+	// The field Namespace gives the app a private journal (LogNamespace=, since 245). The private journal has its own
+	// limits, and needs one more journald process.
 	Namespace bool
 	// MaxSize is the maximum size of the journal's files in bytes (SystemMaxUse=, RuntimeMaxUse=), and MaxAge is the maximum
 	// age of a line (MaxRetentionSec=). 0 means journald's default: a tenth of the file system, at most 4 GiB, and no

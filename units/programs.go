@@ -101,8 +101,8 @@ type interpreter struct {
 	verb string
 }
 
-// interpreters returns the known interpreters, with their options that take a value (node(1), python(1), bash(1),
-// perlrun(1), ruby(1), php(1)).
+// The function interpreters returns the known interpreters, with their options that take a value (node(1), python(1),
+// bash(1), perlrun(1), ruby(1), php(1)).
 func interpreters() []interpreter {
 	return []interpreter{
 		{

@@ -122,7 +122,8 @@ func (v vector) install(t *testing.T, root, program string, systemd int) {
 	}
 }
 
-// automatic contains the variables that are set by systemd, or by the shell that starts a program with an unusual path.
+// The slice automatic contains the variables that are set by systemd, or by the shell that starts a program with an unusual
+// path.
 var automatic = []string{
 	"HOME", "INVOCATION_ID", "INSTANCE", "JOURNAL_STREAM", "LANG", "LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID",
 	"LISTEN_PIDFDID", "LOGNAME",

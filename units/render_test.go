@@ -78,7 +78,7 @@ var hostile = rapid.Custom(func(t *rapid.T) string {
 	return strings.Join(parts, "")
 })
 
-// nasty contains the fragments of hostile texts.
+// The slice nasty contains the fragments of hostile texts.
 var nasty = []string{
 	"%", "%%", "%i", "%n", "%h", "$", "$$", "${HOME}", "$HOME", `"`, `'`, `\`, `\\`, `\n`, `\x41`, `\s`, `\101`, `\u00e9`,
 	"\n", "\r", "\t", "\r\n", "\n[Service]\nExecStart=/bin/false\n", "\nX-Clusterctl-App=other\n", ";", " ; ", "#", " ", "  ",

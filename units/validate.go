@@ -240,7 +240,7 @@ type FieldError struct {
 	Index int
 	// The field Missing means that the key is required, but the app has no value for it.
 	Missing bool
-	// Message describes the mistake, in lower case and without a full stop.
+	// The field Message describes the mistake, in lower case and without a full stop.
 	Message string
 	// Hint is a suggestion for the user, or empty.
 	Hint string
@@ -248,7 +248,7 @@ type FieldError struct {
 
 func (e *FieldError) Error() string { return e.Field() + ": " + e.Message }
 
-// Field returns the key with the item, for example "env.PORT".
+// The method Field returns the key with the item, for example "env.PORT".
 func (e *FieldError) Field() string {
 	if e.Item == "" {
 		return e.Key

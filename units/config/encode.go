@@ -274,7 +274,8 @@ func plain(s string) bool {
 	return true
 }
 
-// integer reports whether the text is a number that every YAML reader returns with the same digits, such as a port.
+// The function integer reports whether the text is a number that every YAML reader returns with the same digits, such as a
+// port.
 func integer(s string) bool {
 	n, err := strconv.ParseInt(s, 10, 32)
 	return err == nil && strconv.FormatInt(n, 10) == s

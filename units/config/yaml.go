@@ -151,8 +151,8 @@ type pair struct {
 	key, value *yaml.Node
 }
 
-// pairs returns the entries of a map whose keys are texts. A duplicate key is an error. A merge key ("<<") adds the entries
-// of another map, except entries with a key that this map also has.
+// The method pairs returns the entries of a map whose keys are texts. A duplicate key is an error. A merge key ("<<") adds
+// the entries of another map, except entries with a key that this map also has.
 func (d *decoder) pairs(field string, n *yaml.Node) (pairs []pair, ok bool) {
 	n = target(n)
 	if n.Kind != yaml.MappingNode {
@@ -237,9 +237,9 @@ type Error struct {
 	File string
 	// Line and Column count from 1; 0 means that the mistake has no position.
 	Line, Column int
-	// Field is the key with its parents, for example "env.PORT" or "apps.shop.listen", or empty.
+	// The field Field is the key with its parents, for example "env.PORT" or "apps.shop.listen", or empty.
 	Field string
-	// Message describes the mistake, in lower case and without a full stop.
+	// The field Message describes the mistake, in lower case and without a full stop.
 	Message string
 	// Advice is a suggestion for the user, or empty.
 	Advice string

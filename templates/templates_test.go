@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/templates"
 )
 
-// texts returns all templates by name. texts fails if FS contains no template.
+// The function texts returns all templates by name, and fails the test if FS contains no template.
 func texts(t *testing.T) map[string]string {
 	t.Helper()
 	names, err := fs.Glob(templates.FS, "*")
@@ -37,8 +37,8 @@ func texts(t *testing.T) map[string]string {
 	return all
 }
 
-// TestLanguage checks that templates use only fields, range and with. Functions, pipelines, variables and nesting are
-// forbidden: decisions and escaping belong to package units, so that a template looks like the unit.
+// TestLanguage checks that templates use only {{.Field}}, {{range}} and {{with}}. Functions, pipelines, variables and
+// nesting are forbidden: decisions and escaping belong to package units, so that a template looks like the unit.
 func TestLanguage(t *testing.T) {
 	for name, text := range texts(t) {
 		tmpl, err := template.New(name).Parse(text)
@@ -81,7 +81,7 @@ func checkBranch(t *testing.T, name string, b *parse.BranchNode, inside bool) {
 	checkList(t, name, b.List, true)
 }
 
-// checkPipe checks that a pipe is one field of the view, or the dot inside of range and with.
+// checkPipe checks that a pipe is one field of the view, or the dot inside of {{range}} and {{with}}.
 func checkPipe(t *testing.T, name string, p *parse.PipeNode, inside bool) {
 	t.Helper()
 	if len(p.Decl) > 0 || len(p.Cmds) != 1 || len(p.Cmds[0].Args) != 1 {
@@ -102,7 +102,7 @@ func checkPipe(t *testing.T, name string, p *parse.PipeNode, inside bool) {
 	}
 }
 
-// selfEvident are the directives that need no comment. Each other directive needs a comment above it.
+// selfEvident contains the directives that need no comment. Each other directive needs a comment above it.
 var selfEvident = []string{
 	"Description", "SourcePath", "X-Clusterctl-App", "WantedBy", "Service", "Slice", "SyslogIdentifier", "LogExtraFields",
 	"ListenStream", "ListenDatagram", "Type", "NotifyAccess", "Sockets", "WorkingDirectory", "User", "Group", "Environment",

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// SocketAccess is the owner and the mode of Unix sockets that are files. The owner and the mode decide who may connect.
+// SocketAccess holds the owner and the mode of Unix sockets that are files. The owner and the mode decide who may connect.
 // Abstract sockets have no owner and no mode.
 type SocketAccess struct {
 	// Mode is SocketMode=; 0 means 0660.
@@ -35,7 +35,7 @@ func ParseSocketMode(s string) (uint16, error) {
 // FormatSocketMode returns the mode in the form that [ParseSocketMode] reads.
 func FormatSocketMode(mode uint16) string { return fmt.Sprintf("%04o", mode) }
 
-// file reports whether the listener is a Unix socket that is not abstract.
+// The method file reports whether the listener is a Unix socket that is not abstract.
 func (l Listener) file() bool { return l.Network == Unix && strings.HasPrefix(l.Path, "/") }
 
 // SocketFiles returns the paths of the Unix listeners that are not abstract.
@@ -76,8 +76,8 @@ func (a App) SocketAccess() SocketAccess {
 	return s
 }
 
-// Unprobed returns the app without SocketAccess if the app has no listeners. Before a probe has found the listeners,
-// Validate would refuse SocketAccess.
+// The method Unprobed returns the app without SocketAccess if the app has no listeners. Before a probe has found the
+// listeners, Validate would refuse SocketAccess.
 func (a App) Unprobed() App {
 	if len(a.Listen) == 0 {
 		a.Socket = SocketAccess{}

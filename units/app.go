@@ -16,30 +16,32 @@ type App struct {
 	Directory string
 	RunAs     RunAs
 	Instances Count
-	// Listen are the shared listeners. An app without listeners runs in the background and has no socket unit.
+	// The field Listen contains the shared listeners. An app without listeners runs in the background and has no socket
+	// unit.
 	Listen []Listener
-	// Socket is the owner and the mode of the Unix listeners.
+	// Socket holds the owner and the mode of the Unix listeners.
 	Socket SocketAccess
-	// SocketOptions are further options of the shared listeners.
+	// SocketOptions contains more options of the shared listeners.
 	SocketOptions []SocketOption
 	Activation    Activation
 	Ready         Ready
 	Env           []EnvVar
-	// EnvFiles are files with environment variables, which are read at each start. Files with ByWorker come last.
+	// EnvFiles contains the files with environment variables, which are read at each start. Files with ByWorker come last.
 	EnvFiles []EnvFile
-	// Trust are users besides root who may write to files that root reads for the app, such as environment files.
+	// The field Trust contains the users, besides root, who may write to files that root reads for the app, such as
+	// environment files.
 	Trust []string
-	// SecretEnv are the names of secrets that the shim puts into environment variables of the same name.
+	// SecretEnv contains the names of secrets that the shim puts into environment variables of the same name.
 	SecretEnv []string
 	Restart   Restart
 	Sandbox   Sandbox
-	// Writable are absolute paths that a sandboxed worker may write to (systemd.exec(5), ReadWritePaths=).
+	// Writable contains absolute paths that a sandboxed worker may write to (systemd.exec(5), ReadWritePaths=).
 	Writable []string
-	// Reads are absolute paths in a home directory, or symbolic links into a home directory. The sandbox hides all home
-	// directories except these paths. A worker may write to a path in Reads only if the path is also Directory or in
-	// Writable.
+	// The field Reads contains absolute paths in a home directory, or symbolic links into a home directory. The sandbox
+	// hides all home directories except these paths. A worker may write to a path in Reads only if the path is also in
+	// Writable or equal to Directory.
 	Reads []string
-	// Allow are the parts of the sandbox that are switched off for the app.
+	// The field Allow contains the parts of the sandbox that are switched off for the app.
 	Allow    []Allowance
 	Timeouts Timeouts
 	// Surge is the number of extra instances that a rolling reload starts first.
@@ -48,7 +50,7 @@ type App struct {
 	Logs  Logs
 }
 
-// Sockets returns the names of the socket units of the app, one per FileDescriptorName=. The unit of the first listener
+// Sockets returns the names of the socket units of the app, one for each FileDescriptorName=. The unit of the first listener
 // comes first.
 func (a App) Sockets() []string {
 	var names []string
@@ -69,7 +71,7 @@ type RunAs struct {
 	User, Group string
 }
 
-// Dynamic reports whether systemd allocates a user that exists only while the app runs (DynamicUser=, since 235).
+// The method Dynamic reports whether systemd allocates a user that exists only while the app runs (DynamicUser=, since 235).
 func (r RunAs) Dynamic() bool { return r.User == "" }
 
 // String returns the form that --run-as accepts.
@@ -86,27 +88,28 @@ func (r RunAs) String() string {
 // EnvVar is an environment variable. Value may be any UTF-8 text without NUL.
 type EnvVar struct {
 	Name, Value string
-	// Hidden means that the value is unknown, because it is in a file that only root may read.
+	// The field Hidden means that the value is unknown, because it is in a file that only root may read.
 	Hidden bool
 }
 
 // EnvFile is a file of environment variables.
 type EnvFile struct {
 	Path string
-	// Optional means that a missing file is not an error (the prefix "-").
+	// The field Optional means that a missing file is not an error (the prefix "-").
 	Optional bool
-	// ByWorker means that the shim reads the file as the workers' user, because users other than root may replace the file.
-	// Otherwise PID 1 reads the file as root (EnvironmentFile=).
+	// The field ByWorker means that the shim reads the file as the workers' user, because users other than root may replace
+	// the file. Otherwise PID 1 reads the file as root (EnvironmentFile=).
 	ByWorker bool
 }
 
 // Timeouts limit how long an instance may take to start, drain and stop. Zero means the default in package contract.
 type Timeouts struct {
-	// Start is TimeoutStartSec=, the time from exec to READY=1.
+	// The field Start is TimeoutStartSec=, the time from exec to READY=1.
 	Start time.Duration
-	// Drain is the time limit for a stopping worker to answer its open requests. Then the worker gets its stop signal.
+	// The field Drain is the time limit for a stopping worker to answer its open requests. Then the worker gets its stop
+	// signal.
 	Drain time.Duration
-	// Stop is the time from the stop signal to SIGKILL.
+	// The field Stop is the time from the stop signal to SIGKILL.
 	Stop time.Duration
 }
 
@@ -119,27 +122,29 @@ const (
 
 // ShimOptions are options of clusterctl-shim. The options are used only for apps that the shim starts.
 type ShimOptions struct {
-	// Increment are variables whose value grows by one per instance: PORT=3000 becomes 3000, 3001, and so on.
+	// The field Increment contains the variables whose value grows by one per instance: PORT=3000 becomes 3000, 3001, and so
+	// on.
 	Increment []EnvVar
-	// Pin binds each instance to one CPU.
+	// The field Pin means that the shim binds each instance to one CPU.
 	Pin bool
 	// MaxRestarts is the number of consecutive short runs after which the instance is not restarted; 0 means no limit.
 	MaxRestarts int
-	// MinUptime is the minimum duration of a run that resets the backoff. Shorter runs count as crashes. 0 means
+	// MinUptime is the minimum duration of a normal run. Shorter runs count as crashes, which delay the next start. 0 means
 	// [contract.MinUptime].
 	MinUptime time.Duration
-	// NoNodePreload leaves NODE_OPTIONS unchanged.
+	// NoNodePreload means that the shim leaves NODE_OPTIONS unchanged.
 	NoNodePreload bool
-	// HoldAccept makes the shim intercept accept(2) (seccomp_unotify(2)), for programs that wait for connections without
-	// epoll.
+	// HoldAccept means that the shim intercepts accept(2) (seccomp_unotify(2)), for programs that wait for connections
+	// without epoll.
 	HoldAccept bool
-	// OwnPtrace gives the shim CAP_SYS_PTRACE, which Yama requires for reading the memory of forked children. The program
-	// does not get the capability.
+	// OwnPtrace means that the unit gives the shim CAP_SYS_PTRACE, which Yama requires for reading the memory of forked
+	// children. The program does not get the capability.
 	OwnPtrace bool
-	// NoDrain means that the shim does not drain the program, because the program does so itself on SIGTERM
+	// NoDrain means that the shim does not drain the program, because the program drains itself on SIGTERM
 	// (activation.Serve).
 	NoDrain bool
-	// Blocking keeps the shared sockets in blocking mode (NonBlocking=no in all units), for programs that wait in accept(2).
+	// The field Blocking means that the shared sockets stay in blocking mode (NonBlocking=no in all units), for programs
+	// that wait in accept(2).
 	Blocking bool
 }
 
@@ -147,14 +152,14 @@ type ShimOptions struct {
 type Activation int
 
 const (
-	// Adopt, the zero value, means that the worker binds a port itself, and the shim replaces its socket with the shared
-	// listener.
+	// Adopt, the zero value, means that the worker binds a port itself, and the shim replaces the worker's socket with the
+	// shared listener.
 	Adopt Activation = iota
 	// Native means that the worker uses the inherited listener (sd_listen_fds(3), LISTEN_FDS).
 	Native
 )
 
-// Ready is the event after which an instance counts as started.
+// The type Ready is the event after which an instance counts as started.
 type Ready int
 
 const (
@@ -164,7 +169,7 @@ const (
 	ReadyNotify
 )
 
-// Restart selects when systemd restarts a worker that has ended (systemd.service(5), Restart=).
+// The type Restart selects when systemd restarts a worker that has ended (systemd.service(5), Restart=).
 type Restart int
 
 const (
@@ -188,7 +193,7 @@ const (
 	SandboxOff
 )
 
-// The words for the constants in the config file and in flags, in the order of the constants.
+// These slices contain the words for the constants in the config file and in flags, in the order of the constants.
 var (
 	activationNames = []string{"adopt", "native"}
 	readyNames      = []string{"exec", "notify"}
@@ -201,16 +206,16 @@ func (r Ready) String() string      { return readyNames[r] }
 func (r Restart) String() string    { return restartNames[r] }
 func (s Sandbox) String() string    { return sandboxNames[s] }
 
-// ActivationValues returns the words that [ParseActivation] accepts, the default first.
+// ActivationValues returns the words that [ParseActivation] accepts, starting with the default.
 func ActivationValues() []string { return slices.Clone(activationNames) }
 
 // ReadyValues returns the words that [ParseReady] accepts.
 func ReadyValues() []string { return slices.Clone(readyNames) }
 
-// RestartValues returns the words that [ParseRestart] accepts, the default first.
+// RestartValues returns the words that [ParseRestart] accepts, starting with the default.
 func RestartValues() []string { return slices.Clone(restartNames) }
 
-// SandboxValues returns the words that [ParseSandbox] accepts, the default first.
+// SandboxValues returns the words that [ParseSandbox] accepts, starting with the default.
 func SandboxValues() []string { return slices.Clone(sandboxNames) }
 
 // ParseActivation parses "adopt" or "native".

@@ -12,23 +12,24 @@ import (
 // MaxInstances is the maximum number of instances of an app.
 const MaxInstances = 1000
 
-// headroom is the number of instances that "max" lists per CPU. PID 1 skips the instances above the CPU count, and logs a
-// line for each. If the machine later boots with up to twice as many CPUs, PID 1 starts more instances without clusterctl.
+// headroom is the number of instances per CPU in the drop-in of an app with the count "max". PID 1 skips the instances above
+// the CPU count, and logs a line for each. If the machine later boots with up to twice as many CPUs, PID 1 starts more
+// instances without clusterctl.
 const headroom = 2
 
 // Count is the number of instances as the user wrote it. The zero value means that the user did not write a number. Then the
 // app has one instance, because many programs keep state in memory or in files that only one process may use.
 type Count struct {
-	// N is the number of instances if it is positive. If N is negative, the number is the CPU count plus N, at least one
+	// N is the number of instances if N is positive. If N is negative, the number is the CPU count plus N, at least one
 	// (PM2's -1).
 	N int
 	// Percent, if positive, is a percentage of the CPU count. The number of instances is rounded down, and is at least one.
 	Percent int
-	// Max means one instance per CPU (max, and PM2's 0).
+	// The field Max means one instance per CPU (max, and PM2's 0).
 	Max bool
 }
 
-// Given reports whether the user wrote a number of instances.
+// The method Given reports whether the user wrote a number of instances.
 func (c Count) Given() bool { return c != Count{} }
 
 // ParseCount parses "max", "4", "0", "-1" or "50%".
@@ -70,7 +71,7 @@ func (c Count) String() string {
 	return strconv.Itoa(c.N)
 }
 
-// CPUs are three limits on the number of CPUs that an app can use.
+// CPUs holds three limits on the number of CPUs that an app can use.
 type CPUs struct {
 	// Affinity is the number of CPUs that PID 1 may run on. ConditionCPUs= counts the same CPUs.
 	Affinity int
@@ -80,8 +81,8 @@ type CPUs struct {
 	Quota float64
 }
 
-// Limit returns the smallest of the three limits, at least 1, and the name of this limit for messages. A quota is rounded
-// down: 1.5 CPUs are enough for one busy worker, but not for two.
+// The method Limit returns the smallest of the three limits, at least 1, and the name of this limit for messages. A quota is
+// rounded down: 1.5 CPUs are enough for one busy worker, but not for two.
 func (c CPUs) Limit() (n int, reason string) {
 	n, reason = max(c.Affinity, 1), text.Count(max(c.Affinity, 1), "CPU")
 	if c.Cpuset > 0 && c.Cpuset < n {
@@ -93,15 +94,16 @@ func (c CPUs) Limit() (n int, reason string) {
 	return n, reason
 }
 
-// Sizing is a Count that is resolved for one machine.
+// Sizing is the number of instances of an app on one machine.
 type Sizing struct {
-	// Want is the number of instances that should run on this machine with its present CPUs.
+	// The field Want is the number of instances that should run on this machine with its present CPUs.
 	Want int
-	// Listed is the number of instances in the aggregate. Listed is larger than Want if the app follows the number of CPUs.
+	// The field Listed is the number of instances in the drop-in [Name.DropIn]. Listed is larger than Want if the app
+	// follows the number of CPUs.
 	Listed int
-	// Follow puts ConditionCPUs=|>=%i into the template (since 242).
+	// The field Follow means that the template contains ConditionCPUs=|>=%i (since 242).
 	Follow bool
-	// Reason explains Want, for example "2 CPUs".
+	// The field Reason explains Want, for example "2 CPUs".
 	Reason string
 }
 
@@ -131,9 +133,9 @@ func (c Count) Resolve(cpus CPUs) Sizing {
 	return s
 }
 
-// Today returns how many of the listed instances run on this machine. If the app follows the number of CPUs, the result can
-// be smaller than listed. A percentage or a negative count was resolved when the user set it, so Today returns listed
-// unchanged.
+// The method Today returns how many of the listed instances run on this machine. If the app follows the number of CPUs, the
+// result can be smaller than listed. A percentage or a negative count was resolved when the user set it, so Today returns
+// listed unchanged.
 func (c Count) Today(cpus CPUs, listed int) int {
 	if s := c.Resolve(cpus); s.Follow {
 		return min(s.Want, listed)

@@ -14,7 +14,7 @@
 //   - All units that list the socket, or that the socket triggers, have StartLimitIntervalSec=0. Otherwise PID 1 would close
 //     the listener for all instances if one instance hit its start limit (systemd's core/socket.c, socket_trigger_notify).
 //   - Every file has a mark with the name of its app (see [Owner]). clusterctl does not change files without a mark.
-//   - Every file ends with a checksum of its contents. [Edited] uses the checksum to distinguish a manual edit from an older
-//     template.
+//   - Every file ends with a checksum of its contents. [Edited] uses the checksum to distinguish a manual edit from a file
+//     that an older version of clusterctl wrote.
 //   - A key that the target's systemd does not support is omitted, because systemd logs a warning for an unknown key.
 package units

@@ -66,7 +66,7 @@ type goldenApp struct {
 type goldenTarget struct {
 	Systemd int
 	CPUs    units.CPUs
-	// Package means that the values of variables are in the template.
+	// The field Package means that the values of variables are in the template.
 	Package bool
 	Secrets []units.Secret
 }
@@ -160,7 +160,7 @@ func duration(s string, note func(error)) time.Duration {
 	return d
 }
 
-// golden is one test case: an archive in testdata, and the output of Render.
+// The type golden is one test case. It contains an archive in testdata and the output of Render.
 type golden struct {
 	path    string
 	prose   string
@@ -171,7 +171,7 @@ type golden struct {
 	err     error
 }
 
-// goldens reads and renders every case in testdata. goldens fails if testdata contains no case.
+// The function goldens reads and renders every case in testdata, and fails the test if testdata contains no case.
 func goldens(t *testing.T) []*golden {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.txtar")
@@ -235,7 +235,7 @@ func strict(data []byte, v any) error {
 	return d.Decode(v)
 }
 
-// outcome returns the rendered files, or one member "error" with a line for each mistake and for its hint.
+// The method outcome returns the rendered files, or one member "error" with a line for each mistake and for its hint.
 func (g *golden) outcome() []member {
 	if g.err != nil {
 		return []member{{Name: "error", Data: []byte(errorText(g.err))}}

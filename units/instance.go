@@ -80,10 +80,10 @@ func (r *renderer) instance() instanceView {
 	return v
 }
 
-// stopStatus are the exit statuses of programs that handle SIGTERM or SIGINT and exit with 128 plus the signal number.
+// stopStatus contains the exit statuses of programs that handle SIGTERM or SIGINT and exit with 128 plus the signal number.
 const stopStatus = "143 130"
 
-// variables sets the sources of an instance's environment.
+// The method variables sets the sources of an instance's environment.
 func (r *renderer) variables(v *instanceView) {
 	a := r.app
 	if !a.NeedsShim() {
@@ -114,7 +114,7 @@ func (r *renderer) variables(v *instanceView) {
 	}
 }
 
-// readiness sets Type= and NotifyAccess=.
+// The method readiness sets Type= and NotifyAccess=.
 func (r *renderer) readiness(v *instanceView) {
 	v.Type = "exec"
 	if r.target.Systemd < safeTypeExec {
@@ -122,7 +122,7 @@ func (r *renderer) readiness(v *instanceView) {
 	}
 	switch {
 	case r.app.Adopted():
-		// The shim's notifier sends READY=1 for the program, and NOTIFYACCESS=none.
+		// A child process of the shim, the notifier, sends READY=1 for the program, and NOTIFYACCESS=none.
 		v.Type, v.NotifyAccess = "notify", "all"
 	case r.app.Ready == ReadyNotify:
 		v.Type, v.NotifyAccess = "notify", "main"
@@ -134,16 +134,16 @@ func (r *renderer) readiness(v *instanceView) {
 
 // knowsNotifyAccess is the first systemd that supports the message NOTIFYACCESS=none. This message revokes the program's
 // right to send messages. A program with this right could extend its own stop without limit (EXTEND_TIMEOUT_USEC=). For an
-// adopted program, the notifier sends NOTIFYACCESS=none together with READY=1. A program with --ready notify has the right
-// while it runs, and the stop command sends NOTIFYACCESS=none. NotifyAccess=exec permits messages from the program and from
-// the stop command.
+// adopted program, a child process of the shim sends NOTIFYACCESS=none together with READY=1. A program with --ready notify
+// has the right while it runs, and the stop command sends NOTIFYACCESS=none. NotifyAccess=exec permits messages from the
+// program and from the stop command.
 const knowsNotifyAccess = 254
 
 // guardWords returns flags for the stop command. With these flags, the command starts a process that kills the instance
 // after its stop timeout. Without this process, systemd may kill the instance later:
-//   - Before knowsNotifyAccess, the program may extend its own stop. In later versions, the program may send
+//   - In versions before knowsNotifyAccess, the program may extend its own stop. In later versions, the program may send
 //     NOTIFYACCESS=main before the stop command sends NOTIFYACCESS=none.
-//   - TimeoutStopSec= also limits the drain, so it can be longer than the stop timeout.
+//   - TimeoutStopSec= also limits the drain, so TimeoutStopSec= can be longer than the stop timeout.
 func (r *renderer) guardWords() []string {
 	after := r.app.stopTime()
 	switch {
@@ -183,13 +183,13 @@ func (r *renderer) stoppingWords() string {
 }
 
 // safeTypeExec is the first systemd with which Type=exec can be combined with ExecStop= or ExecStopPost=. In earlier
-// versions, PID 1 goes into an endless loop if a program ends before PID 1 has seen that it was executed (core/service.c;
-// fixed in 249).
+// versions, PID 1 goes into an endless loop if a program ends before PID 1 has seen that the program was executed
+// (core/service.c; fixed in 249).
 //
 // FIXME(systemd 247): remove this when Debian 11 is no longer supported.
 const safeTypeExec = 249
 
-// nonBlocking returns NonBlocking=, which must be the same for the aggregate and the instances. For an app without
+// nonBlocking returns NonBlocking=, which must be the same in the unit of the app and in the instances. For an app without
 // listeners, it returns "".
 func (r *renderer) nonBlocking() value {
 	switch {
@@ -207,14 +207,14 @@ func (r *renderer) nonBlocking() value {
 // so a delay of 10 ms becomes 10 to 260 ms. PID 1 checks its timers again a few hundred microseconds after it sets this
 // timer. The first delay is 100 µs, so that the timer has expired by then.
 //
-// If PID 1 cannot start a unit (missing user or EnvironmentFile=), our backoff does not run, and with a constant delay of
-// 100 µs PID 1 would be busy all the time: 600 attempts per second on 252. So RestartSteps= increases the delay over a
-// hundred restarts, up to 10 ms.
+// If PID 1 cannot start a unit (missing user or EnvironmentFile=), the shim does not run, so it cannot delay the next start.
+// With a constant delay of 100 µs, PID 1 would be busy all the time: systemd 252 makes 600 attempts per second. So
+// RestartSteps= increases the delay over a hundred restarts, up to 10 ms.
 const knowsRestartSteps = 254
 
-// restarts sets the commands before and after a run, and the delay between runs. After short runs, the shim waits before the
-// next start (backoff). RestartSteps= is not used for this wait: before 258 (RESTART_RESET=1), systemd counts all restarts
-// since the last manual start. After the tenth crash in a year, each restart would have the longest delay
+// The method restarts sets the commands before and after a run, and the delay between runs. After short runs, the shim waits
+// before the next start (backoff). RestartSteps= is not used for this wait: before 258 (RESTART_RESET=1), systemd counts all
+// restarts since the last manual start. After ten crashes in a year, each restart would then have the longest delay
 // (systemd.service(5)).
 func (r *renderer) restarts(v *instanceView) {
 	if r.app.drained() {
@@ -248,7 +248,7 @@ func (r *renderer) restarts(v *instanceView) {
 	}
 }
 
-// exec returns the command line after "ExecStart=:".
+// The method exec returns the command line after "ExecStart=:".
 func (r *renderer) exec() value {
 	if !r.app.NeedsShim() {
 		return r.commandLine(r.app.Command)
@@ -266,7 +266,7 @@ func (r *renderer) commandLine(argv []string) value {
 	return fixed(strings.Join(append(words, r.words("command", "", argv)...), " "))
 }
 
-// words returns each text as a quoted word that begins with the prefix.
+// The method words returns each text as a quoted word that begins with the prefix.
 func (r *renderer) words(field, prefix string, texts []string) []string {
 	var words []string
 	for _, s := range texts {
@@ -283,7 +283,7 @@ func programWord(s string) string {
 	return quoteWord(s)
 }
 
-// seconds returns d, or fallback if d is 0, in the syntax of systemd.time(7).
+// The function seconds returns the duration d, or the parameter fallback if d is 0, in the syntax of systemd.time(7).
 func seconds(d, fallback time.Duration) value {
 	// Round up, because "0s" would mean no limit.
 	ms := int64((cmp.Or(d, fallback) + time.Millisecond - 1) / time.Millisecond)

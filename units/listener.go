@@ -14,11 +14,11 @@ import (
 type Network int
 
 const (
-	// TCP, the zero value, is ListenStream= with a port.
+	// TCP, the zero value, means ListenStream= with a port.
 	TCP Network = iota
-	// UDP is ListenDatagram= with a port.
+	// UDP means ListenDatagram= with a port.
 	UDP
-	// Unix is ListenStream= with a path, or an abstract name that begins with "@".
+	// Unix means ListenStream= with a path, or an abstract name that begins with "@".
 	Unix
 )
 
@@ -35,11 +35,11 @@ type Listener struct {
 	Port uint16
 	// Path is the file of a Unix socket, or "@name" for an abstract socket.
 	Path string
-	// Bind is the port that an adopted program binds; 0 means the public port.
+	// The field Bind is the port that an adopted program binds; 0 means the public port.
 	Bind uint16
 }
 
-// Default names of listeners. Package activation has the same defaults.
+// These are the default names of listeners. Package activation has the same defaults.
 const (
 	DefaultStreamName   = "http"
 	DefaultDatagramName = "udp"
@@ -240,8 +240,8 @@ func (l Listener) URL() string {
 	return "http://" + host + ":" + strconv.Itoa(int(l.Port)) + "/"
 }
 
-// Opened returns a text for the user with the addresses that the listener binds. The parameter all contains all listeners of
-// the app.
+// The method Opened returns a text for the user with the addresses that the listener binds. The parameter all contains all
+// listeners of the app.
 func (l Listener) Opened(all []Listener) string {
 	port, kind := strconv.Itoa(int(l.Port)), ""
 	if l.Network == UDP {
@@ -268,10 +268,10 @@ func (l Listener) Opened(all []Listener) string {
 	return where
 }
 
-// paired reports whether l and a listener in all are a pair (see pair).
+// The method paired reports whether l and one of the listeners in the parameter all are a pair (see the method pair).
 func (l Listener) paired(all []Listener) bool { return slices.ContainsFunc(all, l.pair) }
 
-// clash reports whether two listeners cannot be bound at the same time.
+// The method clash reports whether two listeners cannot be bound at the same time.
 func (l Listener) clash(m Listener) bool {
 	if l.Network != m.Network {
 		return false
@@ -288,13 +288,13 @@ func (l Listener) SharesPort(m Listener) bool {
 	return l.Network == m.Network && l.Port == m.Port && l.Path == m.Path
 }
 
-// pair reports whether two listeners are 0.0.0.0 and [::] on one port. These two listeners become one socket per IP version
-// (BindIPv6Only=ipv6-only), as in nginx's "listen 80; listen [::]:80;".
+// The method pair reports whether two listeners are 0.0.0.0 and [::] on one port. These two listeners become one socket per
+// IP version (BindIPv6Only=ipv6-only), as in nginx's "listen 80; listen [::]:80;".
 func (l Listener) pair(m Listener) bool {
 	return l.Port == m.Port && l.Network == m.Network && l.Host.IsValid() && m.Host.IsValid() &&
 		l.Host.IsUnspecified() && m.Host.IsUnspecified() && l.Host.Is4() != m.Host.Is4()
 }
 
-// everywhere reports whether the listener binds all addresses. An unspecified IPv6 address includes IPv4 (the default of
-// BindIPv6Only= is net.ipv6.bindv6only, which is 0).
+// The method everywhere reports whether the listener binds all addresses. An unspecified IPv6 address includes IPv4 (the
+// default of BindIPv6Only= is net.ipv6.bindv6only, which is 0).
 func (l Listener) everywhere() bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }

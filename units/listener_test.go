@@ -57,8 +57,8 @@ func TestParseListener(t *testing.T) {
 	}
 }
 
-// FuzzParseListener: ParseListener parses the String of each listener that it returns to the same listener. systemd accepts
-// the address.
+// FuzzParseListener: if ParseListener returns a listener, it also parses the String of this listener, and returns an equal
+// listener. systemd accepts the address.
 func FuzzParseListener(f *testing.F) {
 	for _, s := range []string{"8080", "80:3000", "127.0.0.1:80", "[::1]:80:3000", "udp:53", "dns=udp:53", "/run/x.sock:80",
 		"@a", "a=@b:1", "[fe80::1]:1", "::"} {
@@ -131,7 +131,7 @@ func TestClash(t *testing.T) {
 	}
 }
 
-// TestOpened: Opened returns all addresses that the listener binds.
+// TestOpened: the method Opened returns all addresses that the listener binds.
 func TestOpened(t *testing.T) {
 	for text, want := range map[string]string{
 		"8080":                   "port 8080 of all addresses, http://127.0.0.1:8080/",

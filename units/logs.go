@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// Logs are the limits of the app's private journal, if the app has one, and of the log lines of an instance.
+// Logs holds the limits of the app's private journal, if the app has one, and of the log lines of an instance.
 type Logs struct {
-	// Namespace gives the app a private journal (LogNamespace=, since 245). The private journal has its own limits, and
-	// needs one more journald process.
+	// The field Namespace gives the app a private journal (LogNamespace=, since 245). The private journal has its own
+	// limits, and needs one more journald process.
 	Namespace bool
-	// MaxSize is the maximum size of the journal's files in bytes (SystemMaxUse=, RuntimeMaxUse=), and MaxAge the maximum
+	// MaxSize is the maximum size of the journal's files in bytes (SystemMaxUse=, RuntimeMaxUse=), and MaxAge is the maximum
 	// age of a line (MaxRetentionSec=). 0 means journald's default: a tenth of the file system, at most 4 GiB, and no
 	// maximum age.
 	MaxSize uint64
 	MaxAge  time.Duration
-	// Rate is the limit of log lines per instance, in a private or a shared journal.
+	// The field Rate is the limit of log lines per instance, in a private or a shared journal.
 	Rate LogRate
 }
 
-// Bounds of [Logs]. journald needs two files of at least 512 KiB.
+// These are the bounds of [Logs]. journald needs two files of at least 512 KiB.
 const (
 	minLogSize = 2 << 20
 	maxLogSize = 1 << 50
@@ -39,7 +39,7 @@ func (n Name) LogNamespace() string { return "clusterctl-" + string(n) }
 func (n Name) JournalConf() string { return "journald@" + n.LogNamespace() + ".conf" }
 
 // JournalUnits returns the units of the private journal. The first unit is the service. systemd creates these units for
-// LogNamespace=, the sync service since 258.
+// LogNamespace=. The sync service exists since 258.
 func (n Name) JournalUnits() []string {
 	ns := n.LogNamespace()
 	return []string{
@@ -169,7 +169,7 @@ func (r *renderer) journal() journalView {
 type LogRate struct {
 	Lines int
 	Per   time.Duration
-	// Off disables the limit.
+	// The field Off disables the limit.
 	Off bool
 }
 
@@ -184,7 +184,8 @@ type LogRate struct {
 // priorities, can fill more space. Only a private journal has a limit in bytes.
 func DefaultLogRate() LogRate { return LogRate{Lines: 60_000, Per: 30 * time.Second} }
 
-// Bounds of [LogRate]. journald multiplies the lines by a factor of up to 12, in 32 bits (journald-rate-limit.c).
+// These are the bounds of [LogRate]. journald multiplies the lines by a factor of up to 12, in 32 bits
+// (journald-rate-limit.c).
 const (
 	maxLogLines = 10_000_000
 	maxLogPer   = 24 * time.Hour

@@ -95,7 +95,7 @@ func NearestName(s string) string {
 	return t
 }
 
-// Service returns the name of the aggregate, the unit for the app as a whole.
+// Service returns the name of the unit for the app as a whole. Other comments call this unit the aggregate.
 func (n Name) Service() string { return string(n) + ".service" }
 
 // Template returns the name of the template unit of all instances.
@@ -104,8 +104,8 @@ func (n Name) Template() string { return string(n) + "@.service" }
 // Instance returns the name of the unit of instance i, counted from 1.
 func (n Name) Instance(i int) string { return string(n) + "@" + strconv.Itoa(i) + ".service" }
 
-// DropIn returns the path of the file with the instance list. The file contains nothing else, so scaling rewrites only this
-// file.
+// DropIn returns the path of the file that lists the instances. The file contains nothing else, so scaling rewrites only
+// this file.
 func (n Name) DropIn() string { return string(n) + ".service.d/50-instances.conf" }
 
 // ReleaseDropIn returns the path of a drop-in of the aggregate, for an app in a package. The drop-in contains the settings
@@ -119,7 +119,8 @@ func (n Name) Slice() string {
 }
 
 // Socket returns the name of the socket unit whose listeners have the given FileDescriptorName=. The setting applies to a
-// whole socket unit, so each name has its own unit. first is the name of the app's first listener, whose unit is app.socket.
+// whole socket unit, so each name has its own unit. The parameter first is the name of the app's first listener, whose unit
+// is app.socket.
 func (n Name) Socket(first, name string) string {
 	if name == first {
 		return string(n) + ".socket"

@@ -58,8 +58,8 @@ func TestParseInstance(t *testing.T) {
 	}
 }
 
-// Names that systemd accepts as units (unit-name.c, VALID_CHARS) and as users for DynamicUser= (the strict rule in
-// user-util.c).
+// These patterns match the names that systemd accepts as units (unit-name.c, VALID_CHARS) and as users for DynamicUser= (the
+// strict rule in user-util.c).
 var (
 	unitName    = regexp.MustCompile(`^[A-Za-z0-9:_.\\-]+(@[0-9]*)?\.(service|socket|slice)$`)
 	dynamicUser = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,30}$`)

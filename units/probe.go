@@ -37,7 +37,7 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	words = append(words, r.words("listen", "--own=", slices.Concat(a.SocketFiles(), t.Sockets))...)
 	words = append(append(words, "--"), r.words("command", "", a.Command)...)
 	v.Exec = fixed(strings.Join(words, " "))
-	// The prober is an ancestor of all processes that it reads, so it needs no capability. The program must not have a
+	// Yama lets a process read the memory of its descendants, so the probe needs no capability. The program must not have a
 	// capability.
 	v.Capabilities = ""
 	r.add(name, "probe.service.tmpl", v)
@@ -53,6 +53,6 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 	return r.files[0], nil
 }
 
-// probe returns the name of the unit of RenderProbe. No other unit of an app has this name, because Socket and Slice do not
-// return a name that begins with "clusterctl--".
+// The method probe returns the name of the unit of RenderProbe. No other unit of an app has this name, because Socket and
+// Slice do not return a name that begins with "clusterctl--".
 func (n Name) probe() string { return "clusterctl--probe-" + string(n) + ".service" }

@@ -44,9 +44,9 @@ func (a App) ownFiles() []string {
 	return slices.DeleteFunc(files, func(p string) bool { return slices.Contains(a.Writable, p) })
 }
 
-// protect returns the files that must be read-only although they are below a writable path. It also returns the directories
-// between the writable path and such a file. Each file and directory becomes a mount point, because the worker cannot rename
-// anything over a mount point.
+// The method protect returns the files that must be read-only although they are below a writable path. It also returns the
+// directories between the writable path and such a file. Each file and directory becomes a mount point, because the worker
+// cannot rename anything over a mount point.
 func (a App) protect(writable []string) (readOnly, pinned []string) {
 	add := func(list []string, p string) []string {
 		if slices.Contains(list, p) {
@@ -83,26 +83,26 @@ func (r *renderer) optionalPaths(paths []string) value {
 	return fixed(strings.Join(r.words("read-only", "-", paths), " "))
 }
 
-// interpreter describes programs that run a script: the first argument that is not an option. The fields code, value and
+// The type interpreter describes programs whose first argument that is not an option is a script. The fields code, value and
 // attached contain one-letter options, which can be combined, as in "-ec".
 type interpreter struct {
-	// names are the names of the programs, without a version at the end.
+	// The field names contains the names of the programs, without a version at the end.
 	names []string
-	// code contains options with which the program is on the command line, in a module or in standard input. With such an
-	// option, no argument is a script.
+	// The field code contains options with which the program is on the command line, in a module or in standard input. With
+	// such an option, no argument is a script.
 	code string
-	// value contains options whose value is the rest of the word or the next word. attached contains options whose value is
-	// always the rest of the word.
+	// The field value contains options whose value is the rest of the word or the next word. The field attached contains
+	// options whose value is always the rest of the word.
 	value, attached string
-	// long are options of several letters whose value may be the next word. longCode are the long forms of the options in
-	// code.
+	// The field long contains options of several letters whose value may be the next word. The field longCode contains the
+	// long forms of the options in code.
 	long, longCode []string
-	// verb is a subcommand that may come before the script, as in "bun run".
+	// The field verb is a subcommand that may come before the script, as in "bun run".
 	verb string
 }
 
-// interpreters returns the known interpreters, with their options that take a value (node(1), python(1), bash(1),
-// perlrun(1), ruby(1), php(1)).
+// The function interpreters returns the known interpreters, with their options that take a value (node(1), python(1),
+// bash(1), perlrun(1), ruby(1), php(1)).
 func interpreters() []interpreter {
 	return []interpreter{
 		{
@@ -134,8 +134,8 @@ func interpreters() []interpreter {
 	}
 }
 
-// script returns the first argument that is neither an option nor the value of an option nor the verb. script returns "" if
-// args contains no script.
+// The method script returns the first argument that is not an option, not the value of an option, and not the verb. It
+// returns "" if the arguments contain no script.
 func (i interpreter) script(args []string) string {
 	for n := 0; n < len(args); n++ {
 		arg := args[n]
@@ -164,8 +164,8 @@ func (i interpreter) script(args []string) string {
 	return ""
 }
 
-// letters parses the combined one-letter options of a word. It returns whether an option is in i.code, and whether the next
-// word is the value of the last option.
+// The method letters parses the combined one-letter options of a word. It returns whether an option is in i.code, and
+// whether the next word is the value of the last option.
 func (i interpreter) letters(word string) (code, next bool) {
 	for n, l := range word {
 		switch {

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// value is text that may be written to a unit file. Only the functions in this file create values, so text from a user
-// cannot get into a template without escaping. A test checks that all fields of the views are values.
+// The type value is text that may be written to a unit file. Only the functions in this file create values, so text from a
+// user cannot get into a template without escaping. A test checks that all fields of the views are values.
 type value string
 
 // maxArg is the maximum length of an argument or environment string for the kernel (MAX_ARG_STRLEN, with its NUL).
@@ -30,9 +30,9 @@ func badText(s string) string {
 	return ""
 }
 
-// plain returns a text for a setting that uses the rest of the line as its value, such as WorkingDirectory=, ListenStream=
-// and User=. systemd does not unquote or unescape this value, but expands specifiers in it. plain returns an error if such a
-// value cannot contain the text.
+// The function plain returns a text for a setting that uses the rest of the line as its value, such as WorkingDirectory=,
+// ListenStream= and User=. systemd does not unquote or unescape this value, but expands specifiers in it. The function
+// returns an error if such a value cannot contain the text.
 func plain(field, s string) (value, error) {
 	switch why := badText(s); {
 	case strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }):
@@ -47,7 +47,7 @@ func plain(field, s string) (value, error) {
 	return value(escapePercent(s)), nil
 }
 
-// absolute returns a text as plain does, but returns an error if the text is not an absolute path.
+// The function absolute returns an absolute path for the same settings as the function plain.
 func absolute(field, s string) (value, error) {
 	if !strings.HasPrefix(s, "/") {
 		return "", fieldErrorf(field, "", "%q is not an absolute path", s)
@@ -88,10 +88,10 @@ func unescapeGlob(s string) string {
 	return strings.NewReplacer(`\\`, `\`, `\*`, `*`, `\?`, `?`, `\[`, `[`).Replace(s)
 }
 
-// word returns one word of ExecStart= or Environment=, always in double quotes. systemd splits the line into words, unquotes
-// the words and undoes C escapes (shared/conf-parser.c, basic/extract-word.c). Then systemd resolves specifiers, so "%" is
-// doubled. "$" needs no escape: every Exec line here has the prefix ":" (since 244), and Environment= does not expand
-// variables.
+// The function word returns one word of ExecStart= or Environment=, always in double quotes. systemd splits the line into
+// words, unquotes the words and undoes C escapes (shared/conf-parser.c, basic/extract-word.c). Then systemd resolves
+// specifiers, so "%" is doubled. "$" needs no escape: every Exec line here has the prefix ":" (since 244), and Environment=
+// does not expand variables.
 func word(field, s string) (value, error) {
 	if err := checkWord(field, s, strconv.Quote(s)); err != nil {
 		return "", err
@@ -150,8 +150,8 @@ func pathWord(field, s string) (value, error) {
 }
 
 // bindPath returns a path in BindPaths=. In BindPaths=, a colon separates source and destination, from 262 on even within
-// quotes. So bindPath escapes the colon, which works on all versions. A quotation mark is an error, because no escape of it
-// works both in 262 and in older versions.
+// quotes. So bindPath escapes the colon, which works on all versions. A quotation mark is an error, because no escape
+// sequence for it works both in 262 and in older versions.
 func bindPath(field, s string) (value, error) {
 	if strings.Contains(s, `"`) {
 		return "", fieldErrorf(field, "use --allow home, which does not need the path",
@@ -161,8 +161,8 @@ func bindPath(field, s string) (value, error) {
 	return value(strings.ReplaceAll(string(v), ":", `\:`)), err
 }
 
-// fixed returns s without escaping, so s may contain %i. The text must not come from the user, except names that ParseName
-// has checked.
+// The function fixed returns s without escaping, so s may contain %i. The text must not come from the user, except names
+// that ParseName has checked.
 func fixed(s string) value { return value(s) }
 
 func escapePercent(s string) string { return strings.ReplaceAll(s, "%", "%%") }

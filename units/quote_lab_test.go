@@ -26,7 +26,7 @@ var (
 	seed    = flag.Int("seed", 1, "the seed of the first app")
 )
 
-// vector is an app with hostile texts, whose program is argdump.
+// The type vector is an app that has hostile texts and runs the program argdump.
 type vector struct {
 	app units.App
 	dir string // the directory in the machine that argdump writes to
@@ -70,8 +70,8 @@ func vectorOf(seed int) (vector, bool) {
 	return v, a.Validate() == nil
 }
 
-// values returns the path of the values file, or "" for every third vector. Without a values file, the template contains the
-// values.
+// The method values returns the path of the values file, or "" for every third vector. Without a values file, the template
+// contains the values.
 func (v vector) values() string {
 	if n, _ := strconv.Atoi(strings.TrimPrefix(string(v.app.Name), "q")); n%3 == 0 {
 		return ""
@@ -79,7 +79,7 @@ func (v vector) values() string {
 	return "/etc/clusterctl/" + v.app.Name.ValuesFile()
 }
 
-// install writes the units, the program, the directories and the files of the vector to the machine.
+// The method install writes the units, the program, the directories and the files of the vector to the machine.
 func (v vector) install(t *testing.T, root, program string, systemd int) {
 	t.Helper()
 	set, err := units.Render(v.app, units.Target{
@@ -122,15 +122,16 @@ func (v vector) install(t *testing.T, root, program string, systemd int) {
 	}
 }
 
-// automatic are variables that systemd sets, or the shell that starts a program with an unusual path.
+// The slice automatic contains the variables that are set by systemd, or by the shell that starts a program with an unusual
+// path.
 var automatic = []string{
 	"HOME", "INVOCATION_ID", "INSTANCE", "JOURNAL_STREAM", "LANG", "LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID",
 	"LISTEN_PIDFDID", "LOGNAME",
 	"MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "NOTIFY_SOCKET", "PATH", "PWD", "SHELL", "SYSTEMD_EXEC_PID", "USER",
 }
 
-// compare returns the differences between the app and the command line, environment, directory and socket that argdump
-// recorded.
+// The method compare returns the differences between the app and the command line, environment, directory and socket that
+// argdump recorded.
 func (v vector) compare(root string) string {
 	read := func(name string) string {
 		data, err := os.ReadFile(filepath.Join(root, v.dir, name))

@@ -15,16 +15,16 @@ import (
 type SocketUnit struct {
 	// FDName is the name of the listeners.
 	FDName string
-	// Listeners are the addresses in the order of the lines. The fields Name and Bind of the listeners are empty.
+	// Listeners contains the addresses in the order of the lines. The fields Name and Bind of the listeners are empty.
 	Listeners []Listener
-	// Unknown are addresses in a form that Render does not write.
+	// The field Unknown contains the addresses in a form that Render does not write.
 	Unknown []string
 	// IPv6Only means that the IPv6 addresses do not accept IPv4 connections.
 	IPv6Only bool
 	// Access is the owner and the mode of socket files, without defaults.
 	Access SocketAccess
-	// Own is the command that changes the owner of the socket files (ExecStartPost=), or empty. If Own is set, Access has no
-	// user and no group.
+	// The field Own contains the command that changes the owner of the socket files (ExecStartPost=), or empty. If Own is
+	// set, Access has no user and no group.
 	Own string
 }
 
@@ -97,9 +97,9 @@ func (s SocketUnit) Addresses() string {
 type InstanceUnit struct {
 	// LogNamespace is the private journal of the app, or empty.
 	LogNamespace string
-	// EnvFiles are the environment files that PID 1 reads: the values file, then the user's files.
+	// EnvFiles contains the environment files that PID 1 reads: the values file, then the user's files.
 	EnvFiles []EnvFile
-	// Follow means that systemd skips instances above the number of CPUs.
+	// The field Follow means that systemd skips instances above the number of CPUs.
 	Follow bool
 }
 
@@ -162,13 +162,13 @@ func Owner(f File) Name {
 	return ""
 }
 
-// Edited reports whether a file has changed since Render wrote it, for example by a line that was appended.
+// The function Edited reports whether a file has changed since Render wrote it, for example by a line that was appended.
 func Edited(data []byte) bool {
 	at := bytes.LastIndex(data, []byte(sealPrefix))
 	return at < 0 || string(data[at:]) != sealPrefix+checksum(data[:at])+"\n"
 }
 
-// assignments returns the keys and values of a unit, with "%" for "%%". assignments ignores comments and sections.
+// The function assignments returns the keys and values of a unit, with "%" for "%%". It ignores comments and sections.
 func assignments(unit []byte) iter.Seq2[string, string] {
 	return func(yield func(key, value string) bool) {
 		for line := range strings.Lines(string(unit)) {
@@ -196,8 +196,8 @@ func WithConditions(template, from []byte) []byte {
 	return seal(Unseal(changed))
 }
 
-// conditions returns the range of lines with the conditions of a template and the comment above them. If the template has
-// none, it returns an empty range at the end of the section [Unit].
+// The function conditions returns the range of lines with the conditions of a template and the comment above them. If the
+// template has none, it returns an empty range at the end of the section [Unit].
 func conditions(lines []string) (at, end int) {
 	hasPrefix := func(i int, prefix string) bool {
 		return i >= 0 && i < len(lines) && strings.HasPrefix(lines[i], prefix)

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// facts are the values that the functions in read.go return for the units of an app.
+// The type facts contains the values that the functions in read.go return for the units of an app.
 type facts struct {
 	Sockets  map[string]units.SocketUnit
 	Instance units.InstanceUnit
@@ -56,7 +56,7 @@ func readFacts(t *rapid.T, set units.Set) facts {
 	return f
 }
 
-// factsOf computes from the app and the target the facts that the rendered units must contain.
+// factsOf returns the facts that the units for the app and the target must contain.
 func factsOf(a units.App, target units.Target) facts {
 	f := facts{Kinds: map[string]units.Kind{
 		a.Name.Service(): units.KindUnit, a.Name.Slice(): units.KindUnit, a.Name.Template(): units.KindTemplate,

@@ -29,8 +29,8 @@ type Target struct {
 	Secrets []Secret
 	// Shim is the path of clusterctl-shim, without characters that need quotes in a unit. Empty means [DefaultShim].
 	Shim string
-	// SplitAggregate puts the settings of the aggregate for listeners into the drop-in [Name.ReleaseDropIn]. The aggregate
-	// itself is then the same for all versions of the app.
+	// SplitAggregate means that the settings for listeners are not in the aggregate, but in the drop-in
+	// [Name.ReleaseDropIn]. The aggregate itself is then the same for all versions of the app.
 	SplitAggregate bool
 	// Sockets are the files of the Unix sockets that the app listens on now. Only RenderProbe uses this field.
 	Sockets []string
@@ -101,7 +101,7 @@ type renderer struct {
 	err     error
 }
 
-// add executes a template, and appends the output to the file with this path.
+// The method add executes a template, and appends the output to the file with this path.
 func (r *renderer) add(path, name string, view any) {
 	if r.err != nil {
 		return
@@ -122,7 +122,7 @@ func (r *renderer) add(path, name string, view any) {
 	r.files = append(r.files, File{Path: path, Data: b.Bytes()})
 }
 
-// must returns v, and stores the first error in r.err. If Validate accepts the app, err is nil.
+// The method must returns v, and stores the first error in r.err. If Validate accepts the app, err is nil.
 func (r *renderer) must(v value, err error) value {
 	if err != nil && r.err == nil {
 		r.err = err
@@ -130,7 +130,7 @@ func (r *renderer) must(v value, err error) value {
 	return v
 }
 
-// header has the fields that every template uses.
+// The type header has the fields that every template uses.
 type header struct {
 	App, Unit, Service, Source, SourcePath, Slice value
 }
@@ -238,7 +238,7 @@ func (r *renderer) socketViews() []socketView {
 	return views
 }
 
-// own sets the command with which the shim changes the owner of the files. PID 1 then does not change the owner.
+// The method own sets the command with which the shim changes the owner of the files. PID 1 then does not change the owner.
 func (v *socketView) own(shim string) {
 	if len(v.Files) == 0 {
 		return

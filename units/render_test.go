@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// since maps every key that a template may contain to the first systemd that supports the key ("Added in version" in the man
-// pages). 0 means that all versions that we support have the key. The tests fail for a key that is missing here.
+// The map since contains the first systemd that supports a key, for every key in the templates ("Added in version" in the
+// man pages). 0 means that all versions that we support have the key. The tests fail for a key that is missing here.
 var since = map[string]map[string]int{
 	"Unit": keys(0, "Description", "SourcePath", "X-Clusterctl-App", "StartLimitIntervalSec", "Requires", "Wants", "After",
 		"PartOf", "ConditionCPUs", "ConditionPathExists"),
@@ -68,16 +68,17 @@ func union(ms ...map[string]int) map[string]int {
 	return all
 }
 
-// versions are the tested versions of systemd: the versions of the four releases, and other versions that added keys.
+// The slice versions contains the tested versions of systemd: the versions of the four releases, and other versions that
+// added keys.
 var versions = []int{247, 249, 252, 254, 255, 257, 258, 262}
 
-// hostile generates texts that could end a quoted word or a line of a unit.
+// The generator hostile generates texts that could end a quoted word or a line of a unit.
 var hostile = rapid.Custom(func(t *rapid.T) string {
 	parts := rapid.SliceOfN(rapid.OneOf(rapid.SampledFrom(nasty), rapid.StringN(0, 6, -1)), 0, 6).Draw(t, "parts")
 	return strings.Join(parts, "")
 })
 
-// nasty are the fragments of hostile texts.
+// The slice nasty contains the fragments of hostile texts.
 var nasty = []string{
 	"%", "%%", "%i", "%n", "%h", "$", "$$", "${HOME}", "$HOME", `"`, `'`, `\`, `\\`, `\n`, `\x41`, `\s`, `\101`, `\u00e9`,
 	"\n", "\r", "\t", "\r\n", "\n[Service]\nExecStart=/bin/false\n", "\nX-Clusterctl-App=other\n", ";", " ; ", "#", " ", "  ",
@@ -298,7 +299,7 @@ func checkFile(t *rapid.T, a units.App, target units.Target, f units.File) {
 	}
 }
 
-// values returns the values of one key of a file, in order.
+// The function values returns the values of one key of a file, in order.
 func values(directives []directive, section, key string) []string {
 	var out []string
 	for _, d := range directives {
@@ -380,7 +381,7 @@ func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
 	checkSockets(t, a, set)
 }
 
-// raw resolves the specifiers in values. systemd does not split these values into words.
+// The function raw resolves the specifiers in values. systemd does not split these values into words.
 func raw(t *rapid.T, vs []string) []string {
 	out := []string{}
 	for _, v := range vs {

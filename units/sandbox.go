@@ -23,9 +23,9 @@ type sandboxView struct {
 }
 
 // disconnectedTmp is the first systemd with PrivateTmp=disconnected, a tmpfs that disappears with the unit. With "yes", PID
-// 1 must remove a directory when the unit stops. From 254 on, PID 1 forks a child for this. The child has a copy of the
-// listening socket for a moment, so a restart of the app can fail to bind the socket (measured on 257: up to one restart in
-// three on a busy machine).
+// 1 must remove a directory when the unit stops. From 254 on, PID 1 forks a child to remove the directory. The child has a
+// copy of the listening socket for a moment, so a restart of the app can fail to bind the socket (measured on 257: up to one
+// restart in three on a busy machine).
 const disconnectedTmp = 257
 
 // umaskForProgramOnly is the first systemd that does not apply UMask= to directories that systemd itself creates in the
@@ -36,8 +36,8 @@ const umaskForProgramOnly = 250
 // privateIPC is the first systemd with PrivateIPC=.
 const privateIPC = 248
 
-// knowsLandlock is the first systemd whose builds all have a libseccomp with the Landlock system calls. For an unknown name
-// in SystemCallFilter=, systemd logs a warning at each load of the unit.
+// knowsLandlock is the first systemd whose builds all have a libseccomp that knows the Landlock system calls. If
+// SystemCallFilter= contains an unknown name, systemd logs a warning each time it loads the unit.
 const knowsLandlock = 252
 
 func (r *renderer) sandbox() sandboxView {
@@ -65,7 +65,7 @@ func (r *renderer) sandbox() sandboxView {
 	return v
 }
 
-// loosen removes the parts of the sandbox that --allow switches off.
+// The method loosen removes the parts of the sandbox that --allow switches off.
 func (r *renderer) loosen(v *sandboxView) {
 	a := r.app
 	v.Denied = "io_uring_setup io_uring_enter io_uring_register"
@@ -132,8 +132,8 @@ func (a App) WritableTrees() []string {
 	return append([]string{d}, a.Writable...)
 }
 
-// visible sets which parts of the file system the workers can see and write to. In home directories, the workers see only
-// the paths that the app needs. PID 1 binds each path separately, and resolves its symbolic links at each start.
+// The method visible sets which parts of the file system the workers can see and write to. In home directories, the workers
+// see only the paths that the app needs. PID 1 binds each path separately, and resolves its symbolic links at each start.
 func (r *renderer) visible(v *sandboxView, writable []string) {
 	v.Home = "yes"
 	if r.app.allows(AllowHome) {
@@ -160,8 +160,8 @@ func (r *renderer) visible(v *sandboxView, writable []string) {
 	}
 }
 
-// bound returns the paths that PID 1 binds into the hidden home directories: the paths in [App.Reads], and all paths of the
-// app in home directories. Paths below another bound path are omitted.
+// The method bound returns the paths that PID 1 binds into the hidden home directories: the paths in [App.Reads], and all
+// paths of the app in home directories. Paths below another bound path are omitted.
 func (a App) bound() []string {
 	if a.Sandbox == SandboxOff || a.allows(AllowHome) {
 		return nil
@@ -177,7 +177,7 @@ func (a App) bound() []string {
 	return paths
 }
 
-// below reports whether p is in the directory dir.
+// The function below reports whether p is in the directory dir.
 func below(p, dir string) bool {
 	return strings.HasPrefix(path.Clean(p)+"/", strings.TrimSuffix(path.Clean(dir), "/")+"/")
 }
@@ -193,7 +193,8 @@ func isHome(p string) bool {
 	return p == "/root" || path.Dir(p) == "/home" || path.Dir(p) == "/run/user" || p == "/home" || p == "/run/user"
 }
 
-// secrets returns the well-known files and directories in a home that contain keys and passwords, except paths in bound.
+// The function secrets returns the well-known files and directories in a home that contain keys and passwords, except the
+// paths in the parameter bound.
 func secrets(home string, bound []string) []string {
 	var places []string
 	for _, s := range []string{
@@ -248,11 +249,11 @@ func ParseAllowance(s string) (Allowance, error) {
 	return "", fieldErrorf("allow", "", "%q is not one of %s", s, strings.Join(words, ", "))
 }
 
-// allows reports whether a part of the sandbox is switched off for the app.
+// The method allows reports whether a part of the sandbox is switched off for the app.
 func (a App) allows(part Allowance) bool { return slices.Contains(a.Allow, part) }
 
-// confined reports whether the shim prevents the workers from sending signals to processes outside the app. A native worker
-// is confined only if it runs as root, because root may send signals to every process of the machine.
+// The method confined reports whether the shim prevents the workers from sending signals to processes outside the app. A
+// native worker is confined only if the worker runs as root, because root may send signals to every process of the machine.
 func (a App) confined() bool {
 	if a.Sandbox == SandboxOff || a.allows(AllowUsers) {
 		return false
@@ -260,5 +261,5 @@ func (a App) confined() bool {
 	return a.RunAs.root() || a.Activation == Adopt && !a.RunAs.Dynamic() || a.Adopted()
 }
 
-// root reports whether the workers run as root.
+// The method root reports whether the workers run as root.
 func (r RunAs) root() bool { return r.User == "root" || r.User == "0" }

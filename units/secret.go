@@ -11,7 +11,7 @@ type Secret struct {
 	Name string
 	// Path is the path of the file. Only root may read the file.
 	Path string
-	// Encrypted means that systemd-creds(1) encrypted the file. PID 1 decrypts the file.
+	// The field Encrypted means that systemd-creds(1) encrypted the file. PID 1 decrypts the file.
 	Encrypted bool
 }
 
@@ -41,8 +41,8 @@ type secretsView struct {
 	Plain, Encrypted []value
 }
 
-// credentials returns the LoadCredential= and LoadCredentialEncrypted= lines for the secrets of the target. Encrypted
-// secrets are omitted if systemd does not support them, which happens only after a downgrade of systemd.
+// The method credentials returns the LoadCredential= and LoadCredentialEncrypted= lines for the secrets of the target.
+// Encrypted secrets are omitted if systemd does not support them, which happens only after a downgrade of systemd.
 func (r *renderer) credentials() (plain, encrypted []value) {
 	for _, s := range r.target.Secrets {
 		line := fixed(s.Name + ":" + string(r.must(absolute("secret", s.Path))))

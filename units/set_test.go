@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestEdited: Edited returns false for a rendered file, and true after any change of the file.
+// TestEdited: the function Edited returns false for a rendered file, and true after any change of the file.
 func TestEdited(t *testing.T) {
 	a := App{Name: "shop", Command: []string{"/bin/true"}, Instances: Count{N: 2}}
 	l, err := ParseListener("8080")

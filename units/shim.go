@@ -13,14 +13,15 @@ import (
 // shimDirectory contains the shim and its files.
 const shimDirectory = "/usr/lib/clusterctl"
 
-// Files in shimDirectory.
+// These are the files in shimDirectory.
 const (
 	DefaultShim = shimDirectory + "/clusterctl-shim"
-	// DefaultNodePreload makes an unmodified Node server end its keep-alive connections while it drains.
+	// DefaultNodePreload is the path of a script that makes an unmodified Node server end its keep-alive connections while
+	// it drains.
 	DefaultNodePreload = shimDirectory + "/clusterctl-node-preload.cjs"
 )
 
-// Adopted reports whether the shim substitutes the shared listeners when the program binds.
+// The method Adopted reports whether the shim substitutes the shared listeners when the program binds.
 func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 }
 
 // NeedsShim reports whether ExecStart= runs clusterctl-shim, so the app cannot start without the shim. The shim adopts the
@@ -59,8 +60,8 @@ func (r *renderer) shimWords() []string {
 }
 
 // launcherWaits reports whether the launcher (the shim in ExecStart=) waits after short runs. For other apps, a command in
-// ExecStartPre= waits, which costs one more process per start. That command also waits for apps with a restart limit,
-// because only root can record that the limit was reached.
+// ExecStartPre= waits, which costs one more process per start. The command also waits for apps with a restart limit: it runs
+// as root, and only root can record that the limit was reached.
 func (a App) launcherWaits() bool {
 	return a.Adopted() && a.Shim.MaxRestarts == 0 && a.Restart != RestartNo
 }
@@ -123,7 +124,7 @@ func (r *renderer) programWords(instance string) []string {
 	return words
 }
 
-// drained reports whether the shim drains a worker before its stop signal.
+// The method drained reports whether the shim drains a worker before its stop signal.
 func (a App) drained() bool { return len(a.Listen) > 0 && !a.Shim.NoDrain }
 
 // bindKind returns the kind of bind for which the shim substitutes a listener, or 0 if the bind has the same IP version and
@@ -169,8 +170,8 @@ func (r *renderer) mapWords() []string {
 	return words
 }
 
-// capabilities returns the capability that the unit gives to the shim, or "". If the shim has a capability, ExecStart=
-// contains --own-ptrace, with which the shim drops the capability before it starts the program.
+// The method capabilities returns the capability that the unit gives to the shim, or "". If the shim has a capability,
+// ExecStart= contains --own-ptrace, with which the shim drops the capability before it starts the program.
 func (a App) capabilities() value {
 	if a.Adopted() && a.Shim.OwnPtrace {
 		return "CAP_SYS_PTRACE"

@@ -12,7 +12,7 @@ import (
 type SocketOption struct {
 	// Listener is the name of the listener (its FDName). Empty means all listeners to which the key applies.
 	Listener string
-	// Key is a directive of systemd.socket(5), and Value its value as in the unit.
+	// Key is a directive of systemd.socket(5), and Value is its value in the syntax of the unit.
 	Key, Value string
 }
 
@@ -21,7 +21,7 @@ type socketKey struct {
 	key    string
 	option string // the name of the option in socket(7), tcp(7) and ip(7)
 	check  func(value string) bool
-	// networks are the kinds of listeners to which the directive applies.
+	// The field networks contains the kinds of listeners to which the directive applies.
 	networks []Network
 	trusted  bool // a program needs a capability to set the option
 }
@@ -72,9 +72,9 @@ func findSocketKey(key string) (socketKey, bool) {
 	return socketKey{}, false
 }
 
-// ProgramOption returns the directive for an option that a program set on its socket. option is its name in socket(7), and
-// number or text is its value. ok is false if systemd has no directive for the option, or if the directive is the default
-// (NoDelay=yes).
+// ProgramOption returns the directive for an option that a program set on its socket. The parameter option is the name of
+// the option in socket(7), and the parameter number or text is its value. The result ok is false if systemd has no directive
+// for the option, or if the directive is the default (NoDelay=yes).
 func ProgramOption(option string, number int64, text string) (o SocketOption, ok bool) {
 	for _, k := range socketKeys() {
 		if k.option != option {
@@ -125,13 +125,14 @@ func (o SocketOption) String() string {
 	return s
 }
 
-// Trusted reports whether a program needs a capability to set the option, which workers do not have.
+// The method Trusted reports whether only a program with a capability can set the option. Workers do not have this
+// capability.
 func (o SocketOption) Trusted() bool {
 	k, ok := findSocketKey(o.Key)
 	return !ok || k.trusted
 }
 
-// Fits reports whether the option applies to the listener.
+// The method Fits reports whether the option applies to the listener.
 func (o SocketOption) Fits(l Listener) bool {
 	k, ok := findSocketKey(o.Key)
 	return ok && (o.Listener == "" || o.Listener == l.FDName()) && slices.Contains(k.networks, l.Network)
@@ -157,9 +158,10 @@ func (a App) validateSocketOptions(add func(error)) {
 	}
 }
 
-// options adds the options of listener l to the unit.
+// The method options adds the options of listener l to the unit.
 func (v *socketView) options(a App, l Listener) {
-	// PID 1 sets the options of a unit on all its sockets, and logs a warning for each socket that does not support one.
+	// PID 1 sets the options of a unit on all its sockets, and logs a warning for each socket that does not support an
+	// option.
 	mixed := slices.ContainsFunc(a.Listen, func(o Listener) bool { return o.FDName() == l.FDName() && o.Network != TCP })
 	if !mixed && v.NoDelay == "" {
 		v.NoDelay = "yes"

@@ -12,13 +12,13 @@ import (
 // This file parses unit files as PID 1 does. The code follows the source of systemd and does not use quote.go, so that the
 // tests can find errors in quote.go. quote_lab_test.go tests with systemd itself.
 
-// whitespace are the characters that separate words, and that systemd trims (basic/string-util.h, WHITESPACE).
+// whitespace contains the characters that separate words, and that systemd trims (basic/string-util.h, WHITESPACE).
 const whitespace = " \t\n\r"
 
 // longLine is the maximum length of a line. systemd refuses a file with a longer line (basic/fileio.h, LONG_LINE_MAX).
 const longLine = 1 << 20
 
-// directive is one Key=Value of a unit file.
+// The type directive is one Key=Value of a unit file.
 type directive struct{ section, key, value string }
 
 // parseUnit parses a unit file (shared/conf-parser.c, config_parse). A continuation line is an error, because Render does
@@ -120,8 +120,8 @@ func extractWord(s *string, cunescape bool) (word string, ok bool, err error) {
 	return b.String(), true, nil
 }
 
-// unescape appends the character of the C escape at the beginning of s (basic/escape.c, cunescape_one), and returns the
-// length of the escape.
+// The function unescape appends the character of the C escape at the beginning of s (basic/escape.c, cunescape_one), and
+// returns the length of the escape.
 func unescape(b *strings.Builder, s string) (int, error) {
 	const letters, values = `abfnrtv\"'s`, "\a\b\f\n\r\t\v\\\"' "
 	if i := strings.IndexByte(letters, s[0]); i >= 0 {
@@ -160,7 +160,7 @@ func unescape(b *strings.Builder, s string) (int, error) {
 	return from + digits, nil
 }
 
-// specifiers resolves "%%" and "%i". Render does not use other specifiers (shared/specifier.c).
+// The function specifiers resolves "%%" and "%i". Render does not use other specifiers (shared/specifier.c).
 func specifiers(s, instance string) (string, error) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -181,7 +181,7 @@ func specifiers(s, instance string) (string, error) {
 	return b.String(), nil
 }
 
-// words splits a value into words and resolves the specifiers of each word.
+// The function words splits a value into words and resolves the specifiers of each word.
 func words(s string, cunescape bool, instance string) ([]string, error) {
 	var out []string
 	for {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// member is one file of a txtar archive. In the archive, the line "-- NAME --" comes before the contents.
+// The type member is one file of a txtar archive. In the archive, the line "-- NAME --" comes before the contents.
 type member struct {
 	Name string
 	Data []byte

@@ -196,7 +196,7 @@ func (a App) validateEnvFiles(add func(error)) {
 	}
 }
 
-// reservedEnv are the variables that systemd sets for the worker and the shim (systemd.exec(5)). Names that begin with
+// reservedEnv contains the variables that systemd sets for the worker and the shim (systemd.exec(5)). Names that begin with
 // LISTEN_ are reserved, too.
 var reservedEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RUNTIME_DIRECTORY", "MAINPID",
 	"INVOCATION_ID", "CREDENTIALS_DIRECTORY"}
@@ -238,9 +238,9 @@ type FieldError struct {
 	Item string
 	// Index is the index of an entry in the list or map of the key, or -1 if the error is not about one entry.
 	Index int
-	// Missing means that the key is required, but the app has no value for it.
+	// The field Missing means that the key is required, but the app has no value for it.
 	Missing bool
-	// Message describes the mistake, in lower case and without a full stop.
+	// The field Message describes the mistake, in lower case and without a full stop.
 	Message string
 	// Hint is a suggestion for the user, or empty.
 	Hint string
@@ -248,7 +248,7 @@ type FieldError struct {
 
 func (e *FieldError) Error() string { return e.Field() + ": " + e.Message }
 
-// Field returns the key with the item, for example "env.PORT".
+// The method Field returns the key with the item, for example "env.PORT".
 func (e *FieldError) Field() string {
 	if e.Item == "" {
 		return e.Key
@@ -264,7 +264,7 @@ func missing(key string) *FieldError {
 	return &FieldError{Key: key, Index: -1, Missing: true, Message: "is empty"}
 }
 
-// entry sets the index of the wrong entry in err, if err is a FieldError, and returns err.
+// The function entry sets the index of the wrong entry in err, if err is a FieldError, and returns err.
 func entry(err error, index int) error {
 	if e, ok := err.(*FieldError); ok {
 		e.Index = index
@@ -272,7 +272,7 @@ func entry(err error, index int) error {
 	return err
 }
 
-// variable sets the index and the name of the wrong variable in err, if err is a FieldError, and returns err.
+// The function variable sets the index and the name of the wrong variable in err, if err is a FieldError, and returns err.
 func variable(err error, index int, name string) error {
 	if e, ok := err.(*FieldError); ok {
 		e.Item = name

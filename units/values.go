@@ -11,10 +11,10 @@ import (
 )
 
 // ValuesFile returns the name of the file with the values of the app's variables. The file is next to the source of the app.
-// Only root may read this file, while everybody may read the units and the source.
+// Only root may read this file. Everybody may read the units and the source.
 func (n Name) ValuesFile() string { return string(n) + ".env" }
 
-// values returns the values file, in the syntax of EnvironmentFile= (systemd.exec(5)).
+// The method values returns the values file, in the syntax of EnvironmentFile= (systemd.exec(5)).
 func (r *renderer) values() File {
 	f := File{Path: r.app.Name.ValuesFile()}
 	if slices.ContainsFunc(r.app.Env, func(e EnvVar) bool { return e.Hidden }) {

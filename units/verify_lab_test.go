@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// install writes the units and the source of a case to a machine. install also writes the programs of the Exec lines,
+// The method install writes the units and the source of a case to a machine. It also writes the programs of the Exec lines,
 // because systemd-analyze(1) checks that they exist.
 func (g *golden) install(t *testing.T, m *lab.Machine) units.Set {
 	t.Helper()
@@ -48,7 +48,7 @@ func writeInto(t *testing.T, m *lab.Machine, name string, data []byte, mode os.F
 	}
 }
 
-// remove deletes the units, so that the next case can use the same names.
+// The function remove deletes the units, so that the next case can use the same names.
 func remove(t *testing.T, m *lab.Machine, set units.Set) {
 	t.Helper()
 	for _, f := range set {

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// described returns a file with n apps.
+// The function described returns a file with n apps.
 func described(n int) []byte {
 	var b bytes.Buffer
 	b.WriteString("apps:\n")

@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// TestChanged: Changed returns the changed keys in the order of the file.
+// TestChanged: the function Changed returns the changed keys in the order of the file.
 func TestChanged(t *testing.T) {
 	before := units.App{Name: "shop", Command: []string{"/bin/true"}, Env: []units.EnvVar{{Name: "A", Value: "1"}}}
 	after := before
@@ -33,7 +33,7 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// TestChangedIsComplete: if any field of an app changes, Changed returns a key.
+// TestChangedIsComplete: if any field of an app changes, the function Changed returns a key.
 func TestChangedIsComplete(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, other := anyApp().Draw(t, "a"), anyApp().Draw(t, "other")

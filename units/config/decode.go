@@ -16,9 +16,9 @@ func Decode(filename string, data []byte) ([]units.App, error) {
 }
 
 // Parse parses a file that a user keeps next to the program. Parse calls resolve with each app before it validates the app,
-// so that resolve can make paths absolute or set values from the command line. If resolve returns a [units.FieldError] or a
-// join of several, each is reported with the line of its field. Without the key "instances", the app has the zero value of
-// [units.Count].
+// so that resolve can make paths absolute or set values from the command line. If resolve returns a [units.FieldError] or
+// several joined errors, each is reported with the line of its field. Without the key "instances", the app has the zero
+// value of [units.Count].
 func Parse(filename string, data []byte, resolve func(*units.App) error) ([]units.App, error) {
 	return parse(&decoder{file: filename, generated: Generated(data)}, data, resolve)
 }
@@ -45,7 +45,7 @@ const appsKey = "apps"
 // several apps share.
 const extension = "x-"
 
-// apps reads all apps of a file.
+// The method apps reads all apps of a file.
 func (d *decoder) apps(root *yaml.Node) []*appReader {
 	pairs, ok := d.pairs("", root)
 	if !ok {
@@ -89,23 +89,25 @@ func (d *decoder) apps(root *yaml.Node) []*appReader {
 type appReader struct {
 	*decoder
 	app units.App
-	// prefix is the prefix of fields in messages, "apps.shop." or empty.
+	// prefix is written before the names of fields in messages, "apps.shop." or empty.
 	prefix string
 	body   *yaml.Node
-	// places are the nodes of the fields in the file. bad are the fields for which an error was reported.
+	// The map places contains the node of each field in the file. The map bad contains the fields for which an error was
+	// reported.
 	places map[string]place
 	bad    map[string]bool
-	// suggested are keys that were suggested in place of an unknown key. A key in suggested is not reported as missing.
+	// The map suggested contains the keys that were suggested in place of an unknown key. Such a key is not reported as
+	// missing.
 	suggested map[string]bool
 }
 
-// place is the node of a field. If the field is a list or a map, items are its entries.
+// The type place holds the node of a field. If the field is a list or a map, the slice items contains its entries.
 type place struct {
 	node  *yaml.Node
 	items []item
 }
 
-// item is an entry of a list, or the name of a variable.
+// The type item is an entry of a list, or the name of a variable.
 type item struct {
 	text string
 	node *yaml.Node
@@ -131,7 +133,7 @@ func (d *decoder) app(prefix string, body *yaml.Node, pairs []pair) *appReader {
 	return r
 }
 
-// unknown reports an unknown key, and suggests a known key that is similar.
+// The method unknown reports an unknown key, and suggests a known key that is similar.
 func (r *appReader) unknown(p pair) {
 	hint := ""
 	if best := suggest(p.name); best != "" {
@@ -151,7 +153,7 @@ func (r *appReader) nameFromKey(p pair) {
 	r.app.Name = units.Name(p.name)
 }
 
-// finish resolves and validates the app. Each field has at most one error.
+// The method finish resolves and validates the app. Each field has at most one error.
 func (r *appReader) finish(resolve func(*units.App) error) units.App {
 	if resolve != nil {
 		r.report(resolve(&r.app))
@@ -160,7 +162,7 @@ func (r *appReader) finish(resolve func(*units.App) error) units.App {
 	return r.app
 }
 
-// report reports a field error or a join of several, each with its position in the file.
+// The method report reports a field error, or several joined errors, each with its position in the file.
 func (r *appReader) report(err error) {
 	switch e := err.(type) {
 	case nil:
@@ -191,7 +193,8 @@ func (r *appReader) reportField(e *units.FieldError) {
 	r.add(n, r.path(e.Field()), e.Hint, message)
 }
 
-// path returns the name of a field in messages. In a file with several apps, the field "name" is the key of the app.
+// The method path returns the name of a field in messages. In a file with several apps, the field "name" is the key of the
+// app.
 func (r *appReader) path(field string) string {
 	if field == "name" && r.prefix != "" {
 		return strings.TrimSuffix(r.prefix, ".")
@@ -199,7 +202,7 @@ func (r *appReader) path(field string) string {
 	return r.prefix + field
 }
 
-// entry returns the node of the entry with the index, or the node of the whole field if the entry does not exist.
+// The method entry returns the node of the entry with the index, or the node of the whole field if the entry does not exist.
 func (p place) entry(index int) *yaml.Node {
 	if index < 0 || index >= len(p.items) {
 		return p.node
@@ -207,7 +210,7 @@ func (p place) entry(index int) *yaml.Node {
 	return p.items[index].node
 }
 
-// fail reports that a field cannot be read.
+// The method fail reports that a field cannot be read.
 func (r *appReader) fail(field string, n *yaml.Node, hint, format string, args ...any) {
 	r.bad[field] = true
 	r.errorf(n, r.prefix+field, hint, format, args...)

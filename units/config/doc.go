@@ -16,8 +16,8 @@
 //
 //   - Decode and Parse are strict: unknown keys, duplicate keys, values of the wrong type and everything that
 //     [units.App.Validate] refuses are errors. All errors are reported at once, with their lines.
-//   - The text of a scalar is not changed: where a string is expected, 1.10, 010 and yes are strings, and are not converted
-//     to a number or a boolean. An empty value (null) is an error and does not mean the default.
-//   - Decode(Encode(a)) returns every valid app a unchanged. Decode(EncodeNames(a)) returns a with hidden variables. Encode
-//     and EncodeNames are deterministic and omit defaults.
+//   - Decode and Parse do not convert the text of a scalar: if a key expects a string, the values 1.10, 010 and yes are
+//     strings, not a number or a boolean. An empty value (null) is an error and does not mean the default.
+//   - Decode(Encode(a)) returns every valid app a unchanged. Decode(EncodeNames(a)) returns the app a with hidden variables.
+//     Encode and EncodeNames are deterministic and omit defaults.
 package config

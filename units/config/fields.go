@@ -9,13 +9,13 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// field is one key of an app.
+// The type field is one key of an app.
 type field struct {
 	name string
 	read func(r *appReader, field string, n *yaml.Node)
 }
 
-// fields returns all keys, in the order of Encode.
+// The function fields returns all keys, in the order of Encode.
 func fields() []field {
 	return []field{
 		{"name", func(r *appReader, f string, n *yaml.Node) { s, _ := r.text(f, n); r.app.Name = units.Name(s) }},
@@ -82,7 +82,7 @@ func findField(name string) (field, bool) {
 	return field{}, false
 }
 
-// text returns the text of a scalar. In the file, an empty text must be in quotes.
+// The method text returns the text of a scalar. In the file, an empty text must be in quotes.
 func (r *appReader) text(field string, n *yaml.Node) (string, bool) {
 	n = target(n)
 	if n.Kind != yaml.ScalarNode {
@@ -109,7 +109,7 @@ func (r *appReader) nonEmpty(field string, n *yaml.Node) string {
 	return s
 }
 
-// parsed parses a scalar.
+// The function parsed parses a scalar.
 func parsed[T any](r *appReader, field string, n *yaml.Node, parse func(string) (T, error)) T {
 	var v T
 	s, ok := r.text(field, n)
@@ -133,7 +133,7 @@ func (r *appReader) failWith(field string, n *yaml.Node, err error) {
 	r.fail(field, n, "", "%v", err)
 }
 
-// list reads a list of texts. A list of one text may be written as a single value.
+// The method list reads a list of texts. A list of one text may be written as a single value.
 func (r *appReader) list(field string, n *yaml.Node) []item {
 	n = target(n)
 	nodes := []*yaml.Node{n}
@@ -177,7 +177,7 @@ func parsedList[T any](r *appReader, field string, n *yaml.Node, parse func(stri
 	return list
 }
 
-// texts reads a list of texts without parsing them.
+// The method texts reads a list of texts without parsing them.
 func (r *appReader) texts(field string, n *yaml.Node) []string {
 	var list []string
 	for _, it := range r.list(field, n) {
@@ -205,7 +205,7 @@ func (r *appReader) envFiles(field string, n *yaml.Node) {
 	r.app.EnvFiles = files
 }
 
-// variables reads a map from names to values, in the order of the file.
+// The method variables reads a map from names to values, in the order of the file.
 func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
 	if t := target(n); t.Kind == yaml.SequenceNode {
 		r.fail(field, n, "write NAME: value", "is a list, but must be a map")

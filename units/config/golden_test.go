@@ -51,8 +51,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// outcome parses the input and encodes each app. outcome checks that an output does not change when it is parsed and encoded
-// again.
+// The function outcome parses the input and encodes each app, and checks that an output does not change when it is parsed
+// and encoded again.
 func outcome(t *testing.T, input file) []file {
 	t.Helper()
 	apps, err := config.Parse(input.name, input.data, nil)
@@ -71,7 +71,7 @@ func outcome(t *testing.T, input file) []file {
 	return files
 }
 
-// report returns one line for each error, and one line for its hint.
+// The function report returns one line for each error, and one line for its hint.
 func report(t *testing.T, err error) string {
 	t.Helper()
 	errs, ok := errors.AsType[config.Errors](err)

@@ -59,7 +59,7 @@ func invalid(hint, format string, args ...any) error {
 	return &units.FieldError{Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-// synonyms maps keys of other tools (PM2, Compose, systemd) to our key for the same setting.
+// The function synonyms maps keys of other tools (PM2, Compose, systemd) to our key for the same setting.
 func synonyms() map[string]string {
 	return map[string]string{
 		"cwd": "directory", "workdir": "directory", "working-dir": "directory", "working-directory": "directory",
@@ -75,7 +75,7 @@ func synonyms() map[string]string {
 	}
 }
 
-// suggest returns a known key that is similar to an unknown key, or "".
+// The function suggest returns a known key that is similar to an unknown key, or "".
 func suggest(key string) string {
 	k := strings.ReplaceAll(strings.ToLower(key), "_", "-")
 	if s, ok := synonyms()[k]; ok {

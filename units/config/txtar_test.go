@@ -5,7 +5,7 @@ import (
 	"regexp"
 )
 
-// archive is a txtar file: prose, then files, each after a line "-- NAME --".
+// The type archive is a txtar file: prose, then files, each after a line "-- NAME --".
 type archive struct {
 	prose []byte
 	files []file

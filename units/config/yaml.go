@@ -17,10 +17,10 @@ import (
 // decoder collects the errors of one file.
 type decoder struct {
 	file string
-	// hidden means that a variable may have the value null.
+	// The field hidden means that a variable may have the value null.
 	hidden bool
-	// generated means that clusterctl wrote the file. If the file has no key "instances", an older clusterctl omitted the
-	// default, max.
+	// The field generated means that clusterctl wrote the file. If such a file has no key "instances", an older clusterctl
+	// omitted the default, max.
 	generated bool
 	errs      Errors
 }
@@ -33,7 +33,7 @@ func (d *decoder) add(n *yaml.Node, field, hint, message string) {
 	d.errs = append(d.errs, &Error{File: d.file, Line: n.Line, Column: n.Column, Field: field, Message: message, Advice: hint})
 }
 
-// result returns the errors, sorted by position.
+// The method result returns the errors, sorted by position.
 func (d *decoder) result() error {
 	if len(d.errs) == 0 {
 		return nil
@@ -44,7 +44,7 @@ func (d *decoder) result() error {
 	return d.errs
 }
 
-// load returns the root of the only document, or nil after an error.
+// The method load returns the root of the only document, or nil after an error.
 func (d *decoder) load(data []byte) *yaml.Node {
 	if bad := d.checkText(data); bad {
 		return nil
@@ -100,8 +100,8 @@ func (d *decoder) checkText(data []byte) (bad bool) {
 	return false
 }
 
-// readable reports whether YAML allows the character (c-printable in YAML 1.2.2, 5.1). readable returns false for the byte
-// order mark.
+// The function readable reports whether YAML allows the character (c-printable in YAML 1.2.2, 5.1). It returns false for the
+// byte order mark.
 func readable(r rune) bool {
 	switch {
 	case r == '\t', r == '\n', r == '\r', r == 0x85:
@@ -112,7 +112,7 @@ func readable(r rune) bool {
 	return true
 }
 
-// syntax reports an error of the YAML library.
+// The method syntax reports an error of the YAML library.
 func (d *decoder) syntax(data []byte, err error) {
 	var e *yaml.LoadError
 	if !errors.As(err, &e) {
@@ -134,7 +134,8 @@ func (d *decoder) syntax(data []byte, err error) {
 	d.add(at, "", hint, message)
 }
 
-// unquoted reports whether a word in a line, counted from 1, begins with a character that has a meaning in YAML.
+// The function unquoted reports whether a word in the line with this number, counted from 1, begins with a character that
+// has a meaning in YAML.
 func unquoted(data []byte, line int) bool {
 	for text := range bytes.Lines(data) {
 		if line--; line == 0 {
@@ -144,14 +145,14 @@ func unquoted(data []byte, line int) bool {
 	return false
 }
 
-// pair is one entry of a map.
+// The type pair is one entry of a map.
 type pair struct {
 	name       string
 	key, value *yaml.Node
 }
 
-// pairs returns the entries of a map whose keys are texts. A duplicate key is an error. A merge key ("<<") adds the entries
-// of another map whose keys are not in this map.
+// The method pairs returns the entries of a map whose keys are texts. A duplicate key is an error. A merge key ("<<") adds
+// the entries of another map, except entries with a key that this map also has.
 func (d *decoder) pairs(field string, n *yaml.Node) (pairs []pair, ok bool) {
 	n = target(n)
 	if n.Kind != yaml.MappingNode {
@@ -161,7 +162,8 @@ func (d *decoder) pairs(field string, n *yaml.Node) (pairs []pair, ok bool) {
 	return d.merge(field, n, nil, map[*yaml.Node]bool{}), true
 }
 
-// merge appends the entries of a map. merge skips maps in seen, so that it ends if a map contains itself.
+// The method merge appends the entries of a map. It skips the maps in the parameter seen, so that it ends if a map contains
+// itself.
 func (d *decoder) merge(field string, n *yaml.Node, pairs []pair, seen map[*yaml.Node]bool) []pair {
 	if seen[n] {
 		return pairs
@@ -208,7 +210,7 @@ func join(field, key string) string {
 	return field + "." + key
 }
 
-// target returns the node that an alias refers to. The YAML library has checked that every alias has an anchor.
+// The function target returns the node that an alias refers to. The YAML library has checked that every alias has an anchor.
 func target(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode && n.Alias != nil {
 		n = n.Alias
@@ -216,7 +218,7 @@ func target(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// kind describes a node for the user.
+// The function kind returns the kind of a node in words for the user.
 func kind(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.MappingNode:
@@ -235,9 +237,9 @@ type Error struct {
 	File string
 	// Line and Column count from 1; 0 means that the mistake has no position.
 	Line, Column int
-	// Field is the key with its parents, for example "env.PORT" or "apps.shop.listen", or empty.
+	// The field Field is the key with its parents, for example "env.PORT" or "apps.shop.listen", or empty.
 	Field string
-	// Message describes the mistake, in lower case and without a full stop.
+	// The field Message describes the mistake, in lower case and without a full stop.
 	Message string
 	// Advice is a suggestion for the user, or empty.
 	Advice string
@@ -258,7 +260,7 @@ func (e *Error) Error() string {
 // Hint returns the advice. Package fault prints the hint of every error that has this method.
 func (e *Error) Hint() string { return e.Advice }
 
-// Errors are all mistakes in a file, in the order of their lines. Errors are never empty.
+// The type Errors contains all mistakes in a file, in the order of their lines. Errors is never empty.
 type Errors []*Error
 
 // Error returns one line per mistake, without the hints.

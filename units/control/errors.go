@@ -45,7 +45,8 @@ var busErrors = map[string]error{
 	"org.freedesktop.systemd1.DiskFull":                           ErrNoSpace,
 }
 
-// busError is an error that systemd or the bus returned. text is its message, and kind is an error for [errors.Is] or nil.
+// busError is an error that systemd or the bus returned. The field text is the message, and the field kind is the error for
+// [errors.Is], or nil.
 type busError struct {
 	text string
 	kind error

@@ -97,7 +97,7 @@ func (s Store) EnableLinks(app units.Name) ([]string, error) {
 	return links, nil
 }
 
-// enables reports whether a symbolic link leads to a unit file of the app. The file need not exist.
+// The method enables reports whether a symbolic link leads to a unit file of the app. The file need not exist.
 func (s Store) enables(app units.Name, link string) bool {
 	target, err := os.Readlink(link)
 	if err != nil {

@@ -187,7 +187,7 @@ type operation struct {
 	instances []int
 	settle    time.Duration
 	longer    func([]State) time.Duration
-	// limit is the time after which all instances must be up; 0 means no limit.
+	// The field limit is the time after which all instances must be up; 0 means no limit.
 	limit time.Duration
 	// onKill is called for each instance that is killed because it does not stop in time. onKill may be nil.
 	onKill func(Killed)

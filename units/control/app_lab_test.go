@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// phases returns a function that records the phases of each instance in seen, by instance number.
+// The function phases returns a function that records the phases of each instance in the map seen, by instance number.
 func phases(seen map[int][]string) func(Progress) {
 	return func(p Progress) { seen[p.Instance] = append(seen[p.Instance], p.Phase.String()) }
 }

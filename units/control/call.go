@@ -15,7 +15,7 @@ const (
 	properties   = "org.freedesktop.DBus.Properties"
 )
 
-// request is one method call to systemd.
+// The type request is one method call to systemd.
 type request struct {
 	path   dbus.ObjectPath
 	method string // interface and member

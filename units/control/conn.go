@@ -48,7 +48,7 @@ func dialUnix(ctx context.Context, socket string) (stream, error) {
 	return &buffered{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}, nil
 }
 
-// buffered is a socket with a read buffer. Without the buffer, godbus calls read(2) five times for each message.
+// The type buffered is a socket with a read buffer. Without the buffer, godbus calls read(2) five times for each message.
 type buffered struct {
 	net.Conn
 	r *bufio.Reader
@@ -239,8 +239,8 @@ func authenticate(s stream) error {
 	return nil
 }
 
-// authenticated is a stream on which authenticate has succeeded. godbus always authenticates before it reads messages. Write
-// drops the requests of this second authentication, and Read returns the responses that godbus expects.
+// The type authenticated is a stream on which authenticate has succeeded. godbus always authenticates before it reads
+// messages. Write drops the requests of this second authentication, and Read returns the responses that godbus expects.
 type authenticated struct {
 	stream
 	answers bytes.Buffer

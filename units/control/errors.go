@@ -55,7 +55,7 @@ type busError struct {
 func (e *busError) Error() string { return e.text }
 func (e *busError) Unwrap() error { return e.kind }
 
-// translate converts an error of godbus to an error of this package. The caller adds the name of the operation.
+// The function translate converts an error of godbus to an error of this package. The caller adds the name of the operation.
 func translate(err error) error {
 	var answer dbus.Error
 	switch {

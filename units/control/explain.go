@@ -167,7 +167,7 @@ func timedOut(s State) string {
 	return "not started" + within + " (timeout)"
 }
 
-// protocol explains the failure of a Type=notify service that ended before READY=1.
+// The function protocol explains the failure of a Type=notify service that ended before READY=1.
 func protocol(s State) string {
 	if s.ExecMainCode == cldExited {
 		return fmt.Sprintf("exited with status %d before READY=1", s.ExecMainStatus)

@@ -42,7 +42,7 @@ func on(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn), releases ..
 	}
 }
 
-// bounded returns a context with a long timeout, which ends only a test that hangs.
+// The function bounded returns a context with a long timeout, which ends only a test that hangs.
 func bounded(t testing.TB) context.Context {
 	ctx, cancel := patience.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)

@@ -40,8 +40,8 @@ const (
 	RollStarted
 	// RollFailed means that the instance did not come up again.
 	RollFailed
-	// RollSkipped means that the reload does not start the instance: a user stopped or masked it, or its condition is not
-	// met.
+	// RollSkipped means that the reload does not start the instance, because a user stopped or masked it, or because its
+	// condition is not met.
 	RollSkipped
 )
 
@@ -108,9 +108,9 @@ type step struct {
 }
 
 // rollSteps returns the steps of a rolling reload. Each step restarts at most batch instances, in their order; a batch below
-// 1 counts as 1. If surge is above 0, the first step starts that many extra instances, numbered from above+1, and the last
-// step stops them. If batch is not larger than surge, the number of running instances does not fall below the number at the
-// start. Without instances, rollSteps returns no steps.
+// 1 counts as 1. If surge is larger than 0, the first step starts that many extra instances, and the last step stops them.
+// The parameter above is the number before the first extra instance. If batch is not larger than surge, the number of
+// running instances does not fall below the number at the start. Without instances, rollSteps returns no steps.
 func rollSteps(instances []int, above, batch, surge int) []step {
 	var steps []step
 	for chunk := range slices.Chunk(instances, max(batch, 1)) {

@@ -108,7 +108,7 @@ type State struct {
 	activeMono, exitMono, changeMono uint64
 }
 
-// EnvFile is one EnvironmentFile=. If it is Optional, the file may be missing.
+// EnvFile is one EnvironmentFile=. The file may be missing if the field Optional is true.
 type EnvFile struct {
 	Path     string
 	Optional bool

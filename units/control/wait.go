@@ -203,7 +203,7 @@ func inferResult(op Op, s State, since uint64) Result {
 	return Failed // the unit has failed or waits for its automatic restart
 }
 
-// monotonic returns the time of CLOCK_MONOTONIC in µs, like the properties of systemd that end in Monotonic.
+// The function monotonic returns the time of CLOCK_MONOTONIC in µs, like the properties of systemd that end in Monotonic.
 func monotonic() uint64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {

@@ -55,7 +55,7 @@ func (w *work) restore(i intentItem, now state) error {
 	newName, oldName := i.staged()
 	from := oldName
 	if !w.isStaged(d, oldName, i.Old) {
-		// commit has already removed the copy of the old file, so write the old contents from the intent.
+		// The method commit has already removed the copy of the old file, so write the old contents from the intent.
 		from = newName
 		if err := w.copyContents(d, i, "old", i.attrs()); err != nil {
 			return err

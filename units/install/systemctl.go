@@ -41,7 +41,7 @@ func (s Store) RemoveLimits(a units.App) (removed []string, err error) {
 			}
 		}
 		if len(removed) > 0 {
-			_ = os.Remove(parent) // fails if the directory is not empty
+			_ = os.Remove(parent) // the removal fails if the directory is not empty
 		}
 	}
 	return removed, nil

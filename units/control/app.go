@@ -81,7 +81,7 @@ func (e *SocketError) Error() string {
 	return e.Unit + ": " + e.Reason
 }
 
-// Settling is the time for which the instances of an app must stay up until their start counts as a success.
+// Settling holds the time for which the instances of an app must stay up until their start counts as a success.
 type Settling struct {
 	Time time.Duration
 	// Longer is called with the states of the instances when Time has passed. Longer returns the additional time for which
@@ -90,8 +90,9 @@ type Settling struct {
 }
 
 // StartApp starts the app by a start job for the aggregate, the unit NAME.service, which starts the sockets and the
-// instances. StartApp returns when every instance has been up, or skipped by its condition, for the time in s. StartApp
-// calls progress, which may be nil, when an instance enters a phase. The calls come from the goroutine that called StartApp.
+// instances. StartApp returns when all instances have been up for the settle time in s. An instance that is skipped by its
+// condition counts as up. When an instance enters a phase, StartApp calls the function progress, which may be nil, in the
+// goroutine of the caller.
 //
 // StartApp returns an [*InstanceError] for the first instance that fails, and a [*SocketError] for a socket that cannot
 // listen. After an error, or when the context ends, the queued jobs and the automatic restarts of systemd continue.
@@ -101,8 +102,8 @@ func (c *Conn) StartApp(ctx context.Context, name units.Name, instances []int, s
 }
 
 // StartInstances starts the given instances, all at the same time. StartInstances waits until the instances have been up for
-// the settle time, and returns the same errors as StartApp. If limit is not 0, an instance that is not up after that time is
-// an error.
+// the settle time, and returns the same errors as StartApp. If limit is not 0, an instance that is not up within this time
+// is an error.
 func (c *Conn) StartInstances(ctx context.Context, name units.Name, instances []int, settle, limit time.Duration,
 	progress func(Progress)) error {
 	m := operation{op: Start, jobs: instanceUnits(name, instances), instances: instances, settle: settle, limit: limit}
@@ -125,9 +126,8 @@ func instanceUnits(name units.Name, instances []int) []string {
 	return us
 }
 
-// StopApp stops the aggregate of the app, its sockets, and all loaded instances, including instances that the aggregate does
-// not start. StopApp returns when the aggregate, the sockets and the instances are down. If the app does not exist, StopApp
-// returns nil.
+// StopApp stops NAME.service, the sockets of the app, and all loaded instances, including instances that NAME.service does
+// not start. StopApp returns when all these units are down. If the app does not exist, StopApp returns nil.
 func (c *Conn) StopApp(ctx context.Context, name units.Name) error {
 	instances, err := c.Loaded(ctx, string(name)+"@*.service")
 	if err != nil {
@@ -137,9 +137,9 @@ func (c *Conn) StopApp(ctx context.Context, name units.Name) error {
 	if err != nil {
 		return err
 	}
-	// Stop the aggregate first. Because of PartOf=, systemd queues the stop jobs of the sockets and of the instances in the
-	// same transaction, so a request to a socket cannot start a unit that is stopping. Jobs for the sockets and the
-	// instances are still needed if PartOf= does not reach a unit, for example because its file has changed.
+	// Stop NAME.service first. Because of PartOf=, systemd queues the stop jobs of the sockets and of the instances at the
+	// same moment, so a client that connects to a socket cannot start an instance again. Also queue jobs for the sockets and
+	// the instances, because a unit that a user has changed may have no PartOf=.
 	all := append([]string{name.Service()}, socketsOf(states)...)
 	all = append(all, instances...)
 	return c.stop(ctx, all)
@@ -179,7 +179,7 @@ func socketsOf(states []State) []string {
 	return sortedUnique(sockets)
 }
 
-// operation is a set of jobs for an app, and the instances that must be up after the jobs.
+// The type operation holds jobs for an app, and the instances that must be up after the jobs.
 type operation struct {
 	op        Op
 	mode      Mode
@@ -187,14 +187,14 @@ type operation struct {
 	instances []int
 	settle    time.Duration
 	longer    func([]State) time.Duration
-	// limit is the time after which all instances must be up; 0 means no limit.
+	// The field limit is the time after which all instances must be up; 0 means no limit.
 	limit time.Duration
 	// onKill is called for each instance that is killed because it does not stop in time. onKill may be nil.
 	onKill func(Killed)
 }
 
-// run queues the jobs of an operation. run returns nil when all instances have been up for the settle time, and an error
-// when one of them fails.
+// The method run queues the jobs of an operation, and returns nil when all instances have been up for the settle time, and
+// an error when one of them fails.
 func (c *Conn) run(ctx context.Context, name units.Name, m operation, progress func(Progress)) error {
 	aggregate, err := c.States(ctx, []string{name.Service()})
 	if err != nil {
@@ -214,8 +214,9 @@ func (c *Conn) run(ctx context.Context, name units.Name, m operation, progress f
 	}
 	t.states = w.States()
 	if m.op == Start && t.states[0].Active == Reloading {
-		// The app is up and reloads. systemd would merge a start job of the aggregate into the reload job. The reload may
-		// wait for the lock of the app, but this process holds the lock and would wait for the reload.
+		// Another command reloads the app. systemd would merge a start job of NAME.service into the reload job, and this
+		// process would wait for the reload. But the reload may wait for the lock of the app, which this process holds. So
+		// start only the instances.
 		m.jobs = instanceUnits(name, m.instances)
 	}
 	for i := range w.states {
@@ -254,9 +255,9 @@ func (c *Conn) run(ctx context.Context, name units.Name, m operation, progress f
 // causeTime is the maximum time for which withCause waits for the cause of a failure.
 const causeTime = time.Second
 
-// withCause completes the state of a failure: it adds the exit status of the ExecStartPre= command that failed. The signals
-// of systemd do not contain that status, so withCause reads it with a call. systemd forgets the status at the next start of
-// the unit. If that start happens before the call, withCause waits for the next failure of the unit.
+// withCause adds the exit status of the failed ExecStartPre= command to the state of a failed unit. The signals of systemd
+// do not contain that status, so withCause reads it with a call. systemd forgets the status at the next start of the unit.
+// If the unit has started again before the call, withCause waits for the next failure of the unit.
 func (w *Watch) withCause(ctx context.Context, first Change) (Change, error) {
 	i := slices.Index(w.units, first.State.Unit)
 	unknown := func(s State) bool {

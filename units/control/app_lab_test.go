@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// phases returns a function that records the phases of each instance in seen, by instance number.
+// The function phases returns a function that records the phases of each instance in the map seen, by instance number.
 func phases(seen map[int][]string) func(Progress) {
 	return func(p Progress) { seen[p.Instance] = append(seen[p.Instance], p.Phase.String()) }
 }
@@ -290,8 +290,7 @@ func TestCancelEndsStart(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)
 		}
-		// The start job continues after the cancellation. When StartApp was canceled, the job may have been waiting for the
-		// socket.
+		// The start job continues after the cancellation. Wait for the state, because the job may still wait for the socket.
 		awaitState(t, c, "endless@1.service", func(s State) bool { return s.Active == Activating })
 	}, lab.Bookworm)
 }

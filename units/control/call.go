@@ -15,14 +15,14 @@ const (
 	properties   = "org.freedesktop.DBus.Properties"
 )
 
-// request is one method call to systemd.
+// The type request is one method call to systemd.
 type request struct {
 	path   dbus.ObjectPath
 	method string // interface and member
 	args   []any
 }
 
-// call sends one request, waits for the reply, and stores the values of the reply in the pointers.
+// The method call sends one request, waits for the reply, and stores the values of the reply in the pointers.
 func (c *Conn) call(ctx context.Context, r request, reply ...any) error {
 	calls, err := c.roundTrip(ctx, []request{r})
 	if err != nil {
@@ -56,14 +56,14 @@ func (c *Conn) roundTrip(ctx context.Context, rs []request) ([]*dbus.Call, error
 	}
 }
 
-// retry decides whether an operation is repeated after the connection was lost or while PID 1 re-executes itself.
+// The type retry decides whether an operation is repeated after the connection was lost or while PID 1 re-executes itself.
 type retry struct {
 	since time.Time
 	pause time.Duration
 }
 
-// wait waits before the next attempt and returns nil. If the operation must not be repeated, wait returns the error for the
-// caller.
+// The method wait returns nil after a pause before the next attempt. If the operation must not be repeated, the result is
+// the error for the caller.
 func (r *retry) wait(ctx context.Context, l *link, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -93,7 +93,7 @@ func (r *retry) wait(ctx context.Context, l *link, err error) error {
 }
 
 // window is the maximum number of calls that wait for a reply at the same time. On the system bus, dbus-daemon refuses more
-// than 128 per connection (dbus-daemon(1), max_replies_per_connection).
+// than 128 such calls per connection (dbus-daemon(1), max_replies_per_connection).
 const window = 120
 
 // roundTrip returns an error if the connection was lost or PID 1 was absent during any of the calls. The caller must then
@@ -127,8 +127,8 @@ func (l *link) busCall(ctx context.Context, member string, reply []any, args ...
 	return l.bus.BusObject().CallWithContext(ctx, busInterface+"."+member, 0, args...).Store(reply...)
 }
 
-// match adds a match rule to the connection, unless the connection already has this rule. The private socket of PID 1 has no
-// rules and sends every signal.
+// The method match adds a match rule to the connection, unless the connection already has this rule. The private socket of
+// PID 1 has no rules and sends every signal.
 func (l *link) match(ctx context.Context, options ...dbus.MatchOption) error {
 	key := fmt.Sprint(options)
 	if l.private || l.has(key) {
@@ -142,9 +142,9 @@ func (l *link) match(ctx context.Context, options ...dbus.MatchOption) error {
 	return nil
 }
 
-// listen returns a channel with signals of systemd: the end of a job, the return of PID 1 to the bus, and, if changes is
-// true, new properties of a unit. The channel is closed when the connection is lost. The caller must pass the channel to
-// unlisten.
+// The method listen returns a channel for these signals of systemd: the end of a job, the return of PID 1 to the bus, and,
+// if changes is true, new properties of a unit. The channel is closed when the connection is lost. The caller must pass the
+// channel to unlisten.
 func (l *link) listen(ctx context.Context, changes bool) (chan *dbus.Signal, error) {
 	rules := [][]dbus.MatchOption{
 		{dbus.WithMatchSender(busInterface), dbus.WithMatchInterface(busInterface),
@@ -207,12 +207,11 @@ func (l *link) add(key string) {
 	l.asked[key] = true
 }
 
-// disconnected returns a channel that is closed when the connection is lost.
+// The method disconnected returns a channel that is closed when the connection is lost.
 func (l *link) disconnected() <-chan struct{} { return l.bus.Context().Done() }
 
-// awaitManager waits until PID 1 owns its name on the bus. awaitManager also returns nil if the connection is lost during
-// the wait, because the caller then makes a new connection. This happens when the bus stops: PID 1 leaves the bus before the
-// connection is lost.
+// awaitManager waits until PID 1 owns its name on the bus. When the bus stops, PID 1 leaves the bus before the connection is
+// lost. If the connection is lost during the wait, awaitManager also returns nil, and the caller makes a new connection.
 func (l *link) awaitManager(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, reconnectTime)
 	defer cancel()

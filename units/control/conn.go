@@ -29,7 +29,7 @@ const (
 	// privateBus is the socket at which PID 1 accepts D-Bus connections from root, without a bus daemon.
 	privateBus = "/run/systemd/private"
 	// reconnectTime is the maximum time for which a Conn tries to replace a lost connection. PID 1 needs a second or two to
-	// re-execute itself, and more on a machine with thousands of units.
+	// re-execute itself, and longer on a machine with thousands of units.
 	reconnectTime = 30 * time.Second
 )
 
@@ -48,7 +48,7 @@ func dialUnix(ctx context.Context, socket string) (stream, error) {
 	return &buffered{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}, nil
 }
 
-// buffered is a socket with a read buffer. Without the buffer, godbus calls read(2) five times for each message.
+// The type buffered is a socket with a read buffer. Without the buffer, godbus calls read(2) five times for each message.
 type buffered struct {
 	net.Conn
 	r *bufio.Reader
@@ -60,8 +60,8 @@ func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
 // a new one.
 type Conn struct {
 	dial dialer
-	// token holds one value. A goroutine that has received the value may read and replace cur, and must then send the value
-	// back. token is a channel and not a mutex, because a context can end the wait for a channel.
+	// token is a channel that holds one value. A goroutine that has received the value may read and replace cur, and must
+	// then send the value back. token is a channel and not a mutex, because a context can end the wait for a channel.
 	token  chan struct{}
 	cur    *link
 	closed bool
@@ -98,7 +98,7 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// link returns the current connection. If the connection was lost, link makes a new one.
+// The method link returns the current connection, or a new connection if the current one was lost.
 func (c *Conn) link(ctx context.Context) (*link, error) {
 	select {
 	case <-c.token:
@@ -120,8 +120,8 @@ func (c *Conn) link(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-// redial tries to connect until it succeeds, with growing pauses. redial cannot wait for an event instead: a program can
-// watch the path of a socket, but cannot detect that another process has called listen(2).
+// redial tries to connect until it succeeds, with growing pauses. redial cannot wait for an event instead, because a program
+// can watch the path of a socket, but cannot detect that another process has called listen(2).
 func (c *Conn) redial(ctx context.Context) (*link, error) {
 	deadline := time.NewTimer(reconnectTime)
 	defer deadline.Stop()
@@ -140,15 +140,15 @@ func (c *Conn) redial(ctx context.Context) (*link, error) {
 	}
 }
 
-// link is one connection to the bus or to PID 1. Conn replaces a link that is lost.
+// The type link is one connection to the bus or to PID 1. Conn replaces a link that is lost.
 type link struct {
 	bus *dbus.Conn
-	// private reports whether the connection leads to PID 1 and not to the bus. PID 1 has no match rules and sends every
-	// signal.
+	// The field private is true if the connection leads to PID 1 and not to the bus. PID 1 has no match rules and sends
+	// every signal.
 	private bool
 
 	mu sync.Mutex
-	// asked has a key for each match rule on the bus, and a key for the subscription at PID 1.
+	// The map asked has a key for each match rule on the bus, and a key for the subscription at PID 1.
 	asked map[string]bool
 }
 
@@ -215,10 +215,10 @@ func handshake(ctx context.Context, dial dialer, socket string, hello bool) (_ *
 
 // authenticate sends the D-Bus authentication of the current user, with AUTH and BEGIN in one write, as sd-bus does.
 //
-// godbus waits for the response to AUTH, and then sends BEGIN and the first call in two writes. A busy PID 1 reads both
-// writes together, and then does not process the call until more data arrives (sd-bus, bus_socket_read_auth). No more data
-// comes, so the call hangs. authenticate prevents that: PID 1 reads BEGIN before authenticate returns, and the first call is
-// sent later.
+// The authentication of godbus can hang. godbus waits for the response to AUTH, and then sends BEGIN and the first call in
+// two writes. A busy PID 1 reads both writes together, and then does not process the call until more data arrives (sd-bus,
+// bus_socket_read_auth). With authenticate, the first call does not hang, because PID 1 reads BEGIN before authenticate
+// returns.
 func authenticate(s stream) error {
 	uid := strconv.Itoa(syscall.Geteuid())
 	if _, err := io.WriteString(s, "\x00AUTH EXTERNAL "+hex.EncodeToString([]byte(uid))+"\r\nBEGIN\r\n"); err != nil {
@@ -239,8 +239,8 @@ func authenticate(s stream) error {
 	return nil
 }
 
-// authenticated is a stream on which authenticate has succeeded. godbus always authenticates before it reads messages. Write
-// drops the requests of this second authentication, and Read returns the responses that godbus expects.
+// The type authenticated is a stream on which authenticate has succeeded. godbus always authenticates before it reads
+// messages. Write drops the requests of this second authentication, and Read returns the responses that godbus expects.
 type authenticated struct {
 	stream
 	answers bytes.Buffer

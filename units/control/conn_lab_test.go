@@ -142,8 +142,8 @@ func TestBusEndsDuringWait(t *testing.T) {
 	})
 }
 
-// asNobody calls f on a thread with the user ID of nobody. For connections that f opens, the kernel reports nobody as the
-// peer.
+// asNobody calls f on a thread with the user ID of nobody. For connections that f opens, the kernel reports the user nobody
+// as the peer.
 func asNobody(t testing.TB, f func()) {
 	t.Helper()
 	const nobody, same = 65534, ^uintptr(0)

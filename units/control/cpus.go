@@ -61,14 +61,14 @@ func (s cpuSet) and(t cpuSet) cpuSet {
 	return both
 }
 
-// cpuLimit is the limit of one cgroup: a cpuset and a quota in CPUs. A zero field means no limit.
+// cpuLimit holds the limits of one cgroup: a cpuset, and a quota as a number of CPUs. A zero field means no limit.
 type cpuLimit struct {
 	set   cpuSet
 	quota float64
 }
 
-// combine returns the number of CPUs in the affinity, the smallest quota, and the number of CPUs that are in every set.
-// combine returns no cpuset if every set contains all CPUs of the affinity.
+// The function combine returns the number of CPUs in the affinity, the smallest quota, and the number of CPUs that are in
+// every set. If every set contains all CPUs of the affinity, the last number is 0.
 func combine(affinity cpuSet, limits []cpuLimit) units.CPUs {
 	cpus := units.CPUs{Affinity: affinity.count()}
 	allowed := affinity
@@ -155,9 +155,9 @@ func slicesAbove(slice string) []string {
 	}
 }
 
-// cgroupLimits returns the limits of the root of our cgroup namespace. In a container, the root has the limits of the
-// container. Outside of containers, the root has no limits. cgroupLimits reads the files of cgroups v2, which may be mounted
-// beside v1, and then the files of v1.
+// cgroupLimits returns the limits of the root cgroup of our cgroup namespace. In a container, the root cgroup has the limits
+// of the container. Outside of containers, the root cgroup has no limits. cgroupLimits reads the files of cgroups v2, which
+// may be mounted beside v1, and then the files of v1.
 func cgroupLimits(root fs.FS) (cpuLimit, error) {
 	var l cpuLimit
 	for _, f := range []struct {

@@ -8,7 +8,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// fields maps the name of a D-Bus property to a function that returns a pointer to its field.
+// The map fields maps the name of a D-Bus property to a function that returns a pointer to its field.
 var fields = map[string]func(*State) any{
 	"LoadState":                      func(s *State) any { return (*string)(&s.Load) },
 	"ActiveState":                    func(s *State) any { return (*string)(&s.Active) },
@@ -43,7 +43,8 @@ var fields = map[string]func(*State) any{
 	"CPUQuotaPerSecUSec":             func(s *State) any { return &s.Limits.CPUQuota },
 }
 
-// apply sets the fields of the given properties. apply ignores properties without a field and values of an unexpected type.
+// The method apply sets the fields of the given properties, and ignores properties without a field and values of an
+// unexpected type.
 func (s *State) apply(props map[string]dbus.Variant) {
 	for name, v := range props {
 		if field, ok := fields[name]; ok {
@@ -76,7 +77,7 @@ func setField(field, value any) {
 	}
 }
 
-// assign stores the value if the field has its type.
+// The function assign stores the value in the field if both have the same type.
 func assign[T any](field any, value T) {
 	if p, ok := field.(*T); ok {
 		*p = value
@@ -128,7 +129,7 @@ func (s *State) setCompound(name string, value any) {
 	}
 }
 
-// span returns a number of µs as a duration. span returns 0 for infinity, which means no limit.
+// The function span returns a number of µs as a duration, and 0 for infinity, which means no limit.
 func span(us uint64) time.Duration {
 	if us > math.MaxInt64/1000 {
 		return 0

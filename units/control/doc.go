@@ -2,16 +2,18 @@
 // states of units.
 //
 // No other package of this program uses D-Bus, and this package exports no object paths, signatures or names of D-Bus
-// errors. [Dial] returns a connection. Commands use [Conn.StartApp] and [Conn.StopApp], lists of apps use [Conn.States].
+// errors. [Dial] returns a connection. Commands use [Conn.StartApp] and [Conn.StopApp]. Lists of apps use [Conn.States]. The
+// unit NAME.service, which starts the sockets and the instances of an app, is called the aggregate of the app.
 //
 // # Invariants
 //
-// [Conn.Do] returns when every job has ended, or with an error. Do waits for signals and does not poll.
+// [Conn.Do] returns when every job has ended, or with an error. [Conn.Do] waits for signals and does not poll.
 //
-// A lost connection does not block a wait. When PID 1 re-executes itself or the bus ends, the package makes a new
-// connection and reads the states again.
+// A function that waits does not hang if the connection is lost. When PID 1 re-executes itself or the bus ends, the package
+// makes a new connection and reads the states again.
 //
-// Every call ends with its context, because godbus has no timeouts. Results are in the order of the arguments.
+// godbus has no timeouts, so every function that calls systemd takes a context and returns when the context ends. Results
+// are in the order of the arguments.
 //
 // # Why godbus and not the connection of go-systemd
 //

@@ -45,7 +45,8 @@ var busErrors = map[string]error{
 	"org.freedesktop.systemd1.DiskFull":                           ErrNoSpace,
 }
 
-// busError is an error that systemd or the bus returned. text is its message, and kind is an error for [errors.Is] or nil.
+// busError is an error that systemd or the bus returned. The field text is the message, and the field kind is the error for
+// [errors.Is], or nil.
 type busError struct {
 	text string
 	kind error
@@ -54,7 +55,7 @@ type busError struct {
 func (e *busError) Error() string { return e.text }
 func (e *busError) Unwrap() error { return e.kind }
 
-// translate converts an error of godbus to an error of this package. The caller adds the name of the operation.
+// The function translate converts an error of godbus to an error of this package. The caller adds the name of the operation.
 func translate(err error) error {
 	var answer dbus.Error
 	switch {

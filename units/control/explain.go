@@ -98,16 +98,15 @@ func Explain(s State) string {
 	if s.Skipped() {
 		return "skipped: a condition is not met"
 	}
-	// The Result is "success": the unit ended as intended. An intended end needs an explanation only if the unit must stay
-	// up.
+	// The Result is "success", so the unit ended as intended. Explain such an end only if the unit must stay up.
 	if s.WaitsForRestart() || s.Active == Inactive && s.ExecMainCode != 0 {
 		return ended(s.ExecMainCode, s.ExecMainStatus)
 	}
 	return ""
 }
 
-// beforeMain explains a failure without an exit status of the main process: a command before or after the main process
-// failed. If systemd could not set up that command, for example could not enter its working directory, systemd could not
+// beforeMain explains the failure of a command before or after the main process, which leaves no exit status of the main
+// process. If systemd could not set up that command, for example could not enter its working directory, systemd could not
 // have set up the program either. The explanation is then the same as for the program.
 func beforeMain(s State) string {
 	why := "a command before or after the program failed (ExecStartPre=, ExecStartPost=)"
@@ -152,7 +151,8 @@ func killed(code, signal int) string {
 	return "killed by " + name
 }
 
-// timedOut explains a timeout. The stop took too long if the unit was up in its last run. Otherwise the start took too long.
+// timedOut explains a timeout. If the unit was up in its last run, the stop took too long. Otherwise the start took too
+// long.
 func timedOut(s State) string {
 	if s.activeMono != 0 && s.activeMono >= s.exitMono {
 		return "did not stop within TimeoutStopSec= and was killed (timeout)"
@@ -167,7 +167,7 @@ func timedOut(s State) string {
 	return "not started" + within + " (timeout)"
 }
 
-// protocol explains the failure of a Type=notify service that ended before READY=1.
+// The function protocol explains the failure of a Type=notify service that ended before READY=1.
 func protocol(s State) string {
 	if s.ExecMainCode == cldExited {
 		return fmt.Sprintf("exited with status %d before READY=1", s.ExecMainStatus)

@@ -49,8 +49,8 @@ const (
 	queueTime = 5 * time.Minute
 )
 
-// limit returns how long a unit may stay in its current state; 0 means no limit. A stop consists of ExecStop= and the stop
-// signal, and a start consists of ExecStartPre= and the program. Each step may take the whole timeout.
+// The function limit returns how long a unit may stay in its current state; 0 means no limit. A stop consists of ExecStop=
+// and the stop signal, and a start consists of ExecStartPre= and the program. Each step may take the whole timeout.
 func (s State) limit() time.Duration {
 	switch {
 	case !strings.HasSuffix(s.Unit, ".service") || s.WaitsForRestart():
@@ -62,8 +62,9 @@ func (s State) limit() time.Duration {
 	return 0
 }
 
-// guard starts a goroutine that limits the wait for the jobs of some units. The caller must wait with the returned context,
-// and call end after the wait. If a unit is stuck, the guard cancels the context with an error.
+// The method guard starts a goroutine that limits the wait for the jobs of some units. The caller must wait with the
+// returned context, and call the returned function after the wait. If a unit is stuck, the guard cancels the context with an
+// error.
 func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded context.Context, end func()) {
 	guarded, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
@@ -94,16 +95,16 @@ func guardCause(ctx context.Context, err error) error {
 }
 
 type guard struct {
-	// states and signal are methods of Conn. onKill is called for each unit that the guard kills.
+	// The fields states and signal hold methods of Conn. onKill is called for each unit that the guard kills.
 	states func(context.Context, []string) ([]State, error)
 	signal func(context.Context, string, syscall.Signal) error
 	onKill func(Killed)
 	op     Op
 	units  []string
-	// killed is the time of the first SIGKILL, by unit.
+	// The map killed has the time of the first SIGKILL of each unit.
 	killed map[string]time.Time
-	// changes has the time of the last state change of each unit. lastChange is the time of the last check that found a
-	// difference in changes.
+	// The map changes has the time of the last state change of each unit. lastChange is the time of the last check that
+	// found a change of a state.
 	changes    []uint64
 	lastChange time.Time
 }
@@ -123,8 +124,8 @@ func (g *guard) run(ctx context.Context) error {
 	}
 }
 
-// check kills units that exceed their limits, and returns the time until the next check. If check cannot read the states,
-// the wait for the jobs continues, and the next check tries again.
+// The method check kills units that exceed their limits, and returns the time until the next check. If the states cannot be
+// read, the wait for the jobs continues, and the next check tries again.
 func (g *guard) check(ctx context.Context) (time.Duration, error) {
 	states, err := g.states(ctx, g.units)
 	if err != nil {
@@ -172,7 +173,7 @@ func (g *guard) kill(ctx context.Context, s State, again bool) error {
 }
 
 // checkJobs returns an error if a job has waited longer than queueTime while no unit changed its state. checkJobs does not
-// limit a job that reloads the app: the command that this job runs has its own guard.
+// limit a job that reloads the app, because the command that this job runs has its own guard.
 func (g *guard) checkJobs(states []State) error {
 	var changes []uint64
 	waiting := slices.IndexFunc(states, func(s State) bool { return s.JobID != 0 })
@@ -192,7 +193,7 @@ func (g *guard) checkJobs(states []State) error {
 	return nil
 }
 
-// age returns the time since the unit entered its current Active state.
+// The function age returns the time since the unit entered its current Active state.
 func (s State) age() time.Duration {
 	now := monotonic()
 	if s.changeMono == 0 || s.changeMono > now {
@@ -203,7 +204,7 @@ func (s State) age() time.Duration {
 
 // Killed describes an instance that was killed with SIGKILL because it did not stop or start in time. The SIGKILL came from
 // systemd, from a process that the shim starts for this purpose at a stop, or from the guard of this package. The guard is
-// needed for a program that extends its own timeout without end (EXTEND_TIMEOUT_USEC=, sd_notify(3)).
+// needed for a program that extends its own timeout forever (EXTEND_TIMEOUT_USEC=, sd_notify(3)).
 type Killed struct {
 	Unit string
 	// Op is the operation that took too long: Stop or Start.
@@ -243,9 +244,9 @@ type KilledError struct{ Killed Killed }
 
 func (e *KilledError) Error() string { return e.Killed.String() }
 
-// killedAtStop returns a description of a kill, and true if the last stop of the unit ended with SIGKILL. before is the
-// state of the unit before the stop, and s is its state during or after the stop. If the unit had already failed before the
-// stop, s describes the earlier failure, and killedAtStop returns false.
+// killedAtStop returns a description of a kill, and true if the last stop of the unit ended with SIGKILL. The parameter
+// before is the state of the unit before the stop, and s is the state during or after the stop. If the unit had already
+// failed before the stop, s describes the earlier failure, and killedAtStop returns false.
 func killedAtStop(before, s State) (Killed, bool) {
 	ran := before.Up() || before.Active == Deactivating
 	ended := s.Active == Deactivating || s.Active == Inactive || s.Active == ActiveFailed

@@ -33,8 +33,8 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// TestCheckJobs checks that a job that waits for too long is an error, except while a unit changes its state, or if the job
-// is a reload.
+// TestCheckJobs checks that checkJobs returns an error for a job that waits for too long, unless a unit changes its state or
+// the job is a reload.
 func TestCheckJobs(t *testing.T) {
 	long := time.Now().Add(-2 * queueTime)
 	waits := []State{{Unit: "shop@1.service", Active: Inactive, JobID: 7, changeMono: 5}}

@@ -130,9 +130,9 @@ func (e *RefusedError) Hint() string {
 	return ""
 }
 
-// Do queues one job for each unit and returns when all jobs have ended. The outcomes are in the order of the units. Do
-// returns an error if the context ends, the caller has no permission, or the connection is lost. When the context ends, the
-// jobs continue. Do kills units that exceed their timeouts; see [Killed].
+// Do queues one job for each unit and returns when all jobs have ended. The outcomes are in the order of the units.
+// [Conn.Do] returns an error if the context ends, the caller has no permission, or the connection is lost. When the context
+// ends, the jobs continue. [Conn.Do] kills units that exceed their timeouts; see [Killed].
 func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Outcome, error) {
 	var before []State
 	instances := slices.DeleteFunc(slices.Clone(units), func(u string) bool { return !strings.Contains(u, "@") })
@@ -154,8 +154,8 @@ func (c *Conn) Do(ctx context.Context, op Op, mode Mode, units ...string) ([]Out
 	return w.out, nil
 }
 
-// reportKilled reports the units that were killed after the states in before were read. systemd keeps the result of a run
-// until the next start, so the current states show the kills.
+// reportKilled reports the units that were killed after the caller had read the states in the parameter before. systemd
+// keeps the result of a run until the next start, so the current states show the kills.
 func (c *Conn) reportKilled(ctx context.Context, before []State) {
 	var units []string
 	for _, s := range before {

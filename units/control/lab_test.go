@@ -42,7 +42,7 @@ func on(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn), releases ..
 	}
 }
 
-// bounded returns a context with a long timeout, which ends only a test that hangs.
+// The function bounded returns a context with a long timeout, which ends only a test that hangs.
 func bounded(t testing.TB) context.Context {
 	ctx, cancel := patience.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
@@ -132,7 +132,7 @@ type inside struct {
 
 func (i *inside) Close() error { return errors.Join(i.Conn.Close(), i.helper.Close(), i.wait()) }
 
-// wire records the method calls on a connection.
+// The type wire records the method calls on a connection.
 type wire struct {
 	mu      sync.Mutex
 	dialled []string // the paths of the sockets
@@ -195,8 +195,8 @@ func (t *tap) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// next removes one complete message from out and records it. The fixed header of a message has 16 bytes, and its fields are
-// padded to a multiple of 8 (D-Bus specification, Message Format).
+// The method next removes one complete message from the buffer out and records the message. The fixed header of a message
+// has 16 bytes, and its fields are padded to a multiple of 8 (D-Bus specification, Message Format).
 func (t *tap) next() bool {
 	b := t.out.Bytes()
 	if len(b) < 16 {
@@ -219,8 +219,8 @@ func (t *tap) next() bool {
 	return true
 }
 
-// files writes unit files into the machine and reloads systemd. The paths are relative to /etc/systemd/system. At the end of
-// the test, the files are removed.
+// The function files writes unit files into the machine and reloads systemd. The paths are relative to /etc/systemd/system.
+// At the end of the test, the files are removed.
 func files(t testing.TB, m *lab.Machine, c *Conn, content map[string]string) {
 	t.Helper()
 	dir := m.Root() + "/etc/systemd/system"
@@ -248,7 +248,7 @@ func files(t testing.TB, m *lab.Machine, c *Conn, content map[string]string) {
 	}
 }
 
-// app returns the unit files of an app with two workers and one socket. If change is not nil, app calls it to modify the app
+// app returns the unit files of an app with two workers and one socket. The function change may be nil, or modifies the app
 // first.
 func app(t testing.TB, name string, change func(a *units.App, s *units.Sizing)) map[string]string {
 	t.Helper()
@@ -274,7 +274,7 @@ func app(t testing.TB, name string, change func(a *units.App, s *units.Sizing)) 
 	return content
 }
 
-// port returns a port that differs between apps.
+// The function port returns a port that differs between apps.
 func port(name string) uint16 {
 	p := uint16(0)
 	for _, c := range []byte(name) {
@@ -301,8 +301,8 @@ func cleanApp(t testing.TB, c *Conn, name units.Name) {
 	})
 }
 
-// notifier returns the command of a worker that sends READY=1 and a status, and then sleeps. before is Python code that runs
-// first.
+// notifier returns the command of a worker that sends READY=1 and a status, and then sleeps. The parameter before is Python
+// code that runs first.
 func notifier(before string) []string {
 	return []string{"/usr/bin/python3", "-c", `import os, socket, time
 ` + before + `

@@ -15,9 +15,9 @@ import (
 type RollOptions struct {
 	// Batch is the number of instances that are replaced at the same time. Values below 1 count as 1.
 	Batch int
-	// Surge is the number of extra instances that are started first and stopped last. The extra instances have the numbers
-	// after the highest instance. The caller must make sure that the conditions of the extra instances, such as
-	// ConditionCPUs=, are met.
+	// Surge is the number of extra instances that are started first and stopped last. The numbers of the extra instances
+	// follow the highest number of an instance. The caller must make sure that the conditions of the extra instances, such
+	// as ConditionCPUs=, are met.
 	Surge int
 	// Settle is the time for which a new instance must stay up before the next one is replaced.
 	Settle time.Duration
@@ -40,8 +40,8 @@ const (
 	RollStarted
 	// RollFailed means that the instance did not come up again.
 	RollFailed
-	// RollSkipped means that the reload does not start the instance: a user stopped or masked it, or its condition is not
-	// met.
+	// RollSkipped means that the reload does not start the instance, because a user stopped or masked it, or because its
+	// condition is not met.
 	RollSkipped
 )
 
@@ -68,11 +68,11 @@ type Rolled struct {
 // from one, are replaced first. So if the new version does not run, RollApp fails before it stops an instance that serves.
 // RollApp returns the results in the order of the instances.
 //
-// RollApp stops early in three cases. First, an instance does not come up again: RollApp returns an [*InstanceError] and
-// does not replace the remaining instances, and systemd continues to restart the failed instance. Second, an instance was
-// killed because it did not stop, and Force is not set: RollApp returns a [*KilledError]. The instance is up again, but the
-// next instance could also lose unsaved data by a SIGKILL. Third, another command has queued a job that our job would
-// replace: RollApp returns a [*RefusedError] that is [ErrConflict].
+// RollApp stops early in three cases. First, if an instance does not come up again, RollApp returns an [*InstanceError] and
+// does not replace the remaining instances. systemd continues to restart the failed instance. Second, if an instance was
+// killed because it did not stop, RollApp returns a [*KilledError], unless Force is set. The instance is up again, but the
+// next instance could also lose unsaved data by a SIGKILL. Third, if another command has queued a job that our job would
+// replace, RollApp returns a [*RefusedError] that is [ErrConflict].
 //
 // RollApp does not start an instance that is stopped, masked, or skipped by its condition. If an instance is masked and
 // still runs, RollApp returns an error before it changes anything. When the context ends, systemd completes the current
@@ -101,16 +101,16 @@ func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o 
 	return r.out, nil
 }
 
-// step is one step of a rolling reload: an operation on some instances at the same time.
+// The type step describes one step of a rolling reload: an operation on some instances at the same time.
 type step struct {
 	Op        Op
 	Instances []int
 }
 
 // rollSteps returns the steps of a rolling reload. Each step restarts at most batch instances, in their order; a batch below
-// 1 counts as 1. If surge is above 0, the first step starts that many extra instances, numbered from above+1, and the last
-// step stops them. If batch is at most surge, the number of running instances does not fall below the number at the start.
-// Without instances, rollSteps returns no steps.
+// 1 counts as 1. If surge is larger than 0, the first step starts that many extra instances, and the last step stops them.
+// The parameter above is the number before the first extra instance. If batch is not larger than surge, the number of
+// running instances does not fall below the number at the start. Without instances, rollSteps returns no steps.
 func rollSteps(instances []int, above, batch, surge int) []step {
 	var steps []step
 	for chunk := range slices.Chunk(instances, max(batch, 1)) {
@@ -126,7 +126,7 @@ func rollSteps(instances []int, above, batch, surge int) []step {
 	return slices.Concat([]step{{Start, extra}}, steps, []step{{Stop, extra}})
 }
 
-// endSurge stops the extra instances of a reload that ends early. rest are the steps that remain.
+// endSurge stops the extra instances of a reload that ends early. The parameter rest holds the steps that remain.
 func (c *Conn) endSurge(ctx context.Context, name units.Name, rest []step) error {
 	if len(rest) == 0 || rest[len(rest)-1].Op != Stop {
 		return nil
@@ -170,21 +170,22 @@ func (c *Conn) withConflict(ctx context.Context, err error) error {
 	return err
 }
 
-// roll is the state of a rolling reload. Its methods do no I/O.
+// The type roll holds the state of a rolling reload. The methods of roll do no I/O.
 type roll struct {
 	name     units.Name
 	o        RollOptions
 	progress func(Progress)
 	out      []Rolled
-	// todo are the instances to replace, in this order. down are the instances in todo that were down at the start.
+	// The field todo holds the instances to replace, in this order. The field down holds the instances in todo that were
+	// down at the start.
 	todo, down []int
-	// since is the time at which the step began.
+	// The field since is the time at which the step began.
 	since time.Time
-	// killed is the error of the first instance that was killed because it did not stop.
+	// The field killed is the error of the first instance that was killed because it did not stop.
 	killed error
 }
 
-// begin decides which instances are replaced, and in which order. begin reports the instances that are skipped.
+// The method begin decides which instances are replaced, and in which order, and reports the instances that are skipped.
 func (r *roll) begin(instances []int, states []State) error {
 	for i, s := range states {
 		r.out = append(r.out, Rolled{Instance: instances[i], Unit: r.name.Instance(instances[i]), State: s})
@@ -227,12 +228,12 @@ func (r *roll) begin(instances []int, states []State) error {
 }
 
 // justRestarted reports whether systemd has recently restarted the instance automatically, so that the instance may soon
-// fail again. A restart is recent while the shim counts the current run as short.
+// fail again. A restart is recent if the shim still counts the current run as short.
 func justRestarted(s State) bool {
 	return s.Restarts > 0 && time.Since(s.ActiveSince) < contract.MinUptime
 }
 
-// observe records the progress of a step and passes it to the caller of RollApp.
+// The method observe records the progress of a step and passes it to the caller of RollApp.
 func (r *roll) observe(p Progress) {
 	if one := r.find(p.Unit); one != nil {
 		one.State = p.State
@@ -256,14 +257,14 @@ func (r *roll) observe(p Progress) {
 	r.progress(p)
 }
 
-// explain sets the reason. If the instance was killed, the reason stays, because it describes the kill.
+// The method explain sets the reason, unless the instance was killed, because the reason then describes the kill.
 func (r *Rolled) explain(reason string) {
 	if !r.Killed {
 		r.Reason = reason
 	}
 }
 
-// find returns the result of the instance, or nil for an extra instance.
+// The method find returns the result of the instance, or nil for an extra instance.
 func (r *roll) find(unit string) *Rolled {
 	i := slices.IndexFunc(r.out, func(one Rolled) bool { return one.Unit == unit })
 	if i < 0 {
@@ -272,8 +273,8 @@ func (r *roll) find(unit string) *Rolled {
 	return &r.out[i]
 }
 
-// failed returns the error of the step that ended the reload, and sets the reason of the instance to which the error
-// belongs.
+// The method failed returns the error of the step that ended the reload, and sets the reason of the instance to which the
+// error belongs.
 func (r *roll) failed(s step, err error) error {
 	var refused *RefusedError
 	var job *JobError

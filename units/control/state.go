@@ -15,7 +15,7 @@ import (
 // Load is systemd's LoadState: whether the file of a unit could be read.
 type Load string
 
-// These are the load states that this package distinguishes. All others are errors, too.
+// These are the load states that this package distinguishes. All other load states are errors, too.
 const (
 	Loaded     Load = "loaded"
 	NotFound   Load = "not-found"
@@ -53,7 +53,7 @@ type State struct {
 	Result string
 	// StatusText is the last STATUS= of the worker (sd_notify(3)).
 	StatusText string
-	// FragmentPath is the path of the unit's file. DropIns are the paths of its drop-ins.
+	// FragmentPath is the path of the unit's file. DropIns holds the paths of the unit's drop-ins.
 	FragmentPath string
 	DropIns      []string
 	// Type is the Type= of a service.
@@ -68,8 +68,8 @@ type State struct {
 	// PreCode and PreStatus are ExecMainCode and ExecMainStatus of the ExecStartPre= command that failed. Signals do not
 	// contain PreCode and PreStatus, so a [Change] has the values that the watch read last.
 	PreCode, PreStatus int
-	// ActiveSince is the time at which the unit last became active. StateSince is the time of its last state change. A field
-	// is zero if the event has not happened since boot.
+	// ActiveSince is the time at which the unit last became active. StateSince is the time of the unit's last state change.
+	// A field is zero if the event has not happened since boot.
 	ActiveSince, StateSince time.Time
 	// ControlGroup is the path of the unit's cgroup, relative to the root cgroup. ControlGroup is empty if the unit has no
 	// cgroup.
@@ -80,12 +80,12 @@ type State struct {
 	ConditionSince  time.Time
 	// NeedDaemonReload is true if the file on disk has changed since systemd read it.
 	NeedDaemonReload bool
-	// Job is the type of the queued or running job ("start", "stop", "restart", "reload", …), or empty. JobID is its number,
-	// or 0. A [Change] may have a JobID without a Job, because signals do not contain the type.
+	// Job is the type of the queued or running job ("start", "stop", "restart", "reload", …), or empty. JobID is the number
+	// of this job, or 0. A [Change] may have a JobID without a Job, because signals do not contain the type.
 	Job   string
 	JobID uint32
-	// StartTimeout is TimeoutStartSec= and StopTimeout is TimeoutStopSec=; 0 means no timeout. Requires is Requires=,
-	// sorted.
+	// StartTimeout is TimeoutStartSec= and StopTimeout is TimeoutStopSec=; 0 means no timeout. Requires holds the units in
+	// Requires=, sorted.
 	StartTimeout, StopTimeout time.Duration
 	Requires                  []string
 	// Listen are the addresses of a socket unit.
@@ -108,7 +108,7 @@ type State struct {
 	activeMono, exitMono, changeMono uint64
 }
 
-// EnvFile is one EnvironmentFile=. If it is Optional, the file may be missing.
+// EnvFile is one EnvironmentFile=. The file may be missing if the field Optional is true.
 type EnvFile struct {
 	Path     string
 	Optional bool
@@ -143,8 +143,8 @@ func (s State) WaitsForRestart() bool { return strings.HasPrefix(s.Sub, "auto-re
 // for the queued jobs of all units. States sends all calls before it waits for the first reply. Object paths need no calls,
 // because States computes them from the names.
 //
-// A call for all properties returns values from the same moment, and mostly costs less than calls for single properties. The
-// CPU time for 60 services, in ms, as the sum of PID 1, dbus-daemon and our decoding, with systemd 247, 252 and 262:
+// A call for all properties returns values from the same moment, and usually costs less than calls for single properties.
+// The CPU time for 60 services, in ms, as the sum of PID 1, dbus-daemon and our decoding, with systemd 247, 252 and 262:
 //
 //	GetAll of all interfaces                39+19+69  36+16+56  96+19+77
 //	GetAll of Unit and of Service           42+24+82  41+22+76  84+21+68
@@ -152,8 +152,8 @@ func (s State) WaitsForRestart() bool { return strings.HasPrefix(s.Sub, "auto-re
 //	Get of the 22 that are used                       27+69+114 57+56+89
 //
 // If a unit is not in the memory of PID 1, PID 1 reads its file for the call and removes the unit from memory afterwards, as
-// for systemctl status. States cannot avoid this: the only call that does not load units is the list of all units. A unit
-// that does not exist has the load state [NotFound].
+// for systemctl status. States cannot avoid loading the file, because the only call that loads no unit returns the list of
+// all units. A unit that does not exist has the load state [NotFound].
 func (c *Conn) States(ctx context.Context, units []string) ([]State, error) {
 	states, _, err := c.readStates(ctx, units)
 	return states, err

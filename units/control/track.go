@@ -22,13 +22,13 @@ type tracker struct {
 	name     units.Name
 	op       Op
 	progress func(Progress)
-	// units are the watched units: the aggregate, the sockets, then the instances. states has the states of these units, in
-	// the same order.
+	// The field units holds the watched units: the aggregate, the sockets, then the instances. The field states holds the
+	// states of these units, in the same order.
 	units  []*tracked
 	states []State
-	// finished is true when our own jobs have ended.
+	// The field finished is true when our own jobs have ended.
 	finished bool
-	// limit, longer and onKill are fields of the operation.
+	// The fields limit, longer and onKill come from the operation.
 	limit  time.Duration
 	longer func([]State) time.Duration
 	onKill func(Killed)
@@ -41,10 +41,11 @@ type tracked struct {
 	// jobEnded is true if a job of the unit has ended since the tracker began. If no job has ended, the state of the unit
 	// may be older than our jobs.
 	jobEnded bool
-	// result is the result of the last job of the unit. restarts is the value of NRestarts when the unit became ready.
+	// The field result is the result of the last job of the unit. The field restarts is the value of NRestarts when the unit
+	// became ready.
 	result   Result
 	restarts int
-	// killed is true if the instance was killed because it did not stop.
+	// The field killed is true if the instance was killed because it did not stop.
 	killed bool
 }
 
@@ -70,7 +71,7 @@ func (t *tracker) watched() []string {
 	return us
 }
 
-// follow returns nil when all instances have been up for the settle time, and an error when one of them fails.
+// The method follow returns nil when all instances have been up for the settle time, and an error when one of them fails.
 func (t *tracker) follow(ctx context.Context, events <-chan event, settle time.Duration) error {
 	var settled, overdue <-chan time.Time
 	if t.limit > 0 {
@@ -121,7 +122,7 @@ func (t *tracker) extension() time.Duration {
 	return t.longer(states)
 }
 
-// limitError returns an error for the first instance that is not up when the limit ends, or nil if all are up.
+// limitError returns an error for the first instance that is not up within the time limit, or nil if all are up.
 func (t *tracker) limitError() error {
 	for i, u := range t.units {
 		switch s := t.states[i]; {
@@ -135,8 +136,8 @@ func (t *tracker) limitError() error {
 	return nil
 }
 
-// complete reports whether an instance is up, skipped by its condition, or finished. complete returns true for the aggregate
-// and the sockets.
+// The method complete reports whether an instance is up, skipped by its condition, or finished. The aggregate and the
+// sockets are always complete.
 func (t *tracker) complete(i int) bool {
 	u := t.units[i]
 	return u.instance == 0 || u.phase == SkippedByCondition || u.phase == Finished || u.phase == Ready && t.states[i].Up()
@@ -177,7 +178,7 @@ func (t *tracker) handle(e event) error {
 	return t.check(i)
 }
 
-// find returns the index of a unit in units, or -1.
+// The method find returns the index of a unit in units, or -1.
 func (t *tracker) find(unit string) int {
 	return slices.IndexFunc(t.units, func(u *tracked) bool { return u.unit == unit })
 }
@@ -194,8 +195,8 @@ func (t *tracker) recordKill(u *tracked, before, s State) {
 	}
 }
 
-// end processes the results of our own jobs. The aggregate is ordered after its instances, so when the job of the aggregate
-// has ended, the jobs of the instances have ended, too.
+// The method end processes the results of our own jobs. The aggregate is ordered after its instances, so when the job of the
+// aggregate has ended, the jobs of the instances have ended, too.
 func (t *tracker) end(outcomes []Outcome) error {
 	for _, o := range outcomes {
 		switch {
@@ -236,8 +237,8 @@ func (t *tracker) startsWithoutJob(unit string) bool {
 	return i >= 0 && t.units[i].instance != 0 && (t.states[i].Active == Activating || t.states[i].Up())
 }
 
-// check sets the phase of one unit after a change of its state or the end of a job. check returns an error if the unit has
-// failed.
+// The method check sets the phase of one unit after a change of its state or the end of a job, and returns an error if the
+// unit has failed.
 func (t *tracker) check(i int) error {
 	u, s := t.units[i], t.states[i]
 	switch {

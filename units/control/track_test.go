@@ -110,8 +110,8 @@ func TestSettling(t *testing.T) {
 	})
 }
 
-// TestTrackerLimit checks the two errors of a limit: an instance is not up within the limit, or an instance has not stopped
-// within the limit.
+// TestTrackerLimit checks the error for an instance that is not up within the time limit, and the error for an instance that
+// has not stopped within the limit.
 func TestTrackerLimit(t *testing.T) {
 	for active, want := range map[Active]string{
 		Deactivating: "shop@1.service: it has not stopped within 5s and is still draining",

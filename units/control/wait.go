@@ -8,16 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wait describes the jobs of one operation while the caller waits for them.
+// The type wait describes the jobs of one operation while the caller waits for them.
 type wait struct {
 	op   Op
 	mode Mode
 	out  []Outcome
-	// jobs maps the object path of each job that still runs to indexes into out. The map is nil until the jobs are queued.
+	// jobs maps the object path of each job that still runs to indexes into out. The map jobs is nil until the jobs are
+	// queued.
 	jobs map[dbus.ObjectPath][]int
-	// queued is the time before the jobs were queued, in µs of the monotonic clock.
+	// The field queued is the time just before the jobs were queued, in µs of the monotonic clock.
 	queued uint64
-	// replies has the sequence number of the reply to each request, in the order of out.
+	// The field replies has the sequence number of the reply to each request, in the order of out.
 	replies []dbus.Sequence
 }
 
@@ -29,8 +30,8 @@ func newWait(op Op, mode Mode, units []string) *wait {
 	return w
 }
 
-// await queues the jobs if they are not queued yet, and waits until all of them have ended. When a connection is lost, await
-// continues on a new connection.
+// The method await queues the jobs if they are not queued yet, and waits until all of them have ended. When a connection is
+// lost, the wait continues on a new connection.
 func (c *Conn) await(ctx context.Context, w *wait) error {
 	for again := (retry{}); ; {
 		l, err := c.link(ctx)
@@ -152,8 +153,9 @@ func (c *Conn) findEnded(ctx context.Context, w *wait) error {
 	return err
 }
 
-// update removes the jobs that have ended, according to new states of the units. PID 1 keeps its jobs and their numbers
-// through a re-execution, so a job that is missing in the state has ended. The state shows the result of the job.
+// The method update removes the jobs that have ended, according to new states of the units. PID 1 keeps its jobs and their
+// numbers through a re-execution, so a job that is missing in the state has ended. The state of the unit shows the result of
+// the job.
 func (w *wait) update(states []State) {
 	now := make(map[string]State)
 	for _, s := range states {
@@ -171,8 +173,8 @@ func (w *wait) update(states []State) {
 	}
 }
 
-// inferResult returns the result of a job whose signal was not received. inferResult infers the result from the state of the
-// unit. since is the time at which the job was queued, in µs of the monotonic clock.
+// inferResult infers the result of a job from the state of the unit, because no signal with the result was received. The
+// parameter since is the time at which the job was queued, in µs of the monotonic clock.
 func inferResult(op Op, s State, since uint64) Result {
 	switch op {
 	case Stop:
@@ -201,7 +203,7 @@ func inferResult(op Op, s State, since uint64) Result {
 	return Failed // the unit has failed or waits for its automatic restart
 }
 
-// monotonic returns the time of CLOCK_MONOTONIC in µs, like the properties of systemd that end in Monotonic.
+// The function monotonic returns the time of CLOCK_MONOTONIC in µs, like the properties of systemd that end in Monotonic.
 func monotonic() uint64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {

@@ -10,15 +10,15 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Change is a new state of a watched unit, or the end of the jobs of the watch.
+// Change holds a new state of a watched unit, or the outcomes of the jobs that enqueue has queued.
 type Change struct {
 	State State
-	// Ended is the result of a job that ended with this change, or NoResult. Two kinds of jobs have NoResult: jobs that
-	// ended while the connection was lost, and jobs that ended before enqueue queued its jobs. The State shows the effect of
+	// Ended is the result of a job that ended with this change, or NoResult. Ended is also NoResult for a job that ended
+	// while the connection was lost, and for a job that ended before enqueue queued its jobs. The State shows the effect of
 	// all jobs.
 	Ended Result
-	// done has the outcomes of the jobs that enqueue has queued. A Change with outcomes follows all changes that the jobs
-	// made.
+	// The field done has the outcomes of the jobs that enqueue has queued. A Change with outcomes follows all changes that
+	// the jobs made.
 	done []Outcome
 }
 
@@ -26,7 +26,7 @@ type Change struct {
 // reads them, without a limit on their number.
 //
 // In each iteration of its event loop, PID 1 sends at most one change per unit. If a unit fails and is restarted in the same
-// iteration, the stream contains only the new state, with a higher Restarts.
+// iteration, the stream contains only the new state, with a higher number of restarts.
 type Watch struct {
 	conn   *Conn
 	units  []string
@@ -39,11 +39,11 @@ type Watch struct {
 	pending []Change
 	link    *link
 	signals chan *dbus.Signal
-	// jobs are the jobs that enqueue has queued. jobs is nil if there are none or all have ended.
+	// The field jobs holds the jobs that enqueue has queued, and is nil if no job is left.
 	jobs *wait
-	// queued has, for each unit, the sequence number of the reply to the request for its job. PID 1 sends this reply before
-	// it runs the job. A job that ends before the reply is therefore a different one, such as the automatic restart of a
-	// unit that keeps crashing.
+	// The field queued has, for each unit, the sequence number of the reply to the request for its job. PID 1 sends this
+	// reply before it runs the job. A job that ends before the reply is therefore a different job, such as the automatic
+	// restart of a unit that keeps crashing.
 	queued []dbus.Sequence
 }
 
@@ -103,7 +103,7 @@ func (w *Watch) Next(ctx context.Context) (Change, error) {
 	}
 }
 
-// connect listens to signals on a new connection and reads the states again.
+// The method connect listens to signals on a new connection and reads the states again.
 func (w *Watch) connect(ctx context.Context) error {
 	w.Close()
 	for again := (retry{}); ; {
@@ -122,7 +122,7 @@ func (w *Watch) connect(ctx context.Context) error {
 	}
 }
 
-// refresh reads the states of all units, and adds a change for each unit whose state has changed.
+// The method refresh reads the states of all units, and adds a change for each unit whose state has changed.
 func (w *Watch) refresh(ctx context.Context) error {
 	states, seqs, err := w.conn.readStates(ctx, w.units)
 	if err != nil {
@@ -162,8 +162,8 @@ func (w *Watch) enqueue(ctx context.Context, op Op, mode Mode, units []string) e
 	}
 }
 
-// queuedAt sets the field queued. For a unit without a request, queuedAt uses the first reply: the unit may get a job as a
-// dependency of another unit, but not before the first reply.
+// queuedAt sets the field queued. For a unit without a request, queuedAt uses the first reply, because the unit may get a
+// job as a dependency of another unit, but not before the first reply.
 func (w *Watch) queuedAt(jobs *wait) {
 	for i, u := range w.units {
 		w.queued[i] = slices.Min(jobs.replies)
@@ -180,14 +180,14 @@ func (w *Watch) jobsEnded() {
 	}
 }
 
-// handle converts a signal of a watched unit to a change. PID 1 first sends the properties of the unit's type, and then the
-// properties that all units have (dbus-unit.c, send_changed_signal). PID 1 sends both signals before the end of a job, so a
-// change is complete after the second signal.
+// The method handle converts a signal of a watched unit to a change. PID 1 first sends the properties of the unit's type,
+// and then the properties that all units have (dbus-unit.c, send_changed_signal). PID 1 sends both signals before the end of
+// a job, so a change is complete after the second signal.
 func (w *Watch) handle(s *dbus.Signal) {
 	if j, ok := jobRemoved(s); ok {
 		if i := slices.Index(w.units, j.unit); i >= 0 && s.Sequence > w.readAt[i] {
 			// PID 1 removes a job after it has sent this signal and the signals of the jobs that fail with it. The state
-			// still names the job, so correct the state.
+			// still names the job, so remove the job from the state.
 			if w.states[i].JobID == j.id {
 				w.states[i].JobID, w.states[i].Job = 0, ""
 			}

@@ -226,7 +226,7 @@ func TestAdminDropIn(t *testing.T) {
 	}
 }
 
-// quoted matches the contents of a file in the output of tree.
+// The pattern quoted matches the contents of a file in the output of tree.
 var quoted = regexp.MustCompile(`(?m) ".*"$`)
 
 // TestModes checks that the modes of files do not depend on the umask.

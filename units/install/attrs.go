@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attrs are the attributes of a file that an administrator may have changed. A new version of the file gets the same
-// attributes.
+// attrs holds the attributes of a file. An administrator may have changed these attributes. A new version of the file gets
+// the same attributes.
 type attrs struct {
 	mode fs.FileMode
 	// owner is nil for a file that does not exist yet.
 	owner *fileOwner
 }
 
-// fileOwner is the owner of a file and its ACL in the kernel's format (acl(5), system.posix_acl_access).
+// fileOwner holds the owner and the ACL of a file. The ACL is in the kernel's format (acl(5), system.posix_acl_access).
 type fileOwner struct {
 	UID int    `json:"uid"`
 	GID int    `json:"gid"`
@@ -68,7 +68,8 @@ func (a attrs) applyTo(f *os.File) error {
 	return f.Chmod(a.mode)
 }
 
-// private makes an open state directory accessible only to its owner, because the old sources in it may contain secrets.
+// The method private makes a state directory accessible only to its owner, because the old sources in it may contain
+// secrets.
 func (d *dir) private() error {
 	info, err := d.root.Stat(".")
 	if err != nil {

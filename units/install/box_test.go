@@ -26,7 +26,7 @@ type tb interface {
 	Fatalf(format string, args ...any)
 }
 
-// storeAt returns a store with a constant clock. All its directories are below root.
+// storeAt returns a store with a constant clock. All directories of the store are below root.
 func storeAt(root string) Store {
 	return Store{
 		Units: filepath.Join(root, "etc/systemd/system"), Config: filepath.Join(root, "etc/clusterctl"),
@@ -83,8 +83,8 @@ func write(t tb, path, text string) {
 	}
 }
 
-// tree returns a directory as text: one line per file, with its mode and contents. tree omits the locks and the process IDs
-// in intents.
+// The function tree returns a directory as text: one line per file, with its mode and contents. The text omits the locks and
+// the process IDs in intents.
 func tree(t tb, root string) string {
 	t.Helper()
 	var b strings.Builder
@@ -136,7 +136,7 @@ func same(t tb, what, got, want string) {
 	}
 }
 
-// app returns a version of the app shop. Versions differ in their number of instances, listeners and arguments.
+// The function app returns a version of the app shop. Versions differ in their number of instances, listeners and arguments.
 func app(version int) units.App {
 	a := units.App{
 		Name:    "shop",
@@ -159,14 +159,15 @@ func app(version int) units.App {
 	return a
 }
 
-// scaled returns version 2 of the app with n instances.
+// The function scaled returns version 2 of the app with n instances.
 func scaled(n int) units.App {
 	a := app(2)
 	a.Instances.N = n
 	return a
 }
 
-// render returns the units and the source of an app. The paths in the units do not depend on the root of the test.
+// The function render returns the units and the source of an app. The paths in the units do not depend on the root of the
+// test.
 func render(t tb, a units.App) (units.Set, []byte) {
 	t.Helper()
 	set, err := units.Render(a, units.Target{
@@ -180,7 +181,7 @@ func render(t tb, a units.App) (units.Set, []byte) {
 	return set, config.EncodeNames(a)
 }
 
-// planned returns the plan for an app. If a has no command, planned returns the plan for an uninstall.
+// The function planned returns the plan for an app. If the app has no command, this is the plan for an uninstall.
 func planned(t tb, s Store, a units.App) Plan {
 	t.Helper()
 	var set units.Set
@@ -195,7 +196,7 @@ func planned(t tb, s Store, a units.App) Plan {
 	return p
 }
 
-// apply calls Begin, Write and Commit.
+// The function apply calls Begin, Write and Commit.
 func apply(t tb, s Store, a units.App) {
 	t.Helper()
 	tx, err := s.Begin(planned(t, s, a))

@@ -32,7 +32,7 @@ func openDir(name string) (*dir, error) {
 	return &dir{root: root, path: name, step: func(string, ...any) {}}, nil
 }
 
-// open opens a directory for changes.
+// The method open opens a directory for changes.
 func (s Store) open(name string) (*dir, error) {
 	d, err := openDir(name)
 	if err == nil {
@@ -45,8 +45,8 @@ func (s Store) open(name string) (*dir, error) {
 // while it is empty.
 const makeTries = 100
 
-// ensure opens a directory, and creates the directory and its parents if they are missing. Callers use [retry], because
-// another command may remove the directory while it is empty.
+// The method ensure opens a directory, and creates the directory and its parents if they are missing. Callers use [retry],
+// because another command may remove the directory while it is empty.
 func (s Store) ensure(name string, mode fs.FileMode) (*dir, error) {
 	if d, err := s.open(name); !errors.Is(err, fs.ErrNotExist) {
 		return d, err
@@ -66,7 +66,7 @@ func (s Store) ensure(name string, mode fs.FileMode) (*dir, error) {
 	return s.open(name)
 }
 
-// retry calls attempt again if another command has removed the directory that attempt uses.
+// The function retry calls the function attempt again if another command has removed the directory that attempt uses.
 func retry(attempt func() error) error {
 	var err error
 	for range makeTries {
@@ -81,9 +81,9 @@ func (d *dir) close() { _ = d.root.Close() }
 
 func (d *dir) join(rel string) string { return filepath.Join(d.path, rel) }
 
-// read returns the contents and attributes of a regular file. read returns a [*ForeignError] if the path is not a regular
-// file or leads through a symbolic link. read does not block on a FIFO. If the file is replaced while read opens it, read
-// returns a [*ChangedError].
+// The method read returns the contents and attributes of a regular file. The error is a [*ForeignError] if the path is not a
+// regular file or leads through a symbolic link, and a [*ChangedError] if the file is replaced during the call. A FIFO does
+// not block the call.
 func (d *dir) read(rel string) (data []byte, a attrs, err error) {
 	defer func() {
 		switch err.(type) {
@@ -133,7 +133,7 @@ func (d *dir) read(rel string) (data []byte, a attrs, err error) {
 	return data, a, nil
 }
 
-// foreign returns an error that describes a directory entry of the wrong type.
+// The method foreign returns an error that describes a directory entry of the wrong type.
 func (d *dir) foreign(rel string, info fs.FileInfo) *ForeignError {
 	e := &ForeignError{Path: d.join(rel)}
 	switch info.Mode().Type() {
@@ -151,7 +151,7 @@ func (d *dir) foreign(rel string, info fs.FileInfo) *ForeignError {
 	return e
 }
 
-// create writes a new file and syncs it. create first removes an existing file or symbolic link of that name.
+// The method create removes an existing file or symbolic link, writes a new file of the same name, and syncs the new file.
 func (d *dir) create(rel string, data []byte, a attrs) (err error) {
 	if err := d.remove(rel); err != nil {
 		return err
@@ -181,7 +181,7 @@ func (d *dir) create(rel string, data []byte, a attrs) (err error) {
 	return nil
 }
 
-// remove removes a file or an empty directory. A missing file is not an error.
+// The method remove removes a file or an empty directory. A missing file is not an error.
 func (d *dir) remove(rel string) error {
 	if _, err := d.root.Lstat(rel); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -237,7 +237,7 @@ func (d *dir) mkdir(rel string, mode fs.FileMode) error {
 	return nil
 }
 
-// rename renames a file within the directory, and replaces an existing file.
+// The method rename renames a file within the directory, and replaces an existing file.
 func (d *dir) rename(from, to string) error {
 	d.step("rename %s %s", from, to)
 	if err := d.root.Rename(from, to); err != nil {
@@ -275,9 +275,9 @@ func (d *dir) keepCopy(rel, as string, data []byte, a attrs) error {
 	return d.create(as, data, a)
 }
 
-// touch sets the modification time of a file to now. systemd sets NeedDaemonReload only if the file on disk is newer than
-// the file that it has loaded (core/unit.c, fragment_mtime_newer). So a restored file must be newer than the file that it
-// replaces.
+// The method touch sets the modification time of a file to now. systemd sets NeedDaemonReload only if the file on disk is
+// newer than the file that it has loaded (core/unit.c, fragment_mtime_newer). So a restored file must be newer than the file
+// that it replaces.
 func (d *dir) touch(rel string, now time.Time) error {
 	d.step("touch %s", rel)
 	if err := d.root.Chtimes(rel, now, now); err != nil {
@@ -286,7 +286,7 @@ func (d *dir) touch(rel string, now time.Time) error {
 	return nil
 }
 
-// sync syncs a directory, so that the names of its files are on the disk.
+// The method sync syncs a directory, so that the names of its files are on the disk.
 func (d *dir) sync(rel string) error {
 	d.step("sync %s", rel)
 	f, err := d.root.Open(rel)

@@ -19,11 +19,11 @@
 // A file without the mark of the app is never changed or removed. A symbolic link in place of a file is never followed.
 //
 // Between Begin and Commit, the intent on disk contains the old and the new contents of all files. The process may be killed
-// at any instruction. If no intent exists then, either all files are old or all are new. If an intent exists, Rollback
-// restores the old files, and RollForward writes the new files.
+// at any instruction. If no intent exists after a kill, all files are old, or all files are new. If an intent exists,
+// Rollback restores the old files, and RollForward writes the new files.
 //
 // All new contents are written and synced next to the files that they replace, before the first file changes. A full disk is
 // therefore an error before any file changes, and a rollback needs no disk space.
 //
-// A file whose contents do not change is not written. Its modification time stays, so systemd need not reload.
+// A file whose contents do not change is not written. The modification time of the file stays, so systemd need not reload.
 package install

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Error is a failed operation on a file. errors.Is finds its cause, such as fs.ErrPermission.
+// Error is the error for a failed operation on a file. errors.Is finds the cause of an Error, such as fs.ErrPermission.
 type Error struct {
 	// Op is the operation, such as "reading" or "writing".
 	Op, Path string
@@ -34,7 +34,8 @@ func pathError(op, path string, err error) error {
 	return &Error{Op: op, Path: path, Err: err}
 }
 
-// ForeignError is a file that does not belong to the app, at a path that the app needs. clusterctl must not change the file.
+// ForeignError is the error for a file that does not belong to the app, at a path that the app needs. clusterctl must not
+// change the file.
 type ForeignError struct {
 	Path string
 	// Owner is the app to which the file belongs, or empty if the file belongs to no app.
@@ -111,8 +112,8 @@ func (e *ConflictError) Hint() string {
 	return "choose another name for the app"
 }
 
-// ChangedError is a file that somebody else has changed during an apply. Its contents are neither the old contents nor the
-// new ones. clusterctl does not change the file.
+// ChangedError is the error for a file that somebody else has changed during an apply. The contents of the file are neither
+// the old nor the new contents. clusterctl does not change the file.
 type ChangedError struct{ Path string }
 
 func (e *ChangedError) Error() string {
@@ -123,7 +124,7 @@ func (e *ChangedError) Hint() string {
 	return "move the file away and try again: sudo mv " + text.Shell(e.Path) + " " + text.Shell(e.Path+".edited")
 }
 
-// VersionError is an intent or a revision that a newer clusterctl wrote. clusterctl has not changed any file.
+// VersionError is the error for an intent or a revision that a newer clusterctl wrote. clusterctl has not changed any file.
 type VersionError struct {
 	Path           string
 	Version, Known int
@@ -173,8 +174,8 @@ func (e *PendingError) Error() string {
 	return fmt.Sprintf("an earlier command on the app %q was killed half-way", e.App)
 }
 
-// UnsafeStateError is a state directory that other users may change. Such a directory is not used, because the next command
-// carries out the intent in it as root.
+// UnsafeStateError is the error for a state directory that other users may change. clusterctl does not use the directory,
+// because a command of root would carry out an intent of another user.
 type UnsafeStateError struct {
 	Path string
 	// Owner is the user ID of the directory's owner, or -1 if only the mode is wrong.

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// rollback restores all old files and removes the intent.
+// The method rollback restores all old files and removes the intent.
 func (w *work) rollback() error {
 	if err := w.restoreAll(); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (w *work) restore(i intentItem, now state) error {
 	newName, oldName := i.staged()
 	from := oldName
 	if !w.isStaged(d, oldName, i.Old) {
-		// commit has already removed the copy of the old file, so write the old contents from the intent.
+		// The method commit has already removed the copy of the old file, so write the old contents from the intent.
 		from = newName
 		if err := w.copyContents(d, i, "old", i.attrs()); err != nil {
 			return err
@@ -67,7 +67,8 @@ func (w *work) restore(i intentItem, now state) error {
 	return d.rename(from, i.Path)
 }
 
-// commit removes the copies of the old files. The intent becomes a revision or is removed. The new files stay in place.
+// The method commit removes the copies of the old files. The intent becomes a revision or is removed. The new files stay in
+// place.
 func (w *work) commit() error {
 	if err := w.unstage(); err != nil {
 		return err
@@ -88,14 +89,15 @@ func (w *work) commit() error {
 		}
 		return w.store.removeState(w.App)
 	}
-	if !w.replaces() {
+	if !w.needsRevision() {
 		return w.store.discard(w.App)
 	}
 	return w.store.keepRevision(w.App)
 }
 
-// replaces reports whether the old files must become a revision: the app was installed before, and its files change.
-func (w *work) replaces() bool {
+// needsRevision reports whether the apply changes files of an app that was already installed. The old files then become a
+// revision.
+func (w *work) needsRevision() bool {
 	changed, before := false, false
 	for _, i := range w.Files {
 		// A rollback does not restore secrets, so an apply that changes only the list of secrets makes no revision.

@@ -46,11 +46,11 @@ const (
 // versions of clusterctl cannot process.
 const intentVersion = 2
 
-// intent describes an apply: the apply in progress, or in a revision, a completed apply.
+// intent describes an apply. In pending/, the apply is in progress. In a revision, the apply is complete.
 type intent struct {
 	Version int        `json:"version"`
 	App     units.Name `json:"app"`
-	// Uninstall, Was, Scale and KeepLogs are the fields of the [Plan].
+	// The fields Uninstall, Was, Scale and KeepLogs come from the [Plan].
 	Uninstall bool `json:"uninstall,omitempty"`
 	Was       Was  `json:"was,omitempty"`
 	Scale     bool `json:"scale,omitempty"`
@@ -96,11 +96,11 @@ func (i intentItem) newAttrs() attrs {
 	return a
 }
 
-// changes reports whether the contents of the file change.
+// The method changes reports whether the contents of the file change.
 func (i intentItem) changes() bool { return i.Old != i.New }
 
-// staged returns the names of the copies with the new and the old contents, in the directory of the file. systemd ignores
-// both copies, because their names begin with a dot and do not end in a unit type.
+// The method staged returns the names of the copies with the new and the old contents, in the directory of the file. systemd
+// ignores both copies, because their names begin with a dot and do not end in a unit type.
 func (i intentItem) staged() (newName, oldName string) {
 	d, base := path.Split(i.Path)
 	return d + "." + base + ".clusterctl-new", d + "." + base + ".clusterctl-old"
@@ -108,7 +108,8 @@ func (i intentItem) staged() (newName, oldName string) {
 
 func (s Store) stateDir(app units.Name) string { return filepath.Join(s.State, string(app)) }
 
-// prepare writes the intent with all contents to preparingDir, syncs it, and then renames that directory to pendingDir.
+// The method prepare writes the intent with all contents to preparingDir, syncs it, and then renames that directory to
+// pendingDir.
 func (s Store) prepare(state *dir, in intent, changes []Change) error {
 	if err := state.mkdir(preparingDir, stateMode); err != nil {
 		return err
@@ -217,7 +218,7 @@ func (in intent) check() error {
 	return nil
 }
 
-// contents reads the old contents (side "old") or the new contents (side "new") from the directory of an intent.
+// The method contents reads the old contents (side "old") or the new contents (side "new") from the directory of an intent.
 func (i intentItem) contents(d *dir, side string) ([]byte, error) {
 	rel := path.Join(side, string(i.Area), i.Path)
 	data, _, err := d.read(rel)
@@ -234,7 +235,7 @@ func (i intentItem) contents(d *dir, side string) ([]byte, error) {
 	return data, nil
 }
 
-// digest returns the SHA-256 of contents, in hexadecimal.
+// The function digest returns the SHA-256 of the data, in hexadecimal.
 func digest(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])

@@ -75,7 +75,7 @@ func helper(role string, args []string) int {
 	return 0
 }
 
-// countdown returns a function whose n-th call calls end.
+// countdown returns a function that calls the function end at the n-th call.
 func countdown(n int, end func()) func(string) {
 	return func(string) {
 		if n--; n == 0 {
@@ -140,7 +140,7 @@ func newKillTest(t *testing.T, name string) killTest {
 	return g
 }
 
-// run does the apply of the scenario in a copy of the root, without a kill. run returns the number of steps.
+// The method run does the apply of the scenario in a copy of the root, without a kill, and returns the number of steps.
 func (g *killTest) run(t *testing.T) (steps int) {
 	t.Helper()
 	root := t.TempDir()
@@ -152,8 +152,8 @@ func (g *killTest) run(t *testing.T) (steps int) {
 	return steps
 }
 
-// repair completes or rolls back a pending apply. repair returns the tree that the root must then have, or "" if no apply is
-// pending.
+// The method repair completes or rolls back a pending apply, and returns the tree that the root must then have, or "" if no
+// apply is pending.
 func (g *killTest) repair(t tb, s Store, forward bool) (want string) {
 	t.Helper()
 	// The simulated kill is a panic, which does not release a lock. So take the lock with a store without a fault.
@@ -187,7 +187,8 @@ func (g *killTest) repair(t tb, s Store, forward bool) (want string) {
 	return g.after
 }
 
-// check compares the tree of a root with want. If want is empty, the tree must be the tree before or after the apply.
+// The method check compares the tree of a root with the tree in want. If want is empty, the tree must be the tree before or
+// after the apply.
 func (g *killTest) check(t tb, what, root, want string) {
 	t.Helper()
 	got := tree(t, root)
@@ -243,8 +244,8 @@ func newCopy(t *testing.T, from string) string {
 	return to
 }
 
-// killed is the value of a panic that simulates SIGKILL, in tests that need thousands of kills. After the panic, the package
-// only closes files.
+// The type killed is the value of a panic that simulates SIGKILL, in tests that need thousands of kills. After the panic,
+// the package only closes files.
 type killed struct{}
 
 // killAtStep runs f and ends it at its n-th step. killAtStep returns false if f has fewer steps.

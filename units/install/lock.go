@@ -126,8 +126,8 @@ func (s Store) isCurrent(app units.Name, f *os.File) bool {
 	return err == nil && os.SameFile(opened, current)
 }
 
-// sign writes the owner to the lock file, for other commands that wait. sign ignores errors, because writing needs disk
-// space, and an app must be stoppable even if /run is full.
+// The method sign writes the owner to the lock file, for other commands that wait, and ignores errors, because writing needs
+// disk space, and an app must be stoppable even if /run is full.
 func (l *Lock) sign() {
 	data, err := json.Marshal(Owner{PID: os.Getpid(), Command: l.store.Command, Since: l.store.now().UTC()})
 	if err == nil && l.file.Truncate(0) == nil {

@@ -73,7 +73,7 @@ func asUser(s Store) int {
 	return 0
 }
 
-// hold starts the helper holdLock. hold returns when the helper holds the lock.
+// The function hold starts the helper holdLock, and returns when the helper holds the lock.
 func hold(t *testing.T, root string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], root)

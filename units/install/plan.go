@@ -78,7 +78,7 @@ type Change struct {
 // Kind returns the kind of the file.
 func (c Change) Kind() units.Kind { return units.KindOf(c.Path) }
 
-// Is reports whether the file has the given kind and the operation is one of ops.
+// [Change.Is] reports whether the file has the given kind and the operation is one of ops.
 func (c Change) Is(k units.Kind, ops ...Op) bool { return c.Kind() == k && slices.Contains(ops, c.Op) }
 
 // Unit reports whether the file is a unit or a drop-in.
@@ -110,11 +110,11 @@ type Plan struct {
 	// KeepLogs means that an uninstall does not remove the private journal. KeepLogs has no effect in this package, which
 	// only stores it for [Pending].
 	KeepLogs bool
-	// Was is the state of the app before the apply. A rollback starts the app again if it was running.
+	// The field Was holds the state of the app before the apply. A rollback starts the app again if it was running.
 	Was Was
 }
 
-// Was is the state of an app at the time of its plan: running or stopped.
+// The type Was describes whether an app was running or stopped when its plan was made.
 type Was string
 
 // WasUnknown means that the apply does not affect running processes.
@@ -129,7 +129,7 @@ func (p Plan) Changed() bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Op != Keep })
 }
 
-// Only returns the plan with the changes of one file of the set. All other files keep their old contents.
+// [Plan.Only] returns the plan with the changes of one file of the set. All other files keep their old contents.
 func (p Plan) Only(rel string) Plan {
 	var changes []Change
 	for _, c := range p.Changes {
@@ -255,8 +255,8 @@ func (s Store) candidates(app units.Name, set units.Set) ([]string, error) {
 	return slices.Compact(paths), nil
 }
 
-// compare returns the change of one file. compare returns the zero Change if the file is not wanted and does not belong to
-// the app.
+// The method compare returns the change of one file, or the zero Change if the file is not wanted and does not belong to the
+// app.
 func (s Store) compare(app units.Name, a area, rel string, want []byte, wanted bool) (Change, error) {
 	c := Change{Path: filepath.Join(s.areaDir(a), rel), area: a, rel: rel, attrs: attrs{mode: fileMode}}
 	if rel == app.ValuesFile() {

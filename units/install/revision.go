@@ -19,10 +19,10 @@ const KeepRevisions = 10
 type Revision struct {
 	// Number increases by one with each change.
 	Number int
-	// Until is the time at which the next change began. By is the command that made this change.
+	// The field Until is the time at which the next change began. The field By is the command that made this change.
 	Until time.Time
 	By    string
-	// Config is the source, Values are the values of its variables, and Units are the units, all before that change.
+	// Config holds the source, Values holds the values of its variables, and Units holds the units, all before that change.
 	Config, Values []byte
 	Units          units.Set
 }
@@ -36,7 +36,7 @@ func (r Revision) App(app units.Name) (units.App, error) {
 	return a, err
 }
 
-// Revisions returns the revisions of an app, oldest first. Revisions returns none if the app is not installed.
+// Revisions returns the revisions of an app, oldest first. Revisions returns no revisions if the app is not installed.
 func (s Store) Revisions(app units.Name) ([]Revision, error) {
 	base := filepath.Join(s.stateDir(app), revisionsDir)
 	numbers, err := revisionNumbers(base)
@@ -145,8 +145,8 @@ func (s Store) keepRevision(app units.Name) error {
 	return nil
 }
 
-// prune removes the oldest revisions. In the remaining revisions, prune removes the new contents, because they are also the
-// old contents of the next revision.
+// The method prune removes the oldest revisions. In the remaining revisions, prune removes the new contents, because these
+// are also the old contents of the next revision.
 func (s Store) prune(base *dir, app units.Name) error {
 	revisions := filepath.Join(string(app), revisionsDir)
 	numbers, err := revisionNumbers(base.join(revisions))
@@ -172,7 +172,7 @@ func (s Store) prune(base *dir, app units.Name) error {
 	return nil
 }
 
-// discard removes the intent. The intent does not become a revision.
+// The method discard removes the intent. The intent does not become a revision.
 func (s Store) discard(app units.Name) error {
 	return s.within(s.stateDir(app), func(state *dir) error { return s.discardIn(state, app) })
 }
@@ -222,7 +222,7 @@ func (s Store) removeState(app units.Name) error {
 // trashOf returns the name for a directory that is to be removed. No app can have this name.
 func trashOf(app units.Name) string { return ".trash-" + string(app) }
 
-// removeLeftovers removes files that killed commands left in the state directory: all files except the intent and the newest
+// removeLeftovers removes all files that killed commands left in the state directory, except the intent and the newest
 // revisions. The lock of the app must be held.
 func (s Store) removeLeftovers(app units.Name) error {
 	return s.within(s.State, func(base *dir) error {

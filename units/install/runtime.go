@@ -178,8 +178,8 @@ func extraName(app units.Name, instance int) string {
 }
 
 // MarkExtra marks extra instances: instances that run although the units do not list them, or although the machine has too
-// few CPUs for their ConditionCPUs=. MarkExtra must be called before the instances start: if the command is then killed, the
-// next command finds the marks and stops these instances. The lock of the app must be held.
+// few CPUs for their ConditionCPUs=. MarkExtra must be called before the instances start. If the command is killed after
+// that, the next command finds the marks and stops these instances. The lock of the app must be held.
 func (s Store) MarkExtra(app units.Name, instances ...int) error {
 	return retry(func() error {
 		d, err := s.ensure(s.extraDir(), dirMode)
@@ -208,8 +208,8 @@ func (s Store) UnmarkExtra(app units.Name, instances ...int) error {
 	})
 }
 
-// Extra returns the marked instances of an app, sorted. If the caller holds the lock of the app, a killed command has left
-// these marks.
+// [Store.Extra] returns the marked instances of an app, sorted. If the caller holds the lock of the app, a killed command
+// has left these marks.
 func (s Store) Extra(app units.Name) ([]int, error) {
 	entries, err := readDir(s.extraDir())
 	if err != nil {

@@ -22,7 +22,7 @@ const (
 // SecretInfo describes a stored secret, without its value.
 type SecretInfo struct {
 	units.Secret
-	// Size is the size of the file in bytes. Set is the time at which the file was written.
+	// Size is the size of the file in bytes. The field Set is the time at which the file was written.
 	Size int64
 	Set  time.Time
 }
@@ -78,8 +78,8 @@ func (s Store) Target(app units.Name, shim string) (units.Target, error) {
 	return units.Target{Source: s.ConfigPath(app), Values: s.ValuesPath(app), Secrets: secrets, Shim: shim}, err
 }
 
-// LoadedSecrets returns the secrets that the units of an app must load: the stored secrets. If the user may not read the
-// directory of the secrets, LoadedSecrets returns the secrets in the drop-in.
+// LoadedSecrets returns the stored secrets of an app, which its units must load. If the user may not read the directory of
+// the secrets, LoadedSecrets returns the secrets in the drop-in.
 func (s Store) LoadedSecrets(app units.Name) ([]units.Secret, error) {
 	stored, err := s.Secrets(app)
 	if errors.Is(err, fs.ErrPermission) {

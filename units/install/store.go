@@ -21,8 +21,8 @@ type Store struct {
 	Units string
 	// Config is the directory of the sources, NAME.yaml, and of the values files, NAME.env: /etc/clusterctl.
 	Config string
-	// Journal is the directory of journald@NAMESPACE.conf, the limits of private journals: /etc/systemd. If Journal is
-	// empty, apps cannot have private journals.
+	// Journal is the directory of the files journald@NAMESPACE.conf, which contain the limits of private journals:
+	// /etc/systemd. If Journal is empty, apps cannot have private journals.
 	Journal string
 	// State is the directory of revisions and intents: /var/lib/clusterctl.
 	State string
@@ -31,17 +31,18 @@ type Store struct {
 	// RuntimeUnits is the directory of units that exist until the next boot: /run/systemd/system.
 	RuntimeUnits string
 	// Packages has a directory for each app that a Debian package installed: /usr/lib/clusterctl-apps. Releases has the
-	// releases of these apps; the link /opt/clusterctl-apps/NAME/current leads to the current release. Former is the
-	// directory that packages of an earlier clusterctl used instead of Releases: /opt/NAME/current. Packages, Releases and
-	// Former may be empty.
+	// releases of these apps; the link /opt/clusterctl-apps/NAME/current leads to the current release. The field Former is
+	// the directory that packages of an earlier clusterctl used instead of Releases: /opt/NAME/current. Packages, Releases
+	// and Former may be empty.
 	Packages, Releases, Former string
 	// Command is the command line of this process, for example "clusterctl scale shop 4". Other processes print Command if
 	// they wait for the lock of this process or find its intent.
 	Command string
-	// Now returns the current time. Now may be nil, which means time.Now.
+	// The function Now returns the current time; nil means time.Now.
 	Now func() time.Time
 
-	// fault is called before each step that changes a file. Tests use fault to end the process at a step.
+	// The function fault is called before each step that changes a file. Tests use this function to end the process at a
+	// step.
 	fault func(step string)
 }
 
@@ -81,8 +82,8 @@ func (s Store) Apps() ([]units.Name, error) {
 	return apps, nil
 }
 
-// Listed returns the number of instances that the aggregate of an app lists. If the list cannot be read, the error is an
-// [*InstanceListError].
+// [Store.Listed] returns the number of instances that NAME.service of an app lists. If the list cannot be read, the error is
+// an [*InstanceListError].
 func (s Store) Listed(app units.Name) (int, error) {
 	path := s.UnitPath(app, app.DropIn())
 	data, err := os.ReadFile(path)
@@ -95,9 +96,9 @@ func (s Store) Listed(app units.Name) (int, error) {
 	return 0, fmt.Errorf("%s lists no instances", path)
 }
 
-// Load reads the source of an app. If the app is not installed, the error is a [*NotInstalledError]. Invalid contents are
-// [config.Errors], and a symbolic link is a [*ForeignError]. If the user may not read the values of the variables, the
-// values are hidden.
+// Load reads the source of an app. If the app is not installed, the error is a [*NotInstalledError]. For invalid contents,
+// the error is a [config.Errors], and for a symbolic link, the error is a [*ForeignError]. If the user may not read the
+// values of the variables, the values are hidden.
 func (s Store) Load(app units.Name) (units.App, error) {
 	path := s.ConfigPath(app)
 	d, err := openDir(s.Config)
@@ -129,8 +130,8 @@ func (s Store) Load(app units.Name) (units.App, error) {
 func (s Store) ValuesPath(app units.Name) string { return filepath.Join(s.Config, app.ValuesFile()) }
 
 // fillValues sets the values of hidden variables from the values file. A variable stays hidden if it is missing in this
-// file, or if the user may not read the file. This is not an error, because a user who repairs an app must be able to load
-// it.
+// file, or if the user may not read the file. A hidden variable is not an error, because a user who repairs an app must be
+// able to load the app.
 func (d *dir) fillValues(a *units.App) error {
 	if !slices.ContainsFunc(a.Env, func(e units.EnvVar) bool { return e.Hidden }) {
 		return nil
@@ -146,7 +147,7 @@ func (d *dir) fillValues(a *units.App) error {
 	return nil
 }
 
-// decode parses a source, which must contain exactly one app, with the given name.
+// The function decode parses a source, which must contain exactly one app, with the given name.
 func decode(app units.Name, path string, data []byte) (units.App, error) {
 	apps, err := config.Decode(path, data)
 	if err != nil {
@@ -181,8 +182,8 @@ func (s Store) step(format string, args ...any) {
 // A Debian package can install an app (package apppkg defines the paths). Commands can show, start and stop such an app like
 // any other. The files of such an app belong to dpkg, and this package never changes them.
 
-// Packaged reports whether a Debian package installed the app. Packaged returns false if [Store.Config] has a source for
-// this app, because that source has precedence.
+// [Store.Packaged] reports whether a Debian package installed the app. [Store.Packaged] returns false if [Store.Config] has
+// a source for this app, because that source has precedence.
 func (s Store) Packaged(app units.Name) bool {
 	if s.Packages == "" {
 		return false
@@ -194,7 +195,7 @@ func (s Store) Packaged(app units.Name) bool {
 	return err == nil && info.IsDir()
 }
 
-// release returns the directory of the current release of a packaged app.
+// The method release returns the directory of the current release of a packaged app.
 func (s Store) release(app units.Name) string {
 	path := filepath.Join(s.Releases, string(app), "current")
 	if _, err := os.Lstat(path); err != nil && s.Former != "" {
@@ -214,7 +215,7 @@ func (s Store) SourcePath(app units.Name) string {
 	return s.ConfigPath(app)
 }
 
-// UnitPath returns the path of a unit file of an app. rel is the path of the file in a [units.Set].
+// UnitPath returns the path of a unit file of an app. The parameter rel is the path of the file in a [units.Set].
 func (s Store) UnitPath(app units.Name, rel string) string {
 	if !s.Packaged(app) {
 		return filepath.Join(s.Units, rel)
@@ -223,7 +224,7 @@ func (s Store) UnitPath(app units.Name, rel string) string {
 	if _, err := os.Lstat(path); err == nil {
 		return path
 	}
-	// The aggregate is not in the release, because systemctl cannot enable a symbolic link. Check both directories, because
+	// NAME.service is not in the release, because systemctl cannot enable a symbolic link. Check both directories, because
 	// on Debian 11, /lib may be a directory and not a link to /usr/lib.
 	for _, dir := range []string{"/usr/lib/systemd/system", "/lib/systemd/system"} {
 		path = filepath.Join(dir, rel)
@@ -259,8 +260,8 @@ func (s Store) packagedApps() ([]units.Name, error) {
 	return slices.Clip(apps), nil
 }
 
-// within opens a directory for changes, calls do with it, and returns the error of do. If the directory does not exist,
-// within returns nil.
+// The method within opens a directory for changes, calls the function do with the directory, and returns the error of do. If
+// the directory does not exist, the result is nil.
 func (s Store) within(name string, do func(*dir) error) error {
 	d, err := s.open(name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -41,7 +41,7 @@ func (s Store) RemoveLimits(a units.App) (removed []string, err error) {
 			}
 		}
 		if len(removed) > 0 {
-			_ = os.Remove(parent) // fails if the directory is not empty
+			_ = os.Remove(parent) // the removal fails if the directory is not empty
 		}
 	}
 	return removed, nil
@@ -97,7 +97,7 @@ func (s Store) EnableLinks(app units.Name) ([]string, error) {
 	return links, nil
 }
 
-// enables reports whether a symbolic link leads to a unit file of the app. The file need not exist.
+// The method enables reports whether a symbolic link leads to a unit file of the app. The file need not exist.
 func (s Store) enables(app units.Name, link string) bool {
 	target, err := os.Readlink(link)
 	if err != nil {

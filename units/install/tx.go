@@ -55,7 +55,8 @@ func (s Store) Begin(p Plan) (*Tx, error) {
 	return &Tx{work: w}, nil
 }
 
-// begin is one attempt of Begin. The attempt fails if another command removes the empty state directory at the same time.
+// The method begin makes one attempt of Begin. The attempt fails if another command removes the empty state directory at the
+// same time.
 func (s Store) begin(in intent, changes []Change) error {
 	if _, err := os.Lstat(filepath.Join(s.stateDir(in.App), pendingDir)); err == nil {
 		return &PendingError{App: in.App}
@@ -118,7 +119,7 @@ func (t *Tx) Commit() error { return t.end(t.work.commit) }
 // nothing.
 func (t *Tx) Rollback() error { return t.end(t.work.rollback) }
 
-// end calls step, unless an earlier call of end has succeeded.
+// The method end calls the function step, unless an earlier call of end has succeeded.
 func (t *Tx) end(step func() error) error {
 	if t.done {
 		return nil
@@ -141,7 +142,7 @@ func (t *Tx) Restore() error {
 	return t.work.restoreAll()
 }
 
-// Pending is the unfinished apply of a command that was killed.
+// The type Pending describes the unfinished apply of a command that was killed.
 type Pending struct {
 	intent
 	// Changes are all files of the app, including files that do not change.
@@ -152,9 +153,10 @@ type Pending struct {
 	store Store
 }
 
-// Pending reads the intent that a killed command has left, and reports whether it exists. Pending changes nothing. The
-// caller must hold the lock of the app, because otherwise the intent may belong to a process that still runs. An intent of a
-// newer clusterctl is a [*VersionError]. If other users could have written the intent, the error is an [*UnsafeStateError].
+// [Store.Pending] reads the intent that a killed command has left, reports whether the intent exists, and changes nothing.
+// The caller must hold the lock of the app, because otherwise the intent may belong to a process that still runs. For an
+// intent of a newer clusterctl, the error is a [*VersionError]. If other users could have written the intent, the error is
+// an [*UnsafeStateError].
 func (s Store) Pending(app units.Name) (*Pending, bool, error) {
 	if err := s.safeState(app); err != nil {
 		return nil, false, err
@@ -194,7 +196,7 @@ func (s Store) Pending(app units.Name) (*Pending, bool, error) {
 	return p, true, nil
 }
 
-// op returns the operation on the file, which follows from the old and the new contents.
+// The method op returns the operation on the file, which follows from the old and the new contents.
 func (i intentItem) op() Op {
 	switch {
 	case i.Old == i.New:

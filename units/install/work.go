@@ -8,12 +8,12 @@ import (
 	"slices"
 )
 
-// work does or undoes the apply that an intent describes. Each method checks the state of the files before it changes them,
-// so it can be repeated after a kill at any point.
+// The type work does or undoes the apply that an intent describes. Each method checks the state of the files before it
+// changes them, so the method can be called again after a kill at any point.
 type work struct {
 	store Store
 	intent
-	// pending is the directory of the intent.
+	// The field pending is the directory of the intent.
 	pending *dir
 	// areas are the open directories of the files. A directory is opened when it is needed.
 	areas map[area]*dir
@@ -35,7 +35,7 @@ func (w *work) close() {
 	w.areas = nil
 }
 
-// area returns the open directory of an area. If create is true, area creates a missing directory.
+// The method area returns the open directory of an area. A missing directory is created if the parameter create is true.
 func (w *work) area(a area, create bool) (*dir, error) {
 	if d, ok := w.areas[a]; ok {
 		return d, nil
@@ -60,7 +60,7 @@ func (w *work) closeArea(a area) {
 	}
 }
 
-// state is the current state of a file, compared with the intent.
+// The type state is the current state of a file, compared with the intent.
 type state int
 
 const (
@@ -156,8 +156,8 @@ func (w *work) replaceAll() error {
 	return w.syncDirs()
 }
 
-// stage writes the new contents of one file to a file with another name in the same directory, and gives the old file a
-// second name.
+// The method stage writes the new contents of one file to a file with another name in the same directory, and gives the old
+// file a second name.
 func (w *work) stage(i intentItem, now state) error {
 	if now == isAbsent && i.New == "" {
 		return nil
@@ -248,8 +248,8 @@ func (w *work) unstage() error {
 	return nil
 }
 
-// removeEmpty removes a directory if it is empty. sub is the path in the area, and a dot means the directory of the area
-// itself.
+// removeEmpty removes a directory if it is empty. The parameter sub is the path in the area, and a dot means the directory
+// of the area itself.
 func (w *work) removeEmpty(a area, sub string) error {
 	if sub == "." {
 		w.closeArea(a)

@@ -327,7 +327,7 @@ func TestErrorTable(t *testing.T) {
 	pids := a.PIDs(t)
 	before := kit.Lines(m.Sh(t, traces))
 	var got strings.Builder
-	fmt.Fprintln(&got, "# Command lines that are refused: who calls, what is typed, the exit status, stderr. GO is a native worker.")
+	fmt.Fprintln(&got, "# clusterctl refuses these command lines. A block shows the caller, the command line, the exit status and stderr. GO is a native worker.")
 	for _, group := range errorCases() {
 		for _, line := range strings.Split(group.lines, "\n") {
 			argv := slices.Concat(callerPrefixes()[group.caller], []string{kit.Ctl}, wordsOf(line))

@@ -14,8 +14,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// clients is a Python program that opens connections, and sends a request on each connection unless speak is false. The
-// program prints the number of answered requests per worker, and keeps the connections open until its stdin is closed.
+// The constant clients is a Python program that opens connections. It sends a request on each connection whose field
+// speak is true. The program prints the number of answered requests per worker, and keeps the connections open until its
+// stdin is closed.
 const clients = `
 import json, socket, sys
 held, by = [], {}
@@ -36,9 +37,9 @@ print(json.dumps(by), flush=True)
 sys.stdin.read()
 `
 
-// connect runs the program clients until the test ends. The parameter plan is a JSON list of [family, address, number of
-// connections, speak]. connect returns a map from the PID of each worker to the number of requests that the worker has
-// answered.
+// The function connect runs the Python program in the constant clients until the test ends. The parameter plan is a JSON
+// list of [family, address, number of connections, speak]. The function returns a map from the PID of each worker to the
+// number of requests that the worker has answered.
 func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

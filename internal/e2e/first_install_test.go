@@ -47,9 +47,9 @@ func TestProbeWaitsForSlowProgram(t *testing.T) {
 	})
 }
 
-// TestListenersOfBackgroundAppsAreNamed installs a background app whose first instance binds a port, so that the second
-// instance exits. clusterctl show, ls and install must print the port and the flag that lets the instances share the
-// port.
+// TestListenersOfBackgroundAppsAreNamed installs a background app whose first instance binds a port, so the second
+// instance cannot bind the port and exits. clusterctl show, ls and install must print the port and the flag that lets
+// the instances share the port.
 func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program, flag = "/opt/e2e/own.py", "/run/own.go"

@@ -39,7 +39,7 @@ func TestListenerThatWasShutDown(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const port, path = 8331, "/run/silent.sock"
-		// This worker does not call accept, because accept fails after the shutdown and would end the worker.
+		// This worker does not call accept, because accept would fail after the shutdown, and the worker would exit.
 		m.WriteFile(t, "/opt/e2e/idle", "#!/bin/sh\nexec sleep 6000\n", 0o755)
 		m.Must(t, "install", "silent", "-i", "1", "--listen", fmt.Sprint(port), "--listen", "local="+path,
 			"--activation", "native", "--ready", "exec",

@@ -55,8 +55,8 @@ func (a talker) awaitReady(t testing.TB, i int) {
 	a.Machine.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
 }
 
-// tell sends a command to instance i. For talker.sh, the command is a line of shell script. For internal/e2e/logger, the
-// command is one word.
+// The method tell sends a command to instance i. For talker.sh, the command is a line of shell script. For
+// internal/e2e/logger, the command is one word.
 func (a talker) tell(t testing.TB, i int, line string) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
@@ -68,7 +68,7 @@ func (a talker) tell(t testing.TB, i int, line string) {
 	}
 }
 
-// await waits until the journal contains a line of the app with the text.
+// The method await waits until the journal contains a line of the app with the text.
 func (a talker) await(t testing.TB, text string) {
 	t.Helper()
 	a.Machine.AwaitJournal(t, text, "--namespace=*", "CLUSTERCTL_APP="+a.Name)
@@ -102,13 +102,13 @@ func parseLogs(t testing.TB, text string) []logLine {
 	return all
 }
 
-// logs runs "clusterctl logs --json", and returns its lines. If the command fails, logs ends the test.
+// The function logs runs "clusterctl logs --json", and returns its lines. If the command fails, the test ends.
 func logs(t testing.TB, m *kit.Machine, args ...string) []logLine {
 	t.Helper()
 	return parseLogs(t, m.Must(t, append([]string{"logs", "--json"}, args...)...).Stdout)
 }
 
-// messages returns the messages of all lines with the source "worker".
+// The function messages returns the messages of all lines with the source "worker".
 func messages(all []logLine) []string {
 	var out []string
 	for _, l := range all {
@@ -119,7 +119,7 @@ func messages(all []logLine) []string {
 	return out
 }
 
-// follower is a running "clusterctl logs --json --follow".
+// A follower is a running command "clusterctl logs --json --follow".
 type follower struct {
 	lines chan string // the lines that the test has not read
 	seen  []logLine   // the lines that the test has read
@@ -155,7 +155,7 @@ func followLogs(t testing.TB, m *kit.Machine, args ...string) *follower {
 	return f
 }
 
-// await reads lines until it finds a line of a worker with this message.
+// The method await reads lines until it finds a line of a worker with this message.
 func (f *follower) await(t testing.TB, message string) {
 	t.Helper()
 	f.readUntil(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// diskUsage is the output of "clusterctl logs --disk-usage --json".
+// diskUsage holds the fields in the output of "clusterctl logs --disk-usage --json".
 type diskUsage struct {
 	Journals []struct {
 		Namespace string

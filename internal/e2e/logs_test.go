@@ -83,7 +83,7 @@ printf '[Service]\nLogRateLimitIntervalSec=10s\nLogRateLimitBurst=100\n' > /etc/
 systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		t.Cleanup(func() { m.Sh(t, "rm -r /etc/systemd/system/tight@.service.d; systemctl daemon-reload") })
 		// Wait until both instances have logged a line, because no unit may log its first line after a burst has begun.
-		// When the first line of a unit arrives, journald deletes its counters of dropped lines of other units whose
+		// When the first line of a unit arrives, journald deletes the counters of dropped lines of all other units whose
 		// interval is over (journal_ratelimit_vacuum() in src/journal/journald-rate-limit.c).
 		for i := 1; i <= 2; i++ {
 			a.awaitReady(t, i)

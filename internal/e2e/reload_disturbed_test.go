@@ -127,7 +127,8 @@ func reloadWithMaskedInstance(t *testing.T, a kit.App) {
 	wantReloaded(t, a, before)
 }
 
-// reloadOfStoppedApp reloads a stopped app, which must fail, and then all apps, which must skip the stopped app.
+// reloadOfStoppedApp reloads a stopped app, and this reload must fail. Then it reloads all apps, and this reload must
+// skip the stopped app.
 func reloadOfStoppedApp(t *testing.T, a kit.App) {
 	m := a.Machine
 	stopped := kit.InstallNative(t, m, "disturbed-not", 1, 8611, "--", goWorker)

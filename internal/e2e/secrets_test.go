@@ -103,8 +103,8 @@ func TestSecretsAreNowhere(t *testing.T) {
 	})
 }
 
-// searches returns scripts that search the machine for the values of the app "nowhere", and print the values that they
-// find.
+// The function searches returns scripts that search the machine for the values of the app "nowhere", and print the
+// values that they find.
 func searches() []string {
 	return []string{
 		"grep -rsa 'hunter[2]' /etc /run /var /usr/lib /tmp /home /dev/shm",

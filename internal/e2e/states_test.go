@@ -101,8 +101,8 @@ func TestStateOfEachInstance(t *testing.T) {
 	})
 }
 
-// unmodified is a Node server that exits at its start if a file exists. With Node's default keepAliveTimeout of 5 s, the
-// server would close connections before the test has counted them on a busy machine.
+// The constant unmodified is a Node server that exits at its start if a file exists. With Node's default
+// keepAliveTimeout of 5 s, the server would close connections before the test has counted them on a busy machine.
 const unmodified = `
 if (require("fs").existsSync("/opt/e2e/adopted.crash")) process.exit(7);
 const s = require("http").createServer((q, a) => { a.setHeader("X-Worker", process.pid); a.end("x\n"); });

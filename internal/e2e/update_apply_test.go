@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// writeTwoApps writes a clusterctl.yaml with two apps. first and second are the commands of the apps, as elements of a
-// YAML list.
+// writeTwoApps writes a clusterctl.yaml with two apps. The parameters first and second are the commands of the apps, as
+// elements of a YAML list.
 func writeTwoApps(t testing.TB, m *kit.Machine, first, second string) {
 	t.Helper()
 	m.WriteFile(t, twoDir+"/clusterctl.yaml", `
@@ -99,7 +99,8 @@ func TestApply(t *testing.T) {
 	})
 }
 
-// actions returns the name and the action of each app in the output of apply --json, as "NAME ACTION, NAME ACTION".
+// The function actions returns the name and the action of each app in the output of apply --json, as "NAME ACTION, NAME
+// ACTION".
 func actions(t testing.TB, stdout string) string {
 	t.Helper()
 	var result struct {

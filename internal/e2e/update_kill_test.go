@@ -32,7 +32,7 @@ func TestKilledUpdate(t *testing.T) {
 		at := killSchedule{whole: time.Since(begin), kills: 20}
 		m.Must(t, first...)
 		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: 200, Conns: 4})
-		for i := 0; at.more(t); i++ {
+		for i := 0; at.needsKill(t); i++ {
 			p := m.Start(t, append([]string{kit.Ctl}, args(i+1)...)...)
 			at.wait()
 			killed := p.Stop()

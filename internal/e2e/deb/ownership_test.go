@@ -35,8 +35,8 @@ func daemonProject(t testing.TB, name, writable string) project {
 	return p
 }
 
-// version builds a package of a version, and sets the variable VERSION of the app to this version. The parameter args
-// contains additional flags of "clusterctl package".
+// The method version builds a package of a version, and sets the variable VERSION of the app to this version. The
+// parameter args contains additional flags of "clusterctl package".
 func (p project) version(t testing.TB, version string, args ...string) string {
 	t.Helper()
 	p.yaml += "env: {VERSION: \"" + version + "\"}\n"

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { lab.Main(m) }
 // program is the file name of the hostile worker in the directory of each app.
 const program = "hostile-worker"
 
-// kind describes an app for the tests. Each kind of app has a different sandbox.
+// The type kind describes an app for the tests. Each kind of app has a different sandbox.
 type kind struct {
 	name      string
 	directory string
@@ -43,7 +43,7 @@ func kinds() []kind {
 // url returns the URL of a path on the port of the app.
 func (k kind) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d/%s", k.port, path) }
 
-// path returns the path of a file in the directory of the app.
+// The method path returns the path of a file in the directory of the app.
 func (k kind) path(name string) string { return k.directory + "/" + name }
 
 // user returns the user of the workers, or "" for a dynamic user. Tests run processes outside of the sandbox as this
@@ -109,12 +109,12 @@ func (k kind) install(t testing.TB, m *kit.Machine) {
 	m.Must(t, slices.Concat(flags, k.flags, []string{"--", k.path(program)})...)
 }
 
-// config returns a clusterctl.yaml for the app.
+// The method config returns a clusterctl.yaml for the app.
 func (k kind) config() string {
 	return fmt.Sprintf("apps:\n  %s:\n    command: [%s]\n    run-as: %s\n", k.name, k.path(program), k.owner)
 }
 
-// get sends a GET request to the worker, and returns the body of the response.
+// The method get sends a GET request to the worker, and returns the body of the response.
 func (k kind) get(t testing.TB, m *kit.Machine, path string, query url.Values) string {
 	t.Helper()
 	url := k.url(path)
@@ -124,10 +124,11 @@ func (k kind) get(t testing.TB, m *kit.Machine, path string, query url.Values) s
 	return m.Sh(t, "curl -fsS --max-time 60 --retry 20 --retry-connrefused '"+url+"'")
 }
 
-// result is the result of one attack. Got describes what the worker has reached, and is empty if the attack failed.
+// The type result describes the result of one attack. The field Got describes what the worker has reached, and is empty
+// if the attack failed.
 type result struct{ Name, Got string }
 
-// attack lets the worker run all attacks, and returns their results.
+// The method attack lets the worker run all attacks, and returns their results.
 func (k kind) attack(t testing.TB, m *kit.Machine, query url.Values) []result {
 	t.Helper()
 	var results []result

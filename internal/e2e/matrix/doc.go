@@ -1,6 +1,6 @@
 // Package matrix contains end-to-end tests of unmodified programs. The tests install a program as N workers on one port
 // on a booted systemd, send requests that the client never repeats, restart and kill workers, and check that no file or
-// process remains. To run the tests, which boot machines with package lab:
+// process remains. The tests boot machines with package lab. This command runs the tests:
 //
 //	go test -tags lab ./internal/e2e/matrix/
 //

@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// kill sends SIGKILL to processes in the machine.
+// The function kill sends SIGKILL to processes in the machine.
 func kill(t testing.TB, m *kit.Machine, pids ...int) {
 	t.Helper()
 	for _, pid := range pids {

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// shutdownCase is a run of silence.py, a program that calls shutdown(2) on its listener when it stops.
+// shutdownCase describes a run of silence.py, a program that calls shutdown(2) on its listener when it stops.
 type shutdownCase struct {
 	mode string // how the program waits for connections
 	port int
@@ -39,7 +39,7 @@ func TestProgramsThatShutTheListenerDown(t *testing.T) {
 	})
 }
 
-// run installs the app, and sends requests while its workers are replaced.
+// The method run installs the app, and sends requests while its workers are replaced.
 func (c shutdownCase) run(t *testing.T, m *kit.Machine) {
 	a := install(t, m, "silence-"+c.mode, 2, c.port,
 		append(append([]string{"--env", "MODE=" + c.mode, "--drain-timeout", "5s"}, c.args...), portFlags(c.port, "silence.py")...)...)

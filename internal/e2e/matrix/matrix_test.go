@@ -13,12 +13,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// program is an unmodified program that the tests install.
+// The type program describes an unmodified program that the tests install.
 type program struct {
 	name string
 	port int
-	// args are the arguments of "clusterctl install" except the instance count, the name and --listen. The probe finds
-	// the port.
+	// The field args holds the arguments of "clusterctl install" except the instance count, the name and --listen. The
+	// probe finds the port.
 	args []string
 	path string // the path of the requests; "/hello" if empty
 }

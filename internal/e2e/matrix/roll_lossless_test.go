@@ -12,12 +12,13 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// settle is a flag with a short time, because TestReloadsAndScalesLoseNothing starts hundreds of instances.
+// The constant settle holds the flag --settle with a short time, because TestReloadsAndScalesLoseNothing starts hundreds
+// of instances.
 const settle = "--settle 50ms"
 
-// TestReloadsAndScalesLoseNothing reloads an unmodified Node server and a Go worker 50 times with clusterctl and 50 times
-// with systemctl, and scales them to 6, 1 and max. Clients send requests on new connections and on kept connections, and
-// do not repeat failed requests. No request may fail.
+// TestReloadsAndScalesLoseNothing reloads an unmodified Node server and a Go worker 50 times with clusterctl and 50
+// times with systemctl, and scales them to 6, 1 and max. Clients send requests on new connections and on keep-alive
+// connections, and do not repeat failed requests. No request may fail.
 func TestReloadsAndScalesLoseNothing(t *testing.T) {
 	goWorker := lab.Build(t, "./packaging/examples/go-worker")
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// unixCase is a program that listens on a Unix socket, with nginx as a reverse proxy.
+// unixCase describes a program that listens on a Unix socket, with nginx as a reverse proxy.
 type unixCase struct {
 	name    string
 	path    string // the path of the Unix socket
@@ -98,8 +98,8 @@ func startNginx(t *testing.T, m *kit.Machine, cases []unixCase) {
 	m.Sh(t, "systemd-run -q --unit=unix-nginx nginx -e stderr -c /etc/unix-nginx.conf")
 }
 
-// run installs the program, and reloads it three times under load. The socket file must not change, and no request may
-// fail.
+// The method run installs the program, and reloads it three times under load. The socket file must not change, and no
+// request may fail.
 func (c unixCase) run(t *testing.T, m *kit.Machine) load.Report {
 	dir := "/srv/" + c.name
 	m.Sh(t, "mkdir -p "+dir+" && cp "+srv+"/wsgi.py "+srv+"/asgi.py "+srv+"/unix/config.ru "+dir)

@@ -75,9 +75,9 @@ func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	return counts
 }
 
-// TestConnectionsOfEachWorker opens connections, and sends a request on each connection. clusterctl ls and show must
-// report, for each worker, as many connections as the worker has answered requests. Then the test stops the workers with
-// SIGSTOP and opens more connections. clusterctl ls and show must report these connections in the queues of the sockets.
+// TestConnectionsOfEachWorker opens connections, and sends a request on each connection. For each worker, clusterctl ls
+// and show must report one connection per answered request. Then the test stops the workers with SIGSTOP and opens more
+// connections. clusterctl ls and show must report these connections in the queues of the sockets.
 func TestConnectionsOfEachWorker(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "conns", 3, 8313, "--listen", "local=/run/conns.sock", "--", worker)

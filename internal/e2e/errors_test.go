@@ -96,7 +96,8 @@ func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 	}
 }
 
-// wantError fails the test unless stderr contains a line that begins with "clusterctl: ", and contains all texts in want.
+// wantError fails the test unless stderr contains a line that begins with "clusterctl: ", and contains all texts in the
+// list want.
 func wantError(t testing.TB, stderr string, want ...string) {
 	t.Helper()
 	if !strings.Contains("\n"+stderr, "\nclusterctl: ") {

@@ -73,7 +73,7 @@ func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 		wantIn(t, ls.Stderr, "own-port "+words+"; to share the address, install the app again with --listen 8181")
 		wantIn(t, m.Must(t, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
 
-		// In this install, the second instance exits while install still waits for --settle.
+		// In this install, the second instance exits while the command still waits for --settle.
 		r := tryInstall(t, m, "own2", "--no-listen", "--", "python3",
 			"-c", "import socket, time; s = socket.create_server(('0.0.0.0', 8182)); time.sleep(600)")
 		if r.Code != 3 {

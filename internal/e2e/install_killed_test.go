@@ -29,8 +29,8 @@ func startInstall(t testing.TB, m *kit.Machine, name string, port int) *lab.Proc
 	return p
 }
 
-// TestInterruptedInstall sends SIGINT to an install that waits for READY=1, and SIGTERM to another such install. Both
-// installs must be rolled back.
+// TestInterruptedInstall sends SIGINT to one install and SIGTERM to another install, while each of them waits for
+// READY=1. Both installs must be rolled back.
 func TestInterruptedInstall(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))

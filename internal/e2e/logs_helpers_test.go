@@ -161,7 +161,8 @@ func (f *follower) await(t testing.TB, message string) {
 	f.readUntil(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })
 }
 
-// readUntil reads lines until match returns true for a line. The parameter name describes the line in the failure text.
+// readUntil reads lines until the function match returns true for a line. The parameter name describes the line in the
+// failure text.
 func (f *follower) readUntil(t testing.TB, name string, match func(logLine) bool) {
 	t.Helper()
 	end := patience.After(kit.EventTimeout)

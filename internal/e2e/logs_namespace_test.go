@@ -23,7 +23,7 @@ type diskUsage struct {
 }
 
 // TestLogsNamespace installs an app with a private journal and limits for this journal. clusterctl logs must show the
-// private journal, flush must empty it, and uninstall must remove it.
+// private journal, clusterctl flush must empty the journal, and clusterctl uninstall must remove it.
 func TestLogsNamespace(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const conf = "/etc/systemd/journald@clusterctl-own.conf"

@@ -184,7 +184,7 @@ func TestSecrets(t *testing.T) {
 }
 
 // wantSecrets fails the test unless the worker has the variable TOKEN and the file TOKEN. The variable and the file must
-// have the value token. The file cert.pem must end with a space and a newline.
+// contain the parameter token. The file cert.pem must end with a space and a newline.
 func wantSecrets(t testing.TB, a kit.App, token string) {
 	t.Helper()
 	if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"TOKEN=`+token+`"`) {

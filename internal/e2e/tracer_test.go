@@ -23,7 +23,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// syscallInfo is struct ptrace_syscall_info as the kernel fills it at the entry of a system call (ptrace(2),
+// syscallInfo has the layout of struct ptrace_syscall_info at the entry of a system call (ptrace(2),
 // PTRACE_GET_SYSCALL_INFO).
 type syscallInfo struct {
 	op     uint8
@@ -42,8 +42,8 @@ const tracerEnv = "CLUSTERCTL_E2E_TRACER"
 // killedAt runs clusterctl in the machine, kills it with SIGKILL before step n, counted from 1, and returns the name of
 // this step. A step is a system call that sends a message to systemd, or that creates, renames or removes a file. If
 // more than two steps with the same name follow each other, only the first two count, because tests of package
-// units/install kill the command before every step. Every message counts. If the command has fewer than n steps, step is
-// "".
+// units/install already kill the command before every step. Every message counts. If the command has fewer than n steps,
+// step is "".
 func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string, r lab.Result) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), kit.CommandTimeout)

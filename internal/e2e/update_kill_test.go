@@ -96,8 +96,8 @@ func killRollbacks(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// wantRelease fails the test unless all units of the app are active. The variable RELEASE must have the value release, in
-// every instance and in /etc/clusterctl.
+// wantRelease fails the test unless all units of the app are active. The variable RELEASE must have the value of the
+// parameter release, in every instance and in /etc/clusterctl.
 func wantRelease(t testing.TB, a kit.App, release int) {
 	t.Helper()
 	a.Machine.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)

@@ -123,8 +123,8 @@ func (u upgrades) install(t *testing.T, m *kit.Machine) {
 	u.wantRunning(t, m, "1.0")
 }
 
-// installWithoutStart installs the first version on a machine whose policy-rc.d forbids starts of services, as tools that
-// build images do. The installation must succeed and must not start the app.
+// installWithoutStart installs the first version on a machine whose policy-rc.d forbids starts of services. Tools that
+// build images write such a policy-rc.d. The installation must succeed and must not start the app.
 func (u upgrades) installWithoutStart(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	const policy = "/usr/sbin/policy-rc.d"

@@ -57,7 +57,8 @@ func debFile(dist, version, arch string) string {
 // other documentation. It returns the list of files of the machine.
 func prepare(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
-	// Remove empty directories in /etc/systemd/system, because deb-systemd-helper would remove them during the test.
+	// Remove empty directories in /etc/systemd/system, because deb-systemd-helper would remove them during the test, and
+	// the test would report them as missing.
 	m.Sh(t, "rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap; mkdir -p /srv/packages; find /etc/systemd/system -mindepth 1 -type d -empty -delete")
 	return listFiles(t, m)
 }

@@ -49,8 +49,8 @@ func dpkg(t testing.TB, m *kit.Machine, args string) string {
 	return m.Sh(t, "dpkg "+args+" 2>&1")
 }
 
-// wantInstallRefused fails the test unless dpkg -i of a package fails with a hint and an error that contains text, and
-// does not change the machine.
+// wantInstallRefused fails the test unless dpkg -i of a package fails with a hint and an error that contains the given
+// text, and does not change the machine.
 func wantInstallRefused(t testing.TB, m *kit.Machine, deb, text string) {
 	t.Helper()
 	before := listFiles(t, m)

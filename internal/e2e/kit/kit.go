@@ -66,7 +66,8 @@ func BareMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *
 	}
 }
 
-// equipped copies clusterctl, the shim and the files of the suite into a booted machine, and returns the machine.
+// The method equipped copies clusterctl, the shim and the files of the suite into a booted machine, and returns the
+// machine.
 func (s Suite) equipped(t testing.TB, booted *lab.Machine) *Machine {
 	t.Helper()
 	m := &Machine{booted, s.Dir}

@@ -20,8 +20,8 @@ import (
 // slowProbe contains the flag --probe-timeout with a value that is long enough on a busy machine.
 var slowProbe = []string{"--probe-timeout", "2m"}
 
-// install installs an app with a long probe timeout and --settle 100ms, and uninstalls the app at the end of the test.
-// The parameter args contains additional flags and the program.
+// The function install installs an app with a long probe timeout and --settle 100ms, and uninstalls the app at the end
+// of the test. The parameter args contains additional flags and the program.
 func install(t testing.TB, m *kit.Machine, name string, instances, port int, args ...string) kit.App {
 	t.Helper()
 	return kit.Install(t, m, name, instances, port, slices.Concat([]string{"--settle", "100ms"}, slowProbe, args)...)

@@ -116,7 +116,7 @@ func failures(t testing.TB, a kit.App, i int) []string {
 
 // TestBackoffOnEachSystemd counts the failures of an adopted and of a native app with each version of systemd. A manual
 // restart must reset the count. The variable RUNTIME_DIRECTORY in an environment file must not change the directory of
-// the backoff file, because root writes the backoff file.
+// the backoff file. Otherwise root would write the file into a directory that the app chooses.
 func TestBackoffOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /run/elsewhere")

@@ -5,8 +5,8 @@
 //	go test -tags lab ./internal/e2e/matrix/
 //
 // The programs are in testdata and in packaging/examples/cluster-2021. The programs do not use clusterctl. The response
-// of each program in testdata is "hello from PATH by PID", so a test can check the response, and finds out which process
-// has sent it.
+// of each program in testdata is "hello from PATH by PID", so a test can check the response, and knows which process has
+// sent it.
 //
 // The tests log durations, but no test fails because of a duration.
 package matrix

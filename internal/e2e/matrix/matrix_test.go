@@ -32,8 +32,8 @@ func (p program) request() string {
 	return p.path
 }
 
-// portFlags returns a flag that sets the variable PORT, and then args. Most programs in testdata read their port from
-// this variable.
+// portFlags returns a flag that sets the variable PORT, followed by the arguments in args. Most programs in testdata
+// read their port from this variable.
 func portFlags(n int, args ...string) []string {
 	return append([]string{"--env", fmt.Sprintf("PORT=%d", n)}, args...)
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestChildOfAnotherUserKeepsItsCapabilities runs a server as root, which starts a child process as an unprivileged user.
-// The child process tries to bind the port of the server. The call must fail with EADDRINUSE, as without the shim, and no
-// request may reach the child process.
+// TestChildOfAnotherUserKeepsItsCapabilities runs a server as root. The server starts a child process as an unprivileged
+// user. The child process tries to bind the port of the server. The call must fail with EADDRINUSE, as without the shim,
+// and no request may reach the child process.
 func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)

@@ -54,7 +54,8 @@ func TestReloadsAndScalesLoseNothing(t *testing.T) {
 			{"scale to max", 1, forBoth("scale %s max " + settle)},
 		} {
 			begin := time.Now()
-			// Each m.Sh needs as much time as a reload, and has a timeout. So one m.Sh runs ten commands.
+			// A call of m.Sh adds as much time as a reload, so each call runs ten commands. More commands could exceed
+			// its timeout.
 			for left := step.times; left > 0; left -= 10 {
 				m.Sh(t, fmt.Sprintf("for i in $(seq %d); do %s; done", min(left, 10), step.script))
 			}

@@ -26,9 +26,9 @@ type unixCase struct {
 
 func (c unixCase) String() string { return c.name }
 
-// unixCases returns four cases for each program: the path is in the directory of the app or in /run, and --listen has the
-// path or the probe finds it. Before a program binds, it removes the socket file or connects to the socket. After the
-// bind, the program changes the owner and mode of the socket file.
+// unixCases returns four cases for each program. The path is in the directory of the app or in /run. Either --listen
+// contains the path, or the probe finds it. Before a program binds, it removes the socket file or connects to the
+// socket. After the bind, the program changes the owner and mode of the socket file.
 func unixCases() (all []unixCase) {
 	programs := []struct {
 		name    string

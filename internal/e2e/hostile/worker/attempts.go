@@ -66,7 +66,7 @@ func belowRoots(path string) []string {
 	roots, _ := filepath.Glob("/proc/[0-9]*/root")
 	var out []string
 	for _, r := range roots {
-		// Omit the root directory of the worker, because the caller also reads the path without a prefix.
+		// Omit the worker's own root directory, because the caller reads its files without a prefix.
 		if same, err := sameRoot(r); err == nil && !same {
 			out = append(out, r+path)
 		}

@@ -41,7 +41,7 @@ func TestBusCallsGrowLinearly(t *testing.T) {
 			one = append(one, count(c...))
 		}
 		if one[0] > 32+4 {
-			t.Errorf("ls of 32 units: got %d calls, want at most 36", one[0])
+			t.Errorf("clusterctl ls of 32 units: got %d calls, want at most 36", one[0])
 		}
 		sleeper("many-e", 8323)
 		for i, c := range commands {

@@ -85,18 +85,18 @@ func TestConnectionsOfEachWorker(t *testing.T) {
 			["AF_INET6", ["::1", 8313], 3, true], ["AF_UNIX", "/run/conns.sock", 2, true]]`)
 		l := listApps(t, m, "conns")[0]
 		if l.Connections == nil || *l.Connections != 11 || l.Queue == nil || l.Queue.Depth != 0 {
-			t.Errorf("ls: want 11 connections and an empty queue: %+v", l)
+			t.Errorf("clusterctl ls: want 11 connections and an empty queue: %+v", l)
 		}
 		most := 0
 		for _, in := range l.Instances {
 			most = max(most, counts[in.PID])
 			if in.Connections == nil || *in.Connections != counts[in.PID] {
-				t.Errorf("ls shows %v connections of %s, want %d", in.Connections, in.Unit, counts[in.PID])
+				t.Errorf("clusterctl ls shows %v connections of %s, want %d", in.Connections, in.Unit, counts[in.PID])
 			}
 		}
 		s := parseApp(t, m.Must(t, "show", "conns", "--json").Stdout)
 		if s.Balance == nil || s.Balance.Max != most || s.Balance.MaxMean < 1 {
-			t.Errorf("show: got the balance %+v, want the maximum %d and a maxMean of at least 1", s.Balance, most)
+			t.Errorf("clusterctl show: got the balance %+v, want the maximum %d and a maxMean of at least 1", s.Balance, most)
 		}
 
 		for _, pid := range a.PIDs(t) {
@@ -106,17 +106,17 @@ func TestConnectionsOfEachWorker(t *testing.T) {
 		connect(t, m, `[["AF_INET",["127.0.0.1",8313],5,false],["AF_UNIX","/run/conns.sock",4,false]]`)
 		l = listApps(t, m, "conns")[0]
 		if l.Queue == nil || l.Queue.Depth != 9 || *l.Connections != 11 || l.State != "running" {
-			t.Errorf("ls: got the queue %+v, want 9 in the queue, 11 accepted connections and the state running: %+v",
+			t.Errorf("clusterctl ls: got the queue %+v, want 9 in the queue, 11 accepted connections and the state running: %+v",
 				l.Queue, l)
 		}
 		s = parseApp(t, m.Must(t, "show", "conns", "--json").Stdout)
 		if len(s.Listeners) != 2 || s.Listeners[0].Queue.Depth != 5 || s.Listeners[1].Queue.Depth != 4 ||
 			s.Listeners[1].Unit != "conns-local.socket" {
-			t.Errorf("show: got the listeners %+v, want queues of 5 and 4 connections", s.Listeners)
+			t.Errorf("clusterctl show: got the listeners %+v, want queues of 5 and 4 connections", s.Listeners)
 		}
 		if l := parseApps(t, m.MustAsNobody(t, "ls", "conns", "--json").Stdout)[0]; l.Queue == nil || l.Queue.Depth != 9 ||
 			*l.Connections != 11 {
-			t.Errorf("ls as an unprivileged user: want 9 connections in the queue and 11 accepted connections: %+v", l)
+			t.Errorf("clusterctl ls as an unprivileged user: want 9 connections in the queue and 11 accepted connections: %+v", l)
 		}
 		t.Log(m.Must(t, "ls", "-a").Stdout, m.Must(t, "show", "conns").Stdout)
 	})
@@ -131,11 +131,11 @@ func TestMemoryIncludesChildren(t *testing.T) {
 		kit.InstallNative(t, m, "parent", 1, 8314, "--ready", "exec", "--", "/opt/e2e/parent")
 		m.AwaitJournal(t, "the child has it", "-u", "parent@1.service")
 		if l := listApps(t, m, "parent")[0]; l.Memory == nil || *l.Memory < 64<<20 || l.MemorySource == "rss" {
-			t.Errorf("ls: want at least the 64 MiB of the child, and a source other than rss: %+v", l)
+			t.Errorf("clusterctl ls: want at least the 64 MiB of the child, and a source other than rss: %+v", l)
 		}
 		// clusterctl ls must print the sum also for an unprivileged user.
 		if l := parseApps(t, m.MustAsNobody(t, "ls", "parent", "--json").Stdout)[0]; l.Memory == nil || *l.Memory < 64<<20 {
-			t.Errorf("ls as an unprivileged user: want at least the 64 MiB of the child: %+v", l)
+			t.Errorf("clusterctl ls as an unprivileged user: want at least the 64 MiB of the child: %+v", l)
 		}
 	})
 }

@@ -95,7 +95,7 @@ func parseLogs(t testing.TB, text string) []logLine {
 	for line := range strings.Lines(text) {
 		var l logLine
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
-			t.Fatalf("logs --json printed the invalid line %q: %v", line, err)
+			t.Fatalf("clusterctl logs --json printed the invalid line %q: %v", line, err)
 		}
 		all = append(all, l)
 	}
@@ -170,7 +170,7 @@ func (f *follower) readUntil(t testing.TB, name string, match func(logLine) bool
 		select {
 		case line, open := <-f.lines:
 			if !open {
-				t.Fatalf("logs exited before it printed %q; the last of %d lines: %v",
+				t.Fatalf("clusterctl logs exited before it printed %q; the last of %d lines: %v",
 					name, len(f.seen), f.seen[max(0, len(f.seen)-5):])
 			}
 			l := parseLogs(t, line)[0]

@@ -11,8 +11,8 @@ import (
 )
 
 // TestReloadIsDisturbed runs reloads while PID 1 re-executes itself, while the bus is down, while another job is queued,
-// and with masked or stopped instances. Each reload must either succeed or print an error with the reason, and no request
-// may be lost. All steps use the same app, so each step needs the state after the previous step.
+// and with masked or stopped instances. Each reload must either succeed or print an error with the reason, and no
+// request may be lost. All steps use the same app, so each step depends on the previous step.
 func TestReloadIsDisturbed(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "disturbed", 3, 8610, "--", goWorker)

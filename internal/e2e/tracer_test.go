@@ -43,7 +43,7 @@ const tracerEnv = "CLUSTERCTL_E2E_TRACER"
 // this step. A step is a system call that sends a message to systemd, or that creates, renames or removes a file. If
 // more than two steps with the same name follow each other, only the first two count, because tests of package
 // units/install already kill the command before every step. Every message counts. If the command has fewer than n steps,
-// step is "".
+// the result step is "".
 func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string, r lab.Result) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), kit.CommandTimeout)

@@ -31,8 +31,8 @@ func TestAttacksGetNothing(t *testing.T) {
 			switch {
 			case g.Got == "":
 			case k.name == "native" && strings.HasPrefix(g.Name, "signal "):
-				// Only the shim blocks signals to other processes, and native apps run without the shim
-				// (docs/SECURITY.md).
+				// Only the shim blocks signals to other processes. Native apps run without the shim, so they can send
+				// these signals (docs/SECURITY.md).
 			default:
 				t.Errorf("the attack %q succeeded: %s", g.Name, g.Got)
 			}

@@ -31,7 +31,7 @@ func shutdownCases() []shutdownCase {
 
 // TestProgramsThatShutTheListenerDown reloads, restarts and kills workers that call shutdown(2) on the shared listener
 // when they stop. The shim must intercept the call in adopted workers, so that no connection is refused. In native
-// workers, the call succeeds, and the listener listens again after the next start, so the test allows refused
+// workers, the call succeeds, and the listener does not listen until the next start, so the test allows refused
 // connections.
 func TestProgramsThatShutTheListenerDown(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {

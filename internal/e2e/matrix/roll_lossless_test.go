@@ -55,7 +55,7 @@ func TestReloadsAndScalesLoseNothing(t *testing.T) {
 		} {
 			begin := time.Now()
 			// A call of m.Sh adds as much time as a reload, so each call runs ten commands. More commands could exceed
-			// its timeout.
+			// the timeout of the call.
 			for left := step.times; left > 0; left -= 10 {
 				m.Sh(t, fmt.Sprintf("for i in $(seq %d); do %s; done", min(left, 10), step.script))
 			}

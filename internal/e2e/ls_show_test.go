@@ -145,7 +145,7 @@ func checkAsNobody(t *testing.T, m *kit.Machine) {
 	}
 	for _, in := range l.Instances {
 		if in.State != "running" || in.PID == 0 || in.Connections != nil || in.Memory == nil || in.CPU == nil {
-			t.Errorf("clusterctl ls as an unprivileged user: want state, PID and CPU of the instance, no connections and no memory: %+v",
+			t.Errorf("clusterctl ls of an instance as an unprivileged user: want state, PID and CPU, no connections, no memory: %+v",
 				in)
 		}
 	}

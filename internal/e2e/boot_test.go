@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// failing lists the names of the failing apps, and the shell commands that their programs run at the start if the file
-// "fail" exists.
+// The list failing holds the names of the failing apps, and the shell commands that their programs run at the start if
+// the file "fail" exists.
 var failing = []struct{ name, command string }{
 	{"at-once", "exit 1"},
 	{"soon", "sleep 0.3; exit 1"},
@@ -57,7 +57,7 @@ func bootWithFailingApps(t *testing.T, m *kit.Machine) {
 	good := kit.InstallNative(t, m, "good", 2, 8419, "--", goWorker)
 	m.WriteFile(t, fail, "", 0o644)
 
-	// Reboot waits until systemd reports that the boot has finished.
+	// The method Reboot waits until systemd reports that the boot has finished.
 	m.Reboot(t)
 	if got := m.Sh(t, "systemctl show -p FinishTimestampMonotonic --value"); got == "" || got == "0" {
 		t.Errorf("FinishTimestampMonotonic is %q, want the time of the end of the boot", got)

@@ -41,11 +41,11 @@ func TestBusCallsGrowLinearly(t *testing.T) {
 			one = append(one, count(c...))
 		}
 		if one[0] > 32+4 {
-			t.Errorf("ls of 32 units: got %d calls, want at most 36", one[0])
+			t.Errorf("clusterctl ls of 32 units: got %d calls, want at most 36", one[0])
 		}
 		sleeper("many-e", 8323)
 		for i, c := range commands {
-			if two := count(c...); two > 2*one[i]+8 { // 8 additional calls, for new connections to the bus
+			if two := count(c...); two > 2*one[i]+8 { // a command may send 8 more calls for new connections to the bus
 				t.Errorf("%q: %d calls for 30 instances and %d for 60, want at most %d for 60", c, one[i], two, 2*one[i]+8)
 			}
 		}

@@ -327,7 +327,8 @@ func TestErrorTable(t *testing.T) {
 	pids := a.PIDs(t)
 	before := kit.Lines(m.Sh(t, traces))
 	var got strings.Builder
-	fmt.Fprintln(&got, "# Command lines that are refused: who calls, what is typed, the exit status, stderr. GO is a native worker.")
+	fmt.Fprintln(&got, "# clusterctl refuses these command lines. "+
+		"A block shows the caller, the command line, the exit status and stderr. GO is a native worker.")
 	for _, group := range errorCases() {
 		for _, line := range strings.Split(group.lines, "\n") {
 			argv := slices.Concat(callerPrefixes()[group.caller], []string{kit.Ctl}, wordsOf(line))
@@ -382,8 +383,8 @@ func wantRefused(t *testing.T, what string, r lab.Result) {
 	}
 }
 
-// compareBlocks fails the test for each block of got that differs from the block at the same position in want. Empty
-// lines separate the blocks.
+// compareBlocks compares the texts got and want block by block, and fails the test for each difference. Empty lines
+// separate the blocks.
 func compareBlocks(t *testing.T, got, want string) {
 	t.Helper()
 	g, w := strings.Split(got, "\n\n"), strings.Split(want, "\n\n")

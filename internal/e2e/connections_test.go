@@ -14,8 +14,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// clients is a Python program that opens connections, and sends a request on each connection unless speak is false. The
-// program prints the number of answered requests per worker, and keeps the connections open until its stdin is closed.
+// The constant clients is a Python program that opens connections. It sends a request on each connection whose field
+// speak is true. The program prints the number of answered requests per worker, and keeps the connections open until its
+// stdin is closed.
 const clients = `
 import json, socket, sys
 held, by = [], {}
@@ -36,9 +37,9 @@ print(json.dumps(by), flush=True)
 sys.stdin.read()
 `
 
-// connect runs the program clients until the test ends. The parameter plan is a JSON list of [family, address, number of
-// connections, speak]. connect returns a map from the PID of each worker to the number of requests that the worker has
-// answered.
+// The function connect runs the Python program in the constant clients until the test ends. The parameter plan is a JSON
+// list of [family, address, number of connections, speak]. The function returns a map from the PID of each worker to the
+// number of requests that the worker has answered.
 func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -74,9 +75,9 @@ func connect(t *testing.T, m *kit.Machine, plan string) map[int]int {
 	return counts
 }
 
-// TestConnectionsOfEachWorker opens connections, and sends a request on each connection. clusterctl ls and show must
-// report, for each worker, as many connections as the worker has answered requests. Then the test stops the workers with
-// SIGSTOP and opens more connections. clusterctl ls and show must report these connections in the queues of the sockets.
+// TestConnectionsOfEachWorker opens connections, and sends a request on each connection. For each worker, clusterctl ls
+// and show must report one connection per answered request. Then the test stops the workers with SIGSTOP and opens more
+// connections. clusterctl ls and show must report these connections in the queues of the sockets.
 func TestConnectionsOfEachWorker(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "conns", 3, 8313, "--listen", "local=/run/conns.sock", "--", worker)
@@ -84,18 +85,18 @@ func TestConnectionsOfEachWorker(t *testing.T) {
 			["AF_INET6", ["::1", 8313], 3, true], ["AF_UNIX", "/run/conns.sock", 2, true]]`)
 		l := listApps(t, m, "conns")[0]
 		if l.Connections == nil || *l.Connections != 11 || l.Queue == nil || l.Queue.Depth != 0 {
-			t.Errorf("ls: want 11 connections and an empty queue: %+v", l)
+			t.Errorf("clusterctl ls: want 11 connections and an empty queue: %+v", l)
 		}
 		most := 0
 		for _, in := range l.Instances {
 			most = max(most, counts[in.PID])
 			if in.Connections == nil || *in.Connections != counts[in.PID] {
-				t.Errorf("ls shows %v connections of %s, want %d", in.Connections, in.Unit, counts[in.PID])
+				t.Errorf("clusterctl ls shows %v connections of %s, want %d", in.Connections, in.Unit, counts[in.PID])
 			}
 		}
 		s := parseApp(t, m.Must(t, "show", "conns", "--json").Stdout)
 		if s.Balance == nil || s.Balance.Max != most || s.Balance.MaxMean < 1 {
-			t.Errorf("show: got the balance %+v, want the maximum %d and a maxMean of at least 1", s.Balance, most)
+			t.Errorf("clusterctl show: got the balance %+v, want the maximum %d and a maxMean of at least 1", s.Balance, most)
 		}
 
 		for _, pid := range a.PIDs(t) {
@@ -105,17 +106,17 @@ func TestConnectionsOfEachWorker(t *testing.T) {
 		connect(t, m, `[["AF_INET",["127.0.0.1",8313],5,false],["AF_UNIX","/run/conns.sock",4,false]]`)
 		l = listApps(t, m, "conns")[0]
 		if l.Queue == nil || l.Queue.Depth != 9 || *l.Connections != 11 || l.State != "running" {
-			t.Errorf("ls: got the queue %+v, want 9 in the queue, 11 accepted connections and the state running: %+v",
+			t.Errorf("clusterctl ls: got the queue %+v, want 9 in the queue, 11 accepted connections and the state running: %+v",
 				l.Queue, l)
 		}
 		s = parseApp(t, m.Must(t, "show", "conns", "--json").Stdout)
 		if len(s.Listeners) != 2 || s.Listeners[0].Queue.Depth != 5 || s.Listeners[1].Queue.Depth != 4 ||
 			s.Listeners[1].Unit != "conns-local.socket" {
-			t.Errorf("show: got the listeners %+v, want queues of 5 and 4 connections", s.Listeners)
+			t.Errorf("clusterctl show: got the listeners %+v, want queues of 5 and 4 connections", s.Listeners)
 		}
 		if l := parseApps(t, m.MustAsNobody(t, "ls", "conns", "--json").Stdout)[0]; l.Queue == nil || l.Queue.Depth != 9 ||
 			*l.Connections != 11 {
-			t.Errorf("ls as an unprivileged user: want 9 connections in the queue and 11 accepted connections: %+v", l)
+			t.Errorf("clusterctl ls as an unprivileged user: want 9 connections in the queue and 11 accepted connections: %+v", l)
 		}
 		t.Log(m.Must(t, "ls", "-a").Stdout, m.Must(t, "show", "conns").Stdout)
 	})
@@ -130,11 +131,11 @@ func TestMemoryIncludesChildren(t *testing.T) {
 		kit.InstallNative(t, m, "parent", 1, 8314, "--ready", "exec", "--", "/opt/e2e/parent")
 		m.AwaitJournal(t, "the child has it", "-u", "parent@1.service")
 		if l := listApps(t, m, "parent")[0]; l.Memory == nil || *l.Memory < 64<<20 || l.MemorySource == "rss" {
-			t.Errorf("ls: want at least the 64 MiB of the child, and a source other than rss: %+v", l)
+			t.Errorf("clusterctl ls: want at least the 64 MiB of the child, and a source other than rss: %+v", l)
 		}
 		// clusterctl ls must print the sum also for an unprivileged user.
 		if l := parseApps(t, m.MustAsNobody(t, "ls", "parent", "--json").Stdout)[0]; l.Memory == nil || *l.Memory < 64<<20 {
-			t.Errorf("ls as an unprivileged user: want at least the 64 MiB of the child: %+v", l)
+			t.Errorf("clusterctl ls as an unprivileged user: want at least the 64 MiB of the child: %+v", l)
 		}
 	})
 }

@@ -40,7 +40,7 @@ func TestAllInstancesCrashLoop(t *testing.T) {
 		m.WriteFile(t, flag, "", 0o644)
 		var k killCount
 		for _, pid := range a.PIDs(t) {
-			if err := k.kill(t, m, pid); err != nil {
+			if err := k.countAndKill(t, m, pid); err != nil {
 				t.Fatal(err)
 			}
 		}

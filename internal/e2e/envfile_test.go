@@ -24,7 +24,7 @@ func TestEnvFileSyntax(t *testing.T) {
 			"A=1\r\nB=2\r\n", "A=1\nB=2\nA=3\n", "A=\nB=''\nC", "A=\x01\nB=\x7f\nC=\u0085\n", "A='never ends\nB=2",
 			"HOME=/x\nPATH=/bin:/usr/bin\nMEANT=\\", "A=1\n\xef\xbb\xbfB=2\n", "é=1\nB=é\n",
 		}
-		// Random texts of characters that have a special meaning in environment files. The seed is fixed.
+		// Add random texts of characters that have a special meaning in environment files. The seed is fixed.
 		random := rand.New(rand.NewPCG(11, 11))
 		letters := []string{"A", "B=", "C = ", "x", " ", "\t", "\n", "\r", "\\", "\"", "'", "#", ";", "$", "`", "=", "\\\n", "\n#", "é"}
 		for range 40 {

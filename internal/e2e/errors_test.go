@@ -21,10 +21,10 @@ const (
 	interrupted = 130
 )
 
-// traces is a script that lists everything that clusterctl could leave behind: files with their checksums, links, units,
-// failed units and jobs. The script omits clusterctl.slice, because systemd creates this slice for its child slices and
-// never removes it. The script omits jobs of systemd's own units, because such a job can start during a test: for
-// example, systemd-tmpfiles-clean.timer elapses 15 minutes after the boot.
+// The constant traces is a script that lists everything that clusterctl could leave behind: files with their checksums,
+// links, units, failed units and jobs. The script omits clusterctl.slice, because systemd creates this slice for its
+// child slices and never removes it. The script omits jobs of systemd's own units, because such a job can start during a
+// test: for example, systemd-tmpfiles-clean.timer elapses 15 minutes after the boot.
 const traces = `
 find /etc/systemd/system /etc/clusterctl /var/lib/clusterctl /run/clusterctl /run/systemd/system /run/systemd/transient /srv /run/*.sock \
 	-printf '%p %y %m %u %l\n' 2>/dev/null | sort
@@ -41,7 +41,7 @@ func wantUntouched(t testing.TB, m *kit.Machine, before []string) {
 	kit.WantSameLines(t, before, kit.Lines(m.Sh(t, traces)))
 }
 
-// refusal is a command line that must fail and must not change the machine.
+// The type refusal describes a command line that must fail and must not change the machine.
 type refusal struct {
 	name  string
 	setup string // a shell script that prepares the machine
@@ -51,10 +51,10 @@ type refusal struct {
 	want  []string // texts that stderr must contain
 }
 
-// installing returns the command line of an install that must fail. --settle is 10 s, but the install does not wait so
-// long, because it ends when the first instance exits. The default of --settle is too short on a busy machine with
-// systemd 247: this systemd reports a native worker as running after the fork, and executes the program up to a second
-// later, after it has prepared the sandbox.
+// The function installing returns the command line of an install that must fail. --settle is 10 s, but the install does
+// not wait so long, because it ends when the first instance exits. The default of --settle is too short on a busy
+// machine with systemd 247: systemd reports a native worker as running after the fork, but can need another second to
+// prepare the sandbox before it executes the program.
 func installing(name string, more ...string) []string {
 	return slices.Concat([]string{kit.Ctl, "install", name, "-i", "2", "--activation", "native", "--settle", "10s"}, more)
 }
@@ -96,7 +96,8 @@ func checkAll(t *testing.T, m *kit.Machine, refusals []refusal) {
 	}
 }
 
-// wantError fails the test unless stderr contains a line that begins with "clusterctl: ", and contains all texts in want.
+// wantError fails the test unless stderr contains a line that begins with "clusterctl: ", and contains all texts in the
+// list want.
 func wantError(t testing.TB, stderr string, want ...string) {
 	t.Helper()
 	if !strings.Contains("\n"+stderr, "\nclusterctl: ") {

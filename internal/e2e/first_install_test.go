@@ -47,9 +47,9 @@ func TestProbeWaitsForSlowProgram(t *testing.T) {
 	})
 }
 
-// TestListenersOfBackgroundAppsAreNamed installs a background app whose first instance binds a port, so that the second
-// instance exits. clusterctl show, ls and install must print the port and the flag that lets the instances share the
-// port.
+// TestListenersOfBackgroundAppsAreNamed installs a background app whose first instance binds a port, so the second
+// instance cannot bind the port and exits. clusterctl show, ls and install must print the port and the flag that lets
+// the instances share the port.
 func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const program, flag = "/opt/e2e/own.py", "/run/own.go"
@@ -73,7 +73,7 @@ func TestListenersOfBackgroundAppsAreNamed(t *testing.T) {
 		wantIn(t, ls.Stderr, "own-port "+words+"; to share the address, install the app again with --listen 8181")
 		wantIn(t, m.Must(t, "ls", "--json").Stdout, `"ownListen": [`, `"8181"`)
 
-		// In this install, the second instance exits while install still waits for --settle.
+		// In this install, the second instance exits while the command still waits for --settle.
 		r := tryInstall(t, m, "own2", "--no-listen", "--", "python3",
 			"-c", "import socket, time; s = socket.create_server(('0.0.0.0', 8182)); time.sleep(600)")
 		if r.Code != 3 {

@@ -29,8 +29,8 @@ func startInstall(t testing.TB, m *kit.Machine, name string, port int) *lab.Proc
 	return p
 }
 
-// TestInterruptedInstall sends SIGINT to an install that waits for READY=1, and SIGTERM to another such install. Both
-// installs must be rolled back.
+// TestInterruptedInstall sends SIGINT to one install and SIGTERM to another install, while each of them waits for
+// READY=1. Both installs must be rolled back.
 func TestInterruptedInstall(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bullseye, lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		before := kit.Lines(m.Sh(t, traces))
@@ -88,10 +88,10 @@ func TestKilledInstall(t *testing.T) {
 	})
 }
 
-// TestInstallKilledAtEachStep kills uninstalls and installs, each before a different step. A step is a change of a file
-// or a message to systemd. The next command must succeed. In some runs, the test kills a further uninstall before the
-// next command. Each release tests every fourth step of the uninstall, and only every eighth step of the install, because
-// TestKilledInstall kills installs, too.
+// TestInstallKilledAtEachStep runs uninstalls and installs, and kills each of them before a different step. A step is a
+// change of a file or a message to systemd. The next command must succeed. In some runs, the test kills a further
+// uninstall before the next command. Each release tests every fourth step of the uninstall, and only every eighth step
+// of the install, because TestKilledInstall kills installs, too.
 func TestInstallKilledAtEachStep(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		firstStep := 1 + slices.Index(lab.All(), m.Release())
@@ -140,7 +140,7 @@ func TestInstallKilledAtEachStep(t *testing.T) {
 				}
 				wantUntouched(t, m, before)
 				if t.Failed() {
-					t.Errorf("this failed after a kill of %s before step %d (%s) and a kill of uninstall before step %q",
+					t.Errorf("the checks above failed after a kill of %s before step %d (%s) and a kill of uninstall before step %q",
 						victim[0], n, step, again)
 				}
 			}

@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// aboutResponse is the JSON document that a worker sends for GET /about.
+// aboutResponse holds the fields of the JSON document that a worker sends for GET /about.
 type aboutResponse struct {
 	Args, Env, Listeners []string
 	Dir                  string
@@ -56,7 +56,7 @@ func TestBackgroundApp(t *testing.T) {
 		}
 		var k killCount
 		pid := m.MainPID(t, "ticker@1.service")
-		if err := k.kill(t, m, pid); err != nil {
+		if err := k.countAndKill(t, m, pid); err != nil {
 			t.Fatal(err)
 		}
 		kit.DialBus(t, m).Await(t, "the instance runs again", kit.RunsOther(pid), "ticker@1.service")

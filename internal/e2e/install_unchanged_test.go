@@ -41,7 +41,7 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 		}
 		wantStdout("stands: nothing has changed, 2/2 ready\n", install...)
 		if r := wantStdout("stands: unchanged, 2/2 ready\n", apply...); r.Stderr != "" {
-			t.Errorf("apply of an unchanged app: want an empty stderr: %v", r)
+			t.Errorf("clusterctl apply of an unchanged app: want an empty stderr: %v", r)
 		}
 
 		// The environment file has changed since the start of the instances.
@@ -54,7 +54,7 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 		}
 		r := m.Must(t, append(apply, "--json")...)
 		if !strings.Contains(r.Stdout, `"newerFiles": [`) {
-			t.Errorf("apply --json after a change of the environment file: newerFiles is missing: %v", r)
+			t.Errorf("clusterctl apply --json after a change of the environment file: newerFiles is missing: %v", r)
 		}
 		if err := outputschema.Check("apply", []byte(r.Stdout)); err != nil {
 			t.Error(err)
@@ -62,14 +62,14 @@ func TestInstallOfUnchangedApp(t *testing.T) {
 		m.Must(t, "reload", "stands", "--settle", "100ms")
 		pids = a.PIDs(t)
 		if r := wantStdout("stands: unchanged, 2/2 ready\n", apply...); r.Stderr != "" {
-			t.Errorf("apply after a reload: want an empty stderr: %v", r)
+			t.Errorf("clusterctl apply after a reload: want an empty stderr: %v", r)
 		}
 
 		// One instance is stopped. clusterctl apply must report the stopped instance. clusterctl install must start the
 		// stopped instance.
 		m.Sh(t, "systemctl stop stands@2")
 		if r := m.Clusterctl(t, apply...); r.Code != notReached || !strings.Contains(r.Stdout, "1/2 ready") {
-			t.Errorf("apply with a stopped instance: want exit status %d and 1/2 ready: %v", notReached, r)
+			t.Errorf("clusterctl apply with a stopped instance: want exit status %d and 1/2 ready: %v", notReached, r)
 		} else {
 			wantError(t, r.Stderr, "stands: 1/2 ready: stands@2.service is stopped", hint+"sudo clusterctl start stands")
 		}

@@ -38,9 +38,9 @@ func (k *killCount) runsAgain(s kit.Status) bool {
 	return s.IsActive() && s.PID != 0 && !k.killed[s.PID]
 }
 
-// kill counts the connections of a worker, and kills the worker with SIGKILL. Before the count, kill stops the worker
-// with SIGSTOP, so that the number of connections cannot change.
-func (k *killCount) kill(t testing.TB, m *kit.Machine, pid int) error {
+// countAndKill counts the connections of a worker, and kills the worker with SIGKILL. Before the count, it stops the
+// worker with SIGSTOP, so that the number of connections cannot change.
+func (k *killCount) countAndKill(t testing.TB, m *kit.Machine, pid int) error {
 	host := m.HostPID(t, pid)
 	if err := unix.Kill(host, unix.SIGSTOP); err != nil {
 		return err
@@ -94,8 +94,8 @@ func acceptedConnections(pid int) (int, error) {
 	return max(sockets-1, 0), nil // one socket is the listener; a worker that is starting may have no socket
 }
 
-// stopped reports whether all threads of a process are stopped or have ended. The parameter proc is the directory of the
-// process in /proc.
+// The function stopped reports whether all threads of a process are stopped or have ended. The parameter proc is the
+// directory of the process in /proc.
 func stopped(proc string) bool {
 	tasks, _ := filepath.Glob(proc + "/task/*/stat")
 	for _, path := range tasks {
@@ -112,14 +112,14 @@ func stopped(proc string) bool {
 	return true
 }
 
-// crashLoop kills the main process of a unit each time systemd reports that the unit is active.
+// A crashLoop kills the main process of a unit each time systemd reports that the unit is active.
 type crashLoop struct {
 	killCount
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-// killAtReady starts a crash loop of the units, which runs until stop is called or the test ends.
+// killAtReady starts a crash loop of the units, which runs until the method stop is called or the test ends.
 func killAtReady(t testing.TB, b *kit.Bus, m *kit.Machine, units ...string) *crashLoop {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -137,7 +137,7 @@ func killAtReady(t testing.TB, b *kit.Bus, m *kit.Machine, units ...string) *cra
 					continue
 				}
 				killed[s.PID] = true
-				if err := k.kill(t, m, int(s.PID)); err != nil {
+				if err := k.countAndKill(t, m, int(s.PID)); err != nil {
 					t.Errorf("killing %s (%d): %v", s.Unit, s.PID, err)
 				}
 			}
@@ -147,7 +147,7 @@ func killAtReady(t testing.TB, b *kit.Bus, m *kit.Machine, units ...string) *cra
 	return k
 }
 
-// stop ends the crash loop, and waits until the goroutine of the crash loop has ended.
+// The method stop ends the crash loop, and waits until the goroutine of the crash loop has ended.
 func (k *crashLoop) stop() {
 	k.cancel()
 	<-k.done
@@ -186,7 +186,7 @@ func killRandomly(t testing.TB, b *kit.Bus, m *kit.Machine, n int, within time.D
 		if active := activeUnits(); k.kills < due && len(active) > 0 {
 			victim := active[rand.IntN(len(active))]
 			killed[victim.PID] = true
-			if err := k.kill(t, m, int(victim.PID)); err != nil {
+			if err := k.countAndKill(t, m, int(victim.PID)); err != nil {
 				t.Errorf("killing %s (%d): %v", victim.Unit, victim.PID, err)
 			}
 		}

@@ -19,9 +19,9 @@ type killSchedule struct {
 	late  int           // the number of kills that came after the end of the command
 }
 
-// more reports whether the test needs another kill. If too many kills came after the end of the command, more ends the
-// test.
-func (s *killSchedule) more(t *testing.T) bool {
+// needsKill reports whether the test needs another kill. If too many kills came after the end of the command, needsKill
+// ends the test.
+func (s *killSchedule) needsKill(t *testing.T) bool {
 	t.Helper()
 	if s.late > 3*s.kills {
 		t.Fatalf("%d kills came after the end of the command, and only %d of %d before its end", s.late, s.hit, s.kills)
@@ -29,16 +29,16 @@ func (s *killSchedule) more(t *testing.T) bool {
 	return s.hit < s.kills
 }
 
-// delay returns the time from the start of the command to the next kill.
+// The method delay returns the time from the start of the command to the next kill.
 func (s killSchedule) delay() time.Duration {
 	return s.whole * time.Duration(s.hit+1) / time.Duration(s.kills+1)
 }
 
-// wait sleeps until the time of the next kill.
+// The method wait sleeps until the time of the next kill.
 func (s *killSchedule) wait() { time.Sleep(s.delay()) }
 
-// record counts a kill. The parameter r is the result of the command. If the command has succeeded, the kill came after
-// its end.
+// The method record counts a kill. The parameter r is the result of the command. If the command has succeeded, the kill
+// came after its end.
 func (s *killSchedule) record(r lab.Result) {
 	if r.Code == done {
 		s.late++

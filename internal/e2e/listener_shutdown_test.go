@@ -39,7 +39,7 @@ func TestListenerThatWasShutDown(t *testing.T) {
 	t.Parallel()
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const port, path = 8331, "/run/silent.sock"
-		// This worker does not call accept, because accept fails after the shutdown and would end the worker.
+		// This worker does not call accept, because accept would fail after the shutdown, and the worker would exit.
 		m.WriteFile(t, "/opt/e2e/idle", "#!/bin/sh\nexec sleep 6000\n", 0o755)
 		m.Must(t, "install", "silent", "-i", "1", "--listen", fmt.Sprint(port), "--listen", "local="+path,
 			"--activation", "native", "--ready", "exec",
@@ -58,7 +58,7 @@ func TestListenerThatWasShutDown(t *testing.T) {
 			}
 			l := listApps(t, m, "silent")[0]
 			if l.State != "degraded" || !strings.Contains(l.Problem, what) || !strings.Contains(l.Problem, "clusterctl reload silent") {
-				t.Errorf("ls after the shutdown of %s: want the state degraded and the problem: %+v", what, l)
+				t.Errorf("clusterctl ls after the shutdown of %s: want the state degraded and the problem: %+v", what, l)
 			}
 			states := map[string]string{}
 			for _, one := range parseApp(t, m.Must(t, "show", "silent", "--json").Stdout).Listeners {
@@ -70,12 +70,12 @@ func TestListenerThatWasShutDown(t *testing.T) {
 					want = "not listening"
 				}
 				if state != want {
-					t.Errorf("show --json after the shutdown of %s: the state of %s is %q, want %q", what, at, state, want)
+					t.Errorf("clusterctl show --json after the shutdown of %s: the state of %s is %q, want %q", what, at, state, want)
 				}
 			}
 			if out := m.Must(t, "show", "silent").Stdout; !strings.Contains(out, "(not listening)") ||
 				!strings.Contains(out, "clusterctl reload silent") {
-				t.Errorf("show after the shutdown of %s does not report the listener:\n%s", what, out)
+				t.Errorf("clusterctl show after the shutdown of %s does not report the listener:\n%s", what, out)
 			}
 		}
 		healthy("after the install")

@@ -55,8 +55,8 @@ func (a talker) awaitReady(t testing.TB, i int) {
 	a.Machine.AwaitJournal(t, fmt.Sprintf("ready %d", i), "--namespace=*", "_SYSTEMD_INVOCATION_ID="+id)
 }
 
-// tell sends a command to instance i. For talker.sh, the command is a line of shell script. For internal/e2e/logger, the
-// command is one word.
+// The method tell sends a command to instance i. For talker.sh, the command is a line of shell script. For
+// internal/e2e/logger, the command is one word.
 func (a talker) tell(t testing.TB, i int, line string) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(t.Context(), time.Minute)
@@ -68,7 +68,7 @@ func (a talker) tell(t testing.TB, i int, line string) {
 	}
 }
 
-// await waits until the journal contains a line of the app with the text.
+// The method await waits until the journal contains a line of the app with the text.
 func (a talker) await(t testing.TB, text string) {
 	t.Helper()
 	a.Machine.AwaitJournal(t, text, "--namespace=*", "CLUSTERCTL_APP="+a.Name)
@@ -95,20 +95,20 @@ func parseLogs(t testing.TB, text string) []logLine {
 	for line := range strings.Lines(text) {
 		var l logLine
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
-			t.Fatalf("logs --json printed the invalid line %q: %v", line, err)
+			t.Fatalf("clusterctl logs --json printed the invalid line %q: %v", line, err)
 		}
 		all = append(all, l)
 	}
 	return all
 }
 
-// logs runs "clusterctl logs --json", and returns its lines. If the command fails, logs ends the test.
+// The function logs runs "clusterctl logs --json", and returns its lines. If the command fails, the test ends.
 func logs(t testing.TB, m *kit.Machine, args ...string) []logLine {
 	t.Helper()
 	return parseLogs(t, m.Must(t, append([]string{"logs", "--json"}, args...)...).Stdout)
 }
 
-// messages returns the messages of all lines with the source "worker".
+// The function messages returns the messages of all lines with the source "worker".
 func messages(all []logLine) []string {
 	var out []string
 	for _, l := range all {
@@ -119,7 +119,7 @@ func messages(all []logLine) []string {
 	return out
 }
 
-// follower is a running "clusterctl logs --json --follow".
+// A follower is a running command "clusterctl logs --json --follow".
 type follower struct {
 	lines chan string // the lines that the test has not read
 	seen  []logLine   // the lines that the test has read
@@ -155,13 +155,14 @@ func followLogs(t testing.TB, m *kit.Machine, args ...string) *follower {
 	return f
 }
 
-// await reads lines until it finds a line of a worker with this message.
+// The method await reads lines until it finds a line of a worker with this message.
 func (f *follower) await(t testing.TB, message string) {
 	t.Helper()
 	f.readUntil(t, message, func(l logLine) bool { return l.Source == "worker" && l.Message == message })
 }
 
-// readUntil reads lines until match returns true for a line. The parameter name describes the line in the failure text.
+// readUntil reads lines until the function match returns true for a line. The parameter name describes the line in the
+// failure text.
 func (f *follower) readUntil(t testing.TB, name string, match func(logLine) bool) {
 	t.Helper()
 	end := patience.After(kit.EventTimeout)
@@ -169,7 +170,7 @@ func (f *follower) readUntil(t testing.TB, name string, match func(logLine) bool
 		select {
 		case line, open := <-f.lines:
 			if !open {
-				t.Fatalf("logs exited before it printed %q; the last of %d lines: %v",
+				t.Fatalf("clusterctl logs exited before it printed %q; the last of %d lines: %v",
 					name, len(f.seen), f.seen[max(0, len(f.seen)-5):])
 			}
 			l := parseLogs(t, line)[0]

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// diskUsage is the output of "clusterctl logs --disk-usage --json".
+// diskUsage holds the fields in the output of "clusterctl logs --disk-usage --json".
 type diskUsage struct {
 	Journals []struct {
 		Namespace string
@@ -23,7 +23,7 @@ type diskUsage struct {
 }
 
 // TestLogsNamespace installs an app with a private journal and limits for this journal. clusterctl logs must show the
-// private journal, flush must empty it, and uninstall must remove it.
+// private journal, clusterctl flush must empty the journal, and clusterctl uninstall must remove it.
 func TestLogsNamespace(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		const conf = "/etc/systemd/journald@clusterctl-own.conf"
@@ -60,7 +60,7 @@ func TestLogsNamespace(t *testing.T) {
 		a.tell(t, 2, "echo after")
 		f.await(t, "after")
 		if got := messages(logs(t, m, "own", "-n", "all")); len(got) != 1 || got[0] != "after" {
-			t.Errorf("logs after the flush: got %.300q, want only \"after\"", got)
+			t.Errorf("clusterctl logs after the flush: got %.300q, want only \"after\"", got)
 		}
 		m.Must(t, "uninstall", "own", "--yes")
 		wantNoJournal(t, m, "own")
@@ -80,7 +80,7 @@ func checkLimit(t *testing.T, m *kit.Machine, a talker) {
 	}
 	for _, j := range u.Journals {
 		if j.Namespace == "clusterctl-own" && (j.MaxBytes != 16<<20 || j.Bytes > j.MaxBytes*5/4 || j.Bytes == 0) {
-			t.Errorf("logs --disk-usage: got %+v, want the limit 16 MiB and a size between 1 byte and 20 MiB", j)
+			t.Errorf("clusterctl logs --disk-usage: got %+v, want the limit 16 MiB and a size between 1 byte and 20 MiB", j)
 		}
 	}
 	if got := messages(logs(t, m, "own@1", "-n", "all")); len(got) == 0 || got[len(got)-1] != "full" || got[0] == "ready 1" {

@@ -66,7 +66,7 @@ func TestLogsBurst(t *testing.T) {
 		}
 		// -n 7 selects the last 7 lines of both instances together.
 		if got := logs(t, m, "burst", "-n", "7", "--no-follow", "--no-system"); len(got) != 7 {
-			t.Errorf("logs -n 7 prints %d lines, want 7", len(got))
+			t.Errorf("clusterctl logs -n 7 prints %d lines, want 7", len(got))
 		}
 	})
 }
@@ -83,7 +83,7 @@ printf '[Service]\nLogRateLimitIntervalSec=10s\nLogRateLimitBurst=100\n' > /etc/
 systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		t.Cleanup(func() { m.Sh(t, "rm -r /etc/systemd/system/tight@.service.d; systemctl daemon-reload") })
 		// Wait until both instances have logged a line, because no unit may log its first line after a burst has begun.
-		// When the first line of a unit arrives, journald deletes its counters of dropped lines of other units whose
+		// When the first line of a unit arrives, journald deletes the counters of dropped lines of all other units whose
 		// interval is over (journal_ratelimit_vacuum() in src/journal/journald-rate-limit.c).
 		for i := 1; i <= 2; i++ {
 			a.awaitReady(t, i)
@@ -116,7 +116,7 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		}
 		for i := 1; i <= 2; i++ {
 			if missing[i] == 0 || kept[i]+missing[i] != each+1 {
-				t.Errorf("instance %d: logs prints %d lines and reports %d missing, want a sum of %d and at least 1 missing",
+				t.Errorf("instance %d: clusterctl logs prints %d lines and reports %d missing, want a sum of %d and at least 1 missing",
 					i, kept[i], missing[i], each+1)
 			}
 		}
@@ -175,7 +175,7 @@ func TestLogsFollow(t *testing.T) {
 		cursors := map[string]bool{}
 		for _, l := range f.seen {
 			if cursors[l.Cursor] {
-				t.Errorf("logs printed this line twice: %v", l)
+				t.Errorf("clusterctl logs printed this line twice: %v", l)
 			}
 			cursors[l.Cursor] = true
 			if k, err := strconv.Atoi(l.Message); err == nil && l.Source == "worker" {
@@ -188,7 +188,7 @@ func TestLogsFollow(t *testing.T) {
 			}
 		}
 		if len(numbers) != n {
-			t.Errorf("logs printed %d of %d lines", len(numbers), n)
+			t.Errorf("clusterctl logs printed %d of %d lines", len(numbers), n)
 		}
 	})
 }
@@ -261,7 +261,7 @@ func TestLogsSelection(t *testing.T) {
 				got[i] = strings.TrimRight(strings.TrimSuffix(s, " 1"), " 2")
 			}
 			if !slices.Equal(got, c.want) {
-				t.Errorf("logs %q prints %q, want %q", c.args, got, c.want)
+				t.Errorf("clusterctl logs %q prints %q, want %q", c.args, got, c.want)
 			}
 		}
 		if r := m.Must(t, "logs", "one", "-n", "1", "--timestamp=YYYY-MM-DD", "--no-system"); !strings.HasPrefix(r.Stdout,

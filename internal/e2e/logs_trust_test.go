@@ -42,7 +42,7 @@ func TestForgedLinesOfUsers(t *testing.T) {
 				}
 			}
 			if native != 200 || stdout != 200 {
-				t.Errorf("%s: logs prints %d lines from stdout and %d lines from the native protocol, want 200 of each",
+				t.Errorf("%s: clusterctl logs prints %d lines from stdout and %d lines from the native protocol, want 200 of each",
 					c.user, stdout, native)
 			}
 			if r := m.Must(t, "show", c.name); strings.Contains(r.Stdout, "4711") {

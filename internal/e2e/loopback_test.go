@@ -41,8 +41,8 @@ func TestLoopbackAddressIsKept(t *testing.T) {
 		}
 		a.Uninstall(t)
 
-		// Without a probe, a port without an address opens the port on all addresses, and clusterctl install must print
-		// this.
+		// Without a probe, --listen without an address opens the port on all addresses, and clusterctl install must
+		// print this.
 		r := m.Must(t, "install", a.Name, "-i", "1", "--listen", "8098", "--activation", "native", "--settle", "100ms", "--", worker)
 		if want := "listening on port 8098 of all addresses, http://127.0.0.1:8098/\n"; !strings.Contains(r.Stdout, want) {
 			t.Errorf("%q is missing in the output: %v", want, r)

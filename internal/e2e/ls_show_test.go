@@ -75,7 +75,7 @@ func listApps(t testing.TB, m *kit.Machine, args ...string) []appStatus {
 func parseApps(t testing.TB, output string) []appStatus {
 	t.Helper()
 	if err := outputschema.Check("ls", []byte(output)); err != nil {
-		t.Errorf("ls --json: %v\n%s", err, output)
+		t.Errorf("clusterctl ls --json: %v\n%s", err, output)
 	}
 	var l struct{ Apps []appStatus }
 	if err := json.Unmarshal([]byte(output), &l); err != nil {
@@ -89,7 +89,7 @@ func parseApps(t testing.TB, output string) []appStatus {
 func parseApp(t testing.TB, output string) appStatus {
 	t.Helper()
 	if err := outputschema.Check("show", []byte(output)); err != nil {
-		t.Errorf("show --json: %v\n%s", err, output)
+		t.Errorf("clusterctl show --json: %v\n%s", err, output)
 	}
 	var a appStatus
 	if err := json.Unmarshal([]byte(output), &a); err != nil {
@@ -109,25 +109,25 @@ func TestListAndShow(t *testing.T) {
 		if s.State != "running" || s.Ready != 2 || !s.StartsAtBoot || len(s.Listeners) != 1 ||
 			s.Listeners[0].State != "listening" || s.Balance == nil ||
 			s.SuppressedLogLines == nil || len(s.Drift)+len(s.DropIns)+len(s.NeedReload) > 0 || s.DriftUnknown != "" {
-			t.Errorf("show of a running app has an unexpected or missing value: %+v", s)
+			t.Errorf("clusterctl show of a running app has an unexpected or missing value: %+v", s)
 		}
 		l := listApps(t, m, "see")[0]
 		// The kernel may limit the queue to a somaxconn that is lower than Backlog=.
 		if l.Queue == nil || l.Queue.Depth != 0 || l.Queue.Limit < 128 || l.Connections == nil || l.Memory == nil ||
 			*l.Memory < 1<<20 || l.MemorySource == "rss" {
-			t.Errorf("ls of a running app has an unexpected or missing value: %+v", l)
+			t.Errorf("clusterctl ls of a running app has an unexpected or missing value: %+v", l)
 		}
 		for i, in := range l.Instances {
 			if in.State != "running" || in.PID != a.PIDs(t)[i] || in.Connections == nil || in.CPU == nil ||
 				in.Memory == nil || *in.Memory < 1<<20 {
-				t.Errorf("ls of a running instance has an unexpected or missing value: %+v", in)
+				t.Errorf("clusterctl ls of a running instance has an unexpected or missing value: %+v", in)
 			}
 		}
 		if one := listApps(t, m, "see@2")[0].Instances; len(one) != 1 || one[0].Instance != 2 {
-			t.Errorf("ls see@2: want only instance 2: %+v", one)
+			t.Errorf("clusterctl ls see@2: want only instance 2: %+v", one)
 		}
 		if in := listApps(t, m, "--no-cpu")[0].Instances[0]; in.CPU != nil {
-			t.Errorf("ls --no-cpu: want no cpuPercent: %+v", in)
+			t.Errorf("clusterctl ls --no-cpu: want no cpuPercent: %+v", in)
 		}
 		checkAsNobody(t, m)
 		checkEnv(t, m, a)
@@ -140,29 +140,30 @@ func checkAsNobody(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	l := parseApps(t, m.MustAsNobody(t, "ls", "--json").Stdout)[0]
 	if l.State != "running" || l.Queue == nil || l.Connections == nil || l.Memory == nil {
-		t.Errorf("ls as an unprivileged user: want the state, the queue, the connections and the memory of the app: %+v", l)
+		t.Errorf("clusterctl ls as an unprivileged user: want the state, the queue, the connections and the memory of the app: %+v",
+			l)
 	}
 	for _, in := range l.Instances {
 		if in.State != "running" || in.PID == 0 || in.Connections != nil || in.Memory == nil || in.CPU == nil {
-			t.Errorf("ls as an unprivileged user: want state, PID and CPU of the instance, but no connections and memory: %+v",
+			t.Errorf("clusterctl ls of an instance as an unprivileged user: want state, PID and CPU, no connections, no memory: %+v",
 				in)
 		}
 	}
 	out := m.MustAsNobody(t, "ls", "-a").Stdout
 	for _, line := range kit.Lines(out)[1:] {
 		if f := strings.Fields(line); len(f) < 8 || f[2] != "-" {
-			t.Errorf("ls -a as an unprivileged user: want \"-\" in the third column of each line:\n%s", out)
+			t.Errorf("clusterctl ls -a as an unprivileged user: want \"-\" in the third column of each line:\n%s", out)
 		}
 	}
 	s := parseApp(t, m.MustAsNobody(t, "show", "see", "--json").Stdout)
 	if s.Balance != nil || s.SuppressedLogLines != nil || s.DriftUnknown != "" || s.Ready != 2 {
-		t.Errorf("show as an unprivileged user has an unexpected or missing value: %+v", s)
+		t.Errorf("clusterctl show as an unprivileged user has an unexpected or missing value: %+v", s)
 	}
 	m.MustAsNobody(t, "show", "see")
 	m.MustAsNobody(t, "env", "see")
 	if r := m.Run(t.Context(), kit.AsNobody(kit.Ctl, "env", "see", "--running")...); r.Code != notAllowed ||
 		!strings.Contains(r.Stderr, hint+"sudo clusterctl env see --running") {
-		t.Errorf("env --running as an unprivileged user: want exit status %d and a hint: %v", notAllowed, r)
+		t.Errorf("clusterctl env --running as an unprivileged user: want exit status %d and a hint: %v", notAllowed, r)
 	}
 }
 
@@ -184,11 +185,11 @@ func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 		t.Helper()
 		out := m.Must(t, append([]string{"env", "--json"}, args...)...).Stdout
 		if err := outputschema.Check("env", []byte(out)); err != nil {
-			t.Errorf("env --json: %v\n%s", err, out)
+			t.Errorf("clusterctl env --json: %v\n%s", err, out)
 		}
 		var e environment
 		if err := json.Unmarshal([]byte(out), &e); err != nil || len(e.Instances) != 1 {
-			t.Fatalf("env --json: %v\n%s", err, out)
+			t.Fatalf("clusterctl env --json: %v\n%s", err, out)
 		}
 		vars := map[string]string{"unit": e.Instances[0].Unit}
 		for _, v := range e.Instances[0].Variables {
@@ -198,16 +199,16 @@ func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 	}
 	if v := envOf("see@2"); v["unit"] != a.Unit(2) || v["GREETING"] != "hello world" || v["INSTANCE"] != "2" ||
 		v["API_TOKEN"] != "********" || v["LISTEN_FDS"] != "" {
-		t.Errorf("env see@2 has an unexpected or missing variable: %v", v)
+		t.Errorf("clusterctl env see@2 has an unexpected or missing variable: %v", v)
 	}
 	if v := envOf("see", "--running", "--show-secrets"); v["unit"] != a.Unit(1) || v["GREETING"] != "hello world" ||
 		v["API_TOKEN"] != "t0ps3cret" || v["LISTEN_FDS"] != "1" {
-		t.Errorf("env see --running --show-secrets has an unexpected or missing variable: %v", v)
+		t.Errorf("clusterctl env see --running --show-secrets has an unexpected or missing variable: %v", v)
 	}
 	text := m.Must(t, "env", "see").Stdout
 	if !strings.Contains(text, "GREETING='hello world'\n") || strings.Contains(text, "t0ps3cret") ||
 		!strings.Contains(text, "API_TOKEN=********\n") {
-		t.Errorf("env see: want GREETING, and a masked API_TOKEN:\n%s", text)
+		t.Errorf("clusterctl env see: want GREETING, and a masked API_TOKEN:\n%s", text)
 	}
 	// clusterctl env must include a variable that only a drop-in sets, and must print the path of an environment file.
 	m.WriteFile(t, "/etc/see.env", "FROM_FILE=1\n", 0o600)
@@ -216,7 +217,7 @@ func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 	t.Cleanup(func() { m.Sh(t, "rm -rf /etc/systemd/system/see@1.service.d /etc/see.env; systemctl daemon-reload") })
 	m.Sh(t, "systemctl daemon-reload")
 	if v := envOf("see"); v["GREETING"] != "hello world" || v["MORE"] != "too" || v["FROM_FILE"] != "" {
-		t.Errorf("env with a drop-in has an unexpected or missing variable: %v", v)
+		t.Errorf("clusterctl env with a drop-in has an unexpected or missing variable: %v", v)
 	}
 	if text := m.Must(t, "env", "see").Stdout; !strings.HasPrefix(text,
 		"# systemd reads more variables from /etc/see.env at each start, if the file exists\n") {
@@ -224,6 +225,6 @@ func checkEnv(t *testing.T, m *kit.Machine, a kit.App) {
 	}
 	if s := parseApp(t, m.Must(t, "show", "see",
 		"--json").Stdout); fmt.Sprint(s.DropIns) != "[/etc/systemd/system/see@1.service.d/env.conf]" {
-		t.Errorf("show: got the drop-ins %q, want only env.conf", s.DropIns)
+		t.Errorf("clusterctl show: got the drop-ins %q, want only env.conf", s.DropIns)
 	}
 }

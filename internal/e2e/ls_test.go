@@ -19,7 +19,7 @@ import (
 func TestListSixtyInstances(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		if r := m.Must(t, "ls", "--json"); strings.Join(strings.Fields(r.Stdout), "") != `{"schema":1,"apps":[]}` {
-			t.Errorf("ls --json without apps: want an empty list: %s", r.Stdout)
+			t.Errorf("clusterctl ls --json without apps: want an empty list: %s", r.Stdout)
 		}
 		for i, name := range []string{"many-a", "many-b", "many-c"} {
 			kit.InstallNative(t, m, name, 20, 8170+i, "--sandbox", "off", "--ready", "exec", "--settle", "0s",
@@ -33,11 +33,11 @@ func TestListSixtyInstances(t *testing.T) {
 			for i, a := range apps {
 				if want := fmt.Sprintf("many-%c", 'a'+i); a.Name != want || a.State != "running" || a.Ready != 20 ||
 					a.Wanted != 20 || len(a.Instances) != 20 {
-					t.Errorf("ls: want the app %s with 20 running instances: %+v", want, a)
+					t.Errorf("clusterctl ls: want the app %s with 20 running instances: %+v", want, a)
 				}
 				for k, in := range a.Instances {
 					if in.Instance != k+1 || in.State != "running" || in.PID == 0 || in.Unit != fmt.Sprintf("%s@%d.service", a.Name, k+1) {
-						t.Errorf("ls: want the running instance %d of %s: %+v", k+1, a.Name, in)
+						t.Errorf("clusterctl ls: want the running instance %d of %s: %+v", k+1, a.Name, in)
 					}
 				}
 			}
@@ -50,11 +50,11 @@ func TestListSixtyInstances(t *testing.T) {
 		for member, n := range calls {
 			total += n
 			if strings.HasPrefix(member, "ListUnits") && member != "ListUnitsByNames" || member == "Introspect" {
-				t.Errorf("ls calls %s %d times, want no call", member, n)
+				t.Errorf("clusterctl ls calls %s %d times, want no call", member, n)
 			}
 		}
 		if calls["GetAll"] > units || calls["ListUnitsByNames"] > 1 || total > units+4 {
-			t.Errorf("ls sends %d calls, want at most %d: %v", total, units+4, calls)
+			t.Errorf("clusterctl ls sends %d calls, want at most %d: %v", total, units+4, calls)
 		}
 		if out := m.Must(t, "ls").Stdout; !regexp.MustCompile(`(?m)^many-b +20/20 `).MatchString(out) {
 			t.Errorf("clusterctl ls does not print many-b with 20/20 instances:\n%s", out)
@@ -123,11 +123,11 @@ func TestListShowsProblems(t *testing.T) {
 		b.Await(t, "the instance is in a crash loop", func(s kit.Status) bool { return s.Restarts > 1 }, a.Unit(1))
 		l := listApps(t, m)
 		if len(l) != 2 || l[0].Ready != 1 || l[0].Wanted != 2 || l[0].Restarts < 2 || l[0].State != "degraded" {
-			t.Errorf("ls: want a degraded app with 1 of 2 instances ready and at least 2 restarts: %+v", l)
+			t.Errorf("clusterctl ls: want a degraded app with 1 of 2 instances ready and at least 2 restarts: %+v", l)
 		}
 		t.Logf("the output of ls and of show:\n%s\n%s", m.Must(t, "ls").Stdout, m.Must(t, "show", "trouble").Stdout)
 		if last := l[len(l)-1]; last.Name != "trouble-not" || last.State != "stopped" || last.Ready != 0 {
-			t.Errorf("ls: want the stopped app trouble-not without ready instances: %+v", last)
+			t.Errorf("clusterctl ls: want the stopped app trouble-not without ready instances: %+v", last)
 		}
 	})
 }

@@ -72,7 +72,7 @@ func TestMulticastSocketsAreNotShared(t *testing.T) {
 	})
 }
 
-// wantGroup sends a datagram that contains text to the multicast group, and waits until every instance has logged the
+// wantGroup sends a datagram with the given text to the multicast group, and waits until every instance has logged the
 // text.
 func wantGroup(t testing.TB, a kit.App, port, text string) {
 	t.Helper()

@@ -74,7 +74,7 @@ func listenerInodes(t testing.TB, a kit.App) map[string]bool {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(string(b)) {
-			// 0A is TCP_LISTEN.
+			// In the table of TCP sockets in /proc, 0A means that the socket listens.
 			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
 				found["socket:["+f[9]+"]"] = true
 			}
@@ -133,7 +133,7 @@ func TestListenerStaysNonblocking(t *testing.T) {
 				}
 				var k killCount
 				pid := m.MainPID(t, a.Unit(1))
-				if err := k.kill(t, m, pid); err != nil {
+				if err := k.countAndKill(t, m, pid); err != nil {
 					t.Fatal(err)
 				}
 				b.Await(t, "the killed instance runs again", kit.RunsOther(pid), a.Unit(1))

@@ -107,7 +107,7 @@ func operatorAttempts(m *kit.Machine, proof string) [][]string {
 	return attempts
 }
 
-// systemctl returns a command line that runs systemctl without a password prompt.
+// The function systemctl returns a command line that runs systemctl without a password prompt.
 func systemctl(argv ...string) []string {
 	return slices.Concat([]string{"systemctl", "--no-ask-password"}, argv)
 }
@@ -116,15 +116,15 @@ func systemctl(argv ...string) []string {
 // The expression also matches the error of AttachProcessesToUnit, which refuses a unit before it calls polkit.
 var refusedByPolkit = regexp.MustCompile(`(?i)interactive *authentication *required|access denied|permission denied|non-delegated`)
 
-// busctl returns a command line that calls a method of systemd's manager object without a password prompt.
+// The function busctl returns a command line that calls a method of systemd's manager object without a password prompt.
 func busctl(method, signature string, args ...string) []string {
 	return slices.Concat([]string{"busctl", "--allow-interactive-authorization=false", "--", "call",
 		"org.freedesktop.systemd1", "/org/freedesktop/systemd1",
 		"org.freedesktop.systemd1.Manager", method, signature}, args)
 }
 
-// transient returns a busctl command line that starts a transient unit. The parameter exec is the name of the property
-// with the command of the unit. This command writes the file proof.
+// The function transient returns a busctl command line that starts a transient unit. The parameter exec is the name of
+// the property with the command of the unit. This command writes the file proof.
 func transient(unit, exec, proof string) []string {
 	props := []string{exec, "a(sasb)", "1", "/bin/sh", "3", "/bin/sh", "-c", "id > " + proof, "false"}
 	n := 1
@@ -136,8 +136,8 @@ func transient(unit, exec, proof string) []string {
 		slices.Concat([]string{unit, "replace", fmt.Sprint(n)}, props, []string{"0"})...)
 }
 
-// varlink returns a varlinkctl command line that starts a transient service. The service writes the file proof. systemd
-// offers io.systemd.Unit.StartTransient since about version 262.
+// The function varlink returns a varlinkctl command line that starts a transient service. The service writes the file
+// proof. systemd offers io.systemd.Unit.StartTransient since about version 262.
 func varlink(unit, proof string) []string {
 	const manager = "/run/systemd/io.systemd.Manager"
 	return []string{"varlinkctl", "call", manager, "io.systemd.Unit.StartTransient", fmt.Sprintf(

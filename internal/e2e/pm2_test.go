@@ -44,6 +44,6 @@ func TestCommandsOfPM2(t *testing.T) {
 	m.Must(t, "desc", a.Name)
 	m.Must(t, "delete", "like*", "-y")
 	if r := m.Clusterctl(t, "show", a.Name); r.Code != failed {
-		t.Errorf("show after a delete: got exit status %d, want %d: %v", r.Code, failed, r)
+		t.Errorf("clusterctl show after a delete: got exit status %d, want %d: %v", r.Code, failed, r)
 	}
 }

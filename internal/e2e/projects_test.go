@@ -84,7 +84,7 @@ func wantOtherProjectRefused(t *testing.T, m *kit.Machine) {
 			"listen: 127.0.0.1:8134\nenv: {PORT: 8134}\n", 0o644)
 	r = m.Clusterctl(t, "apply", "-f", "/root/apps.yaml")
 	if r.Code != usage {
-		t.Errorf("apply over the app of another project: got exit status %d, want %d: %v", r.Code, usage, r)
+		t.Errorf("clusterctl apply over the app of another project: got exit status %d, want %d: %v", r.Code, usage, r)
 	}
 	wantError(t, r.Stderr, "pr-a is the app of /srv/pr-a (user daemon), not of /srv/pr-b (user games)",
 		hint+"rename the app to pr-a-pr-b in the file, or replace the installed app: sudo clusterctl apply -f /root/apps.yaml --replace")

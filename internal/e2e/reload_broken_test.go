@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// brokenRelease is a version of a program that cannot serve.
+// brokenRelease describes a version of a program that cannot serve.
 type brokenRelease struct {
 	name   string
 	script string   // the program as a shell script

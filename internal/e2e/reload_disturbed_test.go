@@ -11,8 +11,8 @@ import (
 )
 
 // TestReloadIsDisturbed runs reloads while PID 1 re-executes itself, while the bus is down, while another job is queued,
-// and with masked or stopped instances. Each reload must either succeed or print an error with the reason, and no request
-// may be lost. All steps use the same app, so each step needs the state after the previous step.
+// and with masked or stopped instances. Each reload must either succeed or print an error with the reason, and no
+// request may be lost. All steps use the same app, so each step depends on the previous step.
 func TestReloadIsDisturbed(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "disturbed", 3, 8610, "--", goWorker)
@@ -127,7 +127,8 @@ func reloadWithMaskedInstance(t *testing.T, a kit.App) {
 	wantReloaded(t, a, before)
 }
 
-// reloadOfStoppedApp reloads a stopped app, which must fail, and then all apps, which must skip the stopped app.
+// reloadOfStoppedApp reloads a stopped app, and this reload must fail. Then it reloads all apps, and this reload must
+// skip the stopped app.
 func reloadOfStoppedApp(t *testing.T, a kit.App) {
 	m := a.Machine
 	stopped := kit.InstallNative(t, m, "disturbed-not", 1, 8611, "--", goWorker)

@@ -57,7 +57,7 @@ func TestKilledReloadAndScale(t *testing.T) {
 			{"scale up", up, 10, wholeUp, nil, []int{2, 4}},
 			{"scale down", down, 10, wholeDown, up, []int{2, 4}},
 		} {
-			for at := (killSchedule{whole: c.whole, kills: c.kills}); at.more(t); {
+			for at := (killSchedule{whole: c.whole, kills: c.kills}); at.needsKill(t); {
 				if c.before != nil {
 					m.Must(t, c.before...)
 				}

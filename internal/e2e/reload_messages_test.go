@@ -145,9 +145,9 @@ func TestReloadOfOneInstanceToABrokenRelease(t *testing.T) {
 	})
 }
 
-// TestScaleToMax scales an app to max, which lists more instances than the machine has CPUs, and starts one per CPU.
-// clusterctl ls must not count the instances above the number of CPUs as wanted, and clusterctl reload must not report
-// these instances as skipped.
+// TestScaleToMax scales an app to max. The scale lists more instances than the machine has CPUs, and starts one instance
+// per CPU. clusterctl ls must not count the instances above the number of CPUs as wanted, and clusterctl reload must not
+// report these instances as skipped.
 func TestScaleToMax(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "to-max", 1, 8634, "--", goWorker)

@@ -13,7 +13,7 @@ import (
 )
 
 // TestRollingRestart restarts one worker after another, 50 times, while clients send requests. The clients do not repeat
-// failed requests. No request may fail, neither on a new connection nor on a kept connection.
+// failed requests. No request may fail, on a new or on a keep-alive connection.
 func TestRollingRestart(t *testing.T) {
 	suite().Sequential(t, []lab.Release{lab.Bookworm}, func(t *testing.T, m *kit.Machine) {
 		a := kit.InstallNative(t, m, "rolling", 3, 8150, "--", goWorker)

@@ -39,17 +39,18 @@ func (a takenOver) sh(t *testing.T, script string) string {
 	return strings.TrimSpace(r.Stdout)
 }
 
-// refuses fails the test if a script succeeds in the worker. The parameter action describes the script in the failure
-// text.
-func (a takenOver) refuses(t *testing.T, action, script string) {
+// wantRefused fails the test if  a script succeeds in the worker. The parameter action describes the script in the
+// failure text.
+func (a takenOver) wantRefused(t *testing.T, action, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); strings.HasSuffix(got, "GOT") {
 		t.Errorf("%s: a worker can %s, want a failure:\n%s\n%s", a.Name, action, script, got)
 	}
 }
 
-// permits fails the test if a script fails in the worker. The parameter action describes the script in the failure text.
-func (a takenOver) permits(t *testing.T, action, script string) {
+// wantPermitted fails the test if  a script fails in the worker. The parameter action describes the script in the
+// failure text.
+func (a takenOver) wantPermitted(t *testing.T, action, script string) {
 	t.Helper()
 	if got := a.sh(t, script+" && echo GOT"); !strings.HasSuffix(got, "GOT") {
 		t.Errorf("%s: a worker cannot %s, want success:\n%s\n%s", a.Name, action, script, got)
@@ -88,9 +89,9 @@ func (a takenOver) wantNoSignals(t *testing.T, pid int) {
 	t.Helper()
 	script := fmt.Sprintf("kill -0 %d", pid)
 	if landlockHasScopes() {
-		a.refuses(t, "send a signal to a process outside of the sandbox", script)
+		a.wantRefused(t, "send a signal to a process outside of the sandbox", script)
 	} else {
-		a.permits(t, "send a signal to a process outside of the sandbox on a kernel without Landlock scopes", script)
+		a.wantPermitted(t, "send a signal to a process outside of the sandbox on a kernel without Landlock scopes", script)
 	}
 }
 
@@ -131,32 +132,32 @@ func TestWorkerCannotLeaveItsSandbox(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				a := takeOver(t, m, c.name, 8302, c.dir, append(c.flags, "--run-as", "alice")...)
 				for _, p := range []int{pid, m.MainPID(t, twin.Unit(1))} {
-					a.refuses(t, "write to the .bashrc of its user through another process",
+					a.wantRefused(t, "write to the .bashrc of its user through another process",
 						fmt.Sprintf("echo x >> /proc/%d/root/home/alice/.bashrc", p))
-					a.refuses(t, "read the root directory of another process", fmt.Sprintf("ls /proc/%d/root/srv", p))
-					a.refuses(t, "open the memory of another process",
+					a.wantRefused(t, "read the root directory of another process", fmt.Sprintf("ls /proc/%d/root/srv", p))
+					a.wantRefused(t, "open the memory of another process",
 						fmt.Sprintf("python3 -c 'open(\"/proc/%d/mem\", \"r+b\")'", p))
-					a.refuses(t, "list the file descriptors of another process", fmt.Sprintf("ls /proc/%d/fd", p))
-					a.refuses(t, "copy a file descriptor of another process", copyFD(p))
+					a.wantRefused(t, "list the file descriptors of another process", fmt.Sprintf("ls /proc/%d/fd", p))
+					a.wantRefused(t, "copy a file descriptor of another process", copyFD(p))
 					if c.name != "esc-native" {
 						a.wantNoSignals(t, p)
 					}
 				}
 				if c.dir != "/srv/twin" {
-					a.refuses(t, "write to the directory of another app of its user", "touch /srv/twin/x")
+					a.wantRefused(t, "write to the directory of another app of its user", "touch /srv/twin/x")
 				}
-				a.refuses(t, "read the keys of its user", "cat /home/alice/.ssh/id_ed25519")
-				a.refuses(t, "list the apps of the machine", "ls /etc/clusterctl")
-				a.refuses(t, "reach the socket of the system bus", "ls /run/dbus/system_bus_socket")
-				a.refuses(t, "write to the /dev/shm of the machine",
+				a.wantRefused(t, "read the keys of its user", "cat /home/alice/.ssh/id_ed25519")
+				a.wantRefused(t, "list the apps of the machine", "ls /etc/clusterctl")
+				a.wantRefused(t, "reach the socket of the system bus", "ls /run/dbus/system_bus_socket")
+				a.wantRefused(t, "write to the /dev/shm of the machine",
 					"touch /dev/shm/mark && test -e /proc/1/root/dev/shm/mark")
 				m.Sh(t, "! test -e /dev/shm/mark")
-				a.refuses(t, "create an io_uring",
+				a.wantRefused(t, "create an io_uring",
 					`python3 -c 'import ctypes,sys; sys.exit(ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120)) < 0)'`)
-				a.permits(t, "write to its own /dev/shm", "echo x > /dev/shm/mine")
-				a.permits(t, "read the name of its user", "test \"$(id -un)\" = alice && getent passwd root")
+				a.wantPermitted(t, "write to its own /dev/shm", "echo x > /dev/shm/mine")
+				a.wantPermitted(t, "read the name of its user", "test \"$(id -un)\" = alice && getent passwd root")
 				if c.name != "esc-strict" {
-					a.permits(t, "write to its own directory", "echo x > "+c.dir+"/state && rm "+c.dir+"/state")
+					a.wantPermitted(t, "write to its own directory", "echo x > "+c.dir+"/state && rm "+c.dir+"/state")
 				}
 				wantExposure(t, a.App)
 			})
@@ -186,17 +187,17 @@ func TestRootWorkerIsConfined(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				a := takeOver(t, m, c.name, 8303, "/srv/rooted", append(c.flags, "--run-as", "root")...)
 				a.wantNoSignals(t, pid)
-				a.refuses(t, "read the root directory of another process", fmt.Sprintf("ls /proc/%d/root/", pid))
-				a.refuses(t, "copy a file descriptor of another process", copyFD(pid))
-				a.refuses(t, "read a file that only another user may read", "cat /srv/secret")
-				a.refuses(t, "set a kernel parameter", "echo 1 > /proc/sys/kernel/sysrq")
-				a.refuses(t, "connect to PID 1",
+				a.wantRefused(t, "read the root directory of another process", fmt.Sprintf("ls /proc/%d/root/", pid))
+				a.wantRefused(t, "copy a file descriptor of another process", copyFD(pid))
+				a.wantRefused(t, "read a file that only another user may read", "cat /srv/secret")
+				a.wantRefused(t, "set a kernel parameter", "echo 1 > /proc/sys/kernel/sysrq")
+				a.wantRefused(t, "connect to PID 1",
 					"python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/systemd/private\")'")
-				a.refuses(t, "connect to the system bus",
+				a.wantRefused(t, "connect to the system bus",
 					"python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/dbus/system_bus_socket\")'")
-				a.refuses(t, "read the home of root", "ls /root/.profile")
-				a.refuses(t, "add a unit", "touch /run/systemd/system/x.service")
-				a.refuses(t, "write to /run", "touch /run/x || touch /run/lock/x")
+				a.wantRefused(t, "read the home of root", "ls /root/.profile")
+				a.wantRefused(t, "add a unit", "touch /run/systemd/system/x.service")
+				a.wantRefused(t, "write to /run", "touch /run/x || touch /run/lock/x")
 				wantExposure(t, a.App)
 			})
 		}
@@ -230,14 +231,14 @@ func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
 		t.Cleanup(func() { m.Sh(t, "rm -f /srv/link") })
 		wantHidden := func(a takenOver) {
 			t.Helper()
-			a.refuses(t, "read the keys of its user", "cat /home/ann/.ssh/id_ed25519")
-			a.refuses(t, "read another file in the home", "cat /home/ann/.bashrc")
-			a.refuses(t, "create a file in the home", "touch /home/ann/x")
+			a.wantRefused(t, "read the keys of its user", "cat /home/ann/.ssh/id_ed25519")
+			a.wantRefused(t, "read another file in the home", "cat /home/ann/.bashrc")
+			a.wantRefused(t, "create a file in the home", "touch /home/ann/x")
 		}
 		t.Run("a link outside of the home", func(t *testing.T) {
 			a := takeOver(t, m, "home-link", 8305, "/srv/link", "--run-as", "ann")
 			wantHidden(a)
-			a.permits(t, "write to its own directory", "touch /srv/link/x")
+			a.wantPermitted(t, "write to its own directory", "touch /srv/link/x")
 			m.Sh(t, "rm "+dir+"/x")
 		})
 		t.Run("a link to a release directory", func(t *testing.T) {
@@ -256,8 +257,8 @@ func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
 		t.Run("a package in a larger project", func(t *testing.T) {
 			a := takeOver(t, m, "home-mono", 8307, "/home/ann/mono/packages/api", "--run-as", "ann")
 			wantHidden(a)
-			a.permits(t, "read the project that contains its directory", "cat /home/ann/mono/node_modules/mod")
-			a.refuses(t, "write to the project outside of its directory", "touch /home/ann/mono/x")
+			a.wantPermitted(t, "read the project that contains its directory", "cat /home/ann/mono/node_modules/mod")
+			a.wantRefused(t, "write to the project outside of its directory", "touch /home/ann/mono/x")
 		})
 		t.Run("an interpreter in the home", func(t *testing.T) {
 			m.Sh(t, "install -d -o ann /srv/ann")
@@ -265,18 +266,18 @@ func TestWorkerSeesOnlyItsPartOfAHome(t *testing.T) {
 			a := takeOver(t, m, "home-tool", 8308, "/srv/ann", "--run-as", "ann", "--interpreter", "/home/ann/tool/bin/python3",
 				"--ro", "/home/ann/data", "--rw", "/home/ann/odd: %d")
 			wantHidden(a)
-			a.permits(t, "read the library directory of its interpreter", "cat /home/ann/tool/lib/lib")
-			a.permits(t, "read the path of --ro", "cat /home/ann/data/conf")
-			a.refuses(t, "write to the path of --ro", "touch /home/ann/data/x")
-			a.permits(t, "write to the path of --rw", "touch '/home/ann/odd: %d/x'")
+			a.wantPermitted(t, "read the library directory of its interpreter", "cat /home/ann/tool/lib/lib")
+			a.wantPermitted(t, "read the path of --ro", "cat /home/ann/data/conf")
+			a.wantRefused(t, "write to the path of --ro", "touch /home/ann/data/x")
+			a.wantPermitted(t, "write to the path of --rw", "touch '/home/ann/odd: %d/x'")
 			if !strings.Contains(a.Output.Stdout+a.Output.Stderr, "home: the workers see ") {
 				t.Errorf("clusterctl install does not print the paths in the home that the workers can read:\n%s", a.Output)
 			}
 		})
 		t.Run("a program directly in the home", func(t *testing.T) {
 			a := takeOver(t, m, "home-whole", 8309, "/home/ann", "--run-as", "ann")
-			a.refuses(t, "read the keys of its user", "cat /home/ann/.ssh/id_ed25519")
-			a.permits(t, "read other files in the home", "cat /home/ann/.bashrc")
+			a.wantRefused(t, "read the keys of its user", "cat /home/ann/.ssh/id_ed25519")
+			a.wantPermitted(t, "read other files in the home", "cat /home/ann/.bashrc")
 			if !strings.Contains(a.Output.Stdout+a.Output.Stderr, "is a whole home") {
 				t.Errorf("clusterctl install does not print that the directory of the app is a whole home:\n%s", a.Output)
 			}
@@ -305,7 +306,7 @@ func TestAllowOpensTheSandbox(t *testing.T) {
 				if word == "io-uring" && m.Try(script).Code != 0 {
 					script = "true" // the container of the test refuses io_uring to all processes
 				}
-				a.permits(t, "use --allow "+word, script)
+				a.wantPermitted(t, "use --allow "+word, script)
 				if word == "shm" {
 					m.Sh(t, "rm /dev/shm/amy")
 				}

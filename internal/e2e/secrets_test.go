@@ -62,7 +62,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 		}
 		if r := m.Run(t.Context(), kit.AsNobody(kit.Ctl, "secret", "ls", "nowhere")...); r.Code != notAllowed ||
 			!strings.Contains(r.Stderr, hint+"sudo clusterctl secret ls nowhere") {
-			t.Errorf("secret ls as an unprivileged user: want exit status %d and a hint: %v", notAllowed, r)
+			t.Errorf("clusterctl secret ls as an unprivileged user: want exit status %d and a hint: %v", notAllowed, r)
 		}
 		// Also for root, the commands must mask the secret API_KEY and the variable DB_PASSWORD.
 		for _, args := range [][]string{{"cat", "nowhere"}, {"env", "nowhere"}, {"env", "nowhere", "--running"},
@@ -76,19 +76,19 @@ func TestSecretsAreNowhere(t *testing.T) {
 		}
 		env := m.Must(t, "env", "nowhere", "--json")
 		if err := outputschema.Check("env", []byte(env.Stdout)); err != nil {
-			t.Errorf("env --json: %v\n%s", err, env.Stdout)
+			t.Errorf("clusterctl env --json: %v\n%s", err, env.Stdout)
 		}
 		r = m.Run(t.Context(), kit.AsNobody(kit.Ctl, "env", "nowhere")...)
 		if r.Code != 0 || !strings.Contains(r.Stdout, "# PLAIN (needs root)") {
-			t.Errorf("env as an unprivileged user: want exit status 0 and \"# PLAIN (needs root)\": %v", r)
+			t.Errorf("clusterctl env as an unprivileged user: want exit status 0 and \"# PLAIN (needs root)\": %v", r)
 		}
 		r = m.Run(t.Context(), kit.AsNobody(kit.Ctl, "show", "nowhere")...)
 		if r.Code != 0 || strings.Contains(r.Stdout, "changed") {
-			t.Errorf("show as an unprivileged user: want exit status 0 and no changed file: %v", r)
+			t.Errorf("clusterctl show as an unprivileged user: want exit status 0 and no changed file: %v", r)
 		}
 		if r := m.Must(t, "env", "nowhere"); !strings.Contains(r.Stdout, "PLAIN=8x8") ||
 			!strings.Contains(r.Stdout, "DB_PASSWORD=********") {
-			t.Errorf("env as root: want the value of PLAIN and a mask for DB_PASSWORD: %v", r)
+			t.Errorf("clusterctl env as root: want the value of PLAIN and a mask for DB_PASSWORD: %v", r)
 		}
 		if got := m.Sh(t, "stat -c '%a %U %G' /etc/clusterctl/nowhere.env /etc/clusterctl/nowhere.secrets "+
 			"/etc/clusterctl/nowhere.secrets/* /etc/clusterctl/nowhere.yaml"); got !=
@@ -103,8 +103,8 @@ func TestSecretsAreNowhere(t *testing.T) {
 	})
 }
 
-// searches returns scripts that search the machine for the values of the app "nowhere", and print the values that they
-// find.
+// The function searches returns scripts that search the machine for the values of the app "nowhere", and print the
+// values that they find.
 func searches() []string {
 	return []string{
 		"grep -rsa 'hunter[2]' /etc /run /var /usr/lib /tmp /home /dev/shm",
@@ -166,7 +166,7 @@ func TestSecrets(t *testing.T) {
 				r := m.Must(t, "secret", "ls", name, "--json")
 				if err := outputschema.Check("secret", []byte(r.Stdout)); err != nil ||
 					strings.Count(r.Stdout, `"encrypted": `+fmt.Sprint(encrypted)) != 2 {
-					t.Errorf("secret ls --json: want two secrets whose \"encrypted\" is %v: %v\n%s", encrypted, err, r.Stdout)
+					t.Errorf("clusterctl secret ls --json: want two secrets whose \"encrypted\" is %v: %v\n%s", encrypted, err, r.Stdout)
 				}
 				if r := m.Must(t, "show", name, "--json"); strings.Contains(r.Stdout, "50-secrets.conf") ||
 					!strings.Contains(r.Stdout, `"drift": []`) {
@@ -184,7 +184,7 @@ func TestSecrets(t *testing.T) {
 }
 
 // wantSecrets fails the test unless the worker has the variable TOKEN and the file TOKEN. The variable and the file must
-// have the value token. The file cert.pem must end with a space and a newline.
+// contain the parameter token. The file cert.pem must end with a space and a newline.
 func wantSecrets(t testing.TB, a kit.App, token string) {
 	t.Helper()
 	if about := a.Machine.Get(t, a.URL("/about")); !strings.Contains(about, `"TOKEN=`+token+`"`) {

@@ -22,7 +22,7 @@ func TestShowReportsEditedUnits(t *testing.T) {
 		}
 		if s := show(); len(s.Drift)+len(s.DropIns)+len(s.NeedReload) > 0 || s.Limits == nil || s.Limits.MemoryMaxBytes != 0 ||
 			s.Limits.TasksMax == 0 {
-			t.Errorf("show after the install: want no changes, no drop-ins and the default limits: %+v", s)
+			t.Errorf("clusterctl show after the install: want no changes, no drop-ins and the default limits: %+v", s)
 		}
 		m.Sh(t, `cp -a /etc/systemd/system/drift.socket /root/
 			sed -i 's/^Backlog=.*/Backlog=77/' /etc/systemd/system/drift.socket`)
@@ -32,35 +32,35 @@ func TestShowReportsEditedUnits(t *testing.T) {
 		})
 		s := show()
 		if fmt.Sprint(s.Drift) != "[{/etc/systemd/system/drift.socket changed}]" || fmt.Sprint(s.NeedReload) != "[drift.socket]" {
-			t.Errorf("show --json with an edited socket unit: got %+v and %q, want the unit in drift and in needReload",
+			t.Errorf("clusterctl show --json with an edited socket unit: got %+v and %q, want the unit in drift and in needReload",
 				s.Drift, s.NeedReload)
 		}
 		if out := m.Must(t, "show", "drift").Stdout; !strings.Contains(out, "changed: /etc/systemd/system/drift.socket\n") ||
 			!strings.Contains(out, "drift.socket (sudo systemctl daemon-reload)") {
-			t.Errorf("show with an edited socket unit does not print the unit and daemon-reload:\n%s", out)
+			t.Errorf("clusterctl show with an edited socket unit does not print the unit and daemon-reload:\n%s", out)
 		}
 		if s := parseApp(t, m.MustAsNobody(t, "show", "drift", "--json").Stdout); len(s.Drift) != 1 || len(s.NeedReload) != 1 {
-			t.Errorf("show as an unprivileged user: want one unit in drift and in needReload: %+v", s)
+			t.Errorf("clusterctl show as an unprivileged user: want one unit in drift and in needReload: %+v", s)
 		}
 		m.Sh(t, "systemctl daemon-reload")
 		if s := show(); len(s.Drift) != 1 || len(s.NeedReload) != 0 {
-			t.Errorf("show after a daemon-reload: want one unit in drift and none in needReload: %+v", s)
+			t.Errorf("clusterctl show after a daemon-reload: want one unit in drift and none in needReload: %+v", s)
 		}
 		m.Sh(t, "cp -a /root/drift.socket /etc/systemd/system/; rm /root/drift.socket")
 		m.WriteFile(t, "/etc/systemd/system/drift@.service.d/override.conf", "[Service]\nNice=5\n", 0o644)
 		m.Sh(t, "systemctl daemon-reload; systemctl set-property clusterctl-drift.slice MemoryMax=512M TasksMax=77")
 		s = show()
 		if len(s.Drift) > 0 || !strings.Contains(fmt.Sprint(s.DropIns), "/etc/systemd/system/drift@.service.d/override.conf") {
-			t.Errorf("show with a drop-in: got drift %+v and the drop-ins %q, want only override.conf", s.Drift, s.DropIns)
+			t.Errorf("clusterctl show with a drop-in: got drift %+v and the drop-ins %q, want only override.conf", s.Drift, s.DropIns)
 		}
 		if s.Limits == nil || s.Limits.MemoryMaxBytes != 512<<20 || s.Limits.TasksMax != 77 {
-			t.Errorf("show with limits: got %+v, want 512 MiB and 77 tasks", s.Limits)
+			t.Errorf("clusterctl show with limits: got %+v, want 512 MiB and 77 tasks", s.Limits)
 		}
 		m.Sh(t, "mv /etc/systemd/system/drift@.service /root/; systemctl daemon-reload")
 		s = show()
 		m.Sh(t, "mv /root/drift@.service /etc/systemd/system/; systemctl daemon-reload")
 		if fmt.Sprint(s.Drift) != "[{/etc/systemd/system/drift@.service missing}]" || s.Ready != 2 {
-			t.Errorf("show without the template unit: got drift %+v and %d ready, want the missing file and 2 ready",
+			t.Errorf("clusterctl show without the template unit: got drift %+v and %d ready, want the missing file and 2 ready",
 				s.Drift, s.Ready)
 		}
 	})
@@ -86,13 +86,13 @@ func TestShowCountsSuppressedLines(t *testing.T) {
 		})
 		s := parseApp(t, m.Must(t, "show", "chatty", "--json").Stdout)
 		if s.SuppressedLogLines == nil || *s.SuppressedLogLines < 1 {
-			t.Errorf("show --json: suppressedLogLines is %v, want at least 1", s.SuppressedLogLines)
+			t.Errorf("clusterctl show --json: suppressedLogLines is %v, want at least 1", s.SuppressedLogLines)
 		}
 		if out := m.Must(t, "show", "chatty").Stdout; !strings.Contains(out, " since boot, because of the rate limit of the journal\n") {
 			t.Errorf("clusterctl show does not print the number of dropped lines since boot:\n%s", out)
 		}
 		if s := parseApp(t, m.Must(t, "show", quiet.Name, "--json").Stdout); s.SuppressedLogLines == nil || *s.SuppressedLogLines != 0 {
-			t.Errorf("show of an app without dropped lines: suppressedLogLines is %v, want 0", s.SuppressedLogLines)
+			t.Errorf("clusterctl show of an app without dropped lines: suppressedLogLines is %v, want 0", s.SuppressedLogLines)
 		}
 	})
 }

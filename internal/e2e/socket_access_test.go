@@ -55,7 +55,7 @@ func TestUnixSocketAccess(t *testing.T) {
 			path+"]\nsocket-mode: 0666\n", 0o644)
 		if r := m.Clusterctl(t, "diff", "-f", "/opt/e2e/ux.yaml"); !strings.Contains(r.Stdout, "-SocketGroup=www-data") ||
 			!strings.Contains(r.Stdout, "+SocketMode=0666") {
-			t.Errorf("diff: want -SocketGroup=www-data and +SocketMode=0666: %v", r)
+			t.Errorf("clusterctl diff: want -SocketGroup=www-data and +SocketMode=0666: %v", r)
 		}
 		m.Must(t, "apply", "-f", "/opt/e2e/ux.yaml")
 		want("after apply of mode 0666", "666 daemon:daemon", "root", "daemon", "www-data", "nobody")

@@ -43,8 +43,8 @@ func TestSocketOptionsOfTheProgram(t *testing.T) {
 	})
 }
 
-// TestNoDelayByDefault installs a program that does not set socket options. TCP_NODELAY must be set on the connections of
-// the program. Without TCP_NODELAY, Nagle's algorithm would delay responses on kept connections by 40 ms.
+// TestNoDelayByDefault installs a program that does not set socket options. TCP_NODELAY must be set on the connections
+// of the program. Without TCP_NODELAY, Nagle's algorithm would delay responses on keep-alive connections by 40 ms.
 func TestNoDelayByDefault(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.CopyIn(t, "testdata/options.py", optionsProgram)

@@ -48,32 +48,32 @@ func TestStateOfEachInstance(t *testing.T) {
 		kit.Poll(t, "ls prints the time of the next restart", func() bool {
 			loop = listApps(t, m, "--no-cpu", "moody")[0].Instances[1]
 			if !inCrashLoop(loop) {
-				t.Fatalf("ls: the state of an instance in a crash loop must be restarting, starting or stopping: %+v", loop)
+				t.Fatalf("clusterctl ls: the state of an instance in a crash loop must be restarting, starting or stopping: %+v", loop)
 			}
 			return loop.NextRestart != ""
 		})
 		// LastExit may end with " after DURATION".
 		exit, _, _ := strings.Cut(loop.LastExit, " after ")
 		if loop.State != "restarting" || exit != "exited with status 9" || loop.Problem != loop.LastExit || loop.Restarts < 8 {
-			t.Errorf("ls: want a restarting instance with the last exit and at least 8 restarts: %+v", loop)
+			t.Errorf("clusterctl ls: want a restarting instance with the last exit and at least 8 restarts: %+v", loop)
 		}
 		apps := listApps(t, m)
 		text := m.Must(t, "ls").Stdout + m.Must(t, "ls", "-a").Stdout
 		t.Log(text)
 		if moody := apps[0]; moody.State != "degraded" || moody.Ready != 1 || moody.Wanted != 5 ||
 			!strings.HasPrefix(moody.Problem, "moody@") {
-			t.Errorf("ls: want a degraded app with 1 of 5 instances and a problem: %+v", moody)
+			t.Errorf("clusterctl ls: want a degraded app with 1 of 5 instances and a problem: %+v", moody)
 		}
 		for i, want := range []string{"running", "", "stopped", "masked", "starting"} {
 			if in := apps[0].Instances[i]; want != "" && in.State != want {
-				t.Errorf("ls: want the state %s of instance %d: %+v", want, i+1, in)
+				t.Errorf("clusterctl ls: want the state %s of instance %d: %+v", want, i+1, in)
 			}
 		}
 		if tired := apps[1]; tired.State != "degraded" || tired.Ready != 1 || tired.Instances[0].State != "gave up" ||
 			!strings.Contains(tired.Instances[0].Problem, "gave up after too many short runs") {
-			t.Errorf("ls: want a degraded app with 1 of 2 instances, and instance 1 in the state \"gave up\": %+v", tired)
+			t.Errorf("clusterctl ls: want a degraded app with 1 of 2 instances, and instance 1 in the state \"gave up\": %+v", tired)
 		} else if exit, _, _ := strings.Cut(tired.Instances[0].LastExit, " after "); exit != "exited with status 9" {
-			t.Errorf("ls: want the last exit \"exited with status 9\" of instance 1: %+v", tired.Instances[0])
+			t.Errorf("clusterctl ls: want the last exit \"exited with status 9\" of instance 1: %+v", tired.Instances[0])
 		}
 		for _, want := range []string{"degraded 1/5", "degraded 1/2", "gave up", "stopped", "masked", "starting"} {
 			if !strings.Contains(text, want) {
@@ -81,11 +81,11 @@ func TestStateOfEachInstance(t *testing.T) {
 			}
 		}
 		if s := parseApp(t, m.Must(t, "show", "moody", "--json").Stdout); s.Instances[3].Problem != "it is masked" {
-			t.Errorf("show: want the problem \"it is masked\" of instance 4: %+v", s.Instances[3])
+			t.Errorf("clusterctl show: want the problem \"it is masked\" of instance 4: %+v", s.Instances[3])
 		}
 		out := m.MustAsNobody(t, "ls", "moody", "--json").Stdout
 		if in := parseApps(t, out)[0].Instances[1]; !inCrashLoop(in) {
-			t.Errorf("ls as an unprivileged user: want restarting, starting or stopping for instance 2: %+v", in)
+			t.Errorf("clusterctl ls as an unprivileged user: want restarting, starting or stopping for instance 2: %+v", in)
 		}
 
 		// Stop the app "moody", and let the second instance of the app "tired" reach --max-restarts.
@@ -93,16 +93,16 @@ func TestStateOfEachInstance(t *testing.T) {
 		b.Await(t, "the instance has reached --max-restarts", gaveUp, tired.Unit(2))
 		apps = listApps(t, m)
 		if apps[0].State != "stopped" || apps[0].Queue != nil {
-			t.Errorf("ls: want a stopped app without a queue: %+v", apps[0])
+			t.Errorf("clusterctl ls: want a stopped app without a queue: %+v", apps[0])
 		}
 		if apps[1].State != "gave up" {
-			t.Errorf("ls: want the state \"gave up\" of the app: %+v", apps[1])
+			t.Errorf("clusterctl ls: want the state \"gave up\" of the app: %+v", apps[1])
 		}
 	})
 }
 
-// unmodified is a Node server that exits at its start if a file exists. With Node's default keepAliveTimeout of 5 s, the
-// server would close connections before the test has counted them on a busy machine.
+// The constant unmodified is a Node server that exits at its start if a file exists. With Node's default
+// keepAliveTimeout of 5 s, the server would close connections before the test has counted them on a busy machine.
 const unmodified = `
 if (require("fs").existsSync("/opt/e2e/adopted.crash")) process.exit(7);
 const s = require("http").createServer((q, a) => { a.setHeader("X-Worker", process.pid); a.end("x\n"); });
@@ -122,11 +122,11 @@ func TestStateOfAdoptedInstances(t *testing.T) {
 		counts := connect(t, m, `[["AF_INET",["127.0.0.1",8324],5,true]]`)
 		l := listApps(t, m, "adopted")[0]
 		if l.Connections == nil || *l.Connections != 5 || l.Queue == nil || l.Memory == nil || *l.Memory < 20<<20 {
-			t.Errorf("ls: want 5 connections, a queue, and at least 20 MiB of memory: %+v", l)
+			t.Errorf("clusterctl ls: want 5 connections, a queue, and at least 20 MiB of memory: %+v", l)
 		}
 		for _, in := range l.Instances {
 			if in.Connections == nil || *in.Connections != counts[in.PID] {
-				t.Errorf("ls: want %d connections of %+v", counts[in.PID], in)
+				t.Errorf("clusterctl ls: want %d connections of %+v", counts[in.PID], in)
 			}
 		}
 		b := kit.DialBus(t, m)
@@ -146,7 +146,7 @@ func TestStateOfAdoptedInstances(t *testing.T) {
 			})
 			if in.State != "restarting" ||
 				user == "root" && (in.NextRestart == "" || !strings.HasPrefix(in.LastExit, "exited with status 7")) {
-				t.Errorf("ls as %s: want the state restarting, and as root also the next restart and the last exit: %+v",
+				t.Errorf("clusterctl ls as %s: want the state restarting, and as root also the next restart and the last exit: %+v",
 					user, in)
 			}
 		}

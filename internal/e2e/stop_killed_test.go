@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/outputschema"
 )
 
-// ignoresSIGTERM is a program that prints a line after SIGTERM and continues to run.
+// The constant ignoresSIGTERM is a program that prints a line after SIGTERM and continues to run.
 const ignoresSIGTERM = "#!/bin/sh\ntrap 'echo still saving' TERM\nwhile :; do sleep 1; done\n"
 
 // awaitTraps waits until the shell of every instance catches SIGTERM. With Type=simple and --settle 0s, clusterctl may

@@ -54,7 +54,7 @@ sys.exit(%[2]d)
 			}
 			for _, i := range listApps(t, m, c.name)[0].Instances {
 				if i.State != "stopped" || i.Problem != "" {
-					t.Errorf("ls after a stop: want the state stopped and no problem: %+v", i)
+					t.Errorf("clusterctl ls after a stop: want the state stopped and no problem: %+v", i)
 				}
 			}
 

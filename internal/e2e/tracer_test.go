@@ -23,7 +23,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// syscallInfo is struct ptrace_syscall_info as the kernel fills it at the entry of a system call (ptrace(2),
+// syscallInfo has the layout of struct ptrace_syscall_info at the entry of a system call (ptrace(2),
 // PTRACE_GET_SYSCALL_INFO).
 type syscallInfo struct {
 	op     uint8
@@ -40,9 +40,10 @@ type syscallInfo struct {
 const tracerEnv = "CLUSTERCTL_E2E_TRACER"
 
 // killedAt runs clusterctl in the machine, kills it with SIGKILL before step n, counted from 1, and returns the name of
-// this step. A step is a system call that sends a message to systemd, or that creates, renames or removes a file. If more
-// than two steps with the same name follow each other, only the first two count, because tests of units/install kill
-// before every step. Every message counts. If the command has fewer than n steps, step is "".
+// this step. A step is a system call that sends a message to systemd, or that creates, renames or removes a file. If
+// more than two steps with the same name follow each other, only the first two count, because tests of package
+// units/install already kill the command before every step. Every message counts. If the command has fewer than n steps,
+// the result step is "".
 func killedAt(t testing.TB, m *kit.Machine, n int, args ...string) (step string, r lab.Result) {
 	t.Helper()
 	ctx, cancel := patience.WithTimeout(context.Background(), kit.CommandTimeout)
@@ -83,9 +84,9 @@ func runTracer(argv []string, n string) error {
 	return err
 }
 
-// trace traces the process pid and its child processes until all these processes end, and kills the processes before step
-// n. The result step is the name of step n, or "" if there are fewer steps. The result code is the exit status of the
-// process pid.
+// The function trace traces the process pid and its child processes until all these processes end, and kills the
+// processes before step n. The result step is the name of step n, or "" if there are fewer steps. The result code is the
+// exit status of the process pid.
 func trace(pid, n int) (step string, code int, err error) {
 	const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
 		unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_EXITKILL

@@ -128,7 +128,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		}
 		m.Must(t, "scale", "adopted", "1")
 		if r := m.Must(t, "diff", "--all", "--exit-code"); strings.Contains(r.Stdout, "adopted") {
-			t.Errorf("diff after a scale reports changes, want none: %v", r)
+			t.Errorf("clusterctl diff after a scale reports changes, want none: %v", r)
 		}
 		m.Sh(t, "echo GREETING=changed >>/srv/adopted/.env")
 		m.Must(t, "reload", "adopted")
@@ -170,7 +170,7 @@ func TestUntrustedConfig(t *testing.T) {
 		write(describe("root", "off"))
 		r := m.Clusterctl(t, apply...)
 		if r.Code != notAllowed {
-			t.Errorf("apply of a new app that runs as root: got exit status %d, want %d: %v", r.Code, notAllowed, r)
+			t.Errorf("clusterctl apply of a new app that runs as root: got exit status %d, want %d: %v", r.Code, notAllowed, r)
 		}
 		wantError(t, r.Stderr, "run-as: dynamic -> root", "sandbox: default -> off", "user daemon owns /srv/h3", hint)
 		if m.Try("test -e /etc/clusterctl/h3.yaml").Code == 0 {
@@ -179,7 +179,7 @@ func TestUntrustedConfig(t *testing.T) {
 		write(strings.Replace(describe("daemon:shadow", "default"), "8652", "652", 1))
 		if r := m.Clusterctl(t, apply...); r.Code != notAllowed ||
 			!strings.Contains(r.Stderr, "run-as: daemon -> daemon:shadow; listen: 652") {
-			t.Errorf("apply of a new app with another group and port 652: want exit status %d and both changes: %v",
+			t.Errorf("clusterctl apply of a new app with another group and port 652: want exit status %d and both changes: %v",
 				notAllowed, r)
 		}
 		write(describe("daemon", "default"))
@@ -200,7 +200,7 @@ func TestUntrustedConfig(t *testing.T) {
 		for _, more := range [][]string{nil, {"--yes"}, {"--force"}} {
 			if r := m.Clusterctl(t, append(apply, more...)...); r.Code != notAllowed ||
 				!strings.Contains(r.Stderr, "run-as: daemon -> root") {
-				t.Errorf("apply of the changed file with the flags %q: want exit status %d and the new user: %v",
+				t.Errorf("clusterctl apply of the changed file with the flags %q: want exit status %d and the new user: %v",
 					more, notAllowed, r)
 			}
 		}
@@ -212,7 +212,7 @@ func TestUntrustedConfig(t *testing.T) {
 		m.Sh(t, "chown -R root:root /srv/h3")
 		r = m.Clusterctl(t, apply...)
 		if r.Code != usage {
-			t.Errorf("apply without a terminal: got exit status %d, want %d: %v", r.Code, usage, r)
+			t.Errorf("clusterctl apply without a terminal: got exit status %d, want %d: %v", r.Code, usage, r)
 		}
 		wantError(t, r.Stderr, "run-as: daemon -> root", "sandbox: default -> off", hint, "--yes")
 		if r := m.Must(t, append(apply, "--yes")...); !strings.Contains(r.Stderr, "h3: run-as: daemon -> root; sandbox: default -> off\n") {

@@ -99,7 +99,7 @@ func TestAdministratorsFilesAreKept(t *testing.T) {
 		a.WantUp(t)
 		if env := m.Sh(t, "tr '\\0' '\\n' < /proc/"+m.Sh(t, "systemctl show -p MainPID --value foreign@2")+
 			"/environ | grep -c -e FOREIGN=1 -e SECOND=1"); env != "2" {
-			t.Errorf("%s of the two variables in the drop-ins are set, want both", env)
+			t.Errorf("%s of the two variables in the drop-ins are set, want 2", env)
 		}
 		// A mask is a link to /dev/null with the name of the unit. clusterctl uninstall must not remove this link.
 		m.Sh(t, "systemctl mask foreign@2.service")

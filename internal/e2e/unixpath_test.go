@@ -81,7 +81,7 @@ func TestRemovedSocketFile(t *testing.T) {
 				t.Errorf("%s: requests failed, want none: %v", when, r)
 			}
 			if r := m.Must(t, "ls", "lost"); strings.Contains(r.Stdout, "degraded") {
-				t.Errorf("%s: ls prints degraded: %v", when, r)
+				t.Errorf("%s: clusterctl ls prints degraded: %v", when, r)
 			}
 			if got := m.Sh(t, "stat -c '%a %U:%G' "+path); got != "660 daemon:daemon" {
 				t.Errorf("%s: the socket file has %s, want 660 daemon:daemon", when, got)
@@ -91,15 +91,15 @@ func TestRemovedSocketFile(t *testing.T) {
 			t.Helper()
 			const words = path + ": the socket file is missing or was replaced; to create it again: sudo clusterctl reload lost"
 			if r := m.Must(t, "show", "lost"); !strings.Contains(r.Stdout, words) || !strings.Contains(r.Stdout, path+" (lost)") {
-				t.Errorf("%s: show does not print the lost socket file: %v", when, r)
+				t.Errorf("%s: clusterctl show does not print the lost socket file: %v", when, r)
 			}
 			r := m.Must(t, "show", "--json", "lost")
 			if err := outputschema.Check("show", []byte(r.Stdout)); err != nil || !strings.Contains(r.Stdout, `"state": "lost"`) ||
 				!strings.Contains(r.Stdout, `"state": "degraded"`) {
-				t.Errorf("%s: show --json: want the states lost and degraded: %v, %v", when, r, err)
+				t.Errorf("%s: clusterctl show --json: want the states lost and degraded: %v, %v", when, r, err)
 			}
 			if r := m.Must(t, "ls", "--json"); !strings.Contains(r.Stdout, words) {
-				t.Errorf("%s: ls --json does not print the lost socket file: %v", when, r)
+				t.Errorf("%s: clusterctl ls --json does not print the lost socket file: %v", when, r)
 			}
 		}
 		wantServed("after the install")
@@ -147,7 +147,7 @@ s = socket.socket(socket.AF_UNIX); s.bind("`+path+`"); s.listen(); time.sleep(36
 		}
 		m.AwaitJournal(t, "clients do not reach "+path, "-u", "lost.service")
 		m.Must(t, "reload", "--settle", "100ms", "lost")
-		wantServed("after reload has replaced the socket of another program")
+		wantServed("after a reload has replaced the socket of another program")
 		m.Sh(t, "systemctl stop other-lost.service")
 		wantServed("after the other program has stopped")
 	})

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// writeTwoApps writes a clusterctl.yaml with two apps. first and second are the commands of the apps, as elements of a
-// YAML list.
+// writeTwoApps writes a clusterctl.yaml with two apps. The parameters first and second are the commands of the apps, as
+// elements of a YAML list.
 func writeTwoApps(t testing.TB, m *kit.Machine, first, second string) {
 	t.Helper()
 	m.WriteFile(t, twoDir+"/clusterctl.yaml", `
@@ -55,7 +55,7 @@ func TestApply(t *testing.T) {
 		before := kit.Lines(m.Sh(t, traces))
 		if r := must("apply", "--dry-run"); !strings.Contains(r.Stdout, "+++ /etc/systemd/system/update-one@.service\n") ||
 			!strings.Contains(r.Stdout, "--- /dev/null\n") {
-			t.Errorf("apply --dry-run of new apps does not print the new unit files: %v", r)
+			t.Errorf("clusterctl apply --dry-run of new apps does not print the new unit files: %v", r)
 		}
 		wantUntouched(t, m, before)
 		// Install the second app with install, and then the first app with apply. clusterctl apply must not change the
@@ -63,26 +63,26 @@ func TestApply(t *testing.T) {
 		must("install", "update-two")
 		pids := other.PIDs(t)
 		if r := must("apply"); r.Stdout != "update-one: created, 2 started\nupdate-two: unchanged, 2/2 ready\n" {
-			t.Errorf("apply: want update-one created and update-two unchanged: %v", r)
+			t.Errorf("clusterctl apply: want update-one created and update-two unchanged: %v", r)
 		}
 		one.WantUp(t)
 		if r := must("diff"); r.Stdout != "" {
-			t.Errorf("diff after apply: want no changes: %v", r)
+			t.Errorf("clusterctl diff after an apply: want no changes: %v", r)
 		}
 		if r := must("diff", "--all", "--exit-code"); strings.Contains(r.Stdout, "update-") {
-			t.Errorf("diff --all after apply: want no changes: %v", r)
+			t.Errorf("clusterctl diff --all after an apply: want no changes: %v", r)
 		}
 
 		writeTwoApps(t, m, worker+", new", worker)
 		if r := m.ClusterctlIn(t, twoDir, "diff", "--exit-code", "update-one"); r.Code != failed || r.Stderr != "" ||
 			!strings.Contains(r.Stdout, "\n+  - new\n") {
-			t.Errorf("diff --exit-code of a changed app: want exit status %d and the new argument: %v", failed, r)
+			t.Errorf("clusterctl diff --exit-code of a changed app: want exit status %d and the new argument: %v", failed, r)
 		}
 		if r := must("diff", "update-two"); r.Stdout != "" {
-			t.Errorf("diff of an unchanged app: want no output: %v", r)
+			t.Errorf("clusterctl diff of an unchanged app: want no output: %v", r)
 		}
 		if r := must("apply", "--json"); actions(t, r.Stdout) != "update-one updated, update-two unchanged" {
-			t.Errorf("apply: want update-one updated and update-two unchanged: %v", r)
+			t.Errorf("clusterctl apply: want update-one updated and update-two unchanged: %v", r)
 		}
 		kit.WantNotReplaced(t, pids, other.PIDs(t))
 
@@ -91,7 +91,7 @@ func TestApply(t *testing.T) {
 		writeTwoApps(t, m, "/bin/false", worker+", new")
 		r := m.ClusterctlIn(t, twoDir, "apply", "--json")
 		if r.Code != notReached || actions(t, r.Stdout) != "update-one failed, update-two updated" {
-			t.Errorf("apply: want exit status %d, update-one failed and update-two updated: %v", notReached, r)
+			t.Errorf("clusterctl apply: want exit status %d, update-one failed and update-two updated: %v", notReached, r)
 		}
 		wantError(t, r.Stderr, "update-one: update-one@1")
 		one.WantUp(t)
@@ -99,7 +99,8 @@ func TestApply(t *testing.T) {
 	})
 }
 
-// actions returns the name and the action of each app in the output of apply --json, as "NAME ACTION, NAME ACTION".
+// The function actions returns the name and the action of each app in the output of apply --json, as "NAME ACTION, NAME
+// ACTION".
 func actions(t testing.TB, stdout string) string {
 	t.Helper()
 	var result struct {
@@ -107,7 +108,7 @@ func actions(t testing.TB, stdout string) string {
 		Apps   []struct{ Name, Action string }
 	}
 	if err := json.Unmarshal([]byte(stdout), &result); err != nil || result.Schema != 1 {
-		t.Fatalf("apply --json: want a document with schema 1: %v:\n%s", err, stdout)
+		t.Fatalf("clusterctl apply --json: want a document with schema 1: %v:\n%s", err, stdout)
 	}
 	var words []string
 	for _, a := range result.Apps {
@@ -168,7 +169,7 @@ func TestRollback(t *testing.T) {
 			"env, drain-timeout  clusterctl rollback", "env, drain-timeout  clusterctl install",
 			"env                 clusterctl install"} {
 			if all := kit.Lines(r.Stdout); len(all) != 6 || !strings.Contains(all[i+1], want) {
-				t.Errorf("show --revisions: want 6 lines, and %q in line %d:\n%s", want, i+1, r.Stdout)
+				t.Errorf("clusterctl show --revisions: want 6 lines, and %q in line %d:\n%s", want, i+1, r.Stdout)
 			}
 		}
 		var listed struct {
@@ -182,7 +183,7 @@ func TestRollback(t *testing.T) {
 		}
 		if err := json.Unmarshal([]byte(m.Must(t, "show", "--json", "--revisions", a.Name).Stdout), &listed); err != nil ||
 			len(listed.Revisions) != 5 || listed.Revisions[4].Number != 1 {
-			t.Errorf("show --json --revisions: want 5 revisions with revision 1 at the end: %v, %+v", err, listed)
+			t.Errorf("clusterctl show --json --revisions: want 5 revisions with revision 1 at the end: %v, %+v", err, listed)
 		}
 		if r := m.Clusterctl(t, "rollback", a.Name, "9"); r.Code != failed ||
 			!strings.Contains(r.Stderr, hint+"the app has revisions 1 to 5") {

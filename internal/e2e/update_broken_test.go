@@ -94,14 +94,14 @@ func wantFailed(t testing.TB, stdout, unit string) {
 		}
 	}
 	if err := json.Unmarshal([]byte(stdout), &result); err != nil {
-		t.Fatalf("apply --json: %v:\n%s", err, stdout)
+		t.Fatalf("clusterctl apply --json: %v:\n%s", err, stdout)
 	}
 	if len(result.Apps) != 1 || result.Apps[0].Action != "failed" || result.Apps[0].Error == "" || len(result.Apps[0].Changed) == 0 {
-		t.Fatalf("apply --json: want one failed app with an error and changes: %s", stdout)
+		t.Fatalf("clusterctl apply --json: want one failed app with an error and changes: %s", stdout)
 	}
 	for _, i := range result.Apps[0].Instances {
 		if want := map[bool]string{true: "failed", false: "untouched"}[i.Unit == unit]; i.Outcome != want {
-			t.Errorf("apply --json: the outcome of %s is %s, want %s: %s", i.Unit, i.Outcome, want, stdout)
+			t.Errorf("clusterctl apply --json: the outcome of %s is %s, want %s: %s", i.Unit, i.Outcome, want, stdout)
 		}
 	}
 }

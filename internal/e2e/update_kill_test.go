@@ -32,7 +32,7 @@ func TestKilledUpdate(t *testing.T) {
 		at := killSchedule{whole: time.Since(begin), kills: 20}
 		m.Must(t, first...)
 		run := load.Start(t, m, load.Options{URL: a.URL("/"), Rate: 200, Conns: 4})
-		for i := 0; at.more(t); i++ {
+		for i := 0; at.needsKill(t); i++ {
 			p := m.Start(t, append([]string{kit.Ctl}, args(i+1)...)...)
 			at.wait()
 			killed := p.Stop()
@@ -96,8 +96,8 @@ func killRollbacks(t *testing.T, m *kit.Machine) {
 	}
 }
 
-// wantRelease fails the test unless all units of the app are active. The variable RELEASE must have the value release, in
-// every instance and in /etc/clusterctl.
+// wantRelease fails the test unless all units of the app are active. The variable RELEASE must have the value of the
+// parameter release, in every instance and in /etc/clusterctl.
 func wantRelease(t testing.TB, a kit.App, release int) {
 	t.Helper()
 	a.Machine.WantState(t, "active", append(a.Units(), a.Service(), a.Socket())...)

@@ -12,7 +12,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// answers reports whether a GET request to a port on 127.0.0.1 succeeds.
+// The function answers reports whether a GET request to a port on 127.0.0.1 succeeds.
 func answers(m *kit.Machine, port int) bool {
 	return m.Try(fmt.Sprintf("curl -fsS -m 20 http://127.0.0.1:%d/", port)).Code == 0
 }

@@ -125,7 +125,7 @@ func TestUpdateStopped(t *testing.T) {
 			", x]\nlisten: [8602]\nactivation: native\nready: notify\ndrain: off\ninstances: 2\n", 0o644)
 		r := m.Must(t, "apply", "-f", "/opt/e2e/stopped.yaml")
 		if !strings.Contains(r.Stdout, "it stays stopped") {
-			t.Errorf("apply of a stopped app does not print that it stays stopped: %v", r)
+			t.Errorf("clusterctl apply of a stopped app does not print that it stays stopped: %v", r)
 		}
 		a.Instances = 2
 		m.WantState(t, "inactive", append(a.Units(), a.Service(), a.Socket())...)

@@ -26,7 +26,7 @@ func TestValuesOfEarlierVersions(t *testing.T) {
 		r := m.Must(t, "diff", "--all")
 		if !strings.Contains(r.Stdout, `-Environment="DB_PASSWORD=********"`) ||
 			!strings.Contains(r.Stdout, "+DB_PASSWORD=\"********\"") || strings.Contains(r.Stdout, "hunter2") {
-			t.Errorf("diff: want a masked value that is removed from the unit and added to the values file: %v", r)
+			t.Errorf("clusterctl diff: want a masked value that is removed from the unit and added to the values file: %v", r)
 		}
 		m.Must(t, "scale", "early", "3")
 		a.Instances = 3
@@ -67,7 +67,7 @@ func TestValuesOfEarlierVersions(t *testing.T) {
 			t.Errorf("the files %q contain the value, want only /etc/clusterctl/early.env", r.Stdout)
 		}
 		if r := m.Must(t, "diff", "--all"); strings.Contains(r.Stdout, "early") {
-			t.Errorf("diff after the install: want no changes: %s", r.Stdout)
+			t.Errorf("clusterctl diff after the install: want no changes: %s", r.Stdout)
 		}
 	})
 }
@@ -88,7 +88,7 @@ func TestChangedValueReplacesInstances(t *testing.T) {
 			t.Errorf("the worker does not have the variables A=2 and B=1: %s", about)
 		}
 		if r := m.Must(t, "show", "value", "--revisions"); !strings.Contains(r.Stdout, " env ") || strings.Contains(r.Stdout, "A=2") {
-			t.Errorf("show --revisions: want \"env\" as the changed key, and not the value: %v", r)
+			t.Errorf("clusterctl show --revisions: want \"env\" as the changed key, and not the value: %v", r)
 		}
 		// If root adds a value to the file, clusterctl reload must use the value, and clusterctl scale must not remove
 		// it.

@@ -55,18 +55,18 @@ func TestWatch(t *testing.T) {
 			_, err = next.ReadString('\n')
 		}
 		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != interrupted {
-			t.Errorf("ls --watch after SIGINT: got %v, want exit status %d", err, interrupted)
+			t.Errorf("clusterctl ls --watch after SIGINT: got %v, want exit status %d", err, interrupted)
 		}
 
 		// clusterctl show --watch must end without an error message if the reader of its stdout exits.
 		m.Sh(t, "clusterctl start watched")
 		if r := m.Try(kit.Ctl + " show watched --watch --json --interval 100ms | head -3"); r.Stderr != "" ||
 			outputschema.Check("show", []byte(r.Stdout)) != nil || len(kit.Lines(r.Stdout)) != 3 {
-			t.Errorf("show --watch | head -3: want three JSON lines and an empty stderr: %v", r)
+			t.Errorf("clusterctl show --watch | head -3: want three JSON lines and an empty stderr: %v", r)
 		}
 		text, r := interruptAfter(t, m, "exec "+kit.Ctl+" ls --watch --interval 200ms >/run/see.out", "\n\nNAME ")
 		if strings.Contains(text, "\x1b") || r.Stderr != "" || r.Code != interrupted {
-			t.Errorf("ls --watch into a file: want no escape sequences and exit status %d after SIGINT: %v\n%q",
+			t.Errorf("clusterctl ls --watch into a file: want no escape sequences and exit status %d after SIGINT: %v\n%q",
 				interrupted, r, text)
 		}
 		a.WantUp(t)
@@ -124,12 +124,12 @@ func TestTablesFitTheTerminal(t *testing.T) {
 			}
 		}
 		if out := runOnTerminal(80, "NO_COLOR=1 "+kit.Ctl+" ls"); strings.Contains(out, "\x1b") {
-			t.Errorf("ls with NO_COLOR=1: want no escape sequences: %q", out)
+			t.Errorf("clusterctl ls with NO_COLOR=1: want no escape sequences: %q", out)
 		}
 		m.WriteFile(t, "/run/see.sh", "stty cols 80 rows 20\necho $$ >/run/see.pid\nexec "+kit.Ctl+" ls --watch --interval 200ms\n", 0o644)
 		out, _ := interruptAfter(t, m, "TERM=xterm script -f -qec 'sh /run/see.sh' /run/see.out >/dev/null", "\x1b[J\x1b[H")
 		if strings.Count(out, "\x1b[?1049h") != 1 || strings.LastIndex(out, "\x1b[?25h\x1b[?1049l") < strings.LastIndex(out, "\x1b[J") {
-			t.Errorf("ls --watch on a terminal: want one switch to the alternate screen, and a switch back at the end: %q",
+			t.Errorf("clusterctl ls --watch on a terminal: want one switch to the alternate screen, and a switch back at the end: %q",
 				out)
 		}
 	})

@@ -18,7 +18,7 @@ import (
 // timeout is the timeout of one request. A request waits in the queue of the socket while no worker accepts connections.
 const timeout = 30 * time.Second
 
-// project describes the project directory of an app on the host. The tests build packages from this directory.
+// The type project describes the project directory of an app on the host. The tests build packages from this directory.
 type project struct {
 	name string
 	port int
@@ -27,8 +27,8 @@ type project struct {
 }
 
 // nativeProject writes the project directory of an app with a Go worker that uses the inherited listener. The app has a
-// separate user and a writable directory. The project contains .env and .git, which must not be in the package. release
-// writes the script that starts the worker.
+// separate user and a writable directory. The project contains .env and .git, which must not be in the package. The
+// method release writes the script that starts the worker.
 func nativeProject(t testing.TB) project {
 	t.Helper()
 	p := project{name: "hello", port: 8290, dir: t.TempDir()}
@@ -52,7 +52,7 @@ writable: [%[1]s/data]
 	return p
 }
 
-// release writes run.sh, which starts the worker with the version as an argument.
+// The method release writes run.sh, which starts the worker with the version as an argument.
 func (p project) release(t testing.TB, version string) {
 	p.write(t, "run.sh", "#!/bin/sh\necho "+version+" >>data/starts\nexec ./go-worker -instance "+version+"\n", 0o755)
 }
@@ -74,7 +74,7 @@ func (p project) nodeRelease(t testing.TB, version, listening string) {
 	p.write(t, "package.json", fmt.Sprintf(`{"name": "shop", "version": %q, "description": "sells things"}`, version), 0o644)
 }
 
-// write writes a file in the project directory.
+// The method write writes a file in the project directory.
 func (p project) write(t testing.TB, name, data string, mode os.FileMode) {
 	t.Helper()
 	path := filepath.Join(p.dir, name)
@@ -86,8 +86,8 @@ func (p project) write(t testing.TB, name, data string, mode os.FileMode) {
 	}
 }
 
-// pack builds a package for a systemd version, and returns the path of the package. If version is "", clusterctl reads
-// the version from package.json. The parameter more contains additional flags.
+// The method pack builds a package for a systemd version, and returns the path of the package. If version is "",
+// clusterctl reads the version from package.json. The parameter more contains additional flags.
 func (p project) pack(t testing.TB, systemd int, version string, more ...string) string {
 	t.Helper()
 	out := t.TempDir()
@@ -108,7 +108,7 @@ func (p project) pack(t testing.TB, systemd int, version string, more ...string)
 	return result.Packages[0].Path
 }
 
-// upgrades holds the paths of packages of one app, in the order of their versions.
+// The type upgrades holds the paths of packages of one app, in the order of their versions.
 type upgrades struct {
 	project
 	first, second string // versions that run
@@ -116,15 +116,15 @@ type upgrades struct {
 	fixed         string // the last version, which runs
 }
 
-// install installs the first version.
+// The method install installs the first version.
 func (u upgrades) install(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	t.Logf("apt-get install:\n%s", m.Sh(t, "apt-get install -y "+copyIn(t, m, u.first)+" 2>&1 | grep -v Reading"))
 	u.wantRunning(t, m, "1.0")
 }
 
-// installWithoutStart installs the first version on a machine whose policy-rc.d forbids starts of services, as tools that
-// build images do. The installation must succeed and must not start the app.
+// installWithoutStart installs the first version on a machine whose policy-rc.d forbids starts of services. Tools that
+// build images write such a policy-rc.d. The installation must succeed and must not start the app.
 func (u upgrades) installWithoutStart(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	const policy = "/usr/sbin/policy-rc.d"
@@ -155,7 +155,7 @@ func (u upgrades) wantRunning(t testing.TB, m *kit.Machine, version string) {
 	}
 }
 
-// upgrade upgrades to the second version under load. The first version must be removed.
+// The method upgrade upgrades to the second version under load. The first version must be removed.
 func (u upgrades) upgrade(t *testing.T, m *kit.Machine) {
 	t.Helper()
 	underLoad(t, m, u.port, "an upgrade", func() { m.Sh(t, "apt-get install -y "+copyIn(t, m, u.second)) })
@@ -203,8 +203,8 @@ func (u upgrades) upgradeToBroken(t *testing.T, m *kit.Machine) {
 	u.wantRunning(t, m, "4.0")
 }
 
-// remove removes and purges the package. The parameter before is the output of listFiles before the installation. The
-// machine must then have the same files.
+// The method remove removes and purges the package. The parameter before is the output of listFiles before the
+// installation. The machine must then have the same files.
 func (u upgrades) remove(t *testing.T, m *kit.Machine, before []string) {
 	t.Helper()
 	m.Sh(t, "apt-get remove -y "+u.name)

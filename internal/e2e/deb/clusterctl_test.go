@@ -160,8 +160,8 @@ func removeClusterctl(t *testing.T, m *kit.Machine, deb string) {
 			m.Sh(t, "systemctl restart hello@1; systemctl reload hello")
 		})
 		old := m.MainPID(t, "hello@2.service")
-		// After the sync, all lines of the current process are in the journal. These lines have earlier times than the
-		// time in the variable since.
+		// After the sync, all lines of the current process are in the journal. The times of these lines are earlier than
+		// the time in the variable since.
 		since := m.Sh(t, "journalctl --sync; date '+%F %T.%6N'")
 		m.Sh(t, "systemctl kill -s KILL hello@2.service")
 		m.AwaitJournal(t, "listening", "-u", "hello@2.service", "--since", since)

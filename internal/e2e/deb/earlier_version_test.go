@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/e2e/kit"
 )
 
-// earlierPackage changes a package into the package that an earlier version of clusterctl would have built of the app,
+// earlierPackage changes a package into the package that an earlier version of clusterctl would have built for the app,
 // and returns the path of the new package. Packages of earlier versions used /opt/NAME, /var/lib/NAME and /etc/NAME.
 // testdata/former contains the maintainer scripts of such a package.
 func earlierPackage(t testing.TB, deb, name string) string {
@@ -35,9 +35,9 @@ ln -s "/var/lib/$2/data" "usr/lib/clusterctl-apps/$2/app/data"`, "sh", scripts, 
 	return to
 }
 
-// TestPackageOfAnEarlierVersion installs the package that an earlier version of clusterctl has built of an app, and
-// upgrades it to packages of the current version. The app must keep its data and its paths, also in a failed upgrade and
-// after a reboot. A purge must not remove files that other programs or users may have created.
+// TestPackageOfAnEarlierVersion installs the package of an app that an earlier version of clusterctl has built. Then the
+// test upgrades to packages that the current version has built. The app must keep its data and its paths, also in a
+// failed upgrade and after a reboot. A purge must not remove files that other programs or users may have created.
 func TestPackageOfAnEarlierVersion(t *testing.T) {
 	p := daemonProject(t, "nest", "DIR/data")
 	old := earlierPackage(t, p.version(t, "1.0"), "nest")

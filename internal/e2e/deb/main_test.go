@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// top is the root of the source tree.
+// The constant top is the path of the root of the source tree.
 const top = "../../.."
 
 // rate is the number of requests per second. This rate is low, so that two CPUs can run the tests of four machines at the
@@ -53,11 +53,12 @@ func debFile(dist, version, arch string) string {
 	return filepath.Join(dist, fmt.Sprintf("clusterctl_%s-1_%s.deb", version, arch))
 }
 
-// prepare changes the configuration of dpkg in the machine, so that dpkg also installs manual pages and other
-// documentation. prepare returns the list of files of the machine.
+// The function prepare changes the configuration of dpkg in the machine, so that dpkg also installs manual pages and
+// other documentation. It returns the list of files of the machine.
 func prepare(t testing.TB, m *kit.Machine) []string {
 	t.Helper()
-	// Remove empty directories in /etc/systemd/system, because deb-systemd-helper would remove them during the test.
+	// Remove empty directories in /etc/systemd/system, because deb-systemd-helper would remove them during the test, and
+	// the test would report them as missing.
 	m.Sh(t, "rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap; mkdir -p /srv/packages; find /etc/systemd/system -mindepth 1 -type d -empty -delete")
 	return listFiles(t, m)
 }
@@ -94,7 +95,7 @@ func copyIn(t testing.TB, m *kit.Machine, file string) string {
 }
 
 // underLoad calls f while clients send requests to a port, and fails the test if a request fails. The parameter event
-// describes what happens in f.
+// describes what f does.
 func underLoad(t testing.TB, m *kit.Machine, port int, event string, f func()) {
 	t.Helper()
 	o := load.Options{URL: fmt.Sprintf("http://127.0.0.1:%d/", port), Rate: rate, Conns: 4, Timeout: patience.For(timeout)}

@@ -35,8 +35,8 @@ func daemonProject(t testing.TB, name, writable string) project {
 	return p
 }
 
-// version builds a package of a version, and sets the variable VERSION of the app to this version. The parameter args
-// contains additional flags of "clusterctl package".
+// The method version builds a package of a version, and sets the variable VERSION of the app to this version. The
+// parameter args contains additional flags of "clusterctl package".
 func (p project) version(t testing.TB, version string, args ...string) string {
 	t.Helper()
 	p.yaml += "env: {VERSION: \"" + version + "\"}\n"
@@ -49,8 +49,8 @@ func dpkg(t testing.TB, m *kit.Machine, args string) string {
 	return m.Sh(t, "dpkg "+args+" 2>&1")
 }
 
-// wantInstallRefused fails the test unless dpkg -i of a package fails with a hint and an error that contains text, and
-// does not change the machine.
+// wantInstallRefused fails the test unless dpkg -i of a package fails with a hint and an error that contains the given
+// text, and does not change the machine.
 func wantInstallRefused(t testing.TB, m *kit.Machine, deb, text string) {
 	t.Helper()
 	before := listFiles(t, m)

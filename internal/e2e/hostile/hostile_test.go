@@ -31,8 +31,8 @@ func TestAttacksGetNothing(t *testing.T) {
 			switch {
 			case g.Got == "":
 			case k.name == "native" && strings.HasPrefix(g.Name, "signal "):
-				// Only the shim blocks signals to other processes, and native apps run without the shim
-				// (docs/SECURITY.md).
+				// Only the shim blocks signals to other processes. Native apps run without the shim, so they can send
+				// these signals (docs/SECURITY.md).
 			default:
 				t.Errorf("the attack %q succeeded: %s", g.Name, g.Got)
 			}
@@ -45,7 +45,8 @@ func TestAttacksGetNothing(t *testing.T) {
 func TestEnvFileLinkReadsNoSecret(t *testing.T) {
 	onEach(t, func(t *testing.T, m *kit.Machine, k kind) {
 		for _, secret := range []string{"/root/.aws/credentials", "/etc/other/secrets.env"} {
-			// First the worker creates the link, and then a process of the same user outside of the sandbox.
+			// First the worker creates the link. Then a process of the same user outside of the sandbox creates the
+			// link.
 			k.get(t, m, "replace", url.Values{"path": {k.path(".env")}, "link": {secret}})
 			if who := k.user(); who != "" && who != "root" {
 				m.Sh(t, fmt.Sprintf("runuser -u %s -- ln -sfn %s %s", who, secret, k.path(".env")))

@@ -41,7 +41,7 @@ func TestWorkerCannotCloseTheListener(t *testing.T) {
 	})
 }
 
-// backlog returns the maximum length of the queue of the listener.
+// The method backlog returns the maximum length of the queue of the listener.
 func (k kind) backlog(m *kit.Machine) string {
 	return strings.TrimSpace(m.Try(fmt.Sprintf("ss -Hltn 'sport = :%d' | awk '{print $3}'", k.port)).Stdout)
 }

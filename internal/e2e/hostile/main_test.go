@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { lab.Main(m) }
 // program is the file name of the hostile worker in the directory of each app.
 const program = "hostile-worker"
 
-// kind describes an app for the tests. Each kind of app has a different sandbox.
+// The type kind describes an app for the tests. Each kind of app has a different sandbox.
 type kind struct {
 	name      string
 	directory string
@@ -28,7 +28,7 @@ type kind struct {
 	flags     []string
 }
 
-// kinds returns all kinds of apps.
+// The function kinds returns all kinds of apps.
 func kinds() []kind {
 	return []kind{
 		{name: "adopted", directory: "/srv/adopted", owner: "web", port: 8301},
@@ -40,14 +40,14 @@ func kinds() []kind {
 	}
 }
 
-// url returns the URL of a path on the port of the app.
+// The method url returns the URL of a path on the port of the app.
 func (k kind) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d/%s", k.port, path) }
 
-// path returns the path of a file in the directory of the app.
+// The method path returns the path of a file in the directory of the app.
 func (k kind) path(name string) string { return k.directory + "/" + name }
 
-// user returns the user of the workers, or "" for a dynamic user. Tests run processes outside of the sandbox as this
-// user. Tests cannot do this with a dynamic user, because a dynamic user exists only while the app runs.
+// The method user returns the user of the workers, or "" for a dynamic user. Tests run processes outside of the sandbox
+// as this user. Tests cannot do this with a dynamic user, because a dynamic user exists only while the app runs.
 func (k kind) user() string {
 	if k.name == "dynamic" {
 		return ""
@@ -55,7 +55,7 @@ func (k kind) user() string {
 	return k.owner
 }
 
-// releases returns the releases on which the tests of this package run.
+// The function releases returns the releases on which the tests of this package run.
 func releases() []lab.Release { return []lab.Release{lab.Bookworm, lab.Trixie} }
 
 // onEach installs an app of each kind on each release, and runs f with each app. All apps are tested at the same time,
@@ -89,8 +89,8 @@ echo DB_PASSWORD=hostile-secret >/etc/other/secrets.env; chmod 600 /etc/other/se
 	}}
 }
 
-// install installs the hostile worker as an app of this kind, with an .env file, and uninstalls the app at the end of the
-// test.
+// The method install installs the hostile worker as an app of this kind, with an .env file, and uninstalls the app at
+// the end of the test.
 func (k kind) install(t testing.TB, m *kit.Machine) {
 	t.Helper()
 	m.CopyIn(t, lab.Build(t, "./internal/e2e/hostile/worker"), k.path(program))
@@ -109,12 +109,12 @@ func (k kind) install(t testing.TB, m *kit.Machine) {
 	m.Must(t, slices.Concat(flags, k.flags, []string{"--", k.path(program)})...)
 }
 
-// config returns a clusterctl.yaml for the app.
+// The method config returns a clusterctl.yaml for the app.
 func (k kind) config() string {
 	return fmt.Sprintf("apps:\n  %s:\n    command: [%s]\n    run-as: %s\n", k.name, k.path(program), k.owner)
 }
 
-// get sends a GET request to the worker, and returns the body of the response.
+// The method get sends a GET request to the worker, and returns the body of the response.
 func (k kind) get(t testing.TB, m *kit.Machine, path string, query url.Values) string {
 	t.Helper()
 	url := k.url(path)
@@ -124,10 +124,11 @@ func (k kind) get(t testing.TB, m *kit.Machine, path string, query url.Values) s
 	return m.Sh(t, "curl -fsS --max-time 60 --retry 20 --retry-connrefused '"+url+"'")
 }
 
-// result is the result of one attack. Got describes what the worker has reached, and is empty if the attack failed.
+// The type result describes the result of one attack. The field Got describes what the worker has reached, and is empty
+// if the attack failed.
 type result struct{ Name, Got string }
 
-// attack lets the worker run all attacks, and returns their results.
+// The method attack lets the worker run all attacks, and returns their results.
 func (k kind) attack(t testing.TB, m *kit.Machine, query url.Values) []result {
 	t.Helper()
 	var results []result
@@ -140,7 +141,8 @@ func (k kind) attack(t testing.TB, m *kit.Machine, query url.Values) []result {
 	return results
 }
 
-// wantWithout fails the test if text contains part. The parameter name describes text in the failure text.
+// wantWithout fails the test if the parameter text contains the parameter part. The parameter name describes the text in
+// the error.
 func wantWithout(t testing.TB, name, text, part string) {
 	t.Helper()
 	if strings.Contains(text, part) {

@@ -80,7 +80,7 @@ func (a App) PIDs(t testing.TB) []int {
 	return pids
 }
 
-// WantState fails the test unless each unit has the ActiveState want.
+// WantState fails the test unless the ActiveState of each unit equals the parameter want.
 func (m *Machine) WantState(t testing.TB, want string, units ...string) {
 	t.Helper()
 	got := Lines(m.Sh(t, "systemctl show -p ActiveState --value -- '"+strings.Join(units, "' '")+"'"))

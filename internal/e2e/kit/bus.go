@@ -83,7 +83,7 @@ func (b *Bus) Watch(t testing.TB, units ...string) <-chan Status {
 	return out
 }
 
-// apply copies the properties into s.
+// The method apply copies the properties into s.
 func (s *Status) apply(props map[string]dbus.Variant) {
 	for name, v := range props {
 		switch name {

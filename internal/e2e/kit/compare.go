@@ -8,8 +8,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab"
 )
 
-// Difference compares two lists of lines, without regard to their order. The result more contains the lines that occur in
-// after more often than in before. The result fewer contains the lines that occur in before more often than in after.
+// Difference compares two lists of lines, without regard to their order. The result more contains the lines that occur
+// more often in the list after than in the list before. The result fewer contains the lines that occur more often in the
+// list before than in the list after.
 func Difference(before, after []string) (more, fewer []string) {
 	fewer = slices.Clone(before)
 	for _, l := range after {
@@ -44,8 +45,8 @@ func WantOutput(t testing.TB, r lab.Result, texts ...string) {
 	}
 }
 
-// WantReplaced fails the test unless every PID in after is new: the PID must not be 0, and must not be in before. Each
-// element of a list is the PID of one instance.
+// WantReplaced fails the test unless every PID in the list after is new: the PID must not be 0, and must not be in the
+// list before. Each element of a list is the PID of one instance.
 func WantReplaced(t testing.TB, before, after []int) {
 	t.Helper()
 	for i, pid := range after {

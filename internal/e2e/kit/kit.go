@@ -23,8 +23,8 @@ const (
 )
 
 const (
-	CommandTimeout = 5 * time.Minute // for one clusterctl command
-	EventTimeout   = 5 * time.Minute // for a condition that a test waits for
+	CommandTimeout = 5 * time.Minute // the timeout of one clusterctl command
+	EventTimeout   = 5 * time.Minute // the timeout of a condition that a test waits for
 )
 
 // Suite describes the machines that the tests of one package use.
@@ -66,7 +66,8 @@ func BareMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *
 	}
 }
 
-// equipped copies clusterctl, the shim and the files of the suite into a booted machine, and returns the machine.
+// The method equipped copies clusterctl, the shim and the files of the suite into a booted machine, and returns the
+// machine.
 func (s Suite) equipped(t testing.TB, booted *lab.Machine) *Machine {
 	t.Helper()
 	m := &Machine{booted, s.Dir}
@@ -79,7 +80,7 @@ func (s Suite) equipped(t testing.TB, booted *lab.Machine) *Machine {
 }
 
 // Sequential runs f on the shared machine of each release, one release after another. A test that sends requests at full
-// speed must use Sequential, because it would slow down other tests that run at the same time.
+// speed must use Sequential, because such a test would slow down other tests that run at the same time.
 func (s Suite) Sequential(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {
@@ -88,7 +89,7 @@ func (s Suite) Sequential(t *testing.T, releases []lab.Release, f func(t *testin
 }
 
 // Parallel runs f on the shared machines of all releases at the same time. Two tests run on the same machine at the same
-// time only if both have called t.Parallel before Parallel.
+// time only if both tests call t.Parallel before they call Parallel.
 func (s Suite) Parallel(t *testing.T, releases []lab.Release, f func(t *testing.T, m *Machine)) {
 	t.Helper()
 	for _, r := range releases {

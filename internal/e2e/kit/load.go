@@ -6,8 +6,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// Loads are two loads that run at the same time. The first load opens a new connection for each request. The second load
-// keeps its connections open.
+// Loads holds two loads that run at the same time. The first load opens a new connection for each request. The second
+// load keeps its connections open.
 type Loads [2]*load.Run
 
 // StartLoads starts both loads.
@@ -24,7 +24,7 @@ func StartLoads(t testing.TB, m load.Machine, o load.Options) (l Loads) {
 // parameter event describes what happened while the loads ran.
 func (l Loads) WantNoneLost(t testing.TB, event string) {
 	t.Helper()
-	for i, kind := range []string{"new connections", "kept connections"} {
+	for i, kind := range []string{"new connections", "keep-alive connections"} {
 		WantNoneLost(t, event+", "+kind, l[i].Stop())
 	}
 }

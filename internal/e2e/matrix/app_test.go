@@ -20,18 +20,18 @@ import (
 // slowProbe contains the flag --probe-timeout with a value that is long enough on a busy machine.
 var slowProbe = []string{"--probe-timeout", "2m"}
 
-// install installs an app with a long probe timeout and --settle 100ms, and uninstalls the app at the end of the test.
-// The parameter args contains additional flags and the program.
+// The function install installs an app with a long probe timeout and --settle 100ms, and uninstalls the app at the end
+// of the test. The parameter args contains additional flags and the program.
 func install(t testing.TB, m *kit.Machine, name string, instances, port int, args ...string) kit.App {
 	t.Helper()
 	return kit.Install(t, m, name, instances, port, slices.Concat([]string{"--settle", "100ms"}, slowProbe, args)...)
 }
 
-// bodies is a value of load.Options.WorkerHeader: the name of a header that no program sends. If a response does not have
-// this header, package load counts the response by its body.
+// The constant bodies is a value for load.Options.WorkerHeader. It is the name of a header that no program sends. If a
+// response does not have this header, package load counts the response by its body.
 const bodies = "X-None"
 
-// hello matches the responses of the programs in testdata.
+// The expression hello matches the responses of the programs in testdata.
 var hello = regexp.MustCompile(`^hello from /hello by (\d+)$`)
 
 // responsesByPID returns the number of responses of each process. The report must be of a load with the option
@@ -67,7 +67,7 @@ func instanceOf(a kit.App, pid int) int {
 	return i
 }
 
-// processes returns the PIDs in an instance's cgroup.
+// The function processes returns the PIDs in an instance's cgroup.
 func processes(t testing.TB, a kit.App, i int) []int {
 	t.Helper()
 	group := a.Machine.Property(t, a.Unit(i), "ControlGroup")

@@ -39,7 +39,7 @@ func stopCrashing(t testing.TB, a kit.App, i int) {
 	a.Machine.Sh(t, fmt.Sprintf("rm %s/crash/%s-%d", srv, a.Name, i))
 }
 
-// waiting matches the StatusText of an instance that waits for its restart.
+// The expression waiting matches the StatusText of an instance that waits for its restart.
 var waiting = regexp.MustCompile(`^waiting (\S+) after (\d+) short runs, the last with exited/7$`)
 
 // TestBackoff makes one of two instances crash repeatedly. The first restart must be immediate, and each later delay must
@@ -101,8 +101,8 @@ func TestBackoff(t *testing.T) {
 	wantAllAnswer(t, a, "/hello", hello)
 }
 
-// failures returns one text "failures=N" for each start of an instance, in the order of the starts. N is the number of
-// failures in the backoff file, which the program prints at its start.
+// The function failures returns one text "failures=N" for each start of an instance, in the order of the starts. N is
+// the number of failures in the backoff file, which the program prints at its start.
 func failures(t testing.TB, a kit.App, i int) []string {
 	t.Helper()
 	var all []string
@@ -116,7 +116,7 @@ func failures(t testing.TB, a kit.App, i int) []string {
 
 // TestBackoffOnEachSystemd counts the failures of an adopted and of a native app with each version of systemd. A manual
 // restart must reset the count. The variable RUNTIME_DIRECTORY in an environment file must not change the directory of
-// the backoff file, because root writes the backoff file.
+// the backoff file. Otherwise root would write the file into a directory that the app chooses.
 func TestBackoffOnEachSystemd(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
 		m.Sh(t, "mkdir -p /run/elsewhere")
@@ -179,7 +179,7 @@ func TestGivingUp(t *testing.T) {
 	run := load.Start(t, m, load.Options{URL: a.URL("/hello"), Conns: 2, Rate: 200, WorkerHeader: bodies})
 	changes := kit.DialBus(t, m).Watch(t, a.Unit(2))
 	startCrashing(t, a, 2)
-	// The state failed is not sufficient, because a unit is also failed for a moment before each restart.
+	// The state failed is not sufficient, because a unit is also in this state for a moment before each restart.
 	kit.ReadUntil(t, "the instance has given up", changes,
 		func(s kit.Status) bool { return s.Active == "failed" && s.Exit == contract.StatusGaveUp })
 	r := run.Stop()

@@ -53,8 +53,9 @@ func TestProgramThatCannotBeAdopted(t *testing.T) {
 	}
 }
 
-// wantOneError checks the lines that the shim has logged for the unit since a time. It fails the test unless there are
-// exactly two lines: an error that contains the reason, and the hint.
+// wantOneError checks the lines of the shim in the log of the unit. The parameter since is the time at which these lines
+// begin. wantOneError fails the test unless there are exactly two lines: an error that contains the reason, and the
+// hint.
 func wantOneError(t testing.TB, m *kit.Machine, unit, since, reason, hint string) {
 	t.Helper()
 	var lines []string

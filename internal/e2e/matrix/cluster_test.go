@@ -15,7 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// sum matches the responses of the example: the PID, and the sum of the numbers below 100,000,000.
+// The expression sum matches the responses of the example, which contain the PID and the sum of the numbers below
+// 100,000,000.
 var sum = regexp.MustCompile(`^(\d+): 4999999950000000$`)
 
 // TestCluster2021 runs a popular example of Node's cluster module unchanged: master.js, which forks workers in each

@@ -98,14 +98,14 @@ func mustOrReportKill(t testing.TB, m *kit.Machine, args ...string) {
 	}
 }
 
-// kindName is a kind of app, and the name of its subtest.
+// kindName is the name of a kind of app and of its subtest.
 type kindName string
 
 func (w kindName) String() string { return string(w) }
 
 // TestStopWithFullRunDirectory stops and uninstalls an app while the file system of /run is full.
 func TestStopWithFullRunDirectory(t *testing.T) {
-	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) { // because the test fills /run
+	suite().OwnMachines(t, lab.All(), func(t *testing.T, m *kit.Machine) { // the test fills /run, so it needs its own machines
 		a := install(t, m, "h-full", 2, 8745, portFlags(8745, "--drain-timeout", "1s", "server.py")...)
 		m.Sh(t, "mount -o remount,size=64M /run")
 		m.Sh(t, "head -c 128M /dev/zero > /run/fill || true")
@@ -141,7 +141,7 @@ func TestWorkerCannotWriteToRun(t *testing.T) {
 		} {
 			name := "r-" + kind.name
 			a := install(t, m, name, 1, 8746+i, portFlags(8746+i, append([]string{"--drain-timeout", "1s"}, kind.flags...)...)...)
-			m.Sh(t, "mkdir -p /run/clusterctl/"+name+" && mkdir -m 777 /run/clusterctl/"+name+"/1") // as an earlier version
+			m.Sh(t, "mkdir -p /run/clusterctl/"+name+" && mkdir -m 777 /run/clusterctl/"+name+"/1") // as an earlier version did
 			m.Must(t, "restart", name)
 			if found := m.Sh(t, "find /run/clusterctl /run/private -path '*/private' -prune -o ! -type s \\( ! -user root "+
 				"-o -perm /022 \\) -print 2>/dev/null || true"); found != "" {

@@ -45,8 +45,8 @@ func takeInventory(t testing.TB, m *kit.Machine) inventory {
 	return kit.Lines(m.Sh(t, inventoryScript))
 }
 
-// wantInventory compares the machine with an earlier inventory. It fails the test for each new item, and for each missing
-// item that is not a unit.
+// wantInventory compares the machine with an earlier inventory. wantInventory fails the test for each new item, and for
+// each missing item that is not a unit.
 func wantInventory(t testing.TB, m *kit.Machine, before inventory) {
 	t.Helper()
 	more, fewer := kit.Difference(before, takeInventory(t, m))

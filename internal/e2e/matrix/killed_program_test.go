@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// kill sends SIGKILL to processes in the machine.
+// The function kill sends SIGKILL to processes in the machine.
 func kill(t testing.TB, m *kit.Machine, pids ...int) {
 	t.Helper()
 	for _, pid := range pids {
@@ -72,8 +72,8 @@ func TestKilledProgram(t *testing.T) {
 	}
 	for _, k := range kills {
 		main, shim := m.MainPID(t, a.Unit(1)), shimPID(t, a, 1)
-		// One command kills all processes, because the shim process exits soon after the program. The command may fail,
-		// because the shim process may have exited already.
+		// One command kills all processes, because the shim process could exit before a second command kills it. The
+		// command may fail, because the shim process may have exited already.
 		var words []string
 		for _, pid := range k.pids(main, shim) {
 			words = append(words, strconv.Itoa(pid))
@@ -93,9 +93,9 @@ func TestKilledProgram(t *testing.T) {
 	wantInventory(t, m, before)
 }
 
-// TestShimKilled kills the shim process of an instance, which intercepts system calls of the program. A program that uses
-// epoll must continue to run, because only its calls of bind are intercepted. A program with a blocking accept exits,
-// because its calls of accept are intercepted, and systemd must restart it. No request may be lost.
+// TestShimKilled kills the shim process of an instance, which intercepts system calls of the program. A program that
+// uses epoll must continue to run, because it needs the shim only for its calls of bind. A program with a blocking
+// accept exits, because it needs the shim for each accept. systemd must restart this program. No request may be lost.
 func TestShimKilled(t *testing.T) {
 	m := suite().Shared(t, lab.Workers)
 	before := takeInventory(t, m)

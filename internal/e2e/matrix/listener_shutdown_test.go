@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// shutdownCase is a run of silence.py, a program that calls shutdown(2) on its listener when it stops.
+// shutdownCase describes a run of silence.py, a program that calls shutdown(2) on its listener when it stops.
 type shutdownCase struct {
 	mode string // how the program waits for connections
 	port int
@@ -31,7 +31,7 @@ func shutdownCases() []shutdownCase {
 
 // TestProgramsThatShutTheListenerDown reloads, restarts and kills workers that call shutdown(2) on the shared listener
 // when they stop. The shim must intercept the call in adopted workers, so that no connection is refused. In native
-// workers, the call succeeds, and the listener listens again after the next start, so the test allows refused
+// workers, the call succeeds, and the listener does not listen until the next start, so the test allows refused
 // connections.
 func TestProgramsThatShutTheListenerDown(t *testing.T) {
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -39,7 +39,7 @@ func TestProgramsThatShutTheListenerDown(t *testing.T) {
 	})
 }
 
-// run installs the app, and sends requests while its workers are replaced.
+// The method run installs the app, and sends requests while its workers are replaced.
 func (c shutdownCase) run(t *testing.T, m *kit.Machine) {
 	a := install(t, m, "silence-"+c.mode, 2, c.port,
 		append(append([]string{"--env", "MODE=" + c.mode, "--drain-timeout", "5s"}, c.args...), portFlags(c.port, "silence.py")...)...)

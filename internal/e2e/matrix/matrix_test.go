@@ -13,12 +13,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// program is an unmodified program that the tests install.
+// The type program describes an unmodified program that the tests install.
 type program struct {
 	name string
 	port int
-	// args are the arguments of "clusterctl install" except the instance count, the name and --listen. The probe finds
-	// the port.
+	// The field args holds the arguments of "clusterctl install" except the instance count, the name and --listen. The
+	// probe finds the port.
 	args []string
 	path string // the path of the requests; "/hello" if empty
 }
@@ -32,8 +32,8 @@ func (p program) request() string {
 	return p.path
 }
 
-// portFlags returns a flag that sets the variable PORT, and then args. Most programs in testdata read their port from
-// this variable.
+// portFlags returns a flag that sets the variable PORT, followed by the arguments in args. Most programs in testdata
+// read their port from this variable.
 func portFlags(n int, args ...string) []string {
 	return append([]string{"--env", fmt.Sprintf("PORT=%d", n)}, args...)
 }

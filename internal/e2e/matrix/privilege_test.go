@@ -14,9 +14,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// TestChildOfAnotherUserKeepsItsCapabilities runs a server as root, which starts a child process as an unprivileged user.
-// The child process tries to bind the port of the server. The call must fail with EADDRINUSE, as without the shim, and no
-// request may reach the child process.
+// TestChildOfAnotherUserKeepsItsCapabilities runs a server as root. The server starts a child process as an unprivileged
+// user. The child process tries to bind the port of the server. The call must fail with EADDRINUSE, as without the shim,
+// and no request may reach the child process.
 func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)
@@ -31,9 +31,9 @@ func TestChildOfAnotherUserKeepsItsCapabilities(t *testing.T) {
 // capSysPtrace is a capability set in /proc/PID/status that contains only CAP_SYS_PTRACE.
 const capSysPtrace = "0000000000080000"
 
-// TestOwnPtraceGivesTheProgramNothing installs an app with --own-ptrace, with and without a user namespace. The shim must
-// have CAP_SYS_PTRACE, and the program must not. If a drop-in gives the capability to a unit without --own-ptrace, the
-// shim must not start the program.
+// TestOwnPtraceGivesTheProgramNothing installs an app with --own-ptrace, with and without a user namespace. The shim
+// must have CAP_SYS_PTRACE, and the program must not have it. If a drop-in gives the capability to a unit without
+// --own-ptrace, the shim must not start the program.
 func TestOwnPtraceGivesTheProgramNothing(t *testing.T) {
 	for i, release := range []lab.Release{lab.Bullseye, lab.Bookworm, lab.Trixie, lab.Sid} {
 		t.Run(fmt.Sprint(release), func(t *testing.T) {

@@ -44,7 +44,7 @@ func unpackDebianPackages(t testing.TB, m *kit.Machine, packages ...string) {
 		srv+"/debs; ldconfig")
 }
 
-// reloads is the number of reloads of each program under load.
+// The constant reloads is the number of reloads of each program under load.
 const reloads = 3
 
 // row is one row of the table in docs/programs.md.
@@ -77,7 +77,7 @@ func TestProgramsOfTheWorld(t *testing.T) {
 	}
 }
 
-const programsHead = `<!-- Made by "make programs". Edits are lost: change internal/e2e/matrix/programs_test.go. -->
+const programsHead = `<!-- "make programs" overwrites this file. To change it, edit internal/e2e/matrix/programs_test.go. -->
 
 # Tests of unmodified programs
 
@@ -90,8 +90,8 @@ requests, but must not cause refused requests.
 |---|---|---|---|--:|--:|--:|
 `
 
-// version returns the version of a Debian package. If the package is not installed in the machine, version returns the
-// version that the host can download.
+// The function version returns the version of a Debian package. If the package is not installed in the machine, the
+// function returns the version that the host can download.
 func version(t testing.TB, m *kit.Machine, name string) string {
 	t.Helper()
 	if v := strings.TrimSpace(m.Sh(t, "dpkg-query -W -f '${Version}' "+name+" 2>/dev/null || true")); v != "" {
@@ -146,7 +146,7 @@ func runShutdownServers(t *testing.T) []row {
 	}
 }
 
-// calls is the number of requests in one run of the gRPC client. The client fails if a request fails.
+// The constant calls is the number of requests in one run of the gRPC client. The client fails if a request fails.
 const calls = 50
 
 // reloadKillRestart reloads an app, kills a worker and restarts the app under load. If a connection is refused, the test

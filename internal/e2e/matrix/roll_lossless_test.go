@@ -12,12 +12,13 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// settle is a flag with a short time, because TestReloadsAndScalesLoseNothing starts hundreds of instances.
+// The constant settle holds the flag --settle with a short time, because TestReloadsAndScalesLoseNothing starts hundreds
+// of instances.
 const settle = "--settle 50ms"
 
-// TestReloadsAndScalesLoseNothing reloads an unmodified Node server and a Go worker 50 times with clusterctl and 50 times
-// with systemctl, and scales them to 6, 1 and max. Clients send requests on new connections and on kept connections, and
-// do not repeat failed requests. No request may fail.
+// TestReloadsAndScalesLoseNothing reloads an unmodified Node server and a Go worker 50 times with clusterctl and 50
+// times with systemctl, and scales them to 6, 1 and max. Clients send requests on new connections and on keep-alive
+// connections, and do not repeat failed requests. No request may fail.
 func TestReloadsAndScalesLoseNothing(t *testing.T) {
 	goWorker := lab.Build(t, "./packaging/examples/go-worker")
 	suite().Parallel(t, lab.All(), func(t *testing.T, m *kit.Machine) {
@@ -53,7 +54,8 @@ func TestReloadsAndScalesLoseNothing(t *testing.T) {
 			{"scale to max", 1, forBoth("scale %s max " + settle)},
 		} {
 			begin := time.Now()
-			// Each m.Sh needs as much time as a reload, and has a timeout. So one m.Sh runs ten commands.
+			// A call of m.Sh adds as much time as a reload, so each call runs ten commands. More commands could exceed
+			// the timeout of the call.
 			for left := step.times; left > 0; left -= 10 {
 				m.Sh(t, fmt.Sprintf("for i in $(seq %d); do %s; done", min(left, 10), step.script))
 			}

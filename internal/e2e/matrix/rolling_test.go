@@ -18,8 +18,8 @@ import (
 const rate = 500
 
 // TestRollingRestarts restarts the workers of six servers one after another, a hundred times per server. Clients send
-// requests on new connections and on kept connections, and do not repeat failed requests. No request may fail. The last
-// two servers close each connection after one request, so they are tested only with new connections.
+// requests on new connections and on keep-alive connections, and do not repeat failed requests. No request may fail. The
+// last two servers close each connection after one request, so they are tested only with new connections.
 func TestRollingRestarts(t *testing.T) {
 	t.Parallel()
 	m := suite().Shared(t, lab.Workers)

@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// unixCase is a program that listens on a Unix socket, with nginx as a reverse proxy.
+// unixCase describes a program that listens on a Unix socket, with nginx as a reverse proxy.
 type unixCase struct {
 	name    string
 	path    string // the path of the Unix socket
@@ -26,9 +26,9 @@ type unixCase struct {
 
 func (c unixCase) String() string { return c.name }
 
-// unixCases returns four cases for each program: the path is in the directory of the app or in /run, and --listen has the
-// path or the probe finds it. Before a program binds, it removes the socket file or connects to the socket. After the
-// bind, the program changes the owner and mode of the socket file.
+// unixCases returns four cases for each program. The path is in the directory of the app or in /run. Either --listen
+// contains the path, or the probe finds it. Before a program binds, it removes the socket file or connects to the
+// socket. After the bind, the program changes the owner and mode of the socket file.
 func unixCases() (all []unixCase) {
 	programs := []struct {
 		name    string
@@ -98,8 +98,8 @@ func startNginx(t *testing.T, m *kit.Machine, cases []unixCase) {
 	m.Sh(t, "systemd-run -q --unit=unix-nginx nginx -e stderr -c /etc/unix-nginx.conf")
 }
 
-// run installs the program, and reloads it three times under load. The socket file must not change, and no request may
-// fail.
+// The method run installs the program, and reloads it three times under load. The socket file must not change, and no
+// request may fail.
 func (c unixCase) run(t *testing.T, m *kit.Machine) load.Report {
 	dir := "/srv/" + c.name
 	m.Sh(t, "mkdir -p "+dir+" && cp "+srv+"/wsgi.py "+srv+"/asgi.py "+srv+"/unix/config.ru "+dir)

@@ -92,7 +92,7 @@ func handler(about About) http.Handler {
 	return mux
 }
 
-// echo answers datagrams until the socket is closed.
+// The function echo answers datagrams until the socket is closed.
 func echo(c net.PacketConn) {
 	b := make([]byte, 2048)
 	for {

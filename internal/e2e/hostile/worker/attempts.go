@@ -14,22 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// targets holds the processes and files that the attacks use.
+// The type targets holds the processes and files that the attacks use.
 type targets struct {
 	pid     int      // a process of the same user outside of the sandbox
 	secrets []string // paths of files that the worker must not be able to read
 	kept    []string // paths of files that the worker must not be able to change
 }
 
-// attack is an action that the sandbox must refuse.
+// An attack is an action that the sandbox must refuse.
 type attack struct {
 	name string
-	// try runs the attack. If a part of the attack succeeds, try returns a description of this part. Otherwise, try
-	// returns "".
+	// The function try runs the attack, and returns a description of the part that succeeded, or "" if no part
+	// succeeded.
 	try func(targets) string
 }
 
-// attacks returns all attacks.
+// The function attacks returns all attacks.
 func attacks() []attack {
 	return []attack{
 		{"read secrets", readSecrets},
@@ -48,7 +48,7 @@ func attacks() []attack {
 	}
 }
 
-// readSecrets reads each secret file through its path, and through the root directory of every visible process.
+// readSecrets tries to read each secret file through its path, and through the root directory of every visible process.
 func readSecrets(v targets) string {
 	var got []string
 	for _, s := range v.secrets {
@@ -66,7 +66,7 @@ func belowRoots(path string) []string {
 	roots, _ := filepath.Glob("/proc/[0-9]*/root")
 	var out []string
 	for _, r := range roots {
-		// Omit the root directory of the worker, because the caller also reads the path without a prefix.
+		// Omit the worker's own root directory, because the caller reads its files without a prefix.
 		if same, err := sameRoot(r); err == nil && !same {
 			out = append(out, r+path)
 		}
@@ -148,7 +148,7 @@ func emptyHome(p string) bool {
 	return (p == "/home" || p == "/root" || p == "/run/user") && err == nil && st.Type == unix.TMPFS_MAGIC
 }
 
-// throughProc opens the root directory, the environment and the memory of processes outside of the sandbox.
+// throughProc tries to open the root directory, the environment and the memory of processes outside of the sandbox.
 func throughProc(v targets) string {
 	var got []string
 	for _, pid := range otherProcesses(v) {
@@ -219,8 +219,8 @@ func signalProcesses(v targets) string {
 	return strings.Join(got, ", ")
 }
 
-// capabilities returns the lines of /proc/self/status that show a capability, a missing NoNewPrivileges= or a missing
-// system call filter.
+// The function capabilities returns the lines of /proc/self/status that show a capability, a missing NoNewPrivileges= or
+// a missing system call filter.
 func capabilities(targets) string {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// retryingListener is a listener whose Accept repeats a failed accept, so that the worker continues to serve after a
-// shutdown of the listener.
+// retryingListener is a listener whose method Accept tries again after an error, so that the worker continues to serve
+// after a shutdown of the listener.
 type retryingListener struct{ net.Listener }
 
 func (l retryingListener) Accept() (net.Conn, error) {
@@ -37,8 +37,8 @@ func closeListener(l net.Listener) http.HandlerFunc {
 	}
 }
 
-// tryToClose tries to close a TCP listener for all workers. The parameter way is shutdown, race, disconnect, filter or
-// listen.
+// tryToClose tries to close a TCP listener for all workers. The parameter way is "shutdown", "race", "disconnect",
+// "filter" or "listen".
 func tryToClose(l net.Listener, way string) error {
 	raw, err := l.(*net.TCPListener).SyscallConn()
 	if err != nil {
@@ -70,9 +70,9 @@ func tryToClose(l net.Listener, way string) error {
 	return errors.Join(err, tried)
 }
 
-// race calls shutdown on a file descriptor while another thread replaces this descriptor again and again, in turn with
-// the listener and with another socket. The shim, which intercepts shutdown, may then inspect a different socket than the
-// kernel.
+// The function race calls shutdown on a file descriptor while another thread replaces this descriptor again and again,
+// in turn with the listener and with another socket. The shim, which intercepts shutdown, may then inspect a different
+// socket than the socket that the kernel shuts down.
 func race(listener int) error {
 	other, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

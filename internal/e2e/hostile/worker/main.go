@@ -37,7 +37,7 @@ func main() {
 }
 
 func serve() error {
-	// The worker must send NOTIFYACCESS=main first, because systemd may later no longer accept its notifications.
+	// The worker must send NOTIFYACCESS=main first, because systemd may ignore later notifications of the worker.
 	notify("NOTIFYACCESS=main")
 	l, err := listener()
 	if err != nil {
@@ -52,11 +52,11 @@ func serve() error {
 	mux.HandleFunc("/forge", forge)
 	mux.HandleFunc("/silence", closeListener(l))
 	fmt.Println("listening")
-	notify("READY=1") // systemd may not accept READY=1 of the shim after NOTIFYACCESS=main
+	notify("READY=1") // systemd may not accept READY=1 from the shim after NOTIFYACCESS=main
 	return http.Serve(retryingListener{l}, mux)
 }
 
-// listener returns the inherited listener in a native worker. In other workers, listener opens the port in $PORT.
+// The function listener returns the inherited listener in a native worker. In other workers, it opens the port in $PORT.
 func listener() (net.Listener, error) {
 	if os.Getenv("LISTEN_FDS") != "" && os.Getenv("HOSTILE_NATIVE") != "" {
 		l, err := net.FileListener(os.NewFile(3, "listener"))
@@ -96,7 +96,7 @@ func replace(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// stay makes the worker ignore stop signals, and extend systemd's timeouts every 100 ms.
+// The function stay makes the worker ignore stop signals, and extend systemd's timeouts every 100 ms.
 func stay(w http.ResponseWriter, _ *http.Request) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 	go func() {
@@ -107,7 +107,7 @@ func stay(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// notify sends a notification to systemd (sd_notify(3)), and ignores errors.
+// The function notify sends a notification to systemd (sd_notify(3)), and ignores errors.
 func notify(state string) {
 	c, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
 	if err != nil {
@@ -117,7 +117,7 @@ func notify(state string) {
 	_, _ = c.Write([]byte(state))
 }
 
-// forge sends a line to journald with the fields that systemd sets in its lines about a unit.
+// The function forge sends a line to journald with the fields that systemd sets in its lines about a unit.
 func forge(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	c, err := net.Dial("unixgram", "/run/systemd/journal/socket")

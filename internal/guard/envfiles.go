@@ -12,9 +12,9 @@ import (
 )
 
 // resolveEnvFiles decides who reads each environment file: PID 1 as root, or the shim as the workers' user. If users other
-// than root may replace a file, the shim reads the file, because these users could link any file of the machine there, and
-// PID 1 would read the linked file. The shim then also reads the files that follow, because their variables must override
-// the variables of the earlier file.
+// than root may replace a file, the shim reads it. These users could replace the file by a link to any file of the machine,
+// and PID 1 would read that file. The shim then also reads the files that follow, because their variables must override the
+// variables of the earlier file.
 func (c *check) resolveEnvFiles() error {
 	c.app.EnvFiles = slices.Clone(c.app.EnvFiles)
 	first := ""
@@ -77,7 +77,7 @@ func (c *check) noteWorkerReads(path string) {
 }
 
 // mayRead reports whether the mode bits let the workers read a file. mayRead returns true for a missing file and for a file
-// with an ACL: if the workers cannot read such a file, the start of the app fails.
+// with an ACL, because only the start of the app can show whether the workers can read such a file.
 func (c *check) mayRead(path string) bool {
 	who := c.who
 	who.noCapabilities = c.app.Sandbox != units.SandboxOff

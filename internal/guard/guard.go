@@ -21,14 +21,14 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// guarded is a path that root, PID 1 or the workers depend on.
+// A value of the type guarded is a path that root, PID 1 or the workers depend on.
 type guarded struct {
 	what  string
 	path  string
 	scope trust.Scope
-	// worker reports whether the workers' user may write to the path.
+	// The field worker reports whether the workers' user may write to the path.
 	worker bool
-	// If strict is set, every writer is an error, except allowed users. If strict is not set, only a path that everybody may
+	// If the field strict is set, every writer is an error, except allowed users. Otherwise only a path that everybody may
 	// write is an error.
 	strict bool
 }
@@ -100,9 +100,9 @@ func (g Guard) newCheck(a units.App) (*check, error) {
 	return c, nil
 }
 
-// Resolve returns the app with EnvFiles and Trust set: it decides who reads each environment file, and adds the caller to
-// the trusted users if a path is safe only because the caller is the writer. Resolve returns an error if other users may
-// change a path of the app.
+// Resolve returns the app with the fields EnvFiles and Trust set. It decides who reads each environment file, and adds the
+// caller to the trusted users if a path is safe only because the caller is the writer. Resolve returns an error if other
+// users may change a path of the app.
 func (g Guard) Resolve(a units.App) (units.App, error) {
 	c, unsafe, err := g.evaluate(a)
 	if err != nil {
@@ -119,8 +119,8 @@ func (g Guard) Resolve(a units.App) (units.App, error) {
 	return c.resolved(), errors.Join(errs...)
 }
 
-// evaluate decides who reads each environment file of an app. It returns the check with these decisions, and the unsafe
-// paths.
+// The method evaluate decides who reads each environment file of an app. It returns the check with these decisions, and the
+// unsafe paths.
 func (g Guard) evaluate(a units.App) (*check, []UnsafePath, error) {
 	c, err := g.newCheck(a)
 	if err == nil {
@@ -144,9 +144,9 @@ func (g Guard) Preview(a units.App) units.App {
 	return c.resolved()
 }
 
-// resolved returns the app that was checked, with the decisions about its environment files. If a path is safe only because
-// the caller is the writer, resolved adds the caller to Trust: a later reload by another user or by systemd then accepts the
-// path, too.
+// The method resolved returns the app that was checked, with the decisions about its environment files. If a path is safe
+// only because the caller is the writer, it adds the caller to the field Trust, so that a later reload by another user or by
+// systemd accepts the path, too.
 func (c *check) resolved() units.App {
 	a := c.app
 	if name := c.guard.CallerName(); c.byCaller && !slices.Contains(a.Trust, name) {
@@ -155,8 +155,8 @@ func (c *check) resolved() units.App {
 	return a
 }
 
-// StillSafe returns an error if other users may now change a path that the app depends on. source is the path of the app's
-// description.
+// StillSafe returns an error if other users may now change a path that the app depends on. The parameter source is the path
+// of the app's description.
 func (g Guard) StillSafe(a units.App, source string) error {
 	if len(a.Command) == 0 {
 		return nil // "clusterctl generate" has written the units, and there is no description
@@ -237,8 +237,8 @@ func (c *check) envFile(f units.EnvFile) guarded {
 	return guarded{what: whatEnvFile, path: f.Path, scope: trust.Contents, worker: f.ByWorker, strict: !f.ByWorker || c.root()}
 }
 
-// rootInputs returns the files that an app of root runs or reads, except its programs: the interpreters in their first
-// lines, the files among the arguments, and the files that Node reads in the directory of the app.
+// rootInputs returns files that an app of root runs or reads, but not its programs. These are the interpreters in the first
+// lines of the programs, the files among the arguments, and the files that Node reads in the directory of the app.
 func (c *check) rootInputs() []guarded {
 	var list []guarded
 	add := func(what, path string) {
@@ -275,8 +275,8 @@ func (c *check) rootInputs() []guarded {
 }
 
 // writers returns who may change a path, except root and the caller. writers sets byCaller if the path is safe only because
-// the caller is the writer. For a path that the caller may not read, writers returns nil: a caller without root cannot
-// install the app anyway.
+// the caller is the writer. For a path that the caller may not read, writers returns nil, because a caller without root
+// cannot install the app anyway.
 func (c *check) writers(p guarded) ([]trust.Writer, error) {
 	found, err := c.writersOf(p)
 	if errors.Is(err, fs.ErrPermission) && !c.guard.Root {
@@ -302,7 +302,7 @@ func (c *check) writersOf(p guarded) ([]trust.Writer, error) {
 	return with, err
 }
 
-// unsafe returns the paths that other users may change.
+// The method unsafe returns the paths that other users may change.
 func (c *check) unsafe() ([]UnsafePath, error) {
 	list := []UnsafePath{}
 	for _, p := range c.paths() {

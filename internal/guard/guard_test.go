@@ -27,7 +27,7 @@ func guardWorld(t *testing.T) (*world, units.App) {
 	return w, units.App{Name: "web", Command: []string{program}, Directory: dir, RunAs: units.RunAs{User: "nobody"}}
 }
 
-// resolve replaces the app by the resolved app.
+// The method resolve replaces the app *a by the app that Guard.Resolve returns.
 func (w *world) resolve(a *units.App) (err error) {
 	*a, err = w.Resolve(*a)
 	return err
@@ -51,7 +51,8 @@ func TestResolveEnvFiles(t *testing.T) {
 	if !slices.Equal(a.EnvFiles, want) || len(a.Trust) > 0 || !strings.Contains(w.notes.String(), own+" is read as user nobody") {
 		t.Errorf("got the files %+v, trust %q, notes %q", a.EnvFiles, a.Trust, w.notes.String())
 	}
-	// The shim reads all environment files after own as the workers' user, so this user must be able to read etc.
+	// The workers' user may change the first file, so the shim reads both files as this user. The user cannot read the
+	// second file.
 	bad := a
 	bad.EnvFiles = []units.EnvFile{{Path: own}, {Path: etc}}
 	if err := w.resolve(&bad); err == nil || fault.Hint(err) != "name "+etc+" before "+own {
@@ -64,7 +65,7 @@ func TestResolveEnvFiles(t *testing.T) {
 		fault.Hint(err) != "install -m 600 "+secret+" /etc/web.env, and --env-file /etc/web.env" {
 		t.Errorf("got error %v, hint %q", err, fault.Hint(err))
 	}
-	// An app that an older clusterctl has installed lacks ByWorker. The hint of a reload is then a new apply.
+	// An app that an older clusterctl has installed lacks ByWorker. The hint of a reload is then the command apply.
 	bad.EnvFiles = []units.EnvFile{{Path: own}}
 	if err := w.StillSafe(bad, "/etc/clusterctl/web.yaml"); !notReached(err) ||
 		fault.Hint(err) != "sudo clusterctl apply -f /etc/clusterctl/web.yaml" {

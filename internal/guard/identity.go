@@ -51,8 +51,8 @@ func Identify(r units.RunAs) (Identity, error) {
 }
 
 // BlockedBy returns the first part of the path that blocks the identity: a directory that the identity may not enter, or a
-// file that it may not execute. BlockedBy returns "" if no part blocks. A part with an ACL does not count, because BlockedBy
-// reads only mode bits.
+// file that it may not execute. BlockedBy returns "" if no part blocks the identity. A part with an ACL does not count,
+// because BlockedBy reads only mode bits.
 func (id Identity) BlockedBy(path string) string {
 	if id.UID == 0 && !id.noCapabilities {
 		return ""
@@ -76,13 +76,14 @@ func (id Identity) BlockedBy(path string) string {
 	return ""
 }
 
-// toExecute and toRead are the rights that [Identity.has] checks. The values are the mode bits for other users.
+// The constants toExecute and toRead are the rights that [Identity.has] checks. The values are the mode bits for other
+// users.
 const (
 	toExecute = 0o1
 	toRead    = 0o4
 )
 
-// has reports whether the mode bits of a file give the identity the right.
+// The method has reports whether the mode bits of a file give the identity the right.
 func (id Identity) has(st *syscall.Stat_t, right uint32) bool {
 	switch {
 	case id.UID == 0 && !id.noCapabilities:

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Link is a symbolic link on the way to a file. At is the path of the link, and To is its target. The parent directories of
-// At are not links.
+// Link is a symbolic link on the way to a file. The field At has the path of the link, and the field To has its target. The
+// parent directories of the link are not links.
 type Link struct{ At, To string }
 
-// Follow returns the path after all symbolic links are followed, and these links in the order of the path. Follow keeps the
-// missing part of a path.
+// Follow follows all symbolic links of a path. It returns the new path, and the links in the order in which it has followed
+// them. If a part of the path does not exist, Follow keeps this part.
 func Follow(p string) (at string, links []Link) {
 	at = "/"
 	rest := strings.Split(filepath.Clean(p), "/")
@@ -22,7 +22,7 @@ func Follow(p string) (at string, links []Link) {
 		if part == "" {
 			continue
 		}
-		next := filepath.Join(at, part) // for "..", this is the parent directory, because at has no links
+		next := filepath.Join(at, part) // for "..", this is the parent directory, because the path so far has no links
 		to, err := os.Readlink(next)
 		if err != nil || steps > 255 {
 			at = next
@@ -51,8 +51,8 @@ func IsHome(p string) bool {
 	return p == "/root" || p == "/home" || p == "/run/user" || filepath.Dir(p) == "/home" || filepath.Dir(p) == "/run/user"
 }
 
-// Shebang returns the words of the "#!" line of a file: the interpreter and its arguments. Shebang omits env(1) and the -S
-// of env.
+// Shebang returns the words of the "#!" line of a file: the interpreter and its arguments. Shebang omits the command env(1)
+// and its option -S.
 func Shebang(path string) []string {
 	f, err := os.Open(path)
 	if err != nil {

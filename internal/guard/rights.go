@@ -15,14 +15,14 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// right is a key that can give the workers of an app more rights.
+// A value of the type right is a key that can give the workers of an app more rights.
 type right struct {
 	key string
-	// more returns the rights that app b has and app a does not have, in words such as "web -> root".
+	// The function more returns the rights that app b has and app a does not have, in words such as "web -> root".
 	more func(a, b units.App) []string
 }
 
-// rights returns all keys that can give more rights. A new key must be added if it can weaken the sandbox.
+// The function rights returns all keys that can give more rights. A new key must be added here if it can weaken the sandbox.
 func rights() []right {
 	return []right{
 		{"run-as", moreRunAs},
@@ -75,7 +75,7 @@ func moreOwnPtrace(a, b units.App) []string {
 	return []string{"false -> true"}
 }
 
-// morePaths returns the paths in b that are neither in a nor below a path in a.
+// morePaths returns the paths of list b, except the paths of list a and the paths below them.
 func morePaths(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(b), func(p string) bool {
 		return slices.ContainsFunc(a, func(tree string) bool {
@@ -199,8 +199,8 @@ func (e *untrustedError) Error() string {
 	return fmt.Sprintf("%q must not change %s (%s): %s", e.file, e.app, strings.Join(e.rights, "; "), e.writer)
 }
 
-// Hint returns commands that copy the description to /etc, because the user of the app may have to own the original
-// directory.
+// Hint returns commands that copy the description to /etc. A new owner for the original file or directory could break the
+// app, because the user of the app may have to own them.
 func (e *untrustedError) Hint() string {
 	return fmt.Sprintf("sudo install -m 644 %s /etc/%s.yaml && sudo clusterctl apply -f /etc/%[2]s.yaml", text.Shell(e.file), e.app)
 }
@@ -209,9 +209,9 @@ func (e *untrustedError) Hint() string {
 func (e *untrustedError) Unwrap() error { return fs.ErrPermission }
 
 // MayDecide returns an error if users other than root and the caller may change the file of a description, and app a in the
-// description has rights that these users must not give. old is the installed app, or nil. If old is nil, a must not have
-// more rights than these users. Otherwise a must not have more rights than old, and a must be equal to old if old runs as
-// root or as a user who may not change the file.
+// description has rights that these users must not give. The parameter old is the installed app, or nil. If it is nil, the
+// new app a must not have more rights than these users. Otherwise the new app must not have more rights than the installed
+// app. If the installed app runs as root or as a user who may not change the file, both apps must be equal.
 func (g Guard) MayDecide(file string, old *units.App, a units.App) error {
 	runs := a
 	if old != nil {

@@ -17,11 +17,12 @@ type UnsafePath struct {
 	What    string   `json:"what"`
 	Path    string   `json:"path"`
 	Writers []Writer `json:"writers"`
-	// tolerated is set if the install prints a note for the path instead of an error.
+	// The field tolerated is set if the install prints a note for the path instead of an error.
 	tolerated bool
 }
 
-// Writer is a user or group that may write Path. Path is the unsafe path, or a directory or link on the way to it.
+// Writer is a user or group that may write Path. The field Path has the unsafe path, or a directory or link on the way to
+// it.
 type Writer struct {
 	Path   string       `json:"path"`
 	Reason trust.Reason `json:"reason"`
@@ -76,7 +77,7 @@ func (w Writer) String() string {
 	return text
 }
 
-// command returns a shell command that removes the writer's right, or says which directories are safe.
+// The method command returns a shell command that removes the writer's right, or a text with the safe directories.
 func (w Writer) command() string {
 	path := text.Shell(w.Path)
 	switch w.Reason {

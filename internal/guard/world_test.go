@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// world is a Guard with a temporary directory. notes has the notes of the Guard.
+// world is a Guard with a temporary directory. The field notes has the notes of the Guard.
 type world struct {
 	Guard
 	notes bytes.Buffer

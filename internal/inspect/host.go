@@ -1,7 +1,6 @@
-// Package inspect reads data of the kernel about the processes of an instance: CPU time, memory, connections, accept
-// queues and environment. It also reads the files in which the shim records the runs of an instance. Each function
-// reports whether it could read its value. Some values can be read only by root; for other users, such a value is
-// missing, and there is no error.
+// Package inspect reads data of the kernel about the processes of an instance: CPU time, memory, connections, accept queues
+// and environment. It also reads the files in which the shim records the runs of an instance. Each function reports whether
+// it could read its value. Only root can read some values. For other users, such a value is missing, and there is no error.
 //
 // The methods of Host read the files, and the parsers are pure functions of the contents.
 package inspect
@@ -23,8 +22,8 @@ import (
 type Host struct {
 	// Proc is /proc.
 	Proc string
-	// Cgroups is the mount point of cgroup v2. Named is the mount point of the hierarchy name=systemd of cgroup v1.
-	// Without cgroup v2, Pids uses Named. An empty path means that the hierarchy is not mounted.
+	// Cgroups is the mount point of cgroup v2. The field Named has the mount point of the hierarchy name=systemd of cgroup
+	// v1. Without cgroup v2, the method Pids uses this hierarchy. An empty path means that the hierarchy is not mounted.
 	Cgroups, Named string
 	// Runs is /run/clusterctl. The shim records the runs of an instance in a directory of the app below Runs.
 	Runs string
@@ -59,8 +58,8 @@ func parseMounts(text []byte) (v2, named string) {
 	return v2, named
 }
 
-// Pids returns the process IDs of a cgroup and of all its descendants. path is the ControlGroup= of a unit. If the cgroup
-// does not exist, Pids returns nil.
+// Pids returns the process IDs of a cgroup and of all its descendants. The parameter path is the ControlGroup= of a unit. If
+// the cgroup does not exist, Pids returns nil.
 func (h Host) Pids(path string) []int {
 	root := h.Cgroups
 	if root == "" {
@@ -74,14 +73,14 @@ func (h Host) Pids(path string) []int {
 	return pids
 }
 
-// walk appends the process IDs of the cgroup at dir and of all its descendants to pids.
+// The method walk appends to pids the process IDs of the cgroup at dir and of all its descendants.
 func (h Host) walk(dir string, pids *[]int) {
 	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
 		return // removed since
 	}
 	*pids = append(*pids, parsePids(text)...)
-	// A directory without subdirectories has two links. Do not list such a directory, because a cgroup has dozens of
+	// A directory without subdirectories has two links. To save time, do not list such a directory: a cgroup has dozens of
 	// files.
 	var st unix.Stat_t
 	if unix.Stat(dir, &st) == nil && st.Nlink == 2 {

@@ -16,8 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// tree creates a directory with files, and returns its path. The keys of files are relative paths, and the values
-// contents.
+// tree creates a directory with files, and returns its path. The keys of the map files are relative paths, and its values
+// are the contents of the files.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -121,8 +121,8 @@ func TestCgroup(t *testing.T) {
 	if got, ok := h.Memory("/bare", []int{7, 8, 9, 10}); !ok || got != (Memory{12 << 10, FromPSS}) {
 		t.Errorf("got %+v, %v", got, ok)
 	}
-	// If the PSS of one process cannot be read, the result is the RSS of all processes. The directory makes reading fail,
-	// also for root.
+	// If the PSS of one process cannot be read, the result is the RSS of all processes. The test replaces the file with the
+	// PSS by a directory, so that root cannot read it either.
 	if err := errors.Join(os.Remove(proc+"/8/smaps_rollup"), os.Mkdir(proc+"/8/smaps_rollup", 0o755)); err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestWorkingState(t *testing.T) {
 func TestRuns(t *testing.T) {
 	h := Host{Runs: tree(t, map[string]string{"web/1.backoff": "", "web/2.backoff": "damaged"})}
 	at := time.Now()
-	// The fifth short run has just ended, so the next run starts after the delay.
+	// The fifth short run has just ended, so the next run starts after a delay.
 	state := backoff.State{Failures: 5, Uptime: time.Second, Result: "exit-code", Status: "exited/7"}
 	if err := backoff.Save(h.Runs+"/web/1", state); err != nil {
 		t.Fatal(err)
@@ -276,8 +276,8 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestConnections checks that the listener on all addresses does not have the connections of an address with its own
-// listener.
+// TestConnections checks that connections to an address with its own listener do not count for the listener on all
+// addresses.
 func TestConnections(t *testing.T) {
 	local, other := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("10.0.0.1")
 	s := Sockets{

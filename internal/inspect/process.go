@@ -19,7 +19,7 @@ func (h Host) process(pid int, file string) string {
 	return filepath.Join(h.Proc, strconv.Itoa(pid), file)
 }
 
-// ended reports whether the error means that the process has ended.
+// The function ended reports whether the error means that the process has ended.
 func ended(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
 // SocketsOf returns the inodes of the sockets that the processes have open. It returns false if it cannot read the
@@ -61,7 +61,7 @@ func socketInode(link string) (uint64, bool) {
 	return ino, err == nil && opened && closed
 }
 
-// Environ returns the variables with which a process was started, in the form NAME=VALUE and in their order.
+// Environ returns the variables with which a process was started, in the form NAME=VALUE and in the original order.
 func (h Host) Environ(pid int) ([]string, error) {
 	text, err := os.ReadFile(h.process(pid, "environ"))
 	return parseEnviron(text), err
@@ -82,8 +82,8 @@ func (h Host) Working(pids []int) bool {
 	return false
 }
 
-// workingState reports whether the state in /proc/PID/stat (proc_pid_stat(5)) is R or D. The state follows the name of
-// the process in parentheses.
+// workingState reports whether the state in /proc/PID/stat (proc_pid_stat(5)) is R or D. In this file, the state follows the
+// name of the process, which is in parentheses.
 func workingState(text []byte) bool {
 	_, rest, found := bytes.Cut(text[max(bytes.LastIndexByte(text, ')'), 0):], []byte(") "))
 	return found && (bytes.HasPrefix(rest, []byte("R")) || bytes.HasPrefix(rest, []byte("D")))
@@ -123,7 +123,7 @@ func (h Host) Holder(udp bool, port uint16) (Process, bool) {
 			pids = append(pids, pid)
 		}
 	}
-	// Check PID 1 last.
+	// Check PID 1 last, because a worker with the same socket is preferred.
 	slices.Sort(pids)
 	if len(pids) > 0 && pids[0] == 1 {
 		pids = append(pids[1:], 1)

@@ -18,9 +18,9 @@ type Runs struct {
 	GaveUp   bool
 	// Next is the time of the next start, or zero if no start is planned.
 	Next time.Time
-	// Uptime, Result and Status describe the last run that was not stopped. Result is the $SERVICE_RESULT of systemd
-	// ("exit-code", "signal", …) or "unknown". If there was no such run, Result is empty. Status has the form "exited/1"
-	// or "killed/SEGV".
+	// Uptime, Result and Status describe the last run that nobody has stopped. Result is the $SERVICE_RESULT of systemd
+	// ("exit-code", "signal", …) or "unknown". If there was no such run, Result is empty. Status has the form "exited/1" or
+	// "killed/SEGV".
 	Uptime         time.Duration
 	Result, Status string
 }
@@ -35,9 +35,9 @@ func (h Host) RunsOf(app string, instance int) (Runs, bool) {
 	return runsOf(backoff.Load(path), info.ModTime(), time.Now()), true
 }
 
-// runsOf converts the state that the shim has written at a time. The shim writes the state when a run ends, so the next
-// run starts at written plus the delay. If this time has passed, Next is zero, because the shim does not always record
-// the start of a run.
+// runsOf converts the state that the shim has written at the time written. The shim writes the state at the end of a run, so
+// the next run starts one delay after this time. If the time of the next run has passed, the field Next is zero, because the
+// shim does not always record the start of a run.
 func runsOf(s backoff.State, written, now time.Time) Runs {
 	r := Runs{Failures: s.Failures, GaveUp: s.GaveUp, Uptime: s.Uptime, Result: s.Result, Status: s.Status}
 	if next := written.Add(contract.Delay(s.Failures)); s.Started == 0 && !s.GaveUp && next.After(now) {
@@ -47,7 +47,7 @@ func runsOf(s backoff.State, written, now time.Time) Runs {
 }
 
 // LeftOf returns the connections that were still open when the last drain of an instance ended. It returns false if there
-// were none, or if the drain ended before since.
+// were no such connections, or if the drain ended before the time since.
 func (h Host) LeftOf(app string, instance int, since time.Time) (left.Report, bool) {
 	path := filepath.Join(h.Runs, contract.State(app, strconv.Itoa(instance)))
 	info, err := os.Stat(path + contract.LeftSuffix)

@@ -16,8 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/sockdiag"
 )
 
-// Address is the address of a listener: a TCP port, on all addresses if Host is the zero Addr, or the path of a Unix
-// socket. The path of an abstract socket is "@name".
+// Address is the address of a listener. For a Unix socket, this is a path, and for TCP, a host and a port. If Host is the
+// zero Addr, the listener has the port on all addresses. The path of an abstract socket is "@name".
 type Address struct {
 	Host netip.Addr
 	Port uint16
@@ -102,8 +102,8 @@ func addressOf(s sockdiag.Socket) Address {
 	return Address{Host: host, Port: s.Port}
 }
 
-// listener adds a listener. Several listeners can have the same address, for example with SO_REUSEPORT, and their queues
-// are then added up.
+// The method listener adds a listener. Several listeners can have the same address, for example with SO_REUSEPORT. The
+// address then has the sum of their queues.
 func (s *Sockets) listener(l sockdiag.Socket) {
 	at := addressOf(l)
 	if l.File != 0 {
@@ -133,8 +133,8 @@ func (s *Sockets) ListenersAmong(inodes map[uint64]bool) []Address {
 	return list
 }
 
-// connection adds a connection. It ignores a connection without an inode, which is still in an accept queue, and a Unix
-// socket without a name, which is the client side.
+// The method connection adds a connection. It ignores a connection without an inode, which is still in an accept queue, and
+// a Unix socket without a name, which is the client side.
 func (s *Sockets) connection(c sockdiag.Socket) {
 	at := addressOf(c)
 	if c.Ino != 0 && at != (Address{}) {
@@ -148,8 +148,8 @@ func (s *Sockets) Queue(at Address) (Queue, bool) {
 	return q, ok
 }
 
-// Silent reports whether the listener at an address does not listen: it was shut down, or no socket listens on the TCP
-// port. For a path without a listener, it returns false.
+// Silent reports whether the listener at an address was shut down, or whether no socket listens on the TCP port. For a path
+// without a listener, it returns false.
 func (s *Sockets) Silent(at Address) bool {
 	at = at.normal()
 	_, ok := s.listening[at]
@@ -182,8 +182,8 @@ func (s *Sockets) Connections(of Address) []uint64 {
 	return all
 }
 
-// socketFile is a listener on a path. socket is the inode of the listener, and file the lower 32 bits of the inode number
-// of the socket file.
+// socketFile is a listener on a path. The field socket has the inode number of the listener. The field file has the lower 32
+// bits of the inode number of the socket file.
 type socketFile struct {
 	socket uint64
 	file   uint32

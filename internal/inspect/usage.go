@@ -33,7 +33,7 @@ func parseCPUStat(text []byte) (time.Duration, bool) {
 	return 0, false
 }
 
-// The values of [Memory.Source], the most exact first.
+// These are the values of [Memory.Source]. The first value is the most exact one.
 const (
 	// FromCgroup means memory.current: all memory that the kernel charges to the cgroup, including the page cache.
 	FromCgroup = "cgroup"
@@ -44,14 +44,14 @@ const (
 	FromRSS = "rss"
 )
 
-// Memory is the memory of a cgroup. Source is how it was measured.
+// Memory is the memory of a cgroup. The field Source has the method of the measurement.
 type Memory struct {
 	Bytes  int64
 	Source string
 }
 
-// Memory returns the memory of the cgroup at path. If the cgroup has no memory controller, it returns the sum of the
-// memory of the processes pids.
+// Memory returns the memory of the cgroup at path. If the cgroup has no memory controller, the method Memory returns the sum
+// of the memory of the processes in pids.
 func (h Host) Memory(path string, pids []int) (Memory, bool) {
 	if h.Cgroups != "" && path != "" && path != "/" {
 		if text, err := os.ReadFile(filepath.Join(h.Cgroups, path, "memory.current")); err == nil {

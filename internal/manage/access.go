@@ -20,8 +20,8 @@ import (
 )
 
 // accessNotes returns a note for each socket file to which every local user could connect before an update, if fewer users
-// can connect afterwards. The note names these users. If only root can connect, accessNotes returns no note, because the
-// install command prints its own note.
+// can connect afterwards. The note names the users who can still connect. If only root can connect, accessNotes returns no
+// note, because the install command prints its own note.
 func accessNotes(a units.App, files []install.Change) []string {
 	access := a.SocketAccess()
 	who := []string{"root"}
@@ -81,8 +81,8 @@ func socketOwner(s units.SocketAccess) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// setSocketAccess sets the owner and mode of the socket files of a running app. PID 1 sets the owner and mode only when it
-// creates a socket file, and connections would be refused while PID 1 creates the file again.
+// setSocketAccess sets the owner and mode of the socket files of a running app. PID 1 sets the owner and mode only for a new
+// socket file. PID 1 would refuse connections during the replacement of the file.
 func (s *Session) setSocketAccess(a units.App) error {
 	access := a.SocketAccess()
 	uid, gid, err := socketOwner(access)

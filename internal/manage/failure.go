@@ -89,7 +89,7 @@ type Kills struct {
 
 type kill struct {
 	control.Killed
-	reported bool // an error of the command names the instance
+	reported bool // true if an error of the command names the instance
 }
 
 // Add records a killed instance, and returns false if the instance was already recorded. Several goroutines may call Add at
@@ -104,7 +104,7 @@ func (k *Kills) Add(killed control.Killed) bool {
 	return true
 }
 
-// mark sets Killed and Reason in the results of killed instances.
+// The method mark sets the fields Killed and Reason in the results of killed instances.
 func (k *Kills) mark(list []InstanceResult) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -117,8 +117,8 @@ func (k *Kills) mark(list []InstanceResult) {
 	}
 }
 
-// unreported returns the instances of an app that were killed at their stop and that no error names, and marks them as
-// reported. If n is empty, unreported returns the killed instances of all apps.
+// The method unreported returns the instances of an app that were killed at their stop and that no error names, and marks
+// them as reported. If n is empty, unreported returns the killed instances of all apps.
 func (k *Kills) unreported(n units.Name) []control.Killed {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -154,8 +154,8 @@ func (m *Manager) WithKilled(ctx context.Context, a units.App, err error, since 
 	return errors.Join(errs...)
 }
 
-// explainKilled returns the error of a killed instance with its last log lines and a hint how to set a longer timeout. The
-// text in addition is added to this hint.
+// explainKilled returns the error of a killed instance with its last log lines and a hint that shows how to set a longer
+// timeout. The parameter addition is a text that explainKilled appends to this hint.
 func (m *Manager) explainKilled(ctx context.Context, err error, a units.App, since time.Time, addition string) error {
 	err = fault.WithHint(err, "to allow more than %s: --stop-timeout of \"clusterctl install\", or stop-timeout in clusterctl.yaml%s",
 		cmp.Or(a.Timeouts.Stop, contract.StopTimeout), addition)

@@ -53,10 +53,11 @@ func (l *lab) snapshot() []string {
 
 var errFault = errors.New("injected fault")
 
-// killed is the value of a panic that simulates a kill of the process.
+// A panic with a value of the type killed simulates a kill of the process.
 type killed struct{}
 
-// faults has a function for each kind of fault. faults returns the Fault of a systemd that begins to fail at step at.
+// The map faults has a function for each kind of fault. Each function returns the Fault of a simulated systemd, which begins
+// to fail at the step with the number at.
 var faults = map[string]func(at int) func(int, string) error{
 	"once": func(at int) func(int, string) error {
 		return func(n int, _ string) error {
@@ -84,7 +85,8 @@ var faults = map[string]func(at int) func(int, string) error{
 	},
 }
 
-// try runs a command with a fault, and returns the error of the command. died is set if the fault simulated a kill.
+// The method try runs a command with a fault, and returns the error of the command. The result died is true if the fault
+// simulated a kill.
 func (l *lab) try(command func(*lab) error, fault func(int, string) error) (err error, died bool) {
 	defer func() {
 		l.systemd.Fault = nil
@@ -104,14 +106,14 @@ func (l *lab) try(command func(*lab) error, fault func(int, string) error) (err 
 type scenario struct {
 	// dir is the directory of the store. All runs use the same directory, because files contain its path.
 	dir string
-	// before creates the app, and command is the tested command.
+	// The function before creates the app, and the function command runs the tested command.
 	before, command func(*lab) error
-	// filesOnly is set if a failed command must restore only the files. A failed uninstall may leave units stopped: it keeps
-	// no intent to restore them later, because with an intent the next command would complete the uninstall.
+	// filesOnly is set if a failed command must restore only the files. A failed uninstall may leave units stopped. It keeps
+	// no intent on disk, because the next command would then complete the uninstall.
 	filesOnly bool
 }
 
-// restored reports whether the snapshots now and before are equal, or only their files if filesOnly is set.
+// The method restored reports whether two snapshots are equal. If filesOnly is set, it compares only their files.
 func (c scenario) restored(now, before []string) bool {
 	if !c.filesOnly {
 		return cmp.Equal(now, before)
@@ -130,7 +132,7 @@ type tester interface {
 	Fatalf(string, ...any)
 }
 
-// prepared returns a lab in which the app is in the state before the command.
+// The method prepared returns a lab with the app in the state before the command.
 func (c scenario) prepared(t tester) *lab {
 	if err := os.RemoveAll(c.dir); err != nil {
 		t.Fatal(err)
@@ -142,7 +144,7 @@ func (c scenario) prepared(t tester) *lab {
 	return l
 }
 
-// changed runs the command without a fault, and returns a snapshot and the steps of the command.
+// The method changed runs the command without a fault, and returns a snapshot and the steps of the command.
 func (c scenario) changed(t tester) (after, steps []string) {
 	l := c.prepared(t)
 	before := len(l.systemd.Steps)
@@ -166,7 +168,7 @@ func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 	now := l.snapshot()
 	_, pending, pendingErr := l.Store.Pending("shop")
 	if extra, err := l.Store.Extra("shop"); err == nil && len(extra) > 0 {
-		pending = true // the next command stops the extra instances
+		pending = true // extra instances may be left, which the next command stops
 	}
 	switch {
 	case pendingErr != nil:
@@ -200,7 +202,7 @@ func isRead(step string) bool {
 	return slices.Contains([]string{"version", "cpus", "unit paths", "states", "loaded"}, step)
 }
 
-// shop returns an app with two instances, to which the functions in change are applied.
+// shop returns an app with two instances, after all functions in change have changed it.
 func shop(change ...func(*units.App)) units.App {
 	a := units.App{
 		Name: "shop", Command: []string{"/bin/true"}, Instances: units.Count{N: 2}, Activation: units.Native,
@@ -224,7 +226,7 @@ func withListeners(list ...units.Listener) func(*units.App) {
 
 func withSurge(a *units.App) { a.Surge = 1 }
 
-// installs returns a command that installs or updates an app.
+// The function installs returns a command that installs or updates an app.
 func installs(a units.App) func(*lab) error {
 	return func(l *lab) error {
 		_, err := l.install(a, InstallOptions{Start: true})
@@ -232,7 +234,7 @@ func installs(a units.App) func(*lab) error {
 	}
 }
 
-// stopped returns a command that installs an app and stops it.
+// The function stopped returns a command that installs an app and stops it.
 func stopped(a units.App) func(*lab) error {
 	return func(l *lab) error {
 		if err := installs(a)(l); err != nil {
@@ -292,7 +294,7 @@ func TestFaults(t *testing.T) {
 			after, steps := c.changed(t)
 			for i, step := range steps {
 				c.checkFault(t, "once", i+1, after)
-				if !isRead(step) { // a read changes nothing, so a kill before it is tested with the next change
+				if !isRead(step) { // a kill before a read has the same effect as a kill before the next change
 					c.checkFault(t, "all from here", i+1, after)
 					c.checkFault(t, "killed", i+1, after)
 				}

@@ -23,11 +23,11 @@ type InstallOptions struct {
 	// Watch is set if the user gave no --settle. The instances of a new app must then stay up for the time that
 	// [installation.settling] returns, instead of Settle.
 	Watch bool
-	// Seen has what the probe found. Seen is nil if the program was not probed.
+	// Seen has the findings of the probe, or is nil if the program was not probed.
 	Seen *ProbeFindings
-	// Force overwrites files that were edited by hand.
+	// Force is set if files that were edited by hand may be overwritten.
 	Force bool
-	// Start starts an app that is stopped.
+	// Start is set if a stopped app must be started.
 	Start bool
 }
 
@@ -55,8 +55,8 @@ func (in *installation) run(ctx context.Context) error {
 		return in.create(ctx)
 	}
 	if _, err := in.Current(); err != nil {
-		// The app is installed, but its description cannot be read, for example after an edit by hand. create is only for
-		// new apps.
+		// The app is installed, but its description cannot be read, for example after an edit by hand. The method create is
+		// only for new apps.
 		return err
 	}
 	if err := in.update(ctx); err != nil || in.out.Stopped || len(in.out.Instances) > 0 {
@@ -93,7 +93,7 @@ func (in *installation) create(ctx context.Context) error {
 	return tx.Commit()
 }
 
-// check returns the plan of a first install, or an error if the install is not possible.
+// The method check returns the plan of a first install, or an error if the install is not possible.
 func (in *installation) check(ctx context.Context) (install.Plan, error) {
 	paths, err := in.Conn.UnitPaths(ctx)
 	if err != nil {
@@ -110,8 +110,8 @@ func (in *installation) check(ctx context.Context) (install.Plan, error) {
 }
 
 func (in *installation) startNew(ctx context.Context) error {
-	// systemd needs no reload before Enable, which only creates links. The reload comes after Enable: without it, systemd
-	// 253 and newer set NeedDaemonReload=, and each systemctl command prints a warning.
+	// systemd needs no reload before Enable, which only creates links. systemd must reload after Enable: without this
+	// reload, systemd 253 and newer set NeedDaemonReload=, and each systemctl command prints a warning.
 	if err := in.Conn.Enable(ctx, in.Name.Service()); err != nil {
 		return err
 	}
@@ -149,8 +149,8 @@ func (s *Session) stopAll(ctx context.Context, a units.App, listed int) error {
 	return cmp.Or(err, sliceErr, s.Store.RemoveRuntimeState(s.Name), s.Conn.ResetFailed(ctx, status.Units(a, listed)...))
 }
 
-// startApp starts the app, and waits until every instance is ready and has stayed up for the settle time. observe may be
-// nil.
+// startApp starts the app, and waits until every instance is ready and has stayed up for the settle time. The parameter
+// observe may be nil.
 func (s *Session) startApp(
 	ctx context.Context, want, listed int, settle control.Settling, observe func(control.Progress),
 ) error {

@@ -44,7 +44,7 @@ func (s *Session) Instances(instance int) ([]int, error) {
 }
 
 // RunCommand calls command and returns the result for each instance of the app, or only for one instance if instance is not
-// 0. stops must be set if the command stops instances.
+// 0. The parameter stops must be set if the command stops instances.
 func (s *Session) RunCommand(
 	ctx context.Context, instance int, stops bool, command func(context.Context) error,
 ) (AppResult, error) {
@@ -117,7 +117,7 @@ func (s *Session) Restart(ctx context.Context, settle time.Duration) error {
 func (s *Session) StartInstance(ctx context.Context, i int) error {
 	return s.runOne(ctx, i, func() error {
 		// StartInstances watches the state of the instance. The result of the job is not enough, because another command can
-		// cancel the job while the instance starts.
+		// cancel the job during the start of the instance.
 		return s.Conn.StartInstances(ctx, s.Name, []int{i}, 0, 0, nil)
 	})
 }
@@ -125,8 +125,8 @@ func (s *Session) StartInstance(ctx context.Context, i int) error {
 // RestartInstance restarts one instance. RestartInstance returns a [*SkippedError] if a condition of the unit is not met.
 func (s *Session) RestartInstance(ctx context.Context, i int) error {
 	return s.runOne(ctx, i, func() error {
-		// RestartInstances watches the state of the instance: systemd forgets how the old process ended when it starts the
-		// new one.
+		// RestartInstances watches the state of the instance. The result of the job is not enough, because systemd forgets
+		// how the old process ended as soon as the new process starts.
 		return s.Conn.RestartInstances(ctx, s.Name, []int{i}, 0, nil)
 	})
 }
@@ -164,7 +164,8 @@ func (s *Session) StopInstance(ctx context.Context, i int) error {
 }
 
 // ResetFailed resets the failed units of the app, or only one instance if instance is not 0. ResetFailed also removes the
-// records of short runs, which delay the next restart. complete is false if the caller may not remove these records.
+// records of short runs, which delay the next restart. The result complete is false if the caller may not remove these
+// records.
 func (s *Session) ResetFailed(ctx context.Context, instance int) (complete bool, err error) {
 	names := status.Units(s.app, s.listed)
 	var list []int
@@ -182,8 +183,8 @@ func (s *Session) ResetFailed(ctx context.Context, instance int) (complete bool,
 }
 
 // Signal sends a signal to the main process of each running instance, or to all processes of the instance if everyProcess is
-// set. sent is the number of instances that got the signal, and total is the number of instances. If instance is not 0,
-// Signal acts on one instance only.
+// set. The result sent is the number of instances that got the signal, and the result total is the number of instances. If
+// instance is not 0, Signal acts on one instance only.
 func (s *Session) Signal(ctx context.Context, instance int, sig syscall.Signal, everyProcess bool) (sent, total int, err error) {
 	list, err := s.Instances(instance)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// effects returns the steps since the last call that have changed something.
+// The method effects returns the steps that have changed something since the last call of this method.
 func (l *lab) effects() []string {
 	var list []string
 	for _, step := range l.systemd.Steps {

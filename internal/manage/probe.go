@@ -23,14 +23,15 @@ import (
 // ProbeResult is the result of a probe.
 type ProbeResult struct {
 	Report contract.Report
-	// Unit is the unit of the probe. The log of this unit since Started has the output of the program.
+	// Unit is the unit of the probe. The log lines of this unit after the time Started are the output of the program.
 	Unit    string
 	Started time.Time
 }
 
 // Probe runs the program of an app once, with the user and the sandbox of the instances. The shim gives the program decoy
 // sockets, which clients cannot reach, and kills the program as soon as it listens. If the program does not listen, the shim
-// kills it after limit or, if idle is not 0, as soon as the program was idle for this time. The app need not be installed.
+// kills it after the time limit. If the parameter idle is not 0, the shim kills the program as soon as it was idle for this
+// time. The app need not be installed.
 func (s *Session) Probe(ctx context.Context, a units.App, limit, idle time.Duration) (r ProbeResult, err error) {
 	target, err := s.Store.Target(s.Name, s.Shim)
 	if err != nil {
@@ -44,7 +45,7 @@ func (s *Session) Probe(ctx context.Context, a units.App, limit, idle time.Durat
 	}
 	defer func() {
 		err = errors.Join(err, s.Store.RemoveProbeValues(s.Name))
-		if !s.Installed() { // an install may not follow the probe
+		if !s.Installed() { // if no install follows the probe, nothing else removes this state
 			err = errors.Join(err, s.Store.RemoveRuntimeState(s.Name))
 		}
 	}()

@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// Surge returns how many extra instances a reload of the app runs, according to the key surge. listed is the number of
-// listed instances.
+// Surge returns how many extra instances a reload of the app runs, according to the key surge. The parameter listed is the
+// number of listed instances.
 func Surge(a units.App, listed int) int { return max(min(a.Surge, units.MaxInstances-listed), 0) }
 
 // Reload replaces the instances in list one after the other. Reload replaces all instances if list is nil, or if a listener
@@ -36,12 +36,12 @@ func (s *Session) Reload(ctx context.Context, list []int, o control.RollOptions)
 	return s.roll(ctx, s.app, list, o)
 }
 
-// ReloadInJob reloads the app from a job of systemd. list has the instances that the aggregate lists. The app need not be
-// installed: "clusterctl generate" may have written its units.
+// ReloadInJob reloads the app from a job of systemd. The parameter list has the instances in the instance list of the app.
+// The app need not be installed: "clusterctl generate" may have written its units.
 func (s *Session) ReloadInJob(ctx context.Context, list []int, o control.RollOptions) ([]control.Rolled, error) {
 	a, err := s.Current()
 	if err != nil {
-		a = units.App{Name: s.Name} // a reload is possible without the description
+		a = units.App{Name: s.Name} // without the description, the name is enough for a reload
 	}
 	if err := s.ensureListening(ctx, a); err != nil {
 		return nil, err
@@ -49,8 +49,8 @@ func (s *Session) ReloadInJob(ctx context.Context, list []int, o control.RollOpt
 	return s.roll(ctx, a, list, o)
 }
 
-// roll replaces the instances in list. roll adds log lines and a hint to an error, and prints which instances were not
-// replaced.
+// The method roll replaces the instances in list. It adds log lines and a hint to an error, and prints which instances were
+// not replaced.
 func (s *Session) roll(ctx context.Context, a units.App, list []int, o control.RollOptions) ([]control.Rolled, error) {
 	if err := s.CheckSecrets(a); err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (s *Session) rollSteps(ctx context.Context, list []int, o control.RollOptio
 	last := list[len(list)-1]
 	extra := instances(last, last+o.Surge)
 	if s.Root {
-		// After short runs, the shim would delay the start of the program.
+		// Without this call, the shim would delay the start of the program after short runs.
 		if err := s.Store.ForgetRuns(s.Name); err != nil {
 			return nil, err
 		}
@@ -118,7 +118,7 @@ func explainOutage(a units.App, rolled []control.Rolled, o control.RollOptions, 
 	return fault.WithHint(fmt.Errorf("%s: %s: %w", a.Name, what, err), "%s", hint)
 }
 
-// countRemaining returns the number of running instances that a roll has not replaced, because it stopped early.
+// countRemaining returns the number of running instances that a roll has not replaced, because the roll stopped early.
 func countRemaining(rolled []control.Rolled) int {
 	return len(slices.DeleteFunc(slices.Clone(rolled), func(r control.Rolled) bool {
 		return r.Outcome != control.RollUntouched || !r.State.Up()
@@ -151,15 +151,16 @@ func (s *Session) ReloadByJob(ctx context.Context) ([]control.Rolled, error) {
 	return compareStates(before[1:], after[1:], started), notReached(err)
 }
 
-// RollResult returns the result of a command that replaced instances. RollResult marks killed instances and adds the cut
-// connections.
+// RollResult returns the result of a command that replaced instances. RollResult marks killed instances and adds the
+// connections that were cut.
 func (m *Manager) RollResult(n units.Name, rolled []control.Rolled, started time.Time, err error) AppResult {
 	r := NewAppResult(n, rolled, m.Now().Sub(started), err)
 	m.complete(&r, started)
 	return r
 }
 
-// complete marks the killed instances in a result, and adds the connections that were cut since the command started.
+// The method complete marks the killed instances in a result, and adds the connections that were cut since the command
+// started.
 func (m *Manager) complete(r *AppResult, started time.Time) {
 	m.Kills.mark(r.Instances)
 	m.noteCuts(r.Name, started, r.Instances)

@@ -17,7 +17,7 @@ import (
 type Outcome struct {
 	Name   units.Name `json:"name"`
 	Action Action     `json:"action"`
-	// Changed are the files that were written or removed.
+	// Changed has the files that were written or removed.
 	Changed []string `json:"changed"`
 	// Instances has a result for each instance that was started, replaced or stopped.
 	Instances []InstanceResult `json:"instances"`
@@ -44,14 +44,15 @@ type RunState struct {
 	State  string `json:"state"`
 	Ready  int    `json:"ready"`
 	Wanted int    `json:"wanted"`
-	// NewerFiles are files that instances read only at their start, and that have changed since an instance started.
+	// NewerFiles has the files that have changed since an instance started, although instances read them only at their
+	// start.
 	NewerFiles []string `json:"newerFiles,omitempty"`
 }
 
-// FailedOutcome returns the outcome of an app that err has kept from being changed.
+// FailedOutcome returns the outcome of an app that was not changed because of the error err.
 func FailedOutcome(n units.Name, err error) Outcome { return Outcome{Name: n}.finished(err) }
 
-// finished returns the outcome with defaults for empty fields and with the text of err.
+// The method finished returns the outcome with defaults for empty fields and with the text of err.
 func (o Outcome) finished(err error) Outcome {
 	if o.Action == "" {
 		o.Action = Failed
@@ -68,7 +69,7 @@ func (o Outcome) finished(err error) Outcome {
 	return o
 }
 
-// Newer returns NewerFiles, or nil if there is no RunState.
+// Newer returns the field NewerFiles of the RunState, or nil if there is no RunState.
 func (o Outcome) Newer() []string {
 	if o.RunState == nil {
 		return nil
@@ -117,7 +118,8 @@ type AppResult struct {
 	Instances []InstanceResult `json:"instances"`
 }
 
-// InstanceResult is the result for one instance. Outcome is reloaded, started, stopped, failed, untouched or skipped.
+// InstanceResult is the result for one instance. The field Outcome is "reloaded", "started", "stopped", "failed",
+// "untouched" or "skipped".
 type InstanceResult struct {
 	Unit     string `json:"unit"`
 	Instance int    `json:"instance"`
@@ -161,7 +163,7 @@ func errorText(err error) (message string, log []string) {
 	return err.Error(), log
 }
 
-// observe updates the result of a starting instance after a change of its state.
+// The method observe updates the result of a starting instance after a change of its state.
 func (r *InstanceResult) observe(ev control.Progress, took time.Duration) {
 	switch ev.Phase {
 	case control.Ready, control.Finished:
@@ -173,8 +175,8 @@ func (r *InstanceResult) observe(ev control.Progress, took time.Duration) {
 	}
 }
 
-// compareStates returns what a command did to instances. before and after are the states of the instances before and after
-// the command, and started is the time when the command started.
+// compareStates returns what a command did to instances. The parameters before and after have the states of the instances
+// before and after the command. The parameter started is the time of the start of the command.
 func compareStates(before, after []control.State, started time.Time) []control.Rolled {
 	rolled := make([]control.Rolled, len(after))
 	for i := range after {

@@ -14,14 +14,14 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// Scaling describes a new number of instances. If By is 0, To is the new number. Otherwise By is added to the current
-// number.
+// Scaling describes a new number of instances. If the field By is 0, the field To has the new number. Otherwise the new
+// number is the sum of By and the current number.
 type Scaling struct {
 	By int
 	To units.Count
 }
 
-// Count returns the new number of instances. now is the current number.
+// Count returns the new number of instances. The parameter now is the current number.
 func (c Scaling) Count(n units.Name, now int) (units.Count, error) {
 	if c.By == 0 {
 		return c.To, nil
@@ -36,7 +36,8 @@ func (c Scaling) Count(n units.Name, now int) (units.Count, error) {
 	}
 }
 
-// ScaleOptions are the options of [Manager.Scale]. New instances must be ready within Timeout. A Timeout of 0 is no limit.
+// ScaleOptions are the options of [Manager.Scale]. New instances must be ready within Timeout. If Timeout is 0, there is no
+// limit.
 type ScaleOptions struct {
 	Settle, Timeout time.Duration
 }
@@ -45,7 +46,8 @@ type ScaleOptions struct {
 type ScaleResult struct {
 	Name units.Name `json:"name"`
 	OK   bool       `json:"ok"`
-	// From and To are the old and the new number of instances. Count is the new setting: a number, max, or a percentage.
+	// The fields From and To have the old and the new number of instances. The field Count has the new setting: a number,
+	// max, or a percentage.
 	From  int    `json:"from"`
 	To    int    `json:"to"`
 	Count string `json:"count"`
@@ -58,7 +60,7 @@ type ScaleResult struct {
 	Instances []InstanceResult `json:"instances"`
 }
 
-// scale changes the number of instances of one app.
+// A value of the type scale is one change of the number of instances of one app.
 //
 // A scale writes the intent, then starts or stops instances, and changes files last. If an instance fails, no file has
 // changed yet, so systemd need not reload its files.
@@ -67,7 +69,8 @@ type scale struct {
 	o       ScaleOptions
 	started time.Time
 	result  *ScaleResult
-	// up has the instances to start, and down has the instances to stop, both in order.
+	// The field up has the instances to start, and the field down has the instances to stop, in the order of the starts and
+	// stops.
 	up, down  []int
 	newListed int
 }
@@ -121,7 +124,7 @@ func (c *scale) run(ctx context.Context, how Scaling) error {
 	return errors.Join(c.removeInstanceState(ctx, c.down), c.Store.UnmarkExtra(c.Name, c.up...))
 }
 
-// startAndStop starts the instances in up, or stops the instances in down.
+// The method startAndStop starts the instances in c.up, or stops the instances in c.down.
 func (c *scale) startAndStop(ctx context.Context) error {
 	if len(c.up) > 0 {
 		return c.startAdded(ctx)
@@ -165,8 +168,8 @@ func (c *scale) startAdded(ctx context.Context) error {
 	})
 }
 
-// startSkipped starts the listed instances from want+1 to listed. systemd skips the start, because ConditionCPUs= requires
-// more CPUs than this machine has, and then reports these instances as skipped instead of stopped.
+// startSkipped starts the listed instances with the numbers from want+1 to listed. Because ConditionCPUs= requires more CPUs
+// than this machine has, systemd skips the start. It then reports these instances as skipped instead of stopped.
 func (s *Session) startSkipped(ctx context.Context, want, listed int) error {
 	states, err := s.Conn.States(ctx, []string{s.Name.Service()})
 	if err != nil || listed <= want || !states[0].Up() {
@@ -194,7 +197,7 @@ func (c *scale) scaleBack(ctx context.Context, tx *install.Tx) error {
 	return nil
 }
 
-// removeInstances stops the instances in list, and removes their state and their marks as extra instances.
+// removeInstances stops the instances in list, and removes their state and the files that mark them as extra instances.
 func (s *Session) removeInstances(ctx context.Context, list []int) error {
 	if len(list) == 0 {
 		return nil
@@ -214,7 +217,7 @@ func (s *Session) removeInstanceState(ctx context.Context, list []int) error {
 }
 
 // finishScale handles a scale that was killed. finishScale rolls back a scale to more instances, and completes a scale to
-// fewer instances. In both cases finishScale only stops instances, which fails less often than a start.
+// fewer instances. In both cases finishScale only stops instances, because a stop fails less often than a start.
 func (s *Session) finishScale(ctx context.Context, p *install.Pending) error {
 	cpus, err := s.Conn.CPUs(ctx, s.Name.Slice())
 	if err != nil {

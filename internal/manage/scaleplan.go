@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// plan returns the changes of files. plan also sets up, down, newListed and the result.
+// The method plan returns the changes of files. It also sets the fields c.up, c.down and c.newListed, and the result.
 func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
 	a, listed := c.app, c.listed
 	if err := cmp.Or(c.appErr, c.listedErr); err != nil {
@@ -42,7 +42,7 @@ func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
 	}
 	r.Running = states[0].Up() || states[0].Active == control.Activating
 	if c.up, c.down = scaleSteps(from, r.To, listed); !r.Running {
-		c.up = nil // c.down stays, because stopped instances may have state in /run
+		c.up = nil // keep c.down, because stopped instances may have state in /run
 	}
 	return plan, nil
 }
@@ -55,8 +55,8 @@ func scaleSteps(from, to, listed int) (up, down []int) {
 }
 
 // planScale returns a plan that changes the instance list, the source, and the conditions on CPUs in the template. The plan
-// does not change the rest of the template: a scale does not restart instances, so another sandbox, for example, would take
-// effect at a later restart without a message.
+// does not change anything else in the template. A scale does not restart instances, so a change of the sandbox, for
+// example, would take effect at a later restart, without a message.
 func (s *Session) planScale(f Files) (install.Plan, error) {
 	full, err := s.Plan(f)
 	if err != nil {
@@ -86,8 +86,8 @@ func (s *Session) planScale(f Files) (install.Plan, error) {
 	return plan, err
 }
 
-// hasPublicValues reports whether the values of variables are in the template and the source, where older versions of
-// clusterctl wrote them. A scale must leave the values there: only an install or apply moves them to the values file.
+// hasPublicValues reports whether the values of variables are in the template and the source. Older versions of clusterctl
+// wrote them there. A scale must leave these values there, because only an install or apply moves them to the values file.
 func (s *Session) hasPublicValues(p install.Plan) bool {
 	template := install.FileOf(p.Changes, units.KindTemplate).Old
 	a, _ := s.decodeSource(install.FileOf(p.Changes, units.KindSource).Old)

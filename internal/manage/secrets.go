@@ -26,8 +26,8 @@ func (s *Session) storedSecrets() ([]units.Secret, error) {
 	return s.Store.LoadedSecrets(s.Name)
 }
 
-// RemoveSecret removes a secret first from the units and then from the store. In the other order, a worker that restarts in
-// between would fail.
+// RemoveSecret removes a secret first from the units and then from the store. If the secret were missing in the store, but
+// not in the units, the restart of a worker would fail.
 func (s *Session) RemoveSecret(ctx context.Context, secret string) error {
 	stored, err := s.storedSecrets()
 	if err != nil {
@@ -136,7 +136,8 @@ func (s *Session) writeSecrets(ctx context.Context, secrets []units.Secret) erro
 	return tx.Commit()
 }
 
-// encrypt returns the encrypted value, which only this machine can decrypt, or the reason why the value cannot be encrypted.
+// The method encrypt returns the encrypted value, which only this machine can decrypt, or the reason why the value cannot be
+// encrypted.
 func (m *Manager) encrypt(ctx context.Context, name string, value []byte) (data []byte, reason string) {
 	version, err := m.Conn.Version(ctx)
 	if err != nil || version < units.EncryptedSecrets {
@@ -157,9 +158,9 @@ func (m *Manager) encrypt(ctx context.Context, name string, value []byte) (data 
 	return data, ""
 }
 
-// CheckSecrets returns an error for each missing secret, and for each variable without a value. Without these, instances
-// cannot start, so commands call CheckSecrets before they stop instances. CheckSecrets returns nil if the caller is not
-// root, because only root can read the values.
+// CheckSecrets returns an error for each missing secret, and for each variable without a value. Instances cannot start
+// without their secrets and values, so commands call CheckSecrets before they stop instances. CheckSecrets returns nil if
+// the caller is not root, because only root can read the values.
 func (s *Session) CheckSecrets(a units.App) error {
 	if !s.Root || s.Store.Packaged(s.Name) {
 		return nil

@@ -5,8 +5,8 @@
 // Each command has one [Manager], which opens a [Session] for each app. These rules apply to all commands:
 //
 //   - A change is all or nothing. After an error the app is as it was before, on disk and in systemd.
-//   - A command writes its intent to the disk before the first change, and removes the intent after the last change. If the
-//     command is killed, the next [Manager.Open] finds the intent and repairs the app.
+//   - Before the first change, a command writes its intent to the disk: a file with the planned changes. It removes the
+//     intent after the last change. If the command is killed, the next [Manager.Open] finds the intent and repairs the app.
 //   - New sockets and instances start before old ones stop, so that clients are served during an update, see [change.steps].
 package manage
 
@@ -76,7 +76,7 @@ type Manager struct {
 	Root bool
 	// Note prints a line for the user.
 	Note func(format string, args ...any)
-	// Progress starts a progress display for an operation on total instances.
+	// Progress starts a display of the progress of an operation. The parameter total is the number of its instances.
 	Progress func(app units.Name, total int) Progress
 	// CheckPorts returns an error for each listener of the app whose address is in use.
 	CheckPorts func(context.Context, units.App) error
@@ -89,7 +89,7 @@ type Manager struct {
 	Kills *Kills
 }
 
-// Session changes one app for a command. The app is locked until [Session.Close].
+// Session changes one app for a command. The app is locked until the call of [Session.Close].
 type Session struct {
 	*Manager
 	Name units.Name
@@ -106,8 +106,8 @@ func (m *Manager) Open(ctx context.Context, n units.Name) (*Session, error) {
 	return m.open(ctx, n, (*Session).repair)
 }
 
-// OpenInJob opens an app from a job of systemd. Unlike [Manager.Open], it only stops extra instances: a repair may stop the
-// app, and systemd would then kill this job. The next command repairs the app.
+// OpenInJob opens an app from a job of systemd. OpenInJob does not repair the app, because a repair may stop the app, and
+// systemd would then kill this job. OpenInJob only stops extra instances, and the next command repairs the app.
 func (m *Manager) OpenInJob(ctx context.Context, n units.Name) (*Session, error) {
 	return m.open(ctx, n, (*Session).stopExtra)
 }
@@ -169,8 +169,7 @@ func (s *Session) Installed() bool { return !hasType[*install.NotInstalledError]
 // Current returns the installed app as Open has loaded it, or a [*install.NotInstalledError].
 func (s *Session) Current() (units.App, error) { return s.app, s.appErr }
 
-// Listed returns how many instances the drop-in of the aggregate lists. The number is from the time when the session was
-// opened.
+// Listed returns how many instances the app listed when the session was opened.
 func (s *Session) Listed() (int, error) { return s.listed, s.listedErr }
 
 // Wanted returns how many of the listed instances this machine can run. The number depends on its CPUs.
@@ -182,10 +181,10 @@ func (s *Session) Wanted(ctx context.Context) (int, error) {
 	return s.app.Instances.Today(cpus, s.listed), nil
 }
 
-// Files are the files of an app on one machine.
+// Files has the files of an app on one machine.
 type Files struct {
 	App units.App
-	// CPUs are the CPUs that the app may use.
+	// The field CPUs describes the CPUs that the app may use.
 	CPUs   units.CPUs
 	Target units.Target
 	Set    units.Set
@@ -221,7 +220,7 @@ func (m *Manager) target(ctx context.Context, a units.App) (t units.Target, cpus
 	return t, cpus, err
 }
 
-// Plan returns the differences between f and the files on disk.
+// Plan returns the differences between the files f and the files on disk.
 func (m *Manager) Plan(f Files) (install.Plan, error) {
 	return m.Store.Plan(f.App.Name, f.Set, f.Source)
 }

@@ -24,13 +24,14 @@ import (
 
 const sampleInterval = 500 * time.Millisecond
 
-// ProbeFindings has what the probe of a program found. Bound is set if the program bound an address. Failed is set if the
-// program exited with an error.
+// ProbeFindings has the findings of the probe of a program. The field Bound is set if the program bound an address. The
+// field Failed is set if the program exited with an error.
 type ProbeFindings struct{ Bound, Failed bool }
 
-// settling returns how long the instances of a new app must stay up. If the user gave --settle, its value is used. If the
-// app is unproven, the time is --min-uptime, but at most the default of --min-uptime. In all other cases, the instances must
-// stay up for as long as they took to start, and until they use little CPU. The limit is the same as for an unproven app.
+// settling returns how long the instances of a new app must stay up. If the user gave --settle, this is its value. If the
+// app is unproven (see isUnproven), the time is --min-uptime, but at most the default of --min-uptime. In all other cases,
+// the instances must stay up for as long as they took to start, and until they use little CPU. The limit is the same as for
+// an unproven app.
 func (in *installation) settling() control.Settling {
 	if !in.o.Watch {
 		return control.Settling{Time: in.o.Settle}
@@ -54,8 +55,8 @@ func (in *installation) isUnproven() bool {
 	case len(in.App.Listen) > 0 || in.App.Ready == units.ReadyNotify:
 		return false
 	default:
-		// If the program bound nothing in the probe, that run was like a run of an instance. If the program bound an
-		// address, the decoy socket may have hidden an error.
+		// If the program bound nothing in the probe, the probe was like a run of an instance, and proves that the program
+		// works. If the program bound an address, the decoy socket may have hidden an error.
 		return seen == nil || seen.Bound
 	}
 }
@@ -70,7 +71,7 @@ type settleWatch struct {
 	used         time.Duration // CPU time at the last sample
 }
 
-// longer measures the CPU use, and returns for how much longer the instances must stay up.
+// The method longer measures the CPU use, and returns for how much longer the instances must stay up.
 func (w *settleWatch) longer(states []control.State) time.Duration {
 	now := w.now()
 	var used time.Duration
@@ -114,7 +115,7 @@ func (in *installation) withCause(ctx context.Context, err error) error {
 	return err
 }
 
-// cldExited is CLD_EXITED of waitid(2): the process has called exit.
+// cldExited is CLD_EXITED of waitid(2), which means that the process has called exit.
 const cldExited = 1
 
 // OwnListeners returns the addresses that the instances of an app have bound themselves, in the format of --listen.
@@ -164,7 +165,7 @@ func (in *installation) checkUnchanged(ctx context.Context) error {
 	return fault.WithHint(err, "clusterctl logs %s; when the program is repaired: sudo clusterctl reload %[1]s", in.Name)
 }
 
-// failedUnit returns the unit of the first instance with a problem, or the aggregate of the app.
+// failedUnit returns the unit of the first instance with a problem, or the service of the app.
 func failedUnit(s status.App) string {
 	for _, i := range s.Instances {
 		if i.Problem != "" {
@@ -174,8 +175,8 @@ func failedUnit(s status.App) string {
 	return s.Name.Service()
 }
 
-// stateError returns an error if the app has a problem, or if an instance is stopped. If starts is set, a stopped instance
-// is not an error, because the command will start it.
+// stateError returns an error if the app has a problem, or if an instance is stopped. If the parameter starts is set, a
+// stopped instance is not an error, because the command will start it.
 func stateError(s status.App, a units.App, starts bool) error {
 	if s.Problem != "" {
 		return fmt.Errorf("%s: %d/%d ready: %s", s.Name, s.Ready, s.Wanted, s.Problem)
@@ -207,8 +208,8 @@ func instancesToWatch(s status.App, a units.App, f status.Facts, settle time.Dur
 	return list, wait
 }
 
-// newerFiles returns the files that instances read only at their start, and that have changed since the first instance
-// started: environment files, secrets, and the program and files in the command.
+// newerFiles returns the environment files, the secrets, and the program and files in the command that have changed since
+// the first instance started. Instances read these files only at their start.
 func (in *installation) newerFiles(s status.App) []string {
 	if s.Since == nil {
 		return nil

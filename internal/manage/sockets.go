@@ -17,9 +17,9 @@ import (
 )
 
 // openSockets starts sockets of a running app. systemd refuses to start a socket whose Service= is active ("Socket service …
-// already active, refusing"). Therefore openSockets stops the aggregate, which has no process, starts the sockets, and
-// starts the aggregate again. Instances and other sockets stay up. A connection that arrives while the aggregate is stopped
-// only makes systemd start the aggregate.
+// already active, refusing"). This Service= is the aggregate NAME.service, which stands for the whole app and has no
+// process. Therefore openSockets stops the aggregate, starts the sockets, and starts the aggregate again. Instances and
+// other sockets stay up. If a connection arrives in between, systemd only starts the aggregate.
 func (s *Session) openSockets(ctx context.Context, sockets []string) error {
 	states, err := s.Conn.States(ctx, []string{s.Name.Service()})
 	if err != nil {
@@ -31,8 +31,8 @@ func (s *Session) openSockets(ctx context.Context, sockets []string) error {
 		}
 	}
 	err = s.startSockets(ctx, sockets)
-	// The aggregate must start even after an error. If the aggregate stayed stopped, the next connection would start the
-	// whole app.
+	// Start the aggregate even after an error. If it stayed stopped, the next connection would start it, and with it all
+	// instances that are down.
 	return errors.Join(err, s.isolatedJob(context.WithoutCancel(ctx), control.Start, s.Name.Service()))
 }
 
@@ -112,8 +112,8 @@ func (s *Session) removeOldSockets(files []install.Change) {
 	s.removeSockets(slices.DeleteFunc(before, func(l units.Listener) bool { return slices.Contains(after, l) }))
 }
 
-// removeSockets removes the files of stopped Unix sockets, because systemd keeps them (RemoveOnStop=). After an error,
-// removeSockets only prints a note, because no command needs the files to be removed.
+// removeSockets removes the files of stopped Unix sockets, because systemd keeps these files (RemoveOnStop=). After an
+// error, removeSockets only prints a note, because commands also work with the old files.
 func (s *Session) removeSockets(listeners []units.Listener) {
 	for _, path := range (units.App{Listen: listeners}).SocketFiles() {
 		if err := install.RemoveSocket(path); err != nil {
@@ -122,10 +122,10 @@ func (s *Session) removeSockets(listeners []units.Listener) {
 	}
 }
 
-// reopenListeners opens each listener again that clients cannot reach. For a TCP listener that a worker has shut down,
-// listen(2) is enough. Any other listener gets a new socket. replaced is then true, and the caller must replace all workers,
-// because they still have the old socket. replaced is also true if an earlier command was killed after it had opened a new
-// socket. If the caller is not root, reopenListeners does nothing.
+// If clients cannot reach a listener, reopenListeners opens it again. For a TCP listener that a worker has shut down, a call
+// of listen(2) is enough. Any other listener gets a new socket. The result replaced is then true, and the caller must
+// replace all workers, because they still have the old socket. The result is also true if an earlier command was killed
+// after it had opened a new socket. If the caller is not root, reopenListeners does nothing.
 func (s *Session) reopenListeners(ctx context.Context) (replaced bool, err error) {
 	u, err := s.listenAgain(ctx, s.app)
 	if err != nil {
@@ -156,9 +156,9 @@ func (s *Session) reopenListeners(ctx context.Context) (replaced bool, err error
 }
 
 // If a worker has shut down a TCP listener, ensureListening makes this listener listen again. ensureListening returns an
-// error if a listener needs a new socket: after a new socket all instances must be replaced, which a command on one instance
-// must not do. The reload job of the aggregate cannot open a socket at all, because systemd opens a socket only while the
-// aggregate is stopped.
+// error if a listener needs a new socket. A new socket requires the replacement of all instances, and a command on one
+// instance must not replace the others. A reload job runs in the service of the app, and cannot open a socket, because
+// systemd opens a socket only while this service is stopped.
 func (s *Session) ensureListening(ctx context.Context, a units.App) error {
 	u, err := s.listenAgain(ctx, a)
 	if all := u.All(); err == nil && len(all) > 0 {
@@ -174,7 +174,7 @@ func (s *Session) listenAgain(ctx context.Context, a units.App) (u status.Unreac
 	if len(a.Listen) == 0 || !s.Root {
 		return u, nil // only root can make the sockets of other processes listen
 	}
-	states, err := s.Conn.States(ctx, status.Units(a, s.listed)) // if s.listed is 0, only instances are missing
+	states, err := s.Conn.States(ctx, status.Units(a, s.listed)) // if s.listed is 0, only states of instances are missing
 	if err != nil {
 		return u, err
 	}
@@ -195,8 +195,8 @@ func (s *Session) listenAgain(ctx context.Context, a units.App) (u status.Unreac
 	sockets, _ = s.Sockets()
 	u = status.FindUnreachable(s.Host, a, states, sockets)
 	if err == nil {
-		// ListenAgain has not found the sockets of the remaining ports: a drop-in may have put them into another network
-		// namespace.
+		// ListenAgain has not found the sockets of the remaining ports. A drop-in may have put these sockets into another
+		// network namespace.
 		u.ShutDown = slices.DeleteFunc(u.ShutDown, func(l units.Listener) bool { return l.Network == units.TCP })
 	} else {
 		s.Note("%s: %v", s.Name, err)

@@ -32,17 +32,18 @@ type step struct {
 	instances []int
 }
 
-// change describes an update. The steps depend only on these fields.
+// A value of the type change describes an update. The steps depend only on these fields.
 type change struct {
 	files []install.Change
-	// from and to are the numbers of listed instances before and after the change.
+	// The fields from and to have the numbers of listed instances before and after the change.
 	from, to int
-	// running is set if the app runs. start is set if a stopped app must be started.
+	// The field running is set if the app runs. The field start is set if a stopped app must be started.
 	running, start bool
 }
 
-// steps returns the steps of an update in order. Unchanged units have no step. If the app must be stopped for the update, so
-// that connections are refused for a moment, reason is a text with the cause. Otherwise reason is "".
+// The method steps returns the steps of an update in order. Unchanged units have no step. If the app must be stopped for the
+// update, connections are refused for a moment, and the result reason is a text with the cause. Otherwise the result reason
+// is "".
 //
 // New sockets start before new instances, and new instances start before old instances are replaced or stopped. Removed
 // sockets are closed last. If a step fails, the steps after it must not run.
@@ -61,7 +62,8 @@ func (c change) steps() (all []step, reason string) {
 	return all, reason
 }
 
-// unitSteps returns the steps that write files and start, stop or replace units. reason is the same as in [change.steps].
+// unitSteps returns the steps that write files and start, stop or replace units. The result reason is the same as in
+// [change.steps].
 func (c change) unitSteps() (all []step, reason string) {
 	plan := install.Plan{Changes: c.files}
 	if !plan.Changed() {
@@ -113,8 +115,8 @@ func (c change) endsJournal() bool {
 	return f.Op == install.Update && units.ReadInstance(f.Old).LogNamespace != "" && units.ReadInstance(f.New).LogNamespace == ""
 }
 
-// changesWorkers reports whether workers must be replaced: their template, a secret, a variable or the name of a listener
-// has changed.
+// changesWorkers reports whether workers must be replaced, because their template, a secret, a variable or the name of a
+// listener has changed.
 func (c change) changesWorkers() bool {
 	return slices.ContainsFunc(c.files, func(f install.Change) bool {
 		if f.Op == install.Keep {
@@ -134,14 +136,14 @@ func (c change) changesWorkers() bool {
 	})
 }
 
-// changesAccess reports whether f updates a socket unit and changes the owner or mode of its socket files.
+// changesAccess reports whether the change f updates a socket unit and changes the owner or mode of its socket files.
 func changesAccess(f install.Change) bool {
 	before, after := units.ReadSocket(f.Old), units.ReadSocket(f.New)
 	return f.Is(units.KindSocket, install.Update) && (before.Access != after.Access || before.Own != after.Own)
 }
 
-// sockets returns the names of the socket units that the change creates, updates or removes. op selects one of these
-// operations.
+// sockets returns the names of the socket units that the change creates, updates or removes. The parameter op selects one of
+// these operations.
 func (c change) sockets(op install.Op) []string {
 	var names []string
 	for _, f := range c.files {
@@ -153,8 +155,8 @@ func (c change) sockets(op install.Op) []string {
 }
 
 // stopReason returns why the app must be stopped to change its sockets, or "". A stop is necessary if a socket unit gets
-// other addresses, or if a new socket unit has an address of a removed unit: the address is in use as long as a worker has
-// the old socket.
+// other addresses, or if a new socket unit has an address of a removed unit. Such an address is in use as long as a worker
+// has the old socket.
 func (c change) stopReason() string {
 	var freed []units.Listener
 	for _, f := range c.files {

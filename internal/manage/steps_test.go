@@ -39,7 +39,7 @@ func newApp(t *testing.T, args ...string) units.App {
 	return a
 }
 
-// changes returns the changes from the files of app before to the files of app after, like install.Store.Plan.
+// The function changes compares the files of two apps and returns the differences, like install.Store.Plan.
 func changes(t *testing.T, before, after units.App) []install.Change {
 	t.Helper()
 	files := func(a units.App) map[string][]byte {

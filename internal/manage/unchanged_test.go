@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestUnchanged checks for an unchanged app which error stateError returns, and which instances must be watched.
+// TestUnchanged checks which error stateError returns for an unchanged app, and which of its instances must be watched.
 func TestUnchanged(t *testing.T) {
 	now := time.Unix(1000, 0)
 	ago := func(d time.Duration) *time.Time { t := now.Add(-d); return &t }

@@ -14,27 +14,27 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// undo rolls back a change of an app. The command that made the change runs the undo after an error. If that command was
+// An undo rolls back a change of an app. The command that made the change runs the undo after an error. If that command was
 // killed, the next command runs the undo.
 type undo struct {
 	*Session
-	// files has the changed files. was is the state of the app before the change, and since is the time when the change
-	// began.
+	// The field files has the changed files. The field was has the state of the app before the change, and the field since
+	// has the time when the change began.
 	files  []install.Change
 	was    install.Was
 	since  time.Time
 	settle time.Duration
-	// tx restores the files, and removes the intent at the end.
+	// The field tx restores the files, and removes the intent at the end.
 	tx interface {
 		Restore() error
 		Rollback() error
 	}
 }
 
-// run restores the old configuration of an app: first the files, then the sockets, and then each instance that may run with
-// the new configuration. Unchanged units keep running.
+// The method run restores the old configuration of an app: first the files, then the sockets, and then each instance that
+// may run with the new configuration. Unchanged units keep running.
 //
-// run reads the current states of the units, so it also works after a killed command or a killed undo. run removes the
+// The method reads the current states of the units, so it also works after a killed command or a killed undo. It removes the
 // intent last, even if an instance fails with the old configuration, because a second undo would fail in the same way.
 func (r undo) run(ctx context.Context) error {
 	if err := r.undoFiles(ctx); err != nil {
@@ -83,7 +83,7 @@ func (r undo) undoUnits(ctx context.Context) error {
 	return r.undoInstances(ctx, listed)
 }
 
-// closeAdded stops the sockets that the change has added. Their unit files must already be removed.
+// closeAdded stops the sockets that the change has added. The unit files of these sockets must already be removed.
 func (r undo) closeAdded(ctx context.Context) error {
 	added := change{files: r.files}.sockets(install.Create)
 	if len(added) == 0 {
@@ -112,8 +112,8 @@ func (r undo) stopStarted(ctx context.Context) error {
 	return r.Conn.ResetFailed(ctx, append(loaded, r.Name.Service())...)
 }
 
-// undoInstances starts the sockets and the aggregate if they are down. Then undoInstances restarts the changed instances,
-// and removes the unlisted instances.
+// undoInstances starts the sockets and the service of the app if they are down. Then undoInstances restarts the changed
+// instances, and removes the unlisted instances.
 func (r undo) undoInstances(ctx context.Context, listed int) error {
 	var sockets []string
 	for _, f := range r.files {
@@ -198,8 +198,9 @@ func (r undo) restartEach(ctx context.Context, list []int) error {
 	return errors.Join(errs...)
 }
 
-// repair completes or rolls back the last command on the app if that command was killed. repair completes an uninstall and a
-// scale to fewer instances, and rolls back any other command. The rollback of a first install removes the app.
+// If the last command on the app was killed, the method repair completes this command or rolls it back. It completes an
+// uninstall and a scale to fewer instances, and rolls back any other command. The rollback of a first install removes the
+// app.
 func (s *Session) repair(ctx context.Context) error {
 	pending, found, err := s.Store.Pending(s.Name)
 	if err != nil {

@@ -52,13 +52,13 @@ func (s *Session) uninstall(ctx context.Context, keepLogs bool) (stopped []contr
 		return nil, err
 	}
 	plan.KeepLogs = keepLogs
-	// Begin writes the intent. If this command is killed after the stop, the next command finds the intent and completes the
-	// uninstall.
+	// The method Begin writes the intent. If this command is killed after the stop, the next command finds the intent and
+	// completes the uninstall.
 	tx, err := s.Store.Begin(plan)
 	if err != nil {
 		return nil, err
 	}
-	// Stage fails on a full or read-only disk. The app has not been stopped yet, so it keeps running.
+	// The method Stage fails on a full or read-only disk. The app has not been stopped yet, so it keeps running.
 	if err := tx.Stage(); err != nil {
 		return nil, errors.Join(err, tx.Rollback())
 	}
@@ -82,7 +82,7 @@ func (s *Session) uninstall(ctx context.Context, keepLogs bool) (stopped []contr
 	return stopped, killed
 }
 
-// remove disables and stops the app, and removes its units.
+// The method remove disables and stops the app, and removes its units.
 func (s *Session) remove(ctx context.Context, listed int, tx *install.Tx) error {
 	if err := s.Conn.Disable(ctx, s.Name.Service()); err != nil {
 		return err
@@ -150,8 +150,8 @@ func (s *Session) finishUninstall(ctx context.Context, p *install.Pending) error
 	return s.cleanUp(ctx, a, units.MaxInstances, p.KeepLogs, tx)
 }
 
-// upUnits has the units of an app that are up or starting. aggregate is set if the aggregate is up or starting, and enabled
-// is set if the app starts at boot.
+// upUnits has the units of an app that are up or starting. The field aggregate is set if the service of the app is up or
+// starting. The field enabled is set if the app starts at boot.
 type upUnits struct {
 	enabled, aggregate bool
 	sockets, instances []string
@@ -182,8 +182,8 @@ func (s *Session) findUpUnits(ctx context.Context, a units.App) (u upUnits, err 
 	return u, nil
 }
 
-// restore undoes a failed uninstall. restore restores the files, enables the app again if it was enabled, and starts the
-// units that were up. An interrupt of the command does not stop restore.
+// The method restore undoes a failed uninstall. It restores the files, enables the app again if it was enabled, and starts
+// the units that were up. An interrupt of the command does not stop the method.
 func (s *Session) restore(ctx context.Context, was upUnits, tx *install.Tx) error {
 	ctx = context.WithoutCancel(ctx)
 	s.Note("%s: putting everything back", s.Name)
@@ -195,7 +195,8 @@ func (s *Session) restore(ctx context.Context, was upUnits, tx *install.Tx) erro
 		errs = append(errs, s.Conn.Enable(ctx, s.Name.Service()))
 	}
 	errs = append(errs, s.Conn.Reload(ctx))
-	// The aggregate must start without its dependencies: instances that the user had stopped before must stay stopped.
+	// The service of the app must start without its dependencies, because instances that the user had stopped must stay
+	// stopped.
 	switch {
 	case was.aggregate && len(was.sockets) > 0:
 		errs = append(errs, s.openSockets(ctx, was.sockets))

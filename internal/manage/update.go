@@ -17,12 +17,14 @@ import (
 type update struct {
 	*installation
 	plan install.Plan
-	// from is the number of listed instances before the update. closing has the names of the sockets that the update closes.
+	// The field from is the number of listed instances before the update. The field closing has the names of the sockets
+	// that the update closes.
 	from    int
 	closing []string
 }
 
-// update updates an installed app. update does not stop or restart unchanged units. After an error, update restores the app.
+// The method update updates an installed app. It does not stop or restart unchanged units. After an error, it restores the
+// app.
 func (in *installation) update(ctx context.Context) error {
 	u := &update{installation: in}
 	began := u.Now()
@@ -64,7 +66,7 @@ func (u *update) run(ctx context.Context) error {
 	return u.execute(ctx, steps, tx)
 }
 
-// execute runs the steps. After an error, execute undoes the steps.
+// The method execute runs the steps. After an error, it undoes the steps.
 func (u *update) execute(ctx context.Context, steps []step, tx *install.Tx) error {
 	began := u.Now()
 	// An undo is necessary if the app may have changed. A failed stepWrite has changed nothing, because it removes the files
@@ -154,8 +156,9 @@ func (u *update) stopUnlisted(ctx context.Context, list []int) error {
 	return u.removeInstanceState(ctx, list)
 }
 
-// write writes the new files. write first copies each socket unit that the update removes to /run. PID 1 would close the
-// socket at the next reload if the unit had no file, but instances still use the socket, and an undo needs the socket, too.
+// The method write writes the new files. If the update removes a socket unit, the method first copies this unit to /run.
+// Without a unit file, PID 1 would close the socket at the next reload, but instances still use the socket, and an undo
+// needs it, too.
 func (u *update) write(tx *install.Tx) error {
 	for _, c := range u.plan.Changes {
 		unit := filepath.Base(c.Path)
@@ -172,7 +175,7 @@ func (u *update) write(tx *install.Tx) error {
 	return nil
 }
 
-// roll replaces the instances in list, and adds their results to the outcome.
+// The method roll replaces the instances in list, and adds their results to the outcome.
 func (u *update) roll(ctx context.Context, list []int) error {
 	o := control.RollOptions{Settle: u.o.Settle, Force: u.o.Force}
 	if u.from == u.Target.Sizing.Listed {
@@ -191,7 +194,7 @@ func (u *update) roll(ctx context.Context, list []int) error {
 	return err
 }
 
-// record adds the result of an instance that has started, or that has failed to start, to the outcome.
+// If an instance has started or has failed to start, the method record adds its result to the outcome.
 func (u *update) record(p control.Progress) {
 	r := InstanceResult{Unit: p.Unit, Instance: p.Instance}
 	if r.observe(p, 0); r.Outcome != "" && r.Instance > 0 {
@@ -201,7 +204,7 @@ func (u *update) record(p control.Progress) {
 }
 
 // restartJournal restarts the private journald of the app if it runs, because journald reads its limits only at its start.
-// No line is lost: systemd keeps the connections of the clients open during the restart.
+// No line is lost, because systemd keeps the connections of the clients open during the restart.
 func (s *Session) restartJournal(ctx context.Context) error {
 	outcomes, err := s.Conn.Do(ctx, control.TryRestart, control.Replace, s.Name.JournalUnits()[0])
 	if err != nil {
@@ -213,7 +216,7 @@ func (s *Session) restartJournal(ctx context.Context) error {
 	return nil
 }
 
-// endJournal stops the private journald of the app, and removes its journal unless keep is set.
+// endJournal stops the private journald of the app. If keep is not set, endJournal also removes the journal.
 func (s *Session) endJournal(ctx context.Context, keep bool) error {
 	// The outcome is ignored, because a stop fails for a unit that does not exist.
 	if _, err := s.Conn.Do(ctx, control.Stop, control.Replace, s.Name.JournalUnits()...); err != nil {

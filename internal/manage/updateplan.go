@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// prepare sets the plan of the update and reports whether the app runs. prepare returns an error if the update is not
+// The method prepare sets the plan of the update and reports whether the app runs. It returns an error if the update is not
 // possible.
 func (u *update) prepare(ctx context.Context) (running bool, err error) {
 	paths, err := u.Conn.UnitPaths(ctx)
@@ -80,8 +80,8 @@ func isGenerated(a units.App, source []byte) bool {
 	})
 }
 
-// checkNewListeners returns an error for each new listener whose address is in use. checkNewListeners does not check
-// addresses that an open socket of the app has.
+// checkNewListeners returns an error for each new listener whose address is in use. It does not check an address that an
+// open socket of the app already has.
 func (u *update) checkNewListeners(ctx context.Context) error {
 	var held []units.Listener
 	for _, c := range u.plan.Changes {

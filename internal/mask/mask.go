@@ -27,8 +27,8 @@ var urlPassword = regexp.MustCompile(`(://[^/?#@\s:]*:)([^/?#@\s]+)(@)`)
 // Stars replaces a secret value.
 const Stars = "********"
 
-// Value returns the value of a variable with secrets replaced by stars: the whole value if the name looks secret, and
-// otherwise the password in a URL. masked is set if Value has replaced anything.
+// Value returns the value of a variable with secrets masked. Stars replace the whole value if the name looks secret, and
+// otherwise the password in a URL. The result masked is true if Value has replaced anything.
 func Value(name, value string) (shown string, masked bool) {
 	switch {
 	case value == "":
@@ -59,8 +59,8 @@ func File(path string, data []byte) []byte {
 // changedStars replaces a secret value that is not equal to the old value of the variable.
 const changedStars = Stars + " (changed)"
 
-// Values returns a values file with secret values masked. before is the old version of the file, or nil. If a secret value
-// has changed since before, Values prints changedStars.
+// Values returns a values file with secret values masked. The parameter before is the old version of the file, or nil. If a
+// secret value differs from the old version, Values prints changedStars.
 func Values(data, before []byte) []byte {
 	vars, _ := units.ParseValues(data)
 	old, _ := units.ParseValues(before)
@@ -95,7 +95,7 @@ func Values(data, before []byte) []byte {
 // wrote values into units and descriptions.
 var assignedLine = regexp.MustCompile(`^(Environment="([A-Za-z_][A-Za-z0-9_]*)=)(.*)"$|^(  "?([A-Za-z_][A-Za-z0-9_]*)"?: )(.*)$`)
 
-// lines returns a unit or the description of an app with secret values masked.
+// The function lines returns a unit or the description of an app with secret values masked.
 func lines(data []byte) []byte {
 	if data == nil {
 		return nil

@@ -60,28 +60,29 @@ func Common(name string) bool {
 	return slices.Contains([]string{"index", "server", "app", "main", "www", "start"}, strings.ToLower(name))
 }
 
-// isLayout reports whether this is a usual name of a directory within a project, such as src or dist.
+// isLayout reports whether base is a usual name of a directory within a project, such as src or dist.
 func isLayout(base string) bool {
 	return slices.Contains([]string{
 		"bin", "build", "cmd", "current", "debug", "dist", "html", "htdocs", "lib", "out", "public", "release", "src", "target",
 	}, strings.ToLower(base)) || isReleases(base)
 }
 
-// isReleases reports whether this is a usual name of a directory with one subdirectory per release, as Capistrano and
+// isReleases reports whether base is a usual name of a directory with one subdirectory per release, as Capistrano and
 // Deployer create them.
 func isReleases(base string) bool {
 	return slices.Contains([]string{"releases", "versions", "builds", "deploys", "deployments", "revisions"}, strings.ToLower(base))
 }
 
-// isRelease reports whether base is the name of a directory with one release: the name of its parent is a name for
-// releases, or base is a version, a time or a commit. It returns false for a short number, which may be the name of a
-// customer.
+// isRelease reports whether base is the name of a directory with one release. This is the case if the name of its parent is
+// a name for releases, or if base is a version, a time or a commit. It returns false for a short number, which may be the
+// name of a customer.
 func isRelease(parent, base string) bool {
 	version := regexp.MustCompile(`^(v\d+|v?\d+(\.\d+)+([-+.][0-9A-Za-z.]+)?|\d{8}[-_T]?\d{0,6}|\d{14}|[0-9a-f]*\d[0-9a-f]*)$`)
 	return isReleases(parent) || version.MatchString(base) && (len(base) >= 7 || strings.ContainsAny(base, "v."))
 }
 
-// shared reports whether a directory can contain many projects: /, /srv, /var/www, a home, and directories of the system.
+// The function shared reports whether a directory can contain many projects: /, /srv, /var/www, a home, and directories of
+// the system.
 func shared(dir string) bool {
 	parent := filepath.Dir(dir)
 	return parent == "/" || parent == "/home" || parent == "/var" || parent == "." || system(dir)

@@ -12,9 +12,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// Same reports whether an installed app and a new description belong to the same project. This is the case if they
-// have the same working directory or the same directory of the program, or if these directories differ only in the
-// release. It is also the case if the directories of the installed app no longer exist and both have the same user.
+// Same reports whether an installed app and a new description belong to the same project. This is the case if they have the
+// same working directory or the same directory of the program, or if these directories differ only in the release. It is
+// also the case if the directories of the installed app no longer exist, and both apps have the same user.
 func Same(now, asked units.App) bool {
 	a, b := places(now), places(asked)
 	switch {
@@ -36,7 +36,8 @@ func Place(a units.App) string {
 	return a.Command[0]
 }
 
-// places returns the working directory of an app and the directory of its program. It omits / and shared programs.
+// The function places returns the working directory of an app and the directory of its program. It omits / and shared
+// programs.
 func places(a units.App) []string {
 	var all []string
 	if dir := filepath.Clean(a.Directory); a.Directory != "" && dir != "/" {
@@ -66,8 +67,8 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// samePlace reports whether two directories are equal or differ only in the release. It compares the paths before
-// and after links, such as "current", are resolved.
+// samePlace reports whether two directories are equal or differ only in the release. It compares the paths as they are, and
+// again after it has resolved symbolic links such as "current".
 func samePlace(a, b string) bool {
 	for _, p := range []string{a, resolved(a)} {
 		for _, q := range []string{b, resolved(b)} {

@@ -93,8 +93,8 @@ func (r *Resolver) fromDirectory(a *units.App, dir string) error {
 	return nil
 }
 
-// Choose returns the apps with the given names, in the order of apps. If names is empty, Choose returns all apps. path is
-// the path of the file, for the error.
+// Choose returns the apps with the given names, in the order of apps. If names is empty, Choose returns all apps. The
+// parameter path is the path of the file, for the error.
 func Choose(apps []units.App, names []string, path string) ([]units.App, error) {
 	if len(names) == 0 {
 		return apps, nil
@@ -130,7 +130,7 @@ func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 	apps, err := r.Apps(DefaultFile)
 	if err != nil {
 		if _, statErr := os.Stat(name); statErr == nil {
-			return a, false, nil // name is a file or directory, so an invalid clusterctl.yaml does not matter
+			return a, false, nil // the argument is a file or directory, so an invalid clusterctl.yaml does not matter
 		}
 		return a, false, err
 	}
@@ -141,8 +141,8 @@ func (r *Resolver) Described(name string) (a units.App, found bool, err error) {
 	return apps[i], true, nil
 }
 
-// keepCount sets the number of instances to the number of the installed app, if the user gave no number, so that a deploy
-// does not undo a scale.
+// If the user gave no number of instances, keepCount keeps the number of the installed app, so that a deploy does not undo a
+// scale.
 func (r *Resolver) keepCount(a *units.App) {
 	if now, err := r.Store.Load(a.Name); err == nil && !a.Instances.Given() {
 		a.Instances = now.Instances

@@ -48,7 +48,7 @@ func (r *Resolver) noteHomes(visible, unboundLinks []string) {
 	}
 	r.Note("home: the workers see %s, but nothing else in /home, /root and /run/user (--ro PATH adds a path)", strings.Join(visible, ", "))
 	for _, p := range unboundLinks {
-		r.Note("home: %s is a link in a home: systemd follows it at each start, and relative links out of its target do not work", p)
+		r.Note("home: %s is a link in a home: systemd follows it at each start; relative links that leave its target do not work", p)
 	}
 	for _, p := range visible {
 		if guard.IsHome(p) {
@@ -60,12 +60,12 @@ func (r *Resolver) noteHomes(visible, unboundLinks []string) {
 // homePaths collects the paths that an app needs in home directories.
 type homePaths struct {
 	app *units.App
-	// found are the paths that must be visible in the sandbox. unboundLinks are links in a home whose target can change to a
-	// path that is not visible.
+	// The field found has the paths that must be visible in the sandbox. The field unboundLinks has links in a home whose
+	// target can change to a path that is not visible.
 	found, unboundLinks []string
 }
 
-// add appends a path in a home to found, unless the path is already visible.
+// If a path in a home is not visible yet, the method add appends it to h.found.
 func (h *homePaths) add(p string) {
 	at, _ := guard.Follow(p)
 	for _, s := range h.visible() {
@@ -77,8 +77,8 @@ func (h *homePaths) add(p string) {
 	h.found = append(h.found, p)
 }
 
-// visible returns the paths in homes that are visible in the sandbox: the readable and found paths, the directory and the
-// writable paths.
+// The method visible returns the paths in homes that are visible in the sandbox: the readable and found paths, the directory
+// and the writable paths.
 func (h *homePaths) visible() []string {
 	visible := slices.Concat(h.app.Reads, h.found)
 	for _, p := range append([]string{h.app.Directory}, h.app.Writable...) {
@@ -89,7 +89,7 @@ func (h *homePaths) visible() []string {
 	return visible
 }
 
-// addPath adds a path to found if the path is in a home or leads into a home. For each link in a home on the way, addPath
+// addPath adds a path to h.found if the path is in a home or leads into a home. For each link in a home on the way, addPath
 // adds the deepest directory that contains both the link and its target.
 func (h *homePaths) addPath(p string) {
 	at, links := guard.Follow(p)
@@ -113,12 +113,12 @@ func (h *homePaths) addPath(p string) {
 	}
 }
 
-// directory adds the directory of the app, and the directory of the project that contains it, because programs look for
-// modules in parent directories.
+// The method directory adds the directory of the app, and the directory of the project that contains it, because programs
+// look for modules in parent directories.
 func (h *homePaths) directory(d string) {
 	at, _ := guard.Follow(d)
 	if guard.IsHome(at) {
-		h.app.Directory = at // units.Render needs the path without links to hide keys and passwords in a home
+		h.app.Directory = at // to hide keys and passwords in a home, units.Render needs a path without links
 		return
 	}
 	h.addPath(d)
@@ -127,7 +127,8 @@ func (h *homePaths) directory(d string) {
 	}
 }
 
-// program adds the path of a program, the libraries that are installed with it, and the interpreter in its "#!" line.
+// The method program adds the path of a program, the libraries that are installed with it, and the interpreter in its "#!"
+// line.
 func (h *homePaths) program(p string) {
 	at, links := guard.Follow(p)
 	for _, l := range append(links, guard.Link{At: at}) {
@@ -142,8 +143,8 @@ func (h *homePaths) program(p string) {
 	}
 }
 
-// argument adds an argument that is the absolute path of a file or directory in a home. For a file, argument also adds the
-// directory of the project that contains the file.
+// The method argument adds an argument that is the absolute path of a file or directory in a home. For a file, the method
+// also adds the directory of the project that contains the file.
 func (h *homePaths) argument(arg string) {
 	if !filepath.IsAbs(arg) {
 		return
@@ -160,8 +161,8 @@ func (h *homePaths) argument(arg string) {
 }
 
 // programPaths returns the paths that must be visible to run a program in a home. If libraries are installed next to the
-// "bin" of the program, programPaths returns the parent of "bin". Otherwise, programPaths returns only the program, because
-// directories such as ~/.local and ~/.cargo also contain other files.
+// directory "bin" of the program, programPaths returns the parent of "bin". Otherwise, programPaths returns only the
+// program, because directories such as ~/.local and ~/.cargo also contain other files.
 func programPaths(program string) []string {
 	bin := filepath.Dir(program)
 	root := filepath.Dir(bin)
@@ -186,8 +187,8 @@ func programPaths(program string) []string {
 	return []string{program}
 }
 
-// project returns the topmost parent directory of dir, below the home, that contains a file such as package.json or .git.
-// project returns dir if there is no such directory.
+// The function project searches dir and its parent directories below the home for files such as package.json or .git. It
+// returns the topmost directory with such a file, or dir if there is none.
 func project(dir string) string {
 	marks := []string{
 		"package.json", "node_modules", "pnpm-workspace.yaml", "pyproject.toml", "Gemfile", "composer.json", "go.mod", ".git",

@@ -18,13 +18,13 @@ import (
 // program binds.
 type Probe func(context.Context, units.App, Times) (contract.Report, error)
 
-// Times are the time limits of a probe. If a program does not listen, the probe ends after Limit, or as soon as the program
-// was idle for Idle. An Idle of 0 means Limit.
+// Times has the time limits of a probe. If a program does not listen, the probe ends after Limit, or as soon as the program
+// was idle for the time Idle. If Idle is 0, only Limit applies.
 type Times struct{ Limit, Idle time.Duration }
 
 // ListenOptions are the options of [Resolver.Listeners].
 type ListenOptions struct {
-	// None is set for an app without listeners.
+	// The field None is set for an app without listeners.
 	None bool
 	// NoProbe is set if the user forbids the probe. DryRun is set if the command must not run the program or change
 	// anything.
@@ -32,12 +32,12 @@ type ListenOptions struct {
 	Times           Times
 	// Longer is set if this probe may take longer than the probe of the installed app.
 	Longer bool
-	// GivenDrain is set if the user has set Shim.HoldAccept, so that it must not change.
+	// GivenDrain is set if the user has chosen the value of Shim.HoldAccept, which must then not change.
 	GivenDrain bool
 }
 
 // Listeners returns the app with its listeners, which it takes from the installed app, from --listen or from a probe. The
-// report is nil if Listeners did not call probe.
+// report is nil if Listeners did not call the function probe.
 func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, probe Probe) (units.App, *contract.Report, error) {
 	var report *contract.Report
 	requested := a.Shim.HoldAccept
@@ -67,9 +67,10 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 	return a, report, nil
 }
 
-// keepListeners gives app a the listeners of the installed app and returns true, if a probe would find the same listeners.
-// Some programs fail in a probe while the app runs, for example programs with Node's cluster module. If longer is set, this
-// probe may take longer than the probe of the installed app, and may find a listener that the earlier probe has not found.
+// If a probe would find the listeners of the installed app, keepListeners gives these listeners to the app *a and returns
+// true. Some programs, for example programs with Node's cluster module, fail in a probe if the app is already running. If
+// the parameter longer is set, this probe may take longer than the probe of the installed app, and may find a listener that
+// the earlier probe has not found.
 func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
 	installed, err := r.Store.Load(a.Name)
 	if err != nil || !sameListeners(installed, *a) || longer && len(installed.Listen) == 0 {
@@ -166,10 +167,11 @@ func (r *Resolver) setListeners(a *units.App, report contract.Report) error {
 	return r.matchProbe(a, found)
 }
 
-// matchProbe compares the listeners of --listen with the listeners in found, which the program binds. If --listen has only a
-// port, and the program binds only the loopback interface or only IPv4, the app gets listeners with the addresses from
-// found. Servers such as nginx and Bun fail if they bind IPv4 and get an IPv6 socket. matchProbe returns an error for a
-// listener that the program does not bind, because the workers would never become ready.
+// matchProbe compares the listeners of --listen with the listeners that the program binds, which are in the parameter found.
+// If --listen has only a port, and the program binds only the loopback interface or only IPv4, the app gets listeners with
+// the addresses of the program. Servers such as nginx and Bun need these listeners, because they fail if they bind IPv4 and
+// get an IPv6 socket. matchProbe returns an error for a listener that the program does not bind, because the workers would
+// never become ready.
 func (r *Resolver) matchProbe(a *units.App, found []units.Listener) error {
 	var listen []units.Listener
 	for _, l := range a.Listen {
@@ -217,7 +219,8 @@ func notBound(l units.Listener, found []units.Listener) error {
 	return fault.WithHint(err, "use --listen %s, or configure the port in the program", other)
 }
 
-// byFamily returns a copy of listener l, which has no address, for IPv4. If both is set, it also returns a copy for IPv6.
+// byFamily returns a copy of listener l, which has no address, for IPv4. If the parameter both is set, it also returns a
+// copy for IPv6.
 func (r *Resolver) byFamily(l units.Listener, both bool) []units.Listener {
 	four, six := l, l
 	four.Host, six.Host = netip.IPv4Unspecified(), netip.IPv6Unspecified()
@@ -229,9 +232,9 @@ func (r *Resolver) byFamily(l units.Listener, both bool) []units.Listener {
 	return []units.Listener{four}
 }
 
-// covers reports whether the kernel would refuse to bind l (EADDRINUSE), because wide is already bound to the same TCP port
-// on all addresses. In the probe both binds succeed, because the shim binds decoy addresses. Separate sockets for IPv4 and
-// for only IPv6 do not cover each other.
+// The function covers reports whether the kernel would refuse to bind listener l (EADDRINUSE), because listener wide is
+// already bound to the same TCP port on all addresses. In the probe both binds succeed, because the shim binds decoy
+// addresses. Separate sockets for IPv4 and for only IPv6 do not cover each other.
 func covers(wide, l units.Listener) bool {
 	if wide.Network != units.TCP || l.Network != units.TCP || wide.Port != l.Port || !l.Host.IsValid() || l.Host.IsUnspecified() {
 		return false

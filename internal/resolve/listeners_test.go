@@ -25,7 +25,8 @@ func reportOf(t *testing.T, text string) contract.Report {
 	return r
 }
 
-// bind returns the JSON of one entry in the binds of a report. fields are more fields of the entry.
+// The function bind returns the JSON of one entry in the binds of a report. The parameter fields has more fields of the
+// entry.
 func bind(family, kind, address, port, fields string) string {
 	return `{"family":"` + family + `","type":"` + kind + `","address":"` + address + `","port":` + port + fields + `}`
 }

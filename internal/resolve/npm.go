@@ -58,7 +58,7 @@ func (r *Resolver) directoryInvocation(target string, f Interpreter) (Invocation
 		"use a file: clusterctl install %s/app.js", text.Shell(target))
 }
 
-// shellSyntax are the characters with a special meaning in a shell. shellControl are the characters that can separate
+// shellSyntax has the characters with a special meaning in a shell. shellControl has the characters that can separate
 // commands.
 const (
 	shellSyntax  = "|&;<>()$`\\\"'*?[]#~={}!\n"
@@ -66,8 +66,8 @@ const (
 )
 
 // script returns the command of a start script. The command does not contain npm, so that no npm process is between systemd
-// and the program. A simple script such as "node FILE ARGS" also runs without a shell. All other scripts run in a shell,
-// with the programs of the package in $PATH.
+// and the program. A simple script such as "node FILE ARGS" runs without a shell. All other scripts run in a shell, with the
+// programs of the package in $PATH.
 func (r *Resolver) script(dir, script string, f Interpreter) ([]string, error) {
 	if f.Program != "" || f.Args != "" {
 		return nil, fault.WithHint(fault.Usagef("--interpreter cannot be combined with the start script %q", script),
@@ -90,7 +90,7 @@ func (r *Resolver) script(dir, script string, f Interpreter) ([]string, error) {
 }
 
 // execLast adds exec to a script with one command, so that the program replaces the shell and gets the SIGTERM of systemd.
-// execLast returns a script with several commands unchanged, and prints a note, because the shell then gets the SIGTERM.
+// execLast returns a script with several commands unchanged, and prints a note that the shell gets the SIGTERM.
 func (r *Resolver) execLast(script string) string {
 	if strings.ContainsAny(script, shellControl) {
 		r.Note("the start script runs in a shell, which does not forward SIGTERM: %s", script)
@@ -107,8 +107,8 @@ func (r *Resolver) execLast(script string) string {
 	return script[:len(script)-len(rest)] + " exec " + strings.TrimLeft(rest, " \t")
 }
 
-// assignment returns the length of the NAME=value at the beginning of a command, or 0 if there is none. The value ends at a
-// blank outside of quotes.
+// The function assignment returns the length of the NAME=value at the beginning of a command, or 0 if there is none. The
+// value ends at a blank outside of quotes.
 func assignment(s string) int {
 	name, _, ok := strings.Cut(s, "=")
 	if !ok || name == "" || strings.ContainsAny(name, shellSyntax+" \t") {

@@ -14,7 +14,7 @@ import (
 )
 
 // CheckPorts returns an error for each listener of an app whose address is in use or cannot be bound. If possible, the error
-// names the app or process that has the address. CheckPorts only binds for a moment, so the socket unit can still fail
+// names the app or process that has the address. CheckPorts closes each address again, so the socket unit can still fail
 // later.
 func (r *Resolver) CheckPorts(ctx context.Context, a units.App) error {
 	var errs []error
@@ -81,7 +81,7 @@ func otherPort(l units.Listener) string {
 	return l.String()
 }
 
-// holder returns a text with the app or process that has the address of l, or "".
+// The method holder returns a text with the app or process that has the address of listener l, or "".
 func (r *Resolver) holder(l units.Listener) string {
 	names, _ := r.Store.Apps()
 	for _, n := range names {

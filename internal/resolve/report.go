@@ -52,7 +52,8 @@ func ownSockets(found contract.Report) []string {
 	return list
 }
 
-// checkPath returns an error if l is the Unix socket of --listen, and the program binds other Unix sockets but not this one.
+// checkPath returns an error if listener l is the Unix socket of --listen, and the program binds other Unix sockets but not
+// this one.
 func checkPath(l units.Listener, found []units.Listener) error {
 	for _, f := range found {
 		if f.Network != units.Unix || samePlace(f.Path, l.Path) {
@@ -85,8 +86,8 @@ func describeAll(list []units.Listener) string {
 // onAllAddresses reports whether the listener accepts connections on all addresses of IPv4 or IPv6.
 func onAllAddresses(l units.Listener) bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }
 
-// byAddress returns a copy of listener l, which has no address, for each address in binds. byAddress prints a note how to
-// accept connections on all addresses.
+// byAddress returns a copy of listener l, which has no address, for each address in binds. byAddress prints a note that
+// shows how to accept connections on all addresses.
 func (r *Resolver) byAddress(l units.Listener, binds []units.Listener) []units.Listener {
 	var list []units.Listener
 	for _, b := range binds {
@@ -106,7 +107,8 @@ func (r *Resolver) byAddress(l units.Listener, binds []units.Listener) []units.L
 
 // checkMulticast prints a note for each UDP socket that joins a multicast group, because each instance must open this socket
 // itself. checkMulticast returns an error if --listen has the port of this socket. A socket in a multicast group cannot be
-// shared: PID 1 would keep the socket open, so the socket would stay in the group, and the next worker could not join again.
+// shared, because PID 1 would keep the socket open. The socket would then stay in the group, and the next worker could not
+// join again.
 func (r *Resolver) checkMulticast(a units.App, found contract.Report) error {
 	var noted []uint16
 	for _, b := range found.Binds {
@@ -126,8 +128,8 @@ func (r *Resolver) checkMulticast(a units.App, found contract.Report) error {
 }
 
 // setOptions sets the socket options of an app to the options that the program has set on its sockets. setOptions omits
-// trusted options, which need a capability: the user of the program can write the report, and PID 1 would set any trusted
-// option in it.
+// trusted options, which need a capability. The user of the program can write the report, and PID 1 would set any trusted
+// option in the report.
 func (r *Resolver) setOptions(a *units.App, found contract.Report) {
 	a.SocketOptions = nil
 	for _, l := range a.Listen {
@@ -152,7 +154,7 @@ func (r *Resolver) setOptions(a *units.App, found contract.Report) {
 	}
 }
 
-// replaces reports whether listener l replaces the socket b of the program.
+// The function replaces reports whether listener l replaces the socket b of the program.
 func replaces(b contract.ProbeBind, l units.Listener) bool {
 	switch {
 	case b.Family == "unix":
@@ -184,8 +186,8 @@ func Failed(found contract.Report) bool {
 	return found.Exited && found.Status != (contract.Exit{Code: "exited", Status: "0"})
 }
 
-// ProgramError returns an error if the program failed before it bound an address, or if the program exited while its child
-// processes continue in the background: systemd would kill these processes. Otherwise, ProgramError returns nil.
+// ProgramError returns an error if the program failed before it bound an address, or if the program exited, but its child
+// processes continue in the background. systemd would kill these child processes. Otherwise, ProgramError returns nil.
 func ProgramError(found contract.Report, a units.App, unit string) error {
 	switch {
 	case found.Exited && !Failed(found) && len(found.Left) > 0:
@@ -223,8 +225,8 @@ func noListenerReason(found contract.Report) string {
 	return "the program did not listen within " + runTime(found)
 }
 
-// noteBackground prints that the app becomes a background app, because the probe found no listener to share, and how the
-// probe ended.
+// noteBackground prints that the app becomes a background app, because the probe found no listener to share. It also prints
+// how the probe ended.
 func (r *Resolver) noteBackground(found contract.Report) {
 	r.Note("probe: the program listens on %s, so it becomes a background app", cmp.Or(strings.Join(ownSockets(found), " and "), "nothing"))
 	switch {

@@ -39,8 +39,8 @@ type Request struct {
 	Given Given
 }
 
-// Given marks the fields that the user has given. The Resolver chooses the other fields. If Directory is set and the app has
-// no directory, the app runs in "/".
+// Given marks the fields that the user has given. The Resolver chooses the other fields. If Given.Directory is set and the
+// app has no directory, the app runs in "/".
 type Given struct{ Instances, Directory, RunAs, Activation, Ready, Drain bool }
 
 // AllGiven returns a Given with all fields set. Apps from a file need this Given, because the Resolver must not choose their
@@ -100,7 +100,7 @@ func (r *Resolver) App(q Request) (units.App, error) {
 	return a, nil
 }
 
-// Absolute returns p as an absolute path. A relative path starts in the working directory.
+// Absolute returns path p as an absolute path. A relative path starts in the working directory.
 func (r *Resolver) Absolute(p string) (string, error) {
 	if filepath.IsAbs(p) {
 		return filepath.Clean(p), nil
@@ -112,8 +112,8 @@ func (r *Resolver) Absolute(p string) (string, error) {
 	return filepath.Join(wd, p), nil
 }
 
-// directory makes the directory of the app absolute, and returns the user ID of the directory's owner. If the app has no
-// directory and the user has not asked for this, directory sets the working directory.
+// The method directory makes the directory of the app absolute, and returns the user ID of the directory's owner. If the app
+// has no directory and the user has not asked for this, the method sets the working directory.
 func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error) {
 	if a.Directory == "" && given.Directory {
 		return 0, nil
@@ -134,8 +134,8 @@ func (r *Resolver) directory(a *units.App, given Given) (owner uint32, err error
 	return owner, nil
 }
 
-// paths makes the environment files, writable paths and readable paths of the app absolute. paths returns an error if one of
-// these paths does not exist.
+// The method paths makes the environment files, writable paths and readable paths of the app absolute. It returns an error
+// if one of these paths does not exist.
 func (r *Resolver) paths(a *units.App) (err error) {
 	for i, p := range a.EnvFiles {
 		if a.EnvFiles[i].Path, err = r.Absolute(p.Path); err != nil {
@@ -165,8 +165,8 @@ func (r *Resolver) paths(a *units.App) (err error) {
 	return nil
 }
 
-// program replaces the program of the app by its full path. A name without "/" is found in $PATH, and another relative path
-// starts in the directory of the app.
+// The method program replaces the program of the app by its full path. A name without "/" is found in $PATH, and another
+// relative path starts in the directory of the app.
 func (r *Resolver) program(a *units.App) error {
 	program := a.Command[0]
 	if !strings.Contains(program, "/") {
@@ -208,8 +208,8 @@ func readiness(a units.App, withActivation bool) units.Ready {
 }
 
 // builtWithActivation reports whether a Go program is built with our activation package. The program must contain names of
-// functions of this package. A stripped program still contains these names. A dependency on our module is not enough: a
-// program that uses only activation/journald does not send READY=1.
+// functions of this package. A stripped program still contains these names. A dependency on our module is not enough,
+// because a program that uses only activation/journald does not send READY=1.
 func builtWithActivation(program string) bool {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// dynamic returns a request for an app with a dynamic user. With another user, the result would depend on the user who runs
-// the test.
+// The function dynamic returns a request for an app with a dynamic user. With another user, the result would depend on the
+// user who runs the test.
 func dynamic(a units.App) Request {
 	return Request{App: a, Given: Given{RunAs: true, Directory: a.Directory != ""}}
 }

@@ -39,8 +39,8 @@ func Interpreters(ext string) []string {
 	}[ext]
 }
 
-// Invocation returns the name, the command and the directory for a target of "install". rest are the words after "--". If
-// the target is a file, these words are its arguments. If the target is a name, these words are the command.
+// Invocation returns the name, the command and the directory for a target of "install". The parameter rest has the words
+// after "--". If the target is a file, these words are its arguments. If the target is a name, these words are the command.
 func (r *Resolver) Invocation(target string, rest []string, f Interpreter) (Invocation, error) {
 	info, err := os.Stat(target)
 	isPath := err == nil && (info.IsDir() || strings.ContainsAny(target, "/.") || len(rest) == 0)
@@ -104,9 +104,9 @@ func (r *Resolver) fileInvocation(target string, args []string, f Interpreter) (
 	return inv, err
 }
 
-// interpreter returns the words before a script in its command: the interpreter and its arguments. The interpreter is from
-// --interpreter, from the extension of the script, or from its "#!" line. The result is nil if the script needs no
-// interpreter.
+// The method interpreter returns the words before a script in its command: the interpreter and its arguments. The
+// interpreter is from --interpreter, from the extension of the script, or from its "#!" line. The result is nil if the
+// script needs no interpreter.
 func (r *Resolver) interpreter(path string, f Interpreter) ([]string, error) {
 	words := append(strings.Fields(f.Args), strings.Fields(f.NodeArgs)...)
 	candidates := Interpreters(filepath.Ext(path))
@@ -193,8 +193,8 @@ func nvmDefault(home, name string) string {
 	return newest(filepath.Join(home, ".nvm/versions/node", "v"+version+"*", "bin", name))
 }
 
-// newest returns the path with the highest version among all paths that match a pattern. newest returns "" if no path
-// matches.
+// The function newest returns the path with the highest version among all paths that match a pattern. It returns "" if no
+// path matches.
 func newest(pattern string) string {
 	found, _ := filepath.Glob(pattern)
 	if len(found) == 0 {

@@ -168,7 +168,7 @@ func TestDirectoryInvocation(t *testing.T) {
 		files       []string
 		flags       Interpreter
 		name        string
-		// command has "DIR" for the directory. err is a part of the error.
+		// The field command contains "DIR" instead of the path of the directory. The field err has a part of the error text.
 		command, err string
 		note         string
 	}{

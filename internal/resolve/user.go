@@ -30,7 +30,7 @@ func (r *Resolver) chooseUser(a *units.App, owner uint32) {
 }
 
 // checkAccounts returns an error if the user or the group does not exist. userKey and groupKey are the names of the
-// settings, for the error. The text in alternative is added to the hint for a missing user.
+// settings, for the error. The parameter alternative is a text that checkAccounts appends to the hint for a missing user.
 func checkAccounts(userKey, user, groupKey, group, alternative string) error {
 	var errs []error
 	if user != "" {
@@ -63,8 +63,8 @@ func (r *Resolver) offerDynamic(a units.App, owner *user.User) {
 // firstLogin is the first user ID that adduser(8) and useradd(8) give to people.
 const firstLogin = 1000
 
-// access returns an error if the user of the workers cannot reach the program or the directory. If the user cannot enter the
-// default directory and no argument is a path relative to it, access sets the directory to "/" instead.
+// The method access returns an error if the user of the workers cannot reach the program or the directory. If the user
+// cannot enter the default directory and no argument is a path relative to it, the method sets the directory to "/" instead.
 func (r *Resolver) access(a *units.App, given Given) error {
 	who, err := guard.Identify(a.RunAs)
 	if err != nil {

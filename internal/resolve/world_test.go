@@ -18,12 +18,13 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// world is a Resolver with an empty store and a temporary working directory. notes has the notes of the Resolver.
+// world is a Resolver with an empty store and a temporary working directory. The field notes has the notes of the Resolver.
 type world struct {
 	*Resolver
 	notes bytes.Buffer
 	dir   string
-	// path has the paths that LookPath returns for the names of programs. vars has the environment variables.
+	// The field path has the paths that LookPath returns for the names of programs. The field vars has the environment
+	// variables.
 	path map[string]string
 	vars map[string]string
 }
@@ -56,7 +57,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// file creates a file with this mode in the directory of the world, regardless of the umask. file returns the path.
+// The method file creates a file with this mode in the directory of the world, regardless of the umask. It returns the path.
 func (w *world) file(t *testing.T, name, data string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(w.dir, name)
@@ -76,7 +77,7 @@ func (w *world) mkdir(t *testing.T, name string, mode os.FileMode) string {
 	return path
 }
 
-// install puts an app into the store.
+// The method install puts an app into the store.
 func (w *world) install(t *testing.T, a units.App) {
 	t.Helper()
 	set, err := units.Render(a, units.Target{

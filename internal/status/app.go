@@ -22,9 +22,9 @@ type App struct {
 	State  string     `json:"state"`
 	Ready  int        `json:"ready"`
 	Wanted int        `json:"wanted"`
-	// Listen has the addresses in the form of --listen. A background app has none.
+	// Listen has the addresses in the form of --listen. A background app has no addresses.
 	Listen []string `json:"listen"`
-	// OwnListen has the addresses that instances have bound themselves, so that they do not share a listener.
+	// OwnListen has the addresses that instances have bound themselves, without a shared listener.
 	OwnListen []string `json:"ownListen,omitempty"`
 	// Queue is the sum of the accept queues of all listeners.
 	Queue *Queue `json:"queue,omitempty"`
@@ -43,7 +43,8 @@ type App struct {
 type Usage struct {
 	// CPU is the average CPU use between two measurements, in percent of one CPU.
 	CPU *float64 `json:"cpuPercent,omitempty"`
-	// Memory is the memory of all processes in the cgroup. Source is how Memory was measured: "cgroup", "pss" or "rss".
+	// Memory is the memory of all processes in the cgroup. Source is the method of this measurement: "cgroup", "pss" or
+	// "rss".
 	Memory *int64 `json:"memoryBytes,omitempty"`
 	Source string `json:"memorySource,omitempty"`
 }
@@ -67,7 +68,7 @@ type Instance struct {
 	NextRestart *time.Time `json:"nextRestart,omitempty"`
 	// Problem explains why the instance does not run.
 	Problem string `json:"problem,omitempty"`
-	// LastExit explains how the last process of the instance ended. LastExit stays set while the instance runs again.
+	// LastExit explains how the last process of the instance ended. LastExit stays set when the instance runs again.
 	LastExit string `json:"lastExit,omitempty"`
 	// Status is the last STATUS= of the worker (sd_notify(3)).
 	Status string `json:"status,omitempty"`
@@ -90,8 +91,8 @@ type InstanceFacts struct {
 	Runs        *inspect.Runs
 }
 
-// Units returns the names of the units that determine the state of an app: the aggregate, then the sockets, then the
-// instances.
+// Units returns the names of the units that determine the state of an app: the aggregate (NAME.service, which stands for the
+// whole app), then the sockets, then the instances.
 func Units(a units.App, listed int) []string {
 	names := append([]string{a.Name.Service()}, a.Sockets()...)
 	for i := 1; i <= listed; i++ {
@@ -131,8 +132,9 @@ func Summarise(a units.App, states []control.State, f Facts) App {
 		}
 	}
 	if len(a.Listen) == 0 && len(s.OwnListen) > 0 && s.Wanted > 1 && (s.Ready < s.Wanted || s.Restarts > 0) {
-		// One instance has bound the address, so the other instances fail. Their exit status does not show this cause. An
-		// instance that has just restarted counts as ready until it fails again, so Restarts is checked, too.
+		// One instance has bound the address, so the other instances fail. The exit status of these instances does not show
+		// this cause. An instance that has just restarted counts as ready until it fails again, so the field Restarts is
+		// checked, too.
 		s.Problem = fmt.Sprintf("listens on %s, each instance for itself; install it with --listen %s",
 			strings.Join(s.OwnListen, " "), s.OwnListen[0])
 	}
@@ -164,8 +166,8 @@ func (s *App) count(i Instance) {
 	s.Usage.add(i.Usage)
 }
 
-// add adds the usage of one instance to u. add ignores unknown values. If the sources differ, Source becomes the less exact
-// one.
+// The method add adds the usage of one instance to the sum u. It ignores unknown values. If the sources of the memory
+// differ, the sum gets the less exact source.
 func (u *Usage) add(more Usage) {
 	u.CPU = sumOf(u.CPU, more.CPU)
 	if more.Memory != nil {
@@ -175,7 +177,7 @@ func (u *Usage) add(more Usage) {
 	}
 }
 
-// sumOf returns the sum of the known values, or nil if neither is known.
+// sumOf returns the sum of the known values, or nil if neither value is known.
 func sumOf[T int64 | float64](a, b *T) *T {
 	if a == nil || b == nil {
 		return cmp.Or(a, b)
@@ -196,7 +198,7 @@ func instanceOf(number int, st control.State, f InstanceFacts) Instance {
 		Connections: f.Connections, Usage: f.Usage,
 	}
 	if st.Active != control.Inactive && st.Active != control.ActiveFailed {
-		// In the other states, the status is from a worker that has ended.
+		// In all other states, the status is from a worker that has ended.
 		i.Status = st.StatusText
 	}
 	if i.Status == "" && f.Runs != nil && i.State == "restarting" {

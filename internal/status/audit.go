@@ -18,7 +18,7 @@ import (
 
 // Audit has the details of an app that are from files, slices and the journal.
 type Audit struct {
-	// DropIns are the drop-ins that clusterctl has not written.
+	// DropIns has the drop-ins that clusterctl has not written.
 	DropIns []string `json:"dropIns"`
 	// Drift has the unit files that are not equal to the files that clusterctl would write now. Drift is empty if
 	// DriftUnknown is set.
@@ -28,24 +28,25 @@ type Audit struct {
 	// Unsafe has the paths that the app depends on and that other users may change. Paths that the caller cannot check are
 	// absent.
 	Unsafe []guard.UnsafePath `json:"unsafePaths,omitempty"`
-	// NeedReload has the units whose files have changed since systemd has read the files.
+	// NeedReload has the units whose files have changed after systemd read them.
 	NeedReload []string `json:"needReload"`
 	// Suppressed is the number of log lines that the journal has dropped since boot, or nil if this number is unknown.
 	Suppressed *int64 `json:"suppressedLogLines,omitempty"`
 }
 
-// Drift is a unit file that is not as clusterctl would write it. What is "changed", "missing", "left over", "foreign" or
-// "masked".
+// Drift is a unit file that is not as clusterctl would write it. The field What has the difference: "changed", "missing",
+// "left over", "foreign" or "masked".
 type Drift struct {
 	Path string `json:"path"`
 	What string `json:"what"`
 }
 
-// auditAge is how long a watch uses the result of an audit, because an audit is expensive.
+// auditAge is the time after which a watch makes a new audit. An audit is expensive, so a watch uses the result of the last
+// audit until then.
 const auditAge = 10 * time.Second
 
-// audit sets the audit and the slice of each app. audit reads the states of the units again, because systemd sends no signal
-// when a unit file changes. audit also reads the unit files and the journal.
+// The method audit sets the audit and the slice of each app. It reads the states of the units again, because systemd sends
+// no signal when a unit file changes. It also reads the unit files and the journal.
 func (c *Collector) audit(ctx context.Context, l *List) error {
 	var names []string
 	for _, a := range l.Known {
@@ -90,11 +91,11 @@ func dropIns(app units.Name, states []control.State) []string {
 	return slices.Compact(all)
 }
 
-// drift returns the unit files that are not equal to the files that this version of clusterctl would write for the app.
-// drift uses the number of instances from the instance list on disk.
+// The method drift returns the unit files that are not equal to the files that this version of clusterctl would write for
+// the app. It uses the number of instances from the instance list on disk.
 func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	if c.Store.Packaged(a.App.Name) {
-		return []Drift{}, nil // dpkg --verify compares the files of packages
+		return []Drift{}, nil // the files are from a package, and dpkg --verify can compare them
 	}
 	t, err := c.Target(ctx, a.App)
 	if err != nil {
@@ -126,8 +127,8 @@ func (c *Collector) drift(ctx context.Context, a Listed) ([]Drift, error) {
 	return list, nil
 }
 
-// driftOfError returns the files for which a plan returned a [install.ForeignError]: files without the mark of clusterctl,
-// and links that mask a unit. driftOfError returns every other error unchanged.
+// driftOfError returns the files for which a plan returned a [install.ForeignError]. These are files without the comment
+// with which clusterctl marks its files, and links that mask a unit. driftOfError returns every other error unchanged.
 func driftOfError(err error) ([]Drift, error) {
 	list := []Drift{}
 	for _, one := range fault.Flatten(err) {
@@ -144,8 +145,8 @@ func driftOfError(err error) ([]Drift, error) {
 	return list, nil
 }
 
-// suppressed returns how many log lines of an app the journal has dropped. suppressed returns nil if the number is unknown.
-// Only root gets 0, because the journal looks empty to other users.
+// The method suppressed returns how many log lines of an app the journal has dropped, or nil if the number is unknown. Users
+// other than root get nil instead of 0, because the journal of the machine looks empty to them.
 func (c *Collector) suppressed(ctx context.Context, app units.App) *int64 {
 	n, err := journal.Suppressed(ctx, app.LogNamespace(), func(unit string) bool {
 		name, _, err := units.ParseInstance(unit)

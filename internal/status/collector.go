@@ -27,13 +27,14 @@ type Collector struct {
 	Host  inspect.Host
 	Guard guard.Guard
 	Now   func() time.Time
-	// NoCPU omits the CPU use. A measurement of the CPU use takes some time.
+	// NoCPU is set to omit the CPU use. A measurement of the CPU use takes some time.
 	NoCPU bool
 	// Target returns the properties of this machine on which the units of an app depend.
 	Target func(context.Context, units.App) (units.Target, error)
 
 	meter *meter
-	// audits has the last audit of each app, and slices has the state of its slice. audited is when both were read.
+	// The field audits has the last audit of each app, and the field slices has the state of its slice. The field audited
+	// has the time when both were read.
 	audited time.Time
 	audits  map[units.Name]Audit
 	slices  map[units.Name]control.State
@@ -52,7 +53,7 @@ func (c *Collector) Collect(ctx context.Context, l *List) error {
 	return c.fill(ctx, l, states)
 }
 
-// fill sets the state of each app of the list from the states of its units.
+// The method fill sets the state of each app of the list from the states of its units.
 func (c *Collector) fill(ctx context.Context, l *List, states []control.State) error {
 	l.States, l.Apps = nil, nil
 	for _, a := range l.Known {
@@ -76,7 +77,7 @@ func (c *Collector) fill(ctx context.Context, l *List, states []control.State) e
 // debounce is the delay between a change and its output. The output also contains all changes that follow within this time.
 const debounce = 50 * time.Millisecond
 
-// Watched are the arguments of [Collector.Watch].
+// Watched has the arguments of [Collector.Watch].
 type Watched struct {
 	// List returns the apps to watch. Watch calls List again after each Interval.
 	List     func() (List, error)
@@ -86,8 +87,8 @@ type Watched struct {
 }
 
 // Watch calls Show after each change of a unit and after each Interval. The Interval is needed because there are no events
-// for changes of the CPU use, of queues, of connections, and of the list of apps. Watch returns when the context ends or a
-// function fails, always with an error.
+// for changes of the CPU use, of queues, of connections, and of the list of apps. Watch returns an error when the context
+// ends or a function fails.
 func (c *Collector) Watch(ctx context.Context, w Watched) error {
 	if !c.NoCPU {
 		c.meter = newMeter(c.Host, c.Now)
@@ -99,8 +100,8 @@ func (c *Collector) Watch(ctx context.Context, w Watched) error {
 	}
 }
 
-// follow watches the units of the current list of apps. follow returns nil when another list has other units, and returns
-// the first error.
+// The method follow watches the units of the current list of apps. It returns nil when a new list has other units, and ends
+// with the first error.
 func (c *Collector) follow(ctx context.Context, w Watched) error {
 	current, err := w.List()
 	if err != nil {
@@ -154,8 +155,8 @@ func (c *Collector) follow(ctx context.Context, w Watched) error {
 	}
 }
 
-// stream starts a goroutine that sends the changes of a watch, and an error if the watch fails. The returned function ends
-// the goroutine and closes the watch.
+// The function stream starts a goroutine that sends the changes of a watch, and an error if the watch fails. The returned
+// function ends the goroutine and closes the watch.
 func stream(ctx context.Context, watch *control.Watch) (<-chan control.State, <-chan error, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	changes, failed, done := make(chan control.State), make(chan error, 1), make(chan struct{})

@@ -13,7 +13,7 @@ import (
 )
 
 // SchemaVersion is the version of everything that --json prints, which packaging/schema describes. A field that is removed
-// or gets another meaning needs a new version. A new field does not.
+// or gets another meaning needs a new version. A new field does not need a new version.
 const SchemaVersion = 1
 
 // Details has all information about one app, as "show --json" prints it.
@@ -24,10 +24,10 @@ type Details struct {
 	Directory string   `json:"directory"`
 	RunAs     string   `json:"runAs"`
 	Count     string   `json:"count"`
-	// PerCPU is how many instances "-i max" would run. Only an install without --instances sets PerCPU.
+	// PerCPU is the number of instances that "-i max" would run. Only an install without --instances sets PerCPU.
 	PerCPU int `json:"perCPU,omitempty"`
-	// NewerFiles has files that instances read only at their start, and that have changed since. Only an install that
-	// changed nothing sets NewerFiles.
+	// NewerFiles has files that have changed since the start of an instance, although instances read them only at their
+	// start. Only an install that changed nothing sets NewerFiles.
 	NewerFiles []string `json:"newerFiles,omitempty"`
 	Ready      string   `json:"readiness"`
 	Restart    string   `json:"restart"`
@@ -39,9 +39,9 @@ type Details struct {
 	// Boot reports whether the app starts at boot.
 	Boot      bool       `json:"startsAtBoot"`
 	Listeners []Listener `json:"listeners"`
-	// Balance is how the connections are distributed over the running instances.
+	// Balance describes how the connections are distributed over the running instances.
 	Balance *Balance `json:"balance,omitempty"`
-	// Limits are the limits of the slice, which apply to all processes of the app together.
+	// The field Limits has the limits of the slice, which apply to all processes of the app together.
 	Limits *Limits `json:"limits,omitempty"`
 	Audit
 }
@@ -59,15 +59,15 @@ type Listener struct {
 	Queue *Queue `json:"queue,omitempty"`
 }
 
-// Balance is how connections are distributed over instances. MaxMean is Max divided by Mean, so 1 means that all instances
-// have the same number.
+// Balance describes how connections are distributed over instances. MaxMean is Max divided by Mean, so 1 means that all
+// instances have the same number.
 type Balance struct {
 	Max     int     `json:"max"`
 	Mean    float64 `json:"mean"`
 	MaxMean float64 `json:"maxMean"`
 }
 
-// Limits are the limits of a slice. A limit that is not set is absent.
+// Limits has the limits of a slice. A limit that is not set is absent.
 type Limits struct {
 	MemoryMax  uint64  `json:"memoryMaxBytes,omitempty"`
 	MemoryHigh uint64  `json:"memoryHighBytes,omitempty"`
@@ -101,8 +101,8 @@ func readyWords(a units.App) string {
 	return "it has been executed"
 }
 
-// Describe returns the details of an app. s is the summary of states and f, slice is the state of the app's slice, and
-// source is the path of its description.
+// Describe returns the details of an app. The parameter s is the result of Summarise for the states and the facts f. The
+// parameter slice is the state of the app's slice, and the parameter source is the path of the app's description.
 func Describe(a units.App, s App, states []control.State, f Facts, slice control.State, b Audit, source string) Details {
 	d := Details{
 		Schema: SchemaVersion, App: s, Command: a.Command, Directory: a.Directory, RunAs: a.RunAs.String(),

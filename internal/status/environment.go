@@ -24,7 +24,7 @@ type Environment struct {
 	// the unit.
 	Running   bool       `json:"running"`
 	Variables []Variable `json:"variables"`
-	// Files are the environment files that systemd or the shim reads at each start. If Running is false, Variables does not
+	// Files has the environment files that systemd or the shim reads at each start. If Running is false, Variables does not
 	// contain the variables in these files.
 	Files []EnvironmentFile `json:"files"`
 }
@@ -52,9 +52,9 @@ type EnvironmentOptions struct {
 	// Instance is the number of the instance. 0 selects the first instance or, if Running is set, the first running
 	// instance.
 	Instance int
-	// Running selects the environment of the process instead of the environment of the unit.
+	// Running is set to select the environment of the process instead of the environment of the unit.
 	Running bool
-	// Secrets shows values that look secret, instead of masking them.
+	// Secrets is set to show values that look secret, instead of masking them.
 	Secrets bool
 }
 
@@ -128,8 +128,9 @@ func (c *Collector) instanceFor(ctx context.Context, a Listed, o EnvironmentOpti
 	return states[i], first + i, nil
 }
 
-// unitVariables returns the variables of a unit and of the values file, each as NAME=VALUE. values is the path of the values
-// file. unitVariables adds the other environment files to one.Files, and variables without a visible value to one.Variables.
+// unitVariables returns the variables of a unit and of the values file, each as NAME=VALUE. The parameter values is the path
+// of the values file. unitVariables adds the other environment files to one.Files, and variables without a visible value to
+// one.Variables.
 func (one *Environment) unitVariables(a units.App, st control.State, values string) []string {
 	vars := st.Environment
 	for _, f := range st.EnvFiles {

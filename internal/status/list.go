@@ -16,14 +16,14 @@ import (
 type Listed struct {
 	App   units.App
 	Count int
-	// only has the numbers of the requested instances, or is nil for all instances.
+	// The field only has the numbers of the requested instances, or is nil for all instances.
 	only []int
 }
 
 // List has the requested apps. [Collector.Collect] adds the state of these apps.
 type List struct {
 	Known []Listed
-	// States, Facts and Apps are in the order of Known.
+	// States, Facts and Apps are in the same order as Known.
 	States [][]control.State
 	Facts  []Facts
 	Apps   []App
@@ -82,7 +82,7 @@ func (l *List) units() []string {
 	return all
 }
 
-// SortKeys are the values that [List.Sorted] sorts by.
+// SortKeys has the values by which [List.Sorted] can sort.
 var SortKeys = []string{"name", "cpu", "memory", "connections", "restarts", "uptime", "state"}
 
 // Sorted returns all apps, sorted by one of [SortKeys], with their instances sorted in the same way. Apps with equal values
@@ -119,8 +119,8 @@ func (i Instance) sortValues() sortValues {
 	return sortValues{i.Usage, i.Connections, i.Restarts, i.Since, i.State}
 }
 
-// compare returns a negative number if a comes before b. The largest value and the longest uptime come first. States are
-// sorted alphabetically.
+// The function compare returns a negative number if a comes before b. The largest value and the longest uptime come first.
+// States are sorted alphabetically.
 func compare(by string, a, b sortValues) int {
 	switch by {
 	case "cpu":

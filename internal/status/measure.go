@@ -20,10 +20,11 @@ type meter struct {
 	host   inspect.Host
 	now    func() time.Time
 	before map[string]cpuMark // the last marks, by cgroup
-	// at is when mark or begin was last called. last is the last result of mark, or nil if it was empty.
+	// The field at has the time of the last call of the method mark or begin. The field last has the last result of the
+	// method mark, or is nil if this result was empty.
 	at   time.Time
 	last map[string]float64
-	// begun is true after begin, until the first measurement ends.
+	// The field begun is true from the call of the method begin to the end of the first measurement.
 	begun bool
 }
 
@@ -36,8 +37,8 @@ func newMeter(host inspect.Host, now func() time.Time) *meter {
 	return &meter{host: host, now: now, before: map[string]cpuMark{}}
 }
 
-// begin sets the first marks of the instances, before the states of their units are known. begin uses the cgroups in which
-// our units put the instances. The time that a measurement needs passes while the caller reads the states.
+// The method begin sets the first marks of the instances, before the states of their units are known. It uses the cgroups in
+// which our units put the instances. This saves time, because the caller can read the states during the measurement.
 func (m *meter) begin(apps []Listed) {
 	for _, a := range apps {
 		for i := range a.Count {
@@ -50,8 +51,8 @@ func (m *meter) begin(apps []Listed) {
 	m.at, m.begun = m.now(), true
 }
 
-// covers reports whether begin has set marks for the cgroups of all running units. Units are in other cgroups if a user has
-// changed their Slice=.
+// The method covers reports whether the method begin has set marks for the cgroups of all running units. Units are in other
+// cgroups if a user has changed their Slice=.
 func (m *meter) covers(states []control.State) bool {
 	for _, st := range states {
 		if _, ok := m.before[st.ControlGroup]; !ok && st.ControlGroup != "" {
@@ -61,9 +62,9 @@ func (m *meter) covers(states []control.State) bool {
 	return m.begun
 }
 
-// mark sets new marks for the cgroups of running units. mark returns the CPU use of each cgroup since its last mark, in
-// percent of one CPU. The result omits cgroups that were created after the last mark, even if an old cgroup had the same
-// name.
+// The method mark sets new marks for the cgroups of running units. It returns the CPU use of each cgroup since its last
+// mark, in percent of one CPU. The result omits cgroups that were created after the last mark, even if an old cgroup had the
+// same name.
 func (m *meter) mark(states []control.State) map[string]float64 {
 	if m.last != nil && m.now().Sub(m.at) < cpuInterval {
 		return m.last // the time since the last mark is too short for a measurement
@@ -91,9 +92,9 @@ func (m *meter) mark(states []control.State) map[string]float64 {
 	return cpu
 }
 
-// measure returns the facts about each app, with the CPU use if c.meter is not nil. states has the states of the units of
-// each app, in the order of [Units]. For the first measurement of the CPU use, measure waits until cpuInterval has passed
-// since the first marks.
+// The method measure returns the facts about each app, with the CPU use if c.meter is not nil. The parameter states has the
+// states of the units of each app, in the order of [Units]. For the first measurement of the CPU use, the method waits until
+// cpuInterval has passed since the first marks.
 func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]control.State) ([]Facts, error) {
 	m := c.meter
 	var all []control.State
@@ -115,7 +116,7 @@ func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]contr
 		out = append(out, FactsOf(c.Host, a.App, states[i], sockets))
 	}
 	if wait {
-		// The kernel has no event for the use of CPU time, so measure waits for a fixed time.
+		// The kernel has no event for the use of CPU time, so the method waits for a fixed time.
 		t := time.NewTimer(max(cpuInterval-c.Now().Sub(m.at), 0))
 		defer t.Stop()
 		select {
@@ -184,7 +185,8 @@ func FactsOf(h inspect.Host, a units.App, states []control.State, sockets *inspe
 	return f
 }
 
-// addOwn appends to OwnListen the addresses that an instance does not share. list has all addresses of the instance.
+// addOwn appends to f.OwnListen the addresses that an instance does not share. The parameter list has all addresses of the
+// instance.
 func (f *Facts) addOwn(a units.App, list []inspect.Address) {
 	for _, at := range list {
 		shared := slices.ContainsFunc(a.Listen, func(l units.Listener) bool {
@@ -198,7 +200,7 @@ func (f *Facts) addOwn(a units.App, list []inspect.Address) {
 	}
 }
 
-// AddressOf returns the address of a listener in the form of package inspect. The result is false for a UDP listener, which
+// AddressOf returns the address of a listener as an [inspect.Address]. The second result is false for a UDP listener, which
 // has no accept queue and no connections.
 func AddressOf(l units.Listener) (inspect.Address, bool) {
 	return inspect.Address{Host: l.Host, Port: l.Port, Path: l.Path}, l.Network != units.UDP

@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// TestMeter checks that mark returns the CPU use since the last mark in percent. The result omits a new cgroup with the name
-// of an old one. If the time since the last mark is too short, mark returns the last result.
+// TestMeter checks that the method mark returns the CPU use since the last mark in percent. The result omits a new cgroup
+// with the name of an old one. If the time since the last mark is too short, the method returns the last result.
 func TestMeter(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Unix(1, 0)
@@ -47,8 +47,8 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// TestMeterBegins checks that begin sets marks for the cgroups in which our units put the instances, and that covers returns
-// false if another cgroup is in use.
+// TestMeterBegins checks that the method begin sets marks for the cgroups in which our units put the instances. The method
+// covers must return false if another cgroup is in use.
 func TestMeterBegins(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Unix(1, 0)

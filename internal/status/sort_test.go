@@ -8,7 +8,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// TestSorted checks that the largest values come first and unknown values last.
+// TestSorted checks that the largest values come first, and that unknown values come last.
 func TestSorted(t *testing.T) {
 	now := time.Unix(1000, 0)
 	app := func(name units.Name, state string, cpu float64, memory int64, connections, restarts int, since *time.Time) App {

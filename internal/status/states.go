@@ -30,8 +30,8 @@ func isDelayed(st control.State, runs *inspect.Runs) bool {
 	if runs != nil {
 		return runs.Failures > 0 && !runs.Next.IsZero()
 	}
-	// There is no record, so the state of the unit must show the delay. Either ExecStartPre= runs, whose only command is the
-	// delay, or the shim reports the delay in its status.
+	// Without records of the shim, only the state of the unit can show the delay. Either the only command of ExecStartPre=
+	// runs, which waits for the delay, or the shim reports the delay in its status.
 	_, isReported := contract.ParseWaiting(st.StatusText)
 	return st.Restarts > 0 && (st.Sub == "start-pre" || isReported)
 }
@@ -86,8 +86,8 @@ func instanceState(st control.State, runs *inspect.Runs) string {
 	return "stopped"
 }
 
-// appState returns the state of the app: running, degraded, starting, stopping, restarting, stopped, gave up or failed.
-// broken is set if a socket of the app has failed or is masked.
+// appState returns the state of the app: "running", "degraded", "starting", "stopping", "restarting", "stopped", "gave up"
+// or "failed". The parameter broken is set if a socket of the app has failed or is masked.
 func appState(aggregate control.State, s App, broken bool) string {
 	some := func(state string) bool {
 		return slices.ContainsFunc(s.Instances, func(i Instance) bool { return i.State == state })
@@ -108,14 +108,14 @@ func appState(aggregate control.State, s App, broken bool) string {
 	case some("stopping"):
 		return "stopping"
 	case aggregate.Active != control.ActiveFailed && s.Problem == "":
-		// The aggregate may still be active, because with --restart on-failure or no all workers may have ended without an
-		// error.
+		// The aggregate (see Units) may still be active, because all workers may have ended without an error (--restart
+		// on-failure, --restart no).
 		return "stopped"
 	case s.Wanted > 0 && !slices.ContainsFunc(s.Instances, func(i Instance) bool { return i.State != "gave up" && i.State != "skipped" }):
 		return "gave up"
 	case aggregate.Active == control.Inactive && !broken:
-		// The aggregate is inactive only if somebody has stopped the app. A worker can still be in a failed state, because
-		// it failed before or during the stop.
+		// The service of the app is inactive only if somebody has stopped the app. A worker can still be in a failed state,
+		// because it failed before or during the stop.
 		return "stopped"
 	}
 	return "failed"

@@ -264,7 +264,7 @@ func TestBalance(t *testing.T) {
 	}
 }
 
-// TestUsageSum checks that Source of a sum is the least exact of the added sources.
+// TestUsageSum checks that a sum gets the least exact of the added sources.
 func TestUsageSum(t *testing.T) {
 	var sum Usage
 	for _, source := range []string{inspect.FromCgroup, inspect.FromRSS, inspect.FromPSS} {

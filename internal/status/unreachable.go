@@ -25,7 +25,7 @@ type Unreachable struct {
 func (u Unreachable) All() []units.Listener { return slices.Concat(u.ShutDown, u.FileGone, u.Closed) }
 
 // FindUnreachable returns the listeners of an app that clients cannot reach. The states must be in the order of [Units]. If
-// open is nil, FindUnreachable returns no listeners.
+// the parameter open is nil, FindUnreachable returns no listeners.
 func FindUnreachable(h inspect.Host, a units.App, states []control.State, open *inspect.Sockets) (u Unreachable) {
 	if open == nil {
 		return u
@@ -77,8 +77,8 @@ func (u Unreachable) Problem(n units.Name) string {
 	return ""
 }
 
-// NeedStop returns the shut-down listeners with abstract names. To open such a listener again, all workers must be stopped,
-// because the name is in use as long as a worker has the old socket.
+// NeedStop returns the listeners with abstract names that a worker has shut down. To open such a listener again, all workers
+// must be stopped, because the name is in use as long as a worker has the old socket.
 func (u Unreachable) NeedStop() []units.Listener {
 	var list []units.Listener
 	for _, l := range u.ShutDown {
@@ -89,7 +89,7 @@ func (u Unreachable) NeedStop() []units.Listener {
 	return list
 }
 
-// StopAndStart returns the command line that stops and starts an app.
+// StopAndStart returns a command line that stops an app and starts it again.
 func StopAndStart(n units.Name) string {
 	return fmt.Sprintf("sudo clusterctl stop %s && sudo clusterctl start %[1]s", n)
 }
@@ -112,15 +112,15 @@ type Cut struct {
 	Peers   []CutPeer `json:"peers"`
 }
 
-// CutPeer is the peer of a connection that was in use. The Address of a Unix socket is empty. RequestMs is the time from the
-// last data of the peer to the stop signal.
+// CutPeer is the peer of a connection that was in use. For a Unix socket, the field Address is empty. RequestMs is the time
+// from the last data of the peer to the stop signal.
 type CutPeer struct {
 	Address   string `json:"address,omitempty"`
 	RequestMs int64  `json:"requestMs"`
 }
 
-// CutOf returns the connections of an instance that were in use at its last stop. CutOf returns nil if there were none, or
-// if the last stop was before since.
+// CutOf returns the connections of an instance that were in use at its last stop. CutOf returns nil if there were no such
+// connections, or if the last stop was before the time since.
 func CutOf(h inspect.Host, n units.Name, instance int, since time.Time) *Cut {
 	r, found := h.LeftOf(string(n), instance, since)
 	if !found {

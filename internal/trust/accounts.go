@@ -12,13 +12,14 @@ import (
 	"strings"
 )
 
-// Accounts are the users and groups of a machine.
+// Accounts has the users and groups of a machine.
 type Accounts struct {
-	// users maps a uid to its name, and groups a gid to its name.
+	// The map users has the name of each uid, and the map groups has the name of each gid.
 	users, groups map[int]string
-	// members maps a gid to the uids of the group: by primary group, by /etc/group and by With.
+	// The map members has the uids in the group of each gid. A uid is in a group by its primary group, by /etc/group or by
+	// the method With.
 	members map[int][]int
-	// unknown contains the groups in /etc/group with members who are not in /etc/passwd.
+	// The map unknown has the groups in /etc/group with members who are not in /etc/passwd.
 	unknown map[int]bool
 }
 
@@ -60,7 +61,7 @@ func ReadAccounts(etc string) (Accounts, error) {
 	})
 }
 
-// records calls f with the fields of each line of a file that has at least this number of fields.
+// The function records calls f for each line of a file that has at least the given number of fields.
 func records(path string, fields int, f func([]string)) error {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,7 +78,8 @@ func records(path string, fields int, f func([]string)) error {
 	return nil
 }
 
-// With returns a copy of a in which uid is also a member of gids, like a service with Group= and SupplementaryGroups=.
+// The method With returns a copy of the accounts in which uid is also a member of the groups gids. A service with Group= and
+// SupplementaryGroups= is such a member.
 func (a Accounts) With(uid int, gids ...int) Accounts {
 	members := map[int][]int{}
 	for gid, list := range a.members {
@@ -100,8 +102,8 @@ func nameOr(names map[int]string, id int) string {
 	return cmp.Or(names[id], strconv.Itoa(id))
 }
 
-// outsiders returns the members of a group who are not in allowed. found is true if there are such members, or if the
-// group has unknown members: it has no entry, or one of its members has no account.
+// outsiders returns the members of a group who are not in allowed. The result found is true if there are such members or if
+// the group may have unknown members, because the group has no entry or because one of its members has no account.
 func (a Accounts) outsiders(gid int, allowed []int) (users []int, found bool) {
 	for _, uid := range a.members[gid] {
 		if !slices.Contains(allowed, uid) && !slices.Contains(users, uid) {

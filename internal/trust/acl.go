@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// The extended attribute with the access ACL of a file, the version of its format, and the tags and the write permission
-// of its entries (include/uapi/linux/posix_acl.h, posix_acl_xattr.h).
+// These constants are the name of the extended attribute with the access ACL of a file, the version of its format, and the
+// tags and the write permission of its entries (include/uapi/linux/posix_acl.h, posix_acl_xattr.h).
 const (
 	aclName     = "system.posix_acl_access"
 	aclVersion  = 2
@@ -19,14 +19,14 @@ const (
 	mayWrite    = 2
 )
 
-// aclEntry is an entry of an ACL. id is a uid or a gid, depending on the tag.
+// aclEntry is an entry of an ACL. The field id has a uid or a gid, depending on the tag.
 type aclEntry struct {
 	tag, perm uint16
 	id        uint32
 }
 
-// parseACL returns the entries of an ACL. b is the value of the attribute, little-endian: the version (4 bytes), then for
-// each entry the tag (2 bytes), the permissions (2 bytes) and the id (4 bytes).
+// parseACL returns the entries of an ACL. The parameter b is the value of the attribute. It consists of little-endian
+// numbers: the version (4 bytes), then for each entry the tag (2 bytes), the permissions (2 bytes) and the id (4 bytes).
 func parseACL(b []byte) ([]aclEntry, error) {
 	const header, size = 4, 8
 	if len(b) < header || (len(b)-header)%size != 0 {

@@ -34,9 +34,9 @@ type Writer struct {
 	// replace.
 	Path   string
 	Reason Reason
-	// ID is the uid for Owner and ACLUser, and the gid for Group and ACLGroup.
+	// ID is a uid if Reason is Owner or ACLUser, and a gid if Reason is Group or ACLGroup.
 	ID int
-	// Users are the known members of the group who are not allowed. The list can be empty if the group has unknown
+	// Users has the known members of the group, except the allowed users. The list can be empty if the group has unknown
 	// members.
 	Users []int
 }
@@ -51,15 +51,15 @@ const (
 	Contents
 )
 
-// Checker finds writers. Accounts are the users and groups of the machine.
+// Checker finds writers. The field Accounts has the users and groups of the machine.
 type Checker struct{ Accounts Accounts }
 
 // maxLinks is the maximum number of symbolic links in a path (MAXSYMLINKS of the kernel).
 const maxLinks = 40
 
-// Writers returns the writers of an absolute path, except root and the allowed uids, in the order of the path. It checks
-// all directories of the path, and for each symbolic link also all directories in the path of its target. At the first
-// missing part it stops: the users who may create this part are writers.
+// Writers returns the writers of an absolute path, except root and the allowed uids, in the order of the path. It checks all
+// directories of the path, and for each symbolic link also all directories in the path of its target. Writers stops at the
+// first missing part of the path. The users who may create this part are writers.
 //
 // In a sticky directory, only the owner of an entry and the owner of the directory may replace the entry. Writers does
 // not check whether a file system is mounted read-only, because this can change.
@@ -74,7 +74,7 @@ func (c Checker) Writers(path string, scope Scope, allowed ...int) ([]Writer, er
 	return w.found, nil
 }
 
-// walk is the check of one path.
+// A walk is the check of one path.
 type walk struct {
 	Checker
 	allowed []int
@@ -126,8 +126,8 @@ func parts(path string) []string {
 	return slices.DeleteFunc(strings.Split(path, "/"), func(s string) bool { return s == "" || s == "." })
 }
 
-// place adds the writers who may replace an entry of a directory. info is the Lstat of the entry, or nil if the entry
-// does not exist.
+// The method place adds the writers who may replace an entry of a directory. The parameter info is the result of Lstat for
+// the entry, or nil if the entry does not exist.
 func (w *walk) place(dir, entry string, info fs.FileInfo) error {
 	d, err := os.Lstat(dir)
 	if err != nil {
@@ -141,7 +141,7 @@ func (w *walk) place(dir, entry string, info fs.FileInfo) error {
 	return nil
 }
 
-// contents adds the writers who may write to a file or a directory.
+// The method contents adds the writers who may write to a file or a directory.
 func (w *walk) contents(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -187,8 +187,8 @@ func (w *walk) group(path string, reason Reason, gid int) {
 	}
 }
 
-// add adds a writer that is not in the list yet. A directory can be checked more than once, because a path with links or
-// ".." can pass it more than once.
+// The method add adds a writer that is not in the list yet. A directory can be checked more than once, because a path with
+// links or ".." can pass it more than once.
 func (w *walk) add(writer Writer) {
 	same := func(o Writer) bool { return o.Path == writer.Path && o.Reason == writer.Reason && o.ID == writer.ID }
 	if !slices.ContainsFunc(w.found, same) {

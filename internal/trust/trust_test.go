@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// The users and groups of the tests. Each user has a group with the same number, and ann
-// and bob are also in devs.
+// These are the users and groups of the tests. Each user has a group with the same number, and ann and bob are also in devs.
 const (
 	ann, bob, web                             = 4001, 4002, 4003
 	annOwn, bobOwn, webOwn, devs, nurse, ldap = 4001, 4002, 4003, 4100, 4200, 4300
@@ -35,8 +34,7 @@ func checker(t *testing.T) Checker {
 	return Checker{a}
 }
 
-// box is a directory for the files of a test. The directory and its parents belong to
-// root.
+// A box is a directory for the files of a test. The directory and its parents belong to root.
 type box struct {
 	t    *testing.T
 	root string
@@ -81,7 +79,8 @@ func (b box) link(name, target string, uid int) {
 	}
 }
 
-// want checks the writers of a path. name and the paths in want are relative to the box.
+// The method want checks the writers of a path. The path in name and the paths in the parameter want are relative to the
+// box.
 func (b box) want(name string, scope Scope, allowed []int, want ...Writer) {
 	b.t.Helper()
 	got, err := checker(b.t).Writers(b.path(name), scope, allowed...)

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// socketsOf returns the socket units that the aggregate of an app requires.
+// socketsOf returns the socket units that the service of an app requires.
 func (s *Systemd) socketsOf(n units.Name) []string {
 	for line := range strings.Lines(s.files[n.Service()]) {
 		if names, ok := strings.CutPrefix(line, "Requires="); ok {
@@ -21,7 +21,7 @@ func (s *Systemd) socketsOf(n units.Name) []string {
 	return nil
 }
 
-// StartApp starts the sockets, the aggregate and the instances of an app.
+// StartApp starts the sockets, the service and the instances of an app.
 func (s *Systemd) StartApp(
 	ctx context.Context, n units.Name, instances []int, _ control.Settling, progress func(control.Progress),
 ) error {
@@ -71,7 +71,7 @@ func (s *Systemd) StartInstances(
 	return nil
 }
 
-// report calls progress with the state of an instance, and returns an error if the instance is not up.
+// The method report calls progress with the state of an instance, and returns an error if the instance is not up.
 func (s *Systemd) report(n units.Name, i int, progress func(control.Progress)) error {
 	st := s.get(n.Instance(i)).state
 	p := control.Progress{Unit: st.Unit, Instance: i, Phase: control.Ready, State: st}
@@ -115,7 +115,7 @@ func (s *Systemd) RestartInstances(
 	return nil
 }
 
-// RollApp restarts, one after the other, the instances that are up. RollApp runs o.Surge extra instances until all instances
+// RollApp restarts the instances that are up, one after the other. RollApp runs o.Surge extra instances until all instances
 // are restarted.
 func (s *Systemd) RollApp(
 	ctx context.Context, n units.Name, instances []int, o control.RollOptions, progress func(control.Progress),

@@ -1,7 +1,7 @@
 // Package managetest simulates systemd in memory, for fast tests of package manage.
 //
-// Like PID 1, [Systemd] reads unit files from directories at a reload. It starts and stops units without processes, and
-// records its steps. A test can make each step fail.
+// Like PID 1, [Systemd] reads unit files from directories at a reload. It changes the states of units, but starts no
+// processes. It also records its steps. A test can make each step fail.
 package managetest
 
 import (
@@ -23,28 +23,29 @@ import (
 
 // Systemd simulates systemd. Only one goroutine may use a Systemd.
 type Systemd struct {
-	// Dirs are the directories with unit files. The first directory also has the links of enabled units.
+	// Dirs has the directories with unit files. The first directory also has the links of enabled units.
 	Dirs []string
-	// Release is the simulated version of systemd, and CPU has the simulated CPUs.
+	// The field Release is the simulated version of systemd, and the field CPU has the simulated CPUs.
 	Release int
 	CPU     units.CPUs
-	// Fault is called before each step, unless Fault is nil. number is 1 for the first step. If Fault returns an error, the
-	// step has no effect. If Fault panics, the test simulates a kill of the process.
+	// Fault is called before each step, unless Fault is nil. The parameter number is 1 for the first step. If Fault returns
+	// an error, the step has no effect. If Fault panics, the test simulates a kill of the process.
 	Fault func(number int, step string) error
 	// Broken reports whether an instance with this template fails to start. Broken may be nil.
 	Broken func(instance int, template string) bool
-	// Steps has all steps since New.
+	// Steps has all steps since the call of New.
 	Steps []string
 
 	clock time.Time
-	files map[string]string // the contents of unit files at the last reload, by path relative to a directory in Dirs
+	files map[string]string // contents of unit files at the last reload; the keys are paths relative to a directory in Dirs
 	units map[string]*unit
 }
 
 // unit is a unit in the memory of PID 1.
 type unit struct {
 	state control.State
-	// started is the result of content when the unit was started. For a socket, this is the list of open addresses.
+	// The field started has the result of the method content at the start of the unit. For a socket, this is the list of
+	// open addresses.
 	started string
 }
 
@@ -64,7 +65,7 @@ func (s *Systemd) Now() time.Time {
 	return s.clock
 }
 
-// step records a step, and returns the error of Fault.
+// The method step records a step, and returns the error of Fault.
 func (s *Systemd) step(format string, args ...any) error {
 	s.Steps = append(s.Steps, fmt.Sprintf(format, args...))
 	if s.Fault == nil {
@@ -90,8 +91,8 @@ func (s *Systemd) Up() []string {
 	return list
 }
 
-// Outdated returns the units that are up with an old configuration: their unit file has changed since they were started.
-// Outdated also returns the active sockets that PID 1 has closed.
+// Outdated returns the units that are up and whose unit file has changed since their start. Outdated also returns the active
+// sockets that PID 1 has closed.
 func (s *Systemd) Outdated() []string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(s.units)) {
@@ -102,13 +103,13 @@ func (s *Systemd) Outdated() []string {
 	return list
 }
 
-// Version returns Release.
+// Version returns the simulated version of systemd.
 func (s *Systemd) Version(context.Context) (int, error) { return s.Release, s.step("version") }
 
-// CPUs returns CPU.
+// CPUs returns the simulated CPUs.
 func (s *Systemd) CPUs(context.Context, string) (units.CPUs, error) { return s.CPU, s.step("cpus") }
 
-// UnitPaths returns the directories.
+// UnitPaths returns the directories with unit files.
 func (s *Systemd) UnitPaths(context.Context) ([]string, error) { return s.Dirs, s.step("unit paths") }
 
 // States returns the states of units.
@@ -127,7 +128,7 @@ func (s *Systemd) States(_ context.Context, names []string) ([]control.State, er
 	return list, nil
 }
 
-// Loaded returns the units that match a pattern, are in memory, and either are not inactive or are wanted by another unit.
+// Loaded returns the units in memory that match a pattern, but omits inactive units that no other unit wants.
 func (s *Systemd) Loaded(_ context.Context, patterns ...string) ([]string, error) {
 	if err := s.step("loaded"); err != nil {
 		return nil, err
@@ -142,7 +143,7 @@ func (s *Systemd) Loaded(_ context.Context, patterns ...string) ([]string, error
 	return list, nil
 }
 
-// Do starts or stops units. Do ignores mode and the dependencies of the units.
+// The method Do starts or stops units. It ignores the parameter mode and the dependencies of the units.
 func (s *Systemd) Do(_ context.Context, op control.Op, mode control.Mode, names ...string) ([]control.Outcome, error) {
 	list := make([]control.Outcome, 0, len(names))
 	for _, name := range names {

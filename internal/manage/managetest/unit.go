@@ -55,7 +55,7 @@ func (s *Systemd) content(name string) string {
 	case err == nil && i > 0 && s.files[n.Template()] != "":
 		return withoutConditions(s.files[n.Template()]) + s.files[n.SecretsDropIn()]
 	case err == nil && i == 0 && s.files[name] != "":
-		return name // the aggregate has no process
+		return name // the service of the app has no process
 	}
 	return ""
 }
@@ -71,7 +71,7 @@ func withoutConditions(template string) string {
 	return b.String()
 }
 
-// get returns the unit with this name, also if it has no file.
+// The method get returns the unit with this name, also if the unit has no file.
 func (s *Systemd) get(name string) *unit {
 	u := s.units[name]
 	if u == nil {
@@ -94,7 +94,7 @@ func (s *Systemd) set(u *unit, active control.Active) {
 	}
 }
 
-// start starts one unit. If a service fails, start sets its state to failed and returns nil.
+// The method start starts one unit. If a service fails, the method sets its state to failed and returns nil.
 func (s *Systemd) start(name string) error {
 	u := s.get(name)
 	if u.state.Load == control.NotFound {
@@ -134,7 +134,7 @@ func serviceOf(socket, text string) string {
 	return strings.TrimSuffix(socket, ".socket") + ".service"
 }
 
-// isExtra reports whether the path in ConditionPathExists= exists, which marks an extra instance. systemd starts such an
+// isExtra reports whether the file in ConditionPathExists= exists. This file marks an extra instance. systemd starts such an
 // instance even if the machine has fewer CPUs.
 func (s *Systemd) isExtra(template string, n units.Name, i int) bool {
 	for line := range strings.Lines(template) {

@@ -168,8 +168,8 @@ func (c *conns) count() int {
 	return len(c.open)
 }
 
-// active returns the number of connections with a request in progress: of the HTTP/2 connections
-// if h2 is true, and of the HTTP/1 connections otherwise.
+// active returns the number of connections with a request in progress. If h2 is true, active counts
+// the HTTP/2 connections, and otherwise the HTTP/1 connections.
 func (c *conns) active(h2 bool) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

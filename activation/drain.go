@@ -139,7 +139,7 @@ func (r *run) drain(signals <-chan os.Signal) error {
 	return err
 }
 
-// joinErrors returns an error with the texts of both errors on one line. Each of the two may be nil.
+// joinErrors returns an error with the texts of both errors on one line. Each argument may be nil.
 func joinErrors(err, more error) error {
 	switch {
 	case err == nil:

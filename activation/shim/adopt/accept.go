@@ -31,7 +31,7 @@ func (w *waitingThreads) add(tid uint32) {
 	w.tids[at] = tid
 }
 
-// accept lets the kernel run every accept, unless the instance is being drained.
+// The method accept lets the kernel run every accept(2), unless the instance is being drained.
 func (n *notifier) accept() {
 	tid, fd := n.n.PID, uint32(n.n.Args[0])
 	if !n.draining {

@@ -78,9 +78,9 @@ func (c *child) closeOthers() {
 	unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(&root)), 0, 0)
 }
 
-// name changes the name and the command line of the process, so that people recognise it in "systemctl status", and that
-// the drain finds the notifier by its argument "notify". If the notifier had the command line of the program, "pkill -f
-// app.js" would match the notifier, too.
+// The method name changes the name and the command line of the process, so that people recognise it in "systemctl
+// status", and so that the drain finds the notifier by its argument "notify". If the notifier had the command line of the
+// program, "pkill -f app.js" would match the notifier, too.
 func (c *child) name() {
 	comm := [...]byte{'s', 'h', 'i', 'm', '-', 'n', 'o', 't', 'i', 'f', 'y', 0}
 	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&comm)), 0)

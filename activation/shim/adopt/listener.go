@@ -22,7 +22,7 @@ type Listener struct {
 
 	backlog int  // length of the accept queue, for a TCP listener
 	ready   bool // the program has called listen, or has bound a datagram socket
-	bound   bool // the program has called bind, and has not removed the path since
+	bound   bool // the program has called bind, and has not removed the path afterwards
 }
 
 // ErrNoSockets is the error of Receive when systemd has passed no socket.

@@ -148,7 +148,7 @@ func (n *notifier) bind() {
 }
 
 // keepOptions copies the options that the program has set on its own socket to the listener that replaces this socket. PID
-// 1 and all workers share the listener. Since they run the same program, all workers set the same options.
+// 1 and all workers share the listener. All workers run the same program, so they set the same options.
 //
 // keepOptions reports whether the call still waits.
 func (n *notifier) keepOptions(l *Listener, tid, fd uint32) bool {
@@ -172,8 +172,8 @@ func (n *notifier) keepOptions(l *Listener, tid, fd uint32) bool {
 	return true
 }
 
-// swap puts the listener on the program's descriptor and lets bind succeed. swap may run twice for one call, because the
-// kernel restarts a call that a signal has interrupted.
+// The method swap puts the listener on the program's descriptor and lets bind succeed. swap may run twice for one call,
+// because the kernel restarts a call that a signal has interrupted.
 func (n *notifier) swap(l *Listener, tid, fd uint32) {
 	var flags uint32
 	if f, ok := n.r.Flags(tid, fd); ok && target.CloseOnExec(f) {
@@ -217,7 +217,7 @@ func (n *notifier) shared(tid, fd uint32) *Listener {
 	return nil
 }
 
-// mark records that the program listens on l, and sends READY=1 once all listeners are ready.
+// The method mark records that the program listens on l, and sends READY=1 once all listeners are ready.
 func (n *notifier) mark(l *Listener) {
 	l.ready = true
 	if n.ready {

@@ -14,8 +14,8 @@ import (
 // whose master process runs as root.
 type owner struct {
 	known bool
-	// first is the identity of the main process when a task binds the address of a listener for the first time. Tasks with
-	// this user can get a listener even after the main process has changed its user.
+	// The field first holds the identity that the main process had when a task first bound the address of a listener.
+	// Tasks with the user of this identity can get a listener even after the main process has changed its user.
 	first, now, task target.Identity
 }
 
@@ -45,8 +45,9 @@ func (n *notifier) canGetListener(tid uint32) bool {
 	return false
 }
 
-// allows reports whether the task can get a listener. present reports whether now is the identity of the main process. If
-// the main process has changed its user, tasks with the new user can get a listener, too.
+// The method allows reports whether the task can get a listener. The parameter present is true if o.now holds the present
+// identity of the main process. If the main process has changed its user, tasks with the new user can get a listener,
+// too.
 func (o *owner) allows(present bool) bool {
 	uid := o.task.UID
 	if !o.task.Same(&o.first) {

@@ -44,8 +44,8 @@ func clean(s string) string {
 	}, s[:min(len(s), 64)])
 }
 
-// decode reads the text of encode. For any other text, decode returns the zero State and false, so a damaged file only ends
-// the series.
+// decode reads the text of encode. For any other text, decode returns the zero State and false, so a damaged file only
+// ends the series of short runs.
 func decode(b []byte) (s State, ok bool) {
 	text, found := strings.CutPrefix(string(b), magic)
 	if !found {
@@ -136,8 +136,8 @@ func Started(instance string, s State) error {
 	return Save(instance, s)
 }
 
-// Stopping records for ExecStop= why the run ends: requested reports whether the service manager stops the service, and is
-// false if the program has ended by itself.
+// Stopping records for ExecStop= why the run ends. The parameter requested is true if the service manager stops the
+// service, and false if the program has ended by itself.
 func Stopping(instance string, requested bool) error {
 	s := Load(instance)
 	s.Stop = ByItself

@@ -59,7 +59,7 @@ func Plan(s State, p Policy, now time.Duration) (State, Decision) {
 	return s, Decision{Delay: contract.Delay(s.Failures)}
 }
 
-// Exit is the end of a run as systemd passes it to ExecStopPost=.
+// Exit describes how a run ended. Its first three fields hold variables that systemd passes to ExecStopPost=.
 type Exit struct {
 	Result string // $SERVICE_RESULT
 	Code   string // $EXIT_CODE: exited, killed or dumped; empty when no process was started

@@ -138,7 +138,7 @@ func (c *cluster) command(cgroup, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// await waits until the worker is ready for connections.
+// The method await waits until the worker is ready for connections.
 func (c *cluster) await(w *worker) {
 	c.t.Helper()
 	deadline := time.Now().Add(patience.For(120 * time.Second))
@@ -151,8 +151,8 @@ func (c *cluster) await(w *worker) {
 	c.t.Fatalf("worker %v is not ready", c.argv)
 }
 
-// drain runs "drain" for the worker as systemd runs ExecStop=: in the cgroup of the worker, with MAINPID, and as a child of
-// the service manager. drain returns how long the drain took.
+// The method drain runs the subcommand "drain" for the worker as systemd runs ExecStop=: in the cgroup of the worker,
+// with MAINPID, and as a child of the service manager. drain returns how long the drain took.
 func (c *cluster) drain(w *worker, flags ...string) time.Duration {
 	c.t.Helper()
 	cmd := c.command(w.cgroup, "/proc/self/exe", append([]string{"drain"}, flags...)...)
@@ -192,7 +192,8 @@ func (w *worker) kill() {
 	}
 }
 
-// roll restarts the workers one after the other, with n restarts in total. roll returns the duration of the longest drain.
+// The method roll restarts the workers one after the other, with n restarts in total. roll returns the duration of the
+// longest drain.
 func (c *cluster) roll(workers []*worker, n int, flags ...string) (longest time.Duration) {
 	for i := range n {
 		slot := i % len(workers)
@@ -203,7 +204,7 @@ func (c *cluster) roll(workers []*worker, n int, flags ...string) (longest time.
 	return longest
 }
 
-// load runs clients that never retry, and records each failed request.
+// A load runs clients that never retry, and records each failed request.
 type load struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
@@ -212,8 +213,8 @@ type load struct {
 	failures []string
 }
 
-// startLoad starts n clients. With keepAlive, a client uses one connection until the server closes it, otherwise a new
-// connection for each request.
+// startLoad starts n clients. If keepAlive is true, a client uses one connection until the server closes it. Otherwise it
+// opens a new connection for each request.
 func startLoad(addr, path string, n int, keepAlive bool, pause time.Duration) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{cancel: cancel}

@@ -35,8 +35,8 @@
 //     ("notify"). The comparison ignores the suffix " (deleted)", which the kernel adds after an upgrade of the package.
 //   - The notifier must block SIGUSR1 before it lets the program run, because the default action would end the notifier.
 //   - After the signal, calls of accept and accept4 on a shared listener do not return. If the listener is non-blocking,
-//     they fail with EAGAIN after a pause. The notifier holds the calls until the program ends, since SIGTERM follows in any
-//     case.
+//     they fail with EAGAIN after a pause. The notifier holds the calls until the program ends, because SIGTERM follows
+//     in any case.
 //   - The notifier does not confirm the signal. drain checks the connections instead.
 package drain
 

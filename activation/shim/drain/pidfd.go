@@ -43,8 +43,8 @@ func (f pidfds) update(list func() ([]int, error)) ([]int, error) {
 	if len(opened) == 0 {
 		return pids, nil
 	}
-	// The kernel may have reused a process id before pidfd_open. A process that still runs and is in the cgroup now is the
-	// process of its pidfd.
+	// The kernel may have reused a process id between the listing and pidfd_open. If the process of a pidfd still runs
+	// and its id is still in the cgroup, the pidfd refers to the right process.
 	if pids, err = list(); err != nil {
 		return nil, err
 	}

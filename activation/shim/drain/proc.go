@@ -88,8 +88,8 @@ func baseName(link string) string {
 	return filepath.Base(strings.TrimSuffix(link, " (deleted)"))
 }
 
-// readProcesses returns the open files of the processes. If the files of one process cannot be read, the result is an error,
-// since this process may have the listener open.
+// readProcesses returns the open files of the processes. If the files of one process cannot be read, the result is an
+// error, because that process may have the listener open.
 func readProcesses(pids []int, fds pidfds) ([]process, error) {
 	list := make([]process, 0, len(pids))
 	for _, pid := range pids {
@@ -110,8 +110,8 @@ func readProcesses(pids []int, fds pidfds) ([]process, error) {
 	return list, nil
 }
 
-// isNotifier reports whether the process is the notifier of an adopted program: its executable has the base name self, and
-// its first argument is "notify".
+// isNotifier reports whether the process is the notifier of an adopted program. A notifier has an executable with the
+// base name in the parameter self, and its first argument is "notify".
 func isNotifier(pid int, self string) bool {
 	link, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil || baseName(link) != self {
@@ -141,9 +141,9 @@ func catches(pid int, sig unix.Signal) bool {
 	return false
 }
 
-// signal sends sig to the process if check returns true for its id, and reports whether the signal was sent. If the process
-// has ended and another process has its id, check is called for the other process. But no process gets the signal, because
-// the pidfd refers to the ended process.
+// The method signal sends sig to the process if check returns true for its id, and reports whether the signal was sent.
+// If the process has ended and another process has its id, check is called for the other process. But no process gets the
+// signal, because the pidfd refers to the ended process.
 func (p process) signal(sig unix.Signal, check func(pid int) bool) (bool, error) {
 	if !check(p.pid) {
 		return false, nil

@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// TestPauseWithinResponse: a response that pauses for longer than Idle between its parts is not cut, since its request is
-// younger than RequestAge.
+// TestPauseWithinResponse: a response that pauses for longer than Idle between its parts is not cut, because its request
+// is younger than RequestAge.
 func TestPauseWithinResponse(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()

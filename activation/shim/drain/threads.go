@@ -46,7 +46,8 @@ func cpuUsages(pids []int) map[int]cpuUsage {
 	return all
 }
 
-// allHaveRun reports whether each awake thread has run for minCPUTime or minRuns times since the usage in earlier was read.
+// allHaveRun reports whether each awake thread has run for minCPUTime or minRuns times since the time at which the values
+// in the map earlier were read.
 func allHaveRun(pids []int, earlier map[int]cpuUsage) bool {
 	for t := range threads(pids) {
 		if !t.awake() {

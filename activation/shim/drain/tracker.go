@@ -10,7 +10,7 @@ import (
 // tracker stores the state of all accepted connections of the shared listeners.
 type tracker struct {
 	conns       map[uint64]*conn // connections of the instance, by inode
-	others      map[uint64]int   // number of reads of /proc without an owner in the instance, by inode of the connection
+	others      map[uint64]int   // number of reads of /proc that found no owner in the instance, by inode of the connection
 	filesReadAt time.Time        // when the files of the processes were last read
 
 	acceptsDone    bool             // result of (*drain).acceptsDone
@@ -164,9 +164,9 @@ const (
 	busy
 )
 
-// stateOf returns the state of a connection from the counters of the kernel. A connection is done if it was silent for idle
-// and its last request is older than requestAge. unchanged is the time since the counters changed; stateOf only uses it for
-// Unix sockets, for which the kernel does not count data.
+// stateOf returns the state of a connection from the counters of the kernel. A connection is done if it was silent for
+// the time idle and its last request is older than requestAge. unchanged is the time since the counters changed; stateOf
+// only uses it for Unix sockets, for which the kernel does not count data.
 //
 // If the last data came from the peer, the server has not responded yet. If the last data came from the server, the server
 // has responded, or pauses within the response. From outside, a pause within a response looks like the silence after a
@@ -178,7 +178,7 @@ const (
 // connection must be silent for twice as long.
 //
 // With TLS and HTTP/2 the server also sends bytes that do not belong to a response (session tickets, SETTINGS, window
-// updates). Since these bytes count as a response, a response that takes longer than requestAge may be cut.
+// updates). Because these bytes count as a response, a response that takes longer than requestAge may be cut.
 func stateOf(s socket, idle, requestAge, unchanged time.Duration) connState {
 	if s.Unread > 0 || s.Unsent > 0 {
 		return busy

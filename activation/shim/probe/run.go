@@ -20,9 +20,10 @@ type Config struct {
 	Timeout time.Duration // limit of the whole probe, without the time to stop the program
 	Settle  time.Duration // how long after the last bind(2) or listen(2) the probe ends
 	Idle    time.Duration // how long a program that does not listen may be idle; 0 means Timeout
-	// Child begins the command line with which this binary calls the function Child. Argv follows.
+	// Child holds the first words of the command line with which this binary calls the function Child. The words of Argv
+	// follow.
 	Child []string
-	// Own are the paths of Unix sockets on which the app listens already, or will listen.
+	// Own holds the paths of Unix sockets on which the app listens already, or will listen.
 	Own []string
 }
 
@@ -108,8 +109,8 @@ func start(c Config) (*session, error) {
 // maxOutput is larger than any report.
 const maxOutput = 1 << 20
 
-// guard protects the file of the report from the program, which runs as the same user. After guard, the program cannot
-// duplicate the descriptors of this process, and this process cannot write a file larger than maxOutput.
+// guard protects the file of the report from the program, which runs as the same user. After this call, the program
+// cannot duplicate the descriptors of this process, and this process cannot write a file larger than maxOutput.
 func (s *session) guard() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return errors.New("protecting the prober from the program: " + err.Error())
@@ -198,8 +199,8 @@ func busy(ticks uint64, period time.Duration) bool {
 	return time.Duration(ticks)*time.Second/perSecond > period/5
 }
 
-// step waits for one event, at most until the given time, and handles it. It reports whether any process of the program
-// still runs.
+// The method step waits for one event, at most until the given time, and handles it. It reports whether any process of
+// the program still runs.
 func (s *session) step(until time.Time) (alive bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(s.p.fd), Events: unix.POLLIN}, {Fd: int32(s.pidfd), Events: unix.POLLIN}}
 	if s.ended {

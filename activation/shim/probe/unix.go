@@ -63,8 +63,8 @@ func (p *prober) unixCall(tid, nr uint32) bool {
 	return true
 }
 
-// protects reports whether the path is a Unix socket of the app or of another program, which the probe must not remove or
-// change.
+// The method protects reports whether the path is a Unix socket of the app or of another program, which the probe must
+// not remove or change.
 func (p *prober) protects(path string) bool {
 	if slices.Contains(p.own, path) || p.boundTo(path) != nil {
 		return true

@@ -81,7 +81,7 @@ func createStorage(name string, words uint32) (int, error) {
 	return bpf(unix.BPF_MAP_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 }
 
-// element runs a command on one element of map m: it updates, reads or deletes the value.
+// The function element updates, reads or deletes the value of one element of map m.
 func element(command uintptr, m int, key uint32, value unsafe.Pointer) error {
 	attr := mapElement{mapFD: uint32(m), key: unsafe.Pointer(&key), value: value}
 	_, err := bpf(command, unsafe.Pointer(&attr), unsafe.Sizeof(attr))

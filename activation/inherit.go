@@ -8,9 +8,9 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// set holds the descriptors that systemd passed to this process. The descriptors stay open until
-// the process ends, so that Files can duplicate them. The listeners have their own duplicates, so
-// a caller can close a listener.
+// The type set holds the descriptors that systemd passed to this process. The descriptors stay
+// open until the process ends, so that Files can duplicate them. The listeners have their own
+// duplicates, so a caller can close a listener.
 type set struct {
 	passed  []sd.Passed
 	streams []net.Listener   // the listener of each descriptor, or nil if the descriptor is not a listener
@@ -66,9 +66,9 @@ func (s *set) files() (map[string][]*os.File, error) {
 	return group(s.passed, files), nil
 }
 
-// check returns an error if a descriptor is neither a listener nor a datagram socket, because the
-// socket unit is probably wrong. The parameter want is the kind of socket that the caller
-// expects.
+// The method check returns an error if a descriptor is neither a listener nor a datagram socket,
+// because the socket unit is probably wrong. The parameter want is the kind of socket that the
+// caller expects.
 func (s *set) check(want string) error {
 	for _, p := range s.passed {
 		if p.Kind == sd.Other {

@@ -95,8 +95,8 @@ func connect(t *testing.T, addr string) *client {
 	return c
 }
 
-// exchange sends a request, and checks that the response has "Connection: close" if closes
-// is true, and does not have it otherwise.
+// The method exchange sends a request, and checks that the response has "Connection:
+// close" if closes is true, and does not have it otherwise.
 func (c *client) exchange(t *testing.T, request string, closes bool) {
 	t.Helper()
 	if err := c.send(request); err != nil {

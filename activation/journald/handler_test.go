@@ -165,7 +165,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// timed is a handler that adds the time of a record as a field.
+// The type timed is a handler that adds the time of a record as a field.
 type timed struct {
 	slog.Handler
 	r *recorder
@@ -182,7 +182,8 @@ func (h timed) Handle(ctx context.Context, rec slog.Record) error {
 	return err
 }
 
-// nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses upper case for groups and lower case for keys.
+// The function nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses upper case for groups and lower case for
+// keys.
 func nested(flat map[string]string) map[string]any {
 	out := map[string]any{}
 	for name, value := range flat {

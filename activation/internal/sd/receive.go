@@ -90,7 +90,7 @@ func Receive(e Env) ([]Passed, error) {
 	return passed, nil
 }
 
-// parse returns the descriptors that LISTEN_* describes. It does not check the
+// The function parse returns the descriptors that LISTEN_* describes. It does not check the
 // descriptors.
 func parse(e Env) ([]Passed, error) {
 	if err := checkProcess(e); err != nil {

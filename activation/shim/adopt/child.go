@@ -109,7 +109,7 @@ func (c *child) openSignals() unix.Errno {
 	return e
 }
 
-// receive returns the notification descriptor of the seccomp filter, which the launcher sends, or -1.
+// The method receive returns the notification descriptor of the seccomp filter, which the launcher sends, or -1.
 func (c *child) receive() int {
 	c.iov = unix.Iovec{Base: &c.word[0], Len: 1}
 	c.msg = unix.Msghdr{Iov: &c.iov, Iovlen: 1, Control: &c.control[0], Controllen: uint64(len(c.control))}

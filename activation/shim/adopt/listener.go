@@ -89,7 +89,7 @@ func inspect(p sd.Passed) (l Listener, err error) {
 	return l, nil
 }
 
-// describe sets Addr and Kind, and sets Want to a bind of the same kind and port or path.
+// The method describe sets Addr and Kind, and sets Want to a bind of the same kind and port or path.
 func (l *Listener) describe(sa unix.Sockaddr, typ int) error {
 	stream := typ == unix.SOCK_STREAM
 	switch sa := sa.(type) {
@@ -128,8 +128,9 @@ func pick(stream bool, a, b target.Kind) target.Kind {
 	return b
 }
 
-// compatible reports whether a listener of kind k can replace the socket of a bind. Stream sockets can replace stream
-// sockets, and datagram sockets can replace datagram sockets. A Unix stream listener can replace a TCP socket.
+// The function compatible reports whether a listener of kind k can replace the socket of a bind. Stream sockets can
+// replace stream sockets, and datagram sockets can replace datagram sockets. A Unix stream listener can replace a TCP
+// socket.
 func compatible(k target.Kind, bind contract.Kind) bool {
 	switch bind {
 	case contract.TCP, contract.TCP4, contract.TCP6:

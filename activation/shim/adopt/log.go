@@ -72,7 +72,7 @@ func (l *line) write() {
 	unix.RawSyscall(unix.SYS_WRITE, 2, uintptr(unsafe.Pointer(&l.b[0])), uintptr(len(l.b)))
 }
 
-// mismatch logs that the program binds the right port with the wrong address family.
+// The method mismatch logs that the program binds the right port with the wrong address family.
 func (n *notifier) mismatch(k target.Kind, l *Listener) {
 	if n.logged.mismatch {
 		return

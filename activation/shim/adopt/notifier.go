@@ -37,8 +37,8 @@ type notifier struct {
 	text [target.MaxPath]byte // buffer for a path in a call
 }
 
-// loop responds to calls until the last process with the filter has ended. It waits without a timeout, so that an idle
-// notifier never wakes up.
+// The method loop responds to calls until the last process with the filter has ended. It waits without a timeout, so that
+// an idle notifier never wakes up.
 func (n *notifier) loop() {
 	fds := n.fds
 	fds[0] = unix.PollFd{Fd: int32(n.seccomp), Events: unix.POLLIN}
@@ -103,10 +103,10 @@ func (n *notifier) answer() {
 	}
 }
 
-// proceed lets the kernel run the call. An error means that the call has ended.
+// The method proceed lets the kernel run the call. An error means that the call has ended.
 func (n *notifier) proceed() { n.seccomp.Continue(n.n.ID) }
 
-// bind replaces the program's socket by the listener that matches the bind, if there is one.
+// The method bind replaces the program's socket by the listener that matches the bind, if there is one.
 func (n *notifier) bind() {
 	tid, fd := n.n.PID, uint32(n.n.Args[0])
 	kind, e := n.r.Kind(tid, fd)
@@ -194,8 +194,8 @@ func (n *notifier) swap(l *Listener, tid, fd uint32) {
 	}
 }
 
-// listen lets the call succeed on a shared listener, and lets the kernel run every other call. It compares inodes, so it
-// also recognises the listener in forked children, and after dup(2) or SCM_RIGHTS.
+// The method listen lets the call succeed on a shared listener, and lets the kernel run every other call. It compares
+// inodes, so it also recognises the listener in forked children, and after dup(2) or SCM_RIGHTS.
 func (n *notifier) listen() {
 	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
 	if l == nil {

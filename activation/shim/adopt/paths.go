@@ -120,8 +120,8 @@ func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.R
 	return ok && ours == theirs
 }
 
-// connect refuses a connection to a Unix listener that the program has not bound yet. Such a program checks whether another
-// server listens, and would reach its own listener.
+// The method connect refuses a connection to a Unix listener that the program has not bound yet. Such a program checks
+// whether another server listens, and would reach its own listener.
 func (n *notifier) connect() {
 	tid := n.n.PID
 	// An error is not logged here: most processes that connect are clients of the log or of a database.

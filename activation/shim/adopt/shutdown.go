@@ -61,7 +61,7 @@ func (n *notifier) callAgain(tid uint32) {
 	}
 }
 
-// interrupt stops and continues a thread, so that it repeats the system call in which it waits.
+// The function interrupt stops and continues a thread, so that it repeats the system call in which it waits.
 func interrupt(tid uint32) {
 	unix.RawSyscall(unix.SYS_TKILL, uintptr(tid), uintptr(unix.SIGSTOP), 0)
 	unix.RawSyscall(unix.SYS_TKILL, uintptr(tid), uintptr(unix.SIGCONT), 0)
@@ -93,8 +93,8 @@ func (n *notifier) relistenAll(watched []unix.PollFd) {
 	}
 }
 
-// relisten makes a TCP listener that was shut down listen again. connect(2) with AF_UNSPEC first clears the state of the
-// shutdown, because new connections would inherit this state and end at once.
+// The function relisten makes a TCP listener that was shut down listen again. connect(2) with AF_UNSPEC first clears the
+// state of the shutdown, because new connections would inherit this state and end at once.
 func relisten(l *Listener) unix.Errno {
 	if l.Addr.Family == unix.AF_UNIX {
 		return unix.EINVAL

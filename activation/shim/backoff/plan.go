@@ -71,11 +71,11 @@ type Exit struct {
 	GaveUp bool
 }
 
-// requested reports whether the run was stopped on purpose. A run that was killed by a signal and has the result "success"
-// (TERM, INT, HUP, PIPE) was stopped by another process. If a run exits with status 0 before it is ready, the result is
-// "success" if systemd stopped it, and "protocol" otherwise. If the unit has no ExecStop=, a run with status 0 may have
-// been stopped or may have ended by itself. Then requested returns false, because a program that ends by itself must not
-// restart without a delay.
+// The method requested reports whether the run was stopped on purpose. A run that was killed by a signal and has the
+// result "success" (TERM, INT, HUP, PIPE) was stopped by another process. If a run exits with status 0 before it is
+// ready, the result is "success" if systemd stopped it, and "protocol" otherwise. If the unit has no ExecStop=, a run
+// with status 0 may have been stopped or may have ended by itself. Then requested returns false, because a program that
+// ends by itself must not restart without a delay.
 func (e Exit) requested(s Stop) bool {
 	if s == Requested {
 		return true

@@ -87,7 +87,7 @@ func cgroupRoot(t *testing.T) string {
 	return ""
 }
 
-// cgroup makes a cgroup for a worker; (*worker).kill removes the cgroup.
+// The method cgroup makes a cgroup for a worker; (*worker).kill removes the cgroup.
 func (c *cluster) cgroup() string {
 	c.t.Helper()
 	dir, err := os.MkdirTemp(cgroupRoot(c.t), "drain-test-")
@@ -97,7 +97,8 @@ func (c *cluster) cgroup() string {
 	return dir
 }
 
-// start starts a worker and waits until it is ready. The end of the test kills the worker and removes its cgroup.
+// The method start starts a worker and waits until it is ready. The end of the test kills the worker and removes its
+// cgroup.
 func (c *cluster) start() *worker {
 	c.t.Helper()
 	c.serial++
@@ -165,7 +166,8 @@ func (c *cluster) drain(w *worker, flags ...string) time.Duration {
 	return time.Since(start)
 }
 
-// stop sends SIGTERM, waits for the end of the main process, and then kills the other processes, like KillMode=mixed.
+// The method stop sends SIGTERM, waits for the end of the main process, and then kills the other processes, like
+// KillMode=mixed.
 func (w *worker) stop() error {
 	if err := w.cmd.Process.Signal(unix.SIGTERM); err != nil {
 		return err
@@ -177,7 +179,7 @@ func (w *worker) stop() error {
 	return err
 }
 
-// kill ends all processes of the instance and removes its cgroup.
+// The method kill ends all processes of the instance and removes its cgroup.
 func (w *worker) kill() {
 	os.WriteFile(filepath.Join(w.cgroup, "cgroup.kill"), []byte("1"), 0)
 	if w.cmd.ProcessState == nil {

@@ -55,7 +55,7 @@ func readProcess(pid int) (process, error) {
 	return p, nil
 }
 
-// add records descriptor fd. link is the text of the link /proc/PID/fd/FD.
+// The method add records descriptor fd. link is the text of the link /proc/PID/fd/FD.
 func (p *process) add(fd int, link string) {
 	if ino, ok := target.ParseSocketLink([]byte(link)); ok {
 		p.sockets[ino] = fd
@@ -125,8 +125,8 @@ func isNotifier(pid int, self string) bool {
 	return len(argv) > 1 && argv[1] == NotifierArg
 }
 
-// catches reports whether the process has a handler for the signal. SigCgt in proc_pid_status(5) is a bit mask in
-// hexadecimal whose lowest bit is signal 1.
+// The function catches reports whether the process has a handler for the signal. SigCgt in proc_pid_status(5) is a bit
+// mask in hexadecimal whose lowest bit is signal 1.
 func catches(pid int, sig unix.Signal) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -19,7 +19,7 @@ type (
 	tcpInfo = sockdiag.TCPInfo
 )
 
-// drain is the state of a call of Run.
+// The type drain is the state of a call of Run.
 type drain struct {
 	opt         Options
 	diag        *sockdiag.Conn

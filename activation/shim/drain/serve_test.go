@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// serve runs a server on the listener at descriptor 3. args[0] is the kind of the server.
+// The function serve runs a server on the listener at descriptor 3. args[0] is the kind of the server.
 func serve(args []string) int {
 	kind := ""
 	if len(args) > 0 {
@@ -223,7 +223,7 @@ func waitForChild() {
 	}
 }
 
-// forever sleeps without end. "select {}" is not possible, because the Go runtime would report a deadlock.
+// The function forever sleeps without end. "select {}" is not possible, because the Go runtime would report a deadlock.
 func forever() {
 	for {
 		time.Sleep(time.Hour)

@@ -117,7 +117,7 @@ func TestUring(t *testing.T) {
 	}
 }
 
-// get sends a request on a new connection, and returns the connection and the body of the response.
+// The function get sends a request on a new connection, and returns the connection and the body of the response.
 func get(t *testing.T, addr, path string) (net.Conn, io.Reader) {
 	t.Helper()
 	conn, err := net.Dial("tcp4", addr)

@@ -75,7 +75,7 @@ func (t *tracker) updateOwners(all []socket, procs []process, now time.Time) {
 	t.conns, t.others, t.filesReadAt = conns, others, now
 }
 
-// update stores the current states, and returns the connections of the instance that are not done.
+// The method update stores the current states, and returns the connections of the instance that are not done.
 func (t *tracker) update(all []socket, o Options, now time.Time) unfinished {
 	var u unfinished
 	for _, s := range all {
@@ -145,8 +145,8 @@ func (c *conn) update(s socket, now time.Time) {
 	c.last = s
 }
 
-// reused reports whether the peer has both sent and acknowledged data since the first state. Data in one direction is not
-// enough: it may be the response to an earlier request.
+// The method reused reports whether the peer has both sent and acknowledged data since the first state. Data in one
+// direction is not enough: it may be the response to an earlier request.
 func (c *conn) reused() bool {
 	return c.last.Info.Received > c.first.Info.Received && c.last.Info.Acked > c.first.Info.Acked
 }

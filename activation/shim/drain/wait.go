@@ -23,7 +23,7 @@ const (
 	maxSleepWait = 250 * time.Millisecond
 )
 
-// wait returns when the connections are done or a time limit is reached.
+// The method wait returns when the connections are done or a time limit is reached.
 //
 // wait polls because the kernel has no suitable event: sock_diag reports the end of a socket (SKNLGRP_INET_TCP_DESTROY), but
 // not a sent response, the silence after it, or a new connection. The interval between two checks grows up to 20 ms, or more
@@ -56,7 +56,7 @@ func (d *drain) wait(ctx context.Context) error {
 	}
 }
 
-// unfinished holds the connections that are not done at one time.
+// The type unfinished holds the connections that are not done at one time.
 type unfinished struct {
 	conns   []socket // connections without the streams
 	streams []socket // see isStream

@@ -58,7 +58,7 @@ func dial(path string) (*conn, error) {
 	return c, nil
 }
 
-// send sends a call and returns the reply. changed reports whether a signal of the unit came before the reply.
+// The method send sends a call and returns the reply. changed reports whether a signal of the unit came before the reply.
 func (c *conn) send(q call, unit string) (reply message, changed bool, err error) {
 	c.serial++
 	if _, err := c.file.Write(q.encode(c.serial)); err != nil {
@@ -78,12 +78,12 @@ func (c *conn) send(q call, unit string) (reply message, changed bool, err error
 	}
 }
 
-// concerns reports whether the header or the body of a signal contains unit, the object path of a unit.
+// The method concerns reports whether the header or the body of a signal contains unit, the object path of a unit.
 func (m message) concerns(unit string) bool {
 	return bytes.Contains(m.fields, []byte(unit+"\x00")) || bytes.Contains(m.body, []byte(unit+"\x00"))
 }
 
-// get returns the value of a property.
+// The method get returns the value of a property.
 func (c *conn) get(path, iface, name, unit string) (message, bool, error) {
 	return c.send(call{path: path, iface: "org.freedesktop.DBus.Properties", member: "Get", words: []string{iface, name}}, unit)
 }

@@ -24,8 +24,8 @@ type idle struct {
 	slept bool // whether the method expired has waited for the end of a sleep
 }
 
-// expired reads the state of the program from /proc, and reports whether the program has been idle for i.limit. period is
-// the time since the previous call.
+// The method expired reads the state of the program from /proc, and reports whether the program has been idle for
+// i.limit. period is the time since the previous call.
 func (i *idle) expired(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
 	if i.limit == 0 {
 		return false
@@ -47,7 +47,8 @@ func (i *idle) expired(r *target.Reader, now, deadline time.Time, period time.Du
 	return true
 }
 
-// connected reports whether one of the processes has a socket of TCP or UDP. Such a program already works as a client.
+// The function connected reports whether one of the processes has a socket of TCP or UDP. Such a program already works as
+// a client.
 func connected(r *target.Reader, pids []int) bool {
 	for _, pid := range pids {
 		fds, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")

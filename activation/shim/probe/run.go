@@ -109,8 +109,8 @@ func start(c Config) (*session, error) {
 // maxOutput is larger than any report.
 const maxOutput = 1 << 20
 
-// guard protects the file of the report from the program, which runs as the same user. After this call, the program
-// cannot duplicate the descriptors of this process, and this process cannot write a file larger than maxOutput.
+// The method guard protects the file of the report from the program, which runs as the same user. After this call, the
+// program cannot duplicate the descriptors of this process, and this process cannot write a file larger than maxOutput.
 func (s *session) guard() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return errors.New("protecting the prober from the program: " + err.Error())
@@ -121,8 +121,8 @@ func (s *session) guard() error {
 	return nil
 }
 
-// receive receives the notification descriptor of the filter from the child. A child that does not send the descriptor has
-// printed the reason to stderr.
+// The method receive receives the notification descriptor of the filter from the child. A child that does not send the
+// descriptor has printed the reason to stderr.
 func (s *session) receive() error {
 	var data [1]byte
 	var control [64]byte
@@ -148,7 +148,7 @@ func (s *session) receive() error {
 	return nil
 }
 
-// watch responds to the calls of the program until the probe ends. It sets TimedOut and Idle of the report.
+// The method watch responds to the calls of the program until the probe ends. It sets TimedOut and Idle of the report.
 func (s *session) watch(c Config, r *contract.Report) error {
 	now := time.Now()
 	deadline, look := now.Add(c.Timeout), now.Add(c.Settle)
@@ -193,7 +193,7 @@ func (s *session) watch(c Config, r *contract.Report) error {
 	}
 }
 
-// busy reports whether the CPU time in ticks is more than a fifth of the period.
+// The function busy reports whether the CPU time in ticks is more than a fifth of the period.
 func busy(ticks uint64, period time.Duration) bool {
 	const perSecond = 100 // USER_HZ, which is 100 on all architectures
 	return time.Duration(ticks)*time.Second/perSecond > period/5
@@ -239,7 +239,7 @@ func (s *session) storeStatus() {
 	}
 }
 
-// end sends SIGTERM, so that the program can remove its temporary files, and then kills all its processes.
+// The method end sends SIGTERM, so that the program can remove its temporary files, and then kills all its processes.
 func (s *session) end() {
 	defer unix.Close(s.pair)
 	if s.p.fd >= 0 && !s.ended {

@@ -90,8 +90,8 @@ func (p *prober) setMode(path string, mode uint32) {
 	}
 }
 
-// connect refuses a connection to a Unix socket of the app. It returns false for any other connection. The program checks
-// whether another server listens, but would find an instance of the same app.
+// The method connect refuses a connection to a Unix socket of the app. It returns false for any other connection. The
+// program checks whether another server listens, but would find an instance of the same app.
 func (p *prober) connect(tid uint32) bool {
 	var a target.Addr
 	ok, e := p.r.Sockaddr(tid, p.n.Args[1], p.n.Args[2]&0xffffffff, &a)
@@ -120,8 +120,8 @@ func (p *prober) pathAt(tid uint32, dir, at int) (string, bool) {
 	return p.absolute(tid, dirfd, string(text[:n])), true
 }
 
-// absolute returns the absolute form of the path without resolving links. If the directory cannot be read, absolute returns
-// the path unchanged.
+// The method absolute returns the absolute form of the path without resolving links. If the directory cannot be read,
+// absolute returns the path unchanged.
 func (p *prober) absolute(tid uint32, dirfd int32, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)

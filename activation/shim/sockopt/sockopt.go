@@ -106,8 +106,8 @@ func get(fd int, o *option, v *[maxSize]byte) unix.Errno {
 	return e
 }
 
-// set sets one option. For the size of a buffer, set first tries SO_RCVBUFFORCE or SO_SNDBUFFORCE: with CAP_NET_ADMIN, the
-// program may have set a size above net.core.rmem_max or wmem_max.
+// The function set sets one option. For the size of a buffer, set first tries SO_RCVBUFFORCE or SO_SNDBUFFORCE: with
+// CAP_NET_ADMIN, the program may have set a size above net.core.rmem_max or wmem_max.
 func set(fd int, o *option, v *[maxSize]byte) unix.Errno {
 	if !o.buffer() {
 		return setRaw(fd, o, v)

@@ -28,7 +28,7 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// parts are parts of bodies: stored messages, parts of a multipart body, chunks, and pieces of heads.
+// The list parts holds parts of bodies: stored messages, parts of a multipart body, chunks, and pieces of heads.
 var parts = []string{
 	ok + date + length + "\r\nhi", ok + "Connection: keep-alive\r\n" + length + "\r\nhi", "HTTP/1.1 304 Not Modified\r\n" + date + "\r\n",
 	ok, date, length, "Connection: keep-alive\r\n", "Transfer-Encoding: chunked\r\n", "\r\n", "HTTP/1.1 ", request,
@@ -36,7 +36,7 @@ var parts = []string{
 	strings.Repeat("x", 1000), strings.Repeat("HTTP/1.1 200 OK\r\n"+date, 100),
 }
 
-// heads are heads of responses. The first three heads have a Date or Connection header that may be changed.
+// The list heads holds heads of responses. The first three heads have a Date or Connection header that may be changed.
 var heads = []string{
 	ok + date + length, ok + "Connection: keep-alive\r\n" + date + "Transfer-Encoding: chunked\r\n", "HTTP/1.1 304 Not Modified\r\n" + date,
 	ok + length, ok + date, ok + date + length + "Signature: s=:AA==:\r\n", "HTTP/1.1 100 Continue\r\n",

@@ -207,7 +207,7 @@ func newRewriter(t testing.TB) *Rewriter {
 	return s
 }
 
-// pair is a connection between a client and a server.
+// The type pair is a connection between a client and a server.
 type pair struct {
 	t              testing.TB
 	s              *Rewriter
@@ -266,7 +266,7 @@ func (p *pair) askUnread(text string, n int) {
 	}
 }
 
-// exchange sends a response and checks that the client gets want.
+// The method exchange sends a response and checks that the client gets want.
 func (p *pair) exchange(text, want string) {
 	p.t.Helper()
 	if _, err := io.WriteString(p.server, text); err != nil {
@@ -278,7 +278,7 @@ func (p *pair) exchange(text, want string) {
 	}
 }
 
-// transfer sends text from the server, closes the connection, and returns the text that the client gets.
+// The method transfer sends text from the server, closes the connection, and returns the text that the client gets.
 func (p *pair) transfer(text string) string {
 	p.t.Helper()
 	go func() {

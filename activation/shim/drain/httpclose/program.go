@@ -85,7 +85,7 @@ func (a *assembler) copy() {
 	a.jump(jneImm, 0, 0, 0, "pass")
 }
 
-// lookup loads the address of the connection's value in a map into r0, and changes r1 to r5.
+// The method lookup loads the address of the connection's value in a map into r0, and changes r1 to r5.
 func (a *assembler) lookup(m int) {
 	a.op(ldx32, 1, 6, stateKey, 0)
 	a.op(stx32, 10, 1, -4, 0)
@@ -240,8 +240,9 @@ func (a *assembler) flag(bit int32) {
 	a.jump(ja, 0, 0, 0, "step")
 }
 
-// rewrite overwrites a header and stores the result. r2 is the position of the end of the head. If r2 is beyond this send,
-// the scan has found the end of an earlier head, whose bytes are still in the copy, so rewrite jumps to "pass".
+// The method rewrite overwrites a header and stores the result. r2 is the position of the end of the head. If r2 is
+// beyond this send, the scan has found the end of an earlier head, whose bytes are still in the copy, so rewrite jumps to
+// "pass".
 func (a *assembler) rewrite(m maps) {
 	a.label("end")
 	a.op(ldx32, 1, 6, stateSize, 0)

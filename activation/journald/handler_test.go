@@ -133,7 +133,7 @@ func TestReplace(t *testing.T) {
 	log.WithGroup("g").Info("x", "drop", 1, "old", 2, slog.Group("h", "i", 3))
 	got := fields(t, r.entries[0])
 	if got["G_NEW"] != "1" || got["G_H_I"] != "3" || len(got) != 5 || strings.Join(seen, " ") != "g.drop g.old g.h.i" {
-		t.Errorf("got the fields %q, and ReplaceAttr was called for %q; want G_NEW=1 and G_H_I=3, and g.drop, g.old and g.h.i",
+		t.Errorf("got the fields %q, and ReplaceAttr was called for %q; want G_NEW=1, G_H_I=3, and g.drop, g.old, g.h.i",
 			got, seen)
 	}
 }

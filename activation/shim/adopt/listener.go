@@ -32,8 +32,8 @@ var ErrNoSockets = sd.ErrNotActivated
 // unsets LISTEN_*. The notifier keeps the descriptors, and the program does not inherit them.
 func Receive() ([]sd.Passed, error) { return sd.Receive(sd.System()) }
 
-// Inspect returns a Listener for each passed descriptor. Want is the bind of the map for this descriptor. Without a map,
-// Want has the kind and the port or path of the descriptor itself.
+// Inspect returns a Listener for each passed descriptor. Want is the bind that the flag --map names for this descriptor.
+// Without --map, Want has the kind and the port or path of the descriptor itself.
 func Inspect(passed []sd.Passed, maps []contract.Map) ([]Listener, error) {
 	ls := make([]Listener, len(passed))
 	names := make([]string, len(passed))

@@ -6,12 +6,13 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// owner decides which tasks can get a listener. Such a task must be in the user, mount and network namespaces of the main
-// process, and must have the same user as the main process, or root. For any other task, the kernel runs the bind as it
-// does without the shim: a program may run a child as another user to protect itself from the child.
+// The type owner decides which tasks (threads of the program and of its children) can get a listener. Such a task must be
+// in the user, mount and network namespaces of the main process, and must have the same user as the main process, or
+// root. For any other task, the kernel runs the bind as it does without the shim: a program may run a child as another
+// user to protect itself from the child.
 //
-// owner applies to bind only. Every task that has inherited a listener can call listen and accept, for example a worker
-// whose master process runs as root.
+// The decision applies to bind only. Every task that has inherited a listener can call listen and accept, for example a
+// worker whose master process runs as root.
 type owner struct {
 	known bool
 	// The field first holds the identity that the main process had when a task first bound the address of a listener.

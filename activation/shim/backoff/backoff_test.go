@@ -82,8 +82,8 @@ func TestRequestedEnd(t *testing.T) {
 	}
 }
 
-// TestRunWithoutStart: if the launcher could not record the start, because it does not run as root, the run counts from
-// the end of the delay.
+// TestRunWithoutStart: if the shim could not record the start, because it does not run as root, the run counts from the
+// end of the delay.
 func TestRunWithoutStart(t *testing.T) {
 	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", HasExecStop: true}
 	s := Ended(State{}, policy, crash, 100*s)
@@ -129,7 +129,7 @@ func TestGivingUp(t *testing.T) {
 	if st, d = playRun(t, st, p, s, s, ByItself, crash); !d.GiveUp || !st.GaveUp {
 		t.Fatalf("did not give up after two restarts: %+v", st)
 	}
-	// ExecStopPost= of the launcher that gave up must not clear the state, which is shown to the user.
+	// When the shim has given up, ExecStopPost= must not clear the state, which clusterctl shows to the user.
 	st = Ended(st, p, Exit{"exit-code", "exited", "252", true, true}, 9*s)
 	if !st.GaveUp || st.Status != "exited/1" {
 		t.Errorf("Ended has changed the state of an instance that gave up: %+v", st)

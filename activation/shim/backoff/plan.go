@@ -67,7 +67,7 @@ type Exit struct {
 	// HasExecStop reports whether the unit has an ExecStop= that calls Stopping. In such a unit, NotRecorded means that the
 	// run was stopped before it was ready, or failed to become ready.
 	HasExecStop bool
-	// GaveUp reports whether the launcher ended because the instance has given up.
+	// GaveUp reports whether the shim ended because the instance has given up.
 	GaveUp bool
 }
 
@@ -99,7 +99,7 @@ func Ended(s State, p Policy, e Exit, now time.Duration) State {
 		return State{}
 	}
 	if s.Started == 0 {
-		// The launcher could not record the start, because it does not run as root. So count the run from the end of the
+		// The shim could not record the start, because it does not run as root. So count the run from the end of the
 		// delay. If this time is unknown, too, count a run of length 0.
 		s.Started = now
 		if s.Next > 0 {

@@ -20,8 +20,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// cluster acts as the service manager: it has the shared listener open, and starts workers that inherit it, each in a
-// separate cgroup.
+// A cluster acts as the service manager. It has the shared listener open, and starts workers that inherit the listener.
+// Each worker has its own cgroup.
 type cluster struct {
 	t      *testing.T
 	fd     int // the shared listener

@@ -85,7 +85,7 @@ func (t thread) file(name string) ([]byte, error) {
 	return os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/%s", t.pid, t.tid, name))
 }
 
-// The method awake reports whether the thread runs, is ready to run, or is in state D: in state D a thread waits for a
+// The method awake reports whether the thread runs, is ready to run, or is in state D. A thread in state D waits for a
 // page of memory or for a disk, and continues soon. A thread that has ended is not awake.
 func (t thread) awake() bool {
 	text, err := t.file("stat")

@@ -40,8 +40,8 @@ type conn struct {
 }
 
 // If the drain has read /proc maxReadsWithoutOwner times and has not found a connection in the instance, the connection
-// belongs to a sibling. One read of /proc is not enough: accept(2) gives the socket its inode just before the process gets
-// the descriptor.
+// belongs to another instance. One read of /proc is not enough: accept(2) gives the socket its inode just before the
+// process gets the descriptor.
 const maxReadsWithoutOwner = 2
 
 // hasUnknownOwner reports whether an accepted connection may belong to the instance, so that /proc must be read again.
@@ -62,7 +62,7 @@ func (t *tracker) updateOwners(all []socket, procs []process, now time.Time) {
 	for _, s := range all {
 		owner := slices.IndexFunc(procs, func(p process) bool { return p.hasSocket(s.Ino) })
 		switch {
-		case s.Ino == 0: // in the accept queue: a sibling will accept it
+		case s.Ino == 0: // in the accept queue: another instance will accept it
 		case owner < 0:
 			others[s.Ino] = t.others[s.Ino] + 1
 		case t.conns[s.Ino] != nil:
@@ -165,8 +165,8 @@ const (
 )
 
 // stateOf returns the state of a connection from the counters of the kernel. A connection is done if it was silent for
-// the time idle and its last request is older than requestAge. unchanged is the time since the counters changed; stateOf
-// only uses it for Unix sockets, for which the kernel does not count data.
+// the time idle and its last request is older than requestAge. The parameter unchanged is the time since the last change
+// of the counters; stateOf only uses it for Unix sockets, for which the kernel does not count data.
 //
 // If the last data came from the peer, the server has not responded yet. If the last data came from the server, the server
 // has responded, or pauses within the response. From outside, a pause within a response looks like the silence after a

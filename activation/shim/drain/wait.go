@@ -185,9 +185,9 @@ func peers(list []socket) string {
 	return strings.Join(names, ", ")
 }
 
-// acceptsDone reports whether no thread can still accept a connection. For this, all threads must have slept at the same
-// time since the last removal of a listener, or the awake threads must have run for long enough. Then one more check must
-// find no new connection.
+// acceptsDone returns true when no thread can still accept a connection. The result is true if, after the last removal of
+// a listener, all threads have slept at the same time, or the awake threads have run for long enough, and one more check
+// has then found no new connection.
 func (d *drain) acceptsDone(now time.Time) bool {
 	if d.tracker.acceptsDone {
 		return true

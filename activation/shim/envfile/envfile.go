@@ -89,7 +89,8 @@ type parser struct {
 	value  []byte
 	// keyEnd and valueEnd are the positions where the trailing blanks begin, or -1.
 	keyEnd, valueEnd int
-	// line is the number of the current line, from 1. from is the line where the key begins.
+	// The field line is the number of the current line, counted from 1. The field from is the number of the line where
+	// the key begins.
 	line, from int
 	vars       []string
 	faults     []Fault

@@ -58,7 +58,8 @@ func dial(path string) (*conn, error) {
 	return c, nil
 }
 
-// The method send sends a call and returns the reply. changed reports whether a signal of the unit came before the reply.
+// The method send sends a call and returns the reply. The result changed reports whether a signal of the unit came before
+// the reply.
 func (c *conn) send(q call, unit string) (reply message, changed bool, err error) {
 	c.serial++
 	if _, err := c.file.Write(q.encode(c.serial)); err != nil {

@@ -90,8 +90,9 @@ func (p *prober) setMode(path string, mode uint32) {
 	}
 }
 
-// The method connect refuses a connection to a Unix socket of the app. It returns false for any other connection. The
-// program checks whether another server listens, but would find an instance of the same app.
+// The method connect refuses a connection to a Unix socket of the app. It returns false for any other connection. A
+// program that connects to its own socket checks whether another server listens, and would find an instance of its own
+// app.
 func (p *prober) connect(tid uint32) bool {
 	var a target.Addr
 	ok, e := p.r.Sockaddr(tid, p.n.Args[1], p.n.Args[2]&0xffffffff, &a)

@@ -98,10 +98,10 @@ func (a *assembler) mapRef(dst uint8, fd int) {
 	a.op(0, 0, 0, 0, 0)
 }
 
-// The method expect adds a jump to label unless the bytes at r1+off are s, in upper or lower case. s must be in lower
-// case: the program sets bit 0x20 of each byte before the comparison. With bit 0x20, some different bytes count as equal,
-// such as CR and "-". This is harmless, because a header whose other bytes match cannot contain such bytes. The
-// instructions change r3 to r5.
+// The method expect adds code that jumps to label unless the bytes at r1+off are s, in upper or lower case. s must be in
+// lower case: the program sets bit 0x20 of each byte before the comparison. With bit 0x20, some different bytes count as
+// equal, such as CR and "-". This is harmless, because a header whose other bytes match cannot contain such bytes. The
+// code changes r3 to r5.
 func (a *assembler) expect(off int16, s, label string) {
 	for len(s) > 0 {
 		n, load, _ := widest(s)
@@ -114,7 +114,7 @@ func (a *assembler) expect(off int16, s, label string) {
 	}
 }
 
-// The method write stores s at r1+off, and changes r3.
+// The method write adds code that stores s at r1+off and changes r3.
 func (a *assembler) write(off int16, s string) {
 	for len(s) > 0 {
 		n, _, store := widest(s)

@@ -108,8 +108,8 @@ func load(code []insn) (int, error) {
 	return fd, err
 }
 
-// verifierError loads the program a second time, and returns the end of the verifier's log as an error. The error of the
-// second load is ignored, such as ENOSPC if the log is too long.
+// verifierError loads the program a second time, and returns the end of the verifier's log as an error. verifierError
+// ignores the errno of the second load, because it is ENOSPC if the log is too long.
 func verifierError(attr *progLoad) error {
 	log := make([]byte, 64<<10)
 	attr.logLevel, attr.logSize, attr.logBuf = 1, uint32(len(log)), unsafe.Pointer(&log[0])

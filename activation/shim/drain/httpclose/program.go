@@ -24,8 +24,9 @@ func assemble(m maps, c counters) []insn {
 	return a.resolve()
 }
 
-// firstSend jumps to "pass" unless this is the first send after a request. That is the case if the server has read data
-// after its previous send, no received data is unread, and the peer has acknowledged all data that was sent before.
+// firstSend jumps to "pass" unless this is the first send after a request. A send is the first one after a request if the
+// server has read data after its previous send, no received data is unread, and the peer has acknowledged all data that
+// was sent before.
 func (a *assembler) firstSend(m maps, c counters) {
 	a.mapRef(1, m.state)
 	a.op(ldx64, 2, 8, msgSock, 0)

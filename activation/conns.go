@@ -72,9 +72,9 @@ func (c *conns) setState(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// revive replaces a read deadline that sweep has set. setState calls revive if a request has arrived
-// at the same time: net/http must still read the body of the request, and must notice when the
-// client disconnects.
+// The method revive replaces a read deadline that sweep has set. setState calls revive if a request
+// has arrived at the same time: net/http must still read the body of the request, and must notice
+// when the client disconnects.
 func (c *conns) revive(conn net.Conn) {
 	var deadline time.Time
 	if c.readTimeout > 0 {
@@ -83,10 +83,10 @@ func (c *conns) revive(conn net.Conn) {
 	conn.SetReadDeadline(deadline)
 }
 
-// wait returns when no HTTP/1 connection is open, or when ctx is done. It closes connections that
-// have been silent for c.silence. It calls progress with the number of open connections, at most
-// once a second and only if the number has changed. The caller must not accept connections during
-// the call.
+// The method wait returns when no HTTP/1 connection is open, or when ctx is done. It closes
+// connections that have been silent for c.silence. It calls progress with the number of open
+// connections, at most once a second and only if the number has changed. The caller must not accept
+// connections during the call.
 func (c *conns) wait(ctx context.Context, progress func(open int)) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -109,8 +109,8 @@ func (c *conns) wait(ctx context.Context, progress func(open int)) {
 	}
 }
 
-// sweep ends the connections that have been silent for c.silence, and returns the time until the
-// next sweep.
+// The method sweep ends the connections that have been silent for c.silence, and returns the time
+// until the next sweep.
 //
 // sweep sets a read deadline in the past instead of calling Close, so that net/http still answers a
 // request that arrives at the same time: net/http replaces the deadline when it has read the first
@@ -161,15 +161,15 @@ func (c *conns) closeAll() {
 	}
 }
 
-// count returns the number of open connections.
+// The method count returns the number of open connections.
 func (c *conns) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.open)
 }
 
-// active returns the number of connections with a request in progress: of the HTTP/2 connections
-// if h2 is true, and of the HTTP/1 connections otherwise.
+// The method active returns the number of connections with a request in progress. If h2 is true,
+// active counts the HTTP/2 connections, and otherwise the HTTP/1 connections.
 func (c *conns) active(h2 bool) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

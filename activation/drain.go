@@ -72,8 +72,8 @@ func newRun(s *Server, listeners []net.Listener) *run {
 	return r
 }
 
-// start starts a Serve goroutine for each listener. Listeners with TLS come first, one after another: if the first
-// call were http.Server.Serve instead of ServeTLS, it would disable HTTP/2 for the whole server (net/http,
+// The method start starts a Serve goroutine for each listener. Listeners with TLS come first, one after another: if
+// the first call were http.Server.Serve instead of ServeTLS, it would disable HTTP/2 for the whole server (net/http,
 // nextProtoOnce, Go 1.26), and net/http would close the connection of a client that has negotiated HTTP/2.
 func (r *run) start() error {
 	for _, l := range r.listeners {
@@ -102,7 +102,7 @@ var (
 	errSignal  = errors.New("second signal")
 )
 
-// drain stops the server. The error is nil if all requests were answered within the drain timeout.
+// The method drain stops the server. The error is nil if all requests were answered within the drain timeout.
 func (r *run) drain(signals <-chan os.Signal) error {
 	timeout := cmp.Or(max(r.server.DrainTimeout, 0), DefaultDrainTimeout)
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -139,7 +139,7 @@ func (r *run) drain(signals <-chan os.Signal) error {
 	return err
 }
 
-// joinErrors returns an error with the texts of both errors on one line. Each of the two may be nil.
+// joinErrors returns an error with the texts of both errors on one line. Each argument may be nil.
 func joinErrors(err, more error) error {
 	switch {
 	case err == nil:
@@ -150,8 +150,8 @@ func joinErrors(err, more error) error {
 	return fmt.Errorf("%w; %w", err, more)
 }
 
-// force cancels ctx at the second signal. If the caller's context ended before untilStop received a signal, the next
-// signal counts as the first one, because it may be the signal that has ended the context.
+// The method force cancels ctx at the second signal. If the caller's context ended before untilStop received a signal,
+// the next signal counts as the first one, because it may be the signal that has ended the context.
 func (r *run) force(ctx context.Context, signals <-chan os.Signal, cancel context.CancelCauseFunc) {
 	missing := 2
 	if r.signalled {
@@ -184,7 +184,7 @@ func (r *run) awaitServe(ctx context.Context) error {
 	return nil
 }
 
-// begin calls f in a new goroutine and returns a channel that is closed when f has returned.
+// The function begin calls f in a new goroutine and returns a channel that is closed when f has returned.
 func begin(f func()) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {

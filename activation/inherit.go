@@ -8,9 +8,9 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// set holds the descriptors that systemd passed to this process. The descriptors stay open until
-// the process ends, so that Files can duplicate them. The listeners have their own duplicates, so
-// a caller can close a listener.
+// The type set holds the descriptors that systemd passed to this process. The descriptors stay
+// open until the process ends, so that Files can duplicate them. The listeners have their own
+// duplicates, so a caller can close a listener.
 type set struct {
 	passed  []sd.Passed
 	streams []net.Listener   // the listener of each descriptor, or nil if the descriptor is not a listener
@@ -66,8 +66,9 @@ func (s *set) files() (map[string][]*os.File, error) {
 	return group(s.passed, files), nil
 }
 
-// check returns an error if a descriptor is neither a listener nor a datagram socket, because the
-// socket unit is probably wrong. want is the kind of socket that the caller expects.
+// The method check returns an error if a descriptor is neither a listener nor a datagram socket,
+// because the socket unit is probably wrong. The parameter want is the kind of socket that the
+// caller expects.
 func (s *set) check(want string) error {
 	for _, p := range s.passed {
 		if p.Kind == sd.Other {
@@ -77,7 +78,8 @@ func (s *set) check(want string) error {
 	return nil
 }
 
-// group returns the values by the names of their descriptors. It omits zero values.
+// The function group returns a map from the name of a descriptor to the values of the descriptors
+// with this name. It omits zero values.
 func group[T comparable](passed []sd.Passed, values []T) map[string][]T {
 	var none T
 	byName := make(map[string][]T)
@@ -89,10 +91,11 @@ func group[T comparable](passed []sd.Passed, values []T) map[string][]T {
 	return byName
 }
 
-// open returns the listener or connection that convert (net.FileListener or net.FilePacketConn)
-// makes from a duplicate of p. convert sets O_NONBLOCK. Closing the result does not close p, and
-// does not remove the path of a Unix socket. convert calls Fd of the duplicate, which does not
-// clear O_NONBLOCK, because Fd clears only a flag that package os has set itself.
+// The function open returns the listener or connection that convert (net.FileListener or
+// net.FilePacketConn) makes from a duplicate of p. convert sets O_NONBLOCK. Closing the result
+// does not close p, and does not remove the path of a Unix socket. convert calls Fd of the
+// duplicate. Fd does not clear O_NONBLOCK here, because Fd clears only a flag that package os has
+// set itself.
 func open[T any](p sd.Passed, convert func(*os.File) (T, error)) (conn T, err error) {
 	f, err := p.Dup()
 	if err != nil {

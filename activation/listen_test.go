@@ -129,8 +129,8 @@ func TestNotActivated(t *testing.T) {
 	}
 }
 
-// nonblocking reports whether O_NONBLOCK is set on the open file description. It reads the
-// flag from /proc, like "clusterctl doctor".
+// The function nonblocking reports whether O_NONBLOCK is set on the open file description. It
+// reads the flag from /proc, like "clusterctl doctor".
 func nonblocking(t *testing.T, pid int, fd uintptr) bool {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))

@@ -43,8 +43,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// work serves until it is stopped, and returns the exit status. The path "/hold"
-// responds when the request body has ended.
+// The function work serves until it is stopped, and returns the exit status. The path
+// "/hold" responds when the request body has ended.
 func work(role string) int {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "hello from %d\n", os.Getpid()) })
@@ -81,7 +81,8 @@ func work(role string) int {
 	return 0
 }
 
-// report prints the descriptors that the process was passed, in a fixed order.
+// The function report prints the descriptors that were passed to the process, in a fixed
+// order.
 func report(w io.Writer) int {
 	for range 2 { // the second round must print the same lines
 		ls, err := Listeners()
@@ -134,9 +135,9 @@ func sorted[V any](m map[string]V) []string {
 	return names
 }
 
-// share returns a file that shares the open file description of a socket, as descriptors
-// from PID 1 do. It does not use the File method of the socket, because Fd of the
-// resulting file would clear O_NONBLOCK.
+// The function share returns a file that shares the open file description of a socket,
+// as descriptors from PID 1 do. It does not use the File method of the socket, because
+// Fd of the resulting file would clear O_NONBLOCK.
 func share(t *testing.T, c syscall.Conn) *os.File {
 	t.Helper()
 	raw, err := c.SyscallConn()
@@ -209,7 +210,8 @@ func startWorker(t *testing.T, role string, files []*os.File, env ...string) *wo
 	return w
 }
 
-// expect reads messages until a message has the prefix begin, and returns this message.
+// The method expect reads messages until one begins with the text begin, and returns
+// this message.
 func (w *worker) expect(t *testing.T, begin string) string {
 	t.Helper()
 	b := make([]byte, 4096)
@@ -232,7 +234,7 @@ func (w *worker) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-// exit waits until the worker ends and returns its exit status.
+// The method exit waits until the worker ends and returns its exit status.
 func (w *worker) exit(t *testing.T) int {
 	t.Helper()
 	defer time.AfterFunc(patience.For(bound), func() { w.cmd.Process.Kill() }).Stop()
@@ -263,8 +265,8 @@ func (c *client) send(request string) error {
 	return err
 }
 
-// answer reads one complete response, and reports whether the response has "Connection:
-// close".
+// The method answer reads one complete response, and reports whether the response has
+// "Connection: close".
 func (c *client) answer() (closes bool, err error) {
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil {

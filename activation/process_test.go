@@ -19,7 +19,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// hold is a request to /hold without the end of its body, and release is this end. The response comes after release.
+// The text hold is a request to /hold without the end of its body, and the text release is this end. The server responds
+// after release.
 const (
 	hold    = "POST /hold HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
 	release = "0\r\n\r\n"

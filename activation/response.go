@@ -52,8 +52,8 @@ type closingWriter struct {
 	sent     bool // the header cannot be changed any longer
 }
 
-// announce sets "Connection: close" during the drain. It must be called before net/http copies
-// the header map.
+// The method announce sets "Connection: close" during the drain. It must be called before
+// net/http copies the header map.
 func (w *closingWriter) announce() {
 	if !w.sent && w.draining.Load() {
 		w.Header().Set("Connection", "close")

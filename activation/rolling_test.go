@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// load runs clients that never repeat a request. It counts the lost requests and stores the
-// errors of the first ten.
+// A load runs clients that never repeat a request. The load counts the lost requests and stores
+// the errors of the first ten.
 type load struct {
 	addr    string
 	stop    atomic.Bool
@@ -88,7 +88,7 @@ func (c *client) request(kind int) (closes bool, err error) {
 	return c.answer()
 }
 
-// finish stops the clients, and fails the test if requests were lost.
+// The method finish stops the clients, and fails the test if requests were lost.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
 	l.stop.Store(true)

@@ -19,7 +19,7 @@ const (
 	DefaultDrainTimeout = 30 * time.Second
 
 	// DefaultSilence is the default keep-alive timeout of Node.js and Apache httpd. So clients can handle a
-	// connection that is closed after five silent seconds. A busy client sends requests more often.
+	// connection that is closed after five silent seconds. A busy client pauses for less than five seconds.
 	DefaultSilence = 5 * time.Second
 )
 

@@ -17,7 +17,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// served is a Server under test. stop ends the context of Serve.
+// The type served is a Server under test. Its function stop ends the context of Serve.
 type served struct {
 	addr     string
 	stop     func()
@@ -65,7 +65,7 @@ func within[T any](t *testing.T, what string, c <-chan T) T {
 	}
 }
 
-// begin stops the server and waits until the drain begins.
+// The method begin stops the server and waits until the drain begins.
 func (v *served) begin(t *testing.T) {
 	t.Helper()
 	v.stop()
@@ -95,8 +95,8 @@ func connect(t *testing.T, addr string) *client {
 	return c
 }
 
-// exchange sends a request, and checks that the response has "Connection: close" only if
-// closes is true.
+// The method exchange sends a request, and checks that the response has "Connection:
+// close" if closes is true, and does not have it otherwise.
 func (c *client) exchange(t *testing.T, request string, closes bool) {
 	t.Helper()
 	if err := c.send(request); err != nil {
@@ -119,7 +119,7 @@ func (c *client) want(t *testing.T, closes bool) {
 	}
 }
 
-// ended checks that the connection was closed with a FIN.
+// The method ended checks that the connection was closed with a FIN.
 func (c *client) ended(t *testing.T) {
 	t.Helper()
 	if _, err := c.r.ReadByte(); err != io.EOF {

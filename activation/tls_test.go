@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// secure starts a Server with TLS, and returns a client that trusts its certificate.
+// The function secure starts a Server with TLS, and returns a client that trusts its
+// certificate.
 func secure(t *testing.T, handler http.HandlerFunc, protocols ...string) (addr string, client *http.Client,
 	stop func(), draining <-chan struct{}, result <-chan error) {
 	t.Helper()

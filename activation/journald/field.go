@@ -89,7 +89,8 @@ func fieldName(s string) string {
 	return name[:min(len(name), maxName)]
 }
 
-// reserved reports whether a name has a meaning to journald, systemd, syslog(3) or clusterctl (systemd.journal-fields(7)).
+// The function reserved reports whether a name has a meaning to journald, systemd, syslog(3) or clusterctl
+// (systemd.journal-fields(7)).
 func reserved(name string) bool {
 	names := []string{"MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "ERRNO", "INVOCATION_ID", "USER_INVOCATION_ID",
 		"UNIT", "USER_UNIT", "TID", "N_DROPPED", "N_RESTARTS", "OBJECT_PID"}

@@ -133,9 +133,9 @@ const socketPath = "/run/systemd/journal/socket"
 // Connected reports whether stderr is connected to the journal.
 func Connected() bool { return streamIs(os.Getenv("JOURNAL_STREAM"), os.Stderr) }
 
-// identity returns fields with the app and the instance of the process in the cgroup, or nil if the process is not an
-// instance of an app. Each entry has these fields, because journald cannot find the unit of a process that ends before
-// journald has read its message.
+// identity returns fields with the app and the instance that the text of /proc/self/cgroup names, or nil if the process
+// is not an instance of an app. Each entry has these fields, because journald cannot find the unit of a process that ends
+// before journald has read its message.
 func identity(cgroup string) []byte {
 	for line := range strings.Lines(cgroup) {
 		// The line is "0::/path", or "1:name=systemd:/path" on a machine with cgroup v1.

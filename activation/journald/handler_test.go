@@ -133,7 +133,8 @@ func TestReplace(t *testing.T) {
 	log.WithGroup("g").Info("x", "drop", 1, "old", 2, slog.Group("h", "i", 3))
 	got := fields(t, r.entries[0])
 	if got["G_NEW"] != "1" || got["G_H_I"] != "3" || len(got) != 5 || strings.Join(seen, " ") != "g.drop g.old g.h.i" {
-		t.Errorf("got the fields %q of the attributes %q, want G_NEW=1 and G_H_I=3 of g.drop, g.old and g.h.i", got, seen)
+		t.Errorf("got the fields %q, and ReplaceAttr was called for %q; want G_NEW=1, G_H_I=3, and g.drop, g.old, g.h.i",
+			got, seen)
 	}
 }
 
@@ -164,7 +165,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// timed is a handler that adds the time of a record as a field.
+// The type timed is a handler that adds the time of a record as a field.
 type timed struct {
 	slog.Handler
 	r *recorder
@@ -181,7 +182,8 @@ func (h timed) Handle(ctx context.Context, rec slog.Record) error {
 	return err
 }
 
-// nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses upper case for groups and lower case for keys.
+// The function nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses upper case for groups and lower case for
+// keys.
 func nested(flat map[string]string) map[string]any {
 	out := map[string]any{}
 	for name, value := range flat {

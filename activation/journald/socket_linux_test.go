@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listen binds a socket. It returns the path of the socket, and a function that receives an
-// entry and reports whether the entry came in a sealed file.
+// The function listen binds a socket. It returns the path of the socket, and a function that
+// receives an entry and reports whether the entry came in a sealed file.
 func listen(t *testing.T) (path string, receive func() (data []byte, sealed bool)) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "socket")

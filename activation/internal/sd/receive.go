@@ -90,7 +90,7 @@ func Receive(e Env) ([]Passed, error) {
 	return passed, nil
 }
 
-// parse returns the descriptors that LISTEN_* describes. It does not check the
+// The function parse returns the descriptors that LISTEN_* describes. It does not check the
 // descriptors.
 func parse(e Env) ([]Passed, error) {
 	if err := checkProcess(e); err != nil {
@@ -128,7 +128,7 @@ func parse(e Env) ([]Passed, error) {
 }
 
 // maxUnnamed limits the memory that Receive allocates for a wrong LISTEN_FDS. If
-// LISTEN_FDNAMES is set (systemd 227 and later), its length is the limit.
+// LISTEN_FDNAMES is set (systemd 227 and later), the number of names is the limit.
 const maxUnnamed = 1 << 16
 
 // checkProcess returns an error unless LISTEN_PID is the ID of this process. It also checks

@@ -139,9 +139,9 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// FuzzEnv calls Receive with any values of the variables. Receive must unset the
-// variables. Receive must return an error, or open descriptors with consecutive
-// numbers and with the names in LISTEN_FDNAMES.
+// FuzzEnv calls Receive with arbitrary values of the variables. Receive must unset the
+// variables. Receive must return an error, or open descriptors with consecutive numbers
+// and with the names in LISTEN_FDNAMES.
 func FuzzEnv(f *testing.F) {
 	f.Add("42", "2", "a:b", "", true)
 	f.Add("42", "1", "", "77", false)

@@ -11,8 +11,8 @@ import (
 // that workers do not block if systemd is stopped in a debugger.
 const sendSeconds = 3
 
-// send sends one datagram. Like libsystemd, send opens a new socket for each message,
-// because messages are rare and a shared socket would need a lock.
+// The function send sends one datagram. Like libsystemd, send opens a new socket for each
+// message, because messages are rare and a shared socket would need a lock.
 func send(socket, message string) error {
 	if socket[0] != '/' && socket[0] != '@' {
 		return errors.New("neither a path nor an abstract socket")

@@ -21,8 +21,8 @@ func System() Env {
 	}
 }
 
-// Dup returns a close-on-exec duplicate of p. p and the duplicate share the open file
-// description, and so O_NONBLOCK.
+// Dup returns a close-on-exec duplicate of p. The duplicate shares the open file
+// description of p, and therefore the flag O_NONBLOCK.
 func (p Passed) Dup() (*os.File, error) {
 	n, err := unix.FcntlInt(uintptr(p.FD), unix.F_DUPFD_CLOEXEC, FirstFD)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// System returns an Env without systemd: no descriptor was passed, and messages are not
-// sent.
+// System returns an Env in which no descriptor was passed and Notify sends nothing,
+// because this system has no systemd.
 func System() Env {
 	return Env{
 		Lookup:      func(string) (string, bool) { return "", false },

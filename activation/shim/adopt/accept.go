@@ -31,7 +31,7 @@ func (w *waitingThreads) add(tid uint32) {
 	w.tids[at] = tid
 }
 
-// accept lets the kernel run every accept, unless the instance is being drained.
+// The method accept lets the kernel run every accept(2), unless the instance is being drained.
 func (n *notifier) accept() {
 	tid, fd := n.n.PID, uint32(n.n.Args[0])
 	if !n.draining {
@@ -50,16 +50,16 @@ func (n *notifier) accept() {
 		// call, because the filter was installed without WAIT_KILLABLE_RECV.
 		return
 	}
-	// On a non-blocking listener, the call fails as if another instance had accepted the connection. The program would call
-	// accept again at once while a connection waits, so pause first.
+	// On a non-blocking listener, the call fails as if another instance had accepted the connection. Because a connection
+	// still waits, the program would call accept again at once, so pause first.
 	pause := unix.NsecToTimespec(2_000_000)
 	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, 0)
 	n.seccomp.Fail(n.n.ID, unix.EAGAIN)
 }
 
-// signal reads the signal that begins a drain (SIGUSR1). After this signal, the notifier holds accepts. signal ignores
-// SIGUSR1 from the service manager, because "systemctl kill --signal=USR1 app" is meant for the program, for example to
-// reopen its logs, but systemd sends the signal to every process of the unit.
+// The method signal reads the signal that begins a drain (SIGUSR1). After this signal, the notifier holds accepts. The
+// method ignores SIGUSR1 from the service manager, because "systemctl kill --signal=USR1 app" is meant for the program,
+// for example to reopen its logs, but systemd sends the signal to every process of the unit.
 func (n *notifier) signal() {
 	var info unix.SignalfdSiginfo
 	got, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(n.signals), uintptr(unsafe.Pointer(&info)), unsafe.Sizeof(info))

@@ -78,9 +78,9 @@ func (c *child) closeOthers() {
 	unix.RawSyscall(unix.SYS_CHDIR, uintptr(unsafe.Pointer(&root)), 0, 0)
 }
 
-// name changes the name and the command line of the process, so that people recognise it in "systemctl status", and that
-// the drain finds the notifier by its argument "notify". If the notifier had the command line of the program, "pkill -f
-// app.js" would match the notifier, too.
+// The method name changes the name and the command line of the process, so that people recognise it in "systemctl
+// status", and so that the drain finds the notifier by its argument "notify". If the notifier had the command line of the
+// program, "pkill -f app.js" would match the notifier, too.
 func (c *child) name() {
 	comm := [...]byte{'s', 'h', 'i', 'm', '-', 'n', 'o', 't', 'i', 'f', 'y', 0}
 	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&comm)), 0)
@@ -109,7 +109,7 @@ func (c *child) openSignals() unix.Errno {
 	return e
 }
 
-// receive returns the notification descriptor of the seccomp filter, which the launcher sends, or -1.
+// The method receive returns the notification descriptor of the seccomp filter, which the launcher sends, or -1.
 func (c *child) receive() int {
 	c.iov = unix.Iovec{Base: &c.word[0], Len: 1}
 	c.msg = unix.Msghdr{Iov: &c.iov, Iovlen: 1, Control: &c.control[0], Controllen: uint64(len(c.control))}

@@ -47,13 +47,13 @@
 // # Programs that wait in accept
 //
 // A program that never polls needs a blocking listener: NonBlocking=no in every unit that inherits the listener. With
-// O_NONBLOCK, all four instances of a plain C server ended within a second: each ended when accept failed for the first
-// time, because another instance had accepted the connection. With Config.HoldAccept, the filter passes each accept to the
-// notifier. The notifier holds the call during a drain, and otherwise lets the kernel run it as usual. HoldAccept reduces
-// the rate of new connections by 13 to 33 %. In 24 rolling restarts under 9,000 requests a second no request was lost;
-// without HoldAccept 15 were lost. As an alternative, the notifier could call accept itself and pass the connection to the
-// program. This alternative would also work with O_NONBLOCK. But the notifier would have to write the client's address into
-// the program's memory, and a signal between accept and this write would lose the connection.
+// O_NONBLOCK, all four instances of a plain C server ended within a second, because accept fails when another instance
+// has accepted the connection, and the server ends when accept fails. With Config.HoldAccept, the filter passes each
+// accept to the notifier. The notifier holds the call during a drain, and otherwise lets the kernel run it as usual.
+// HoldAccept reduces the rate of new connections by 13 to 33 %. In 24 rolling restarts under 9,000 requests a second no
+// request was lost; without HoldAccept 15 were lost. As an alternative, the notifier could call accept itself and pass
+// the connection to the program. This alternative would also work with O_NONBLOCK. But the notifier would have to write
+// the client's address into the program's memory, and a signal between accept and this write would lose the connection.
 //
 // # What is not a security boundary
 //

@@ -19,7 +19,7 @@ type Config struct {
 	// HoldAccept makes the filter also pass accept(2) to the notifier, so that a drain can hold this call. Programs that
 	// wait in accept, poll or select instead of epoll need HoldAccept.
 	HoldAccept bool
-	// NotifySocket is the value of NOTIFY_SOCKET (sd_notify(3)), or empty. The unit needs NotifyAccess=all, since the
+	// NotifySocket is the value of NOTIFY_SOCKET (sd_notify(3)), or empty. The unit needs NotifyAccess=all, because the
 	// notifier is not the main process. After READY=1, systemd 254 and later ignores all messages of the unit until its
 	// next start, because the notifier requests this.
 	NotifySocket string
@@ -50,7 +50,7 @@ func Start(c Config) error {
 		return errors.New("making a socket pair: " + err.Error())
 	}
 	child := newChild(machine, notify, pair[1], &c)
-	debug.SetGCPercent(-1) // also waits until a running collection has ended, because the child cannot continue it
+	debug.SetGCPercent(-1) // also waits for the end of a running garbage collection, which the child could not continue
 	growStack()
 	pid, e := clone()
 	if e != 0 {

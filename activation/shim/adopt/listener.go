@@ -22,7 +22,7 @@ type Listener struct {
 
 	backlog int  // length of the accept queue, for a TCP listener
 	ready   bool // the program has called listen, or has bound a datagram socket
-	bound   bool // the program has called bind, and has not removed the path since
+	bound   bool // the program has called bind, and has not removed the path afterwards
 }
 
 // ErrNoSockets is the error of Receive when systemd has passed no socket.
@@ -32,8 +32,8 @@ var ErrNoSockets = sd.ErrNotActivated
 // unsets LISTEN_*. The notifier keeps the descriptors, and the program does not inherit them.
 func Receive() ([]sd.Passed, error) { return sd.Receive(sd.System()) }
 
-// Inspect returns a Listener for each passed descriptor. Want is the bind of the map for this descriptor. Without a map,
-// Want has the kind and the port or path of the descriptor itself.
+// Inspect returns a Listener for each passed descriptor. Want is the bind that the flag --map names for this descriptor.
+// Without --map, Want has the kind and the port or path of the descriptor itself.
 func Inspect(passed []sd.Passed, maps []contract.Map) ([]Listener, error) {
 	ls := make([]Listener, len(passed))
 	names := make([]string, len(passed))
@@ -89,7 +89,7 @@ func inspect(p sd.Passed) (l Listener, err error) {
 	return l, nil
 }
 
-// describe sets Addr and Kind, and sets Want to a bind of the same kind and port or path.
+// The method describe sets Addr and Kind, and sets Want to a bind of the same kind and port or path.
 func (l *Listener) describe(sa unix.Sockaddr, typ int) error {
 	stream := typ == unix.SOCK_STREAM
 	switch sa := sa.(type) {
@@ -128,8 +128,9 @@ func pick(stream bool, a, b target.Kind) target.Kind {
 	return b
 }
 
-// compatible reports whether a listener of kind k can replace the socket of a bind. Stream sockets can replace stream
-// sockets, and datagram sockets can replace datagram sockets. A Unix stream listener can replace a TCP socket.
+// The function compatible reports whether a listener of kind k can replace the socket of a bind. Stream sockets can
+// replace stream sockets, and datagram sockets can replace datagram sockets. A Unix stream listener can replace a TCP
+// socket.
 func compatible(k target.Kind, bind contract.Kind) bool {
 	switch bind {
 	case contract.TCP, contract.TCP4, contract.TCP6:

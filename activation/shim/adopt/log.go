@@ -10,7 +10,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// logged records which messages the notifier has logged. It logs each message once per start.
+// The type logged records which messages the notifier has logged. It logs each message once per start.
 type logged struct{ unreadable, mismatch, notOwner, renamed, relistened, joined, options, option bool }
 
 // line builds a message for the log without allocating.
@@ -54,7 +54,7 @@ func (l *line) addr(a *target.Addr) *line {
 	return l
 }
 
-// errno appends the text of e, or the number if e has no text, because Errno.Error would allocate memory then.
+// errno appends the text of e. If e has no text, errno appends the number, because Errno.Error would allocate memory.
 func (l *line) errno(e unix.Errno) *line {
 	if int(e) < 134 {
 		return l.str(e.Error())
@@ -62,7 +62,7 @@ func (l *line) errno(e unix.Errno) *line {
 	return l.str("error ").num(uint64(e))
 }
 
-// hint begins the second line of a message, which contains a hint.
+// The method hint begins the second line of a message, which contains a hint.
 func (l *line) hint() *line { return l.str("\n" + contract.LogPrefix + "hint: ") }
 
 func (l *line) room() int { return len(l.buf) - len(l.b) - 1 }
@@ -72,7 +72,7 @@ func (l *line) write() {
 	unix.RawSyscall(unix.SYS_WRITE, 2, uintptr(unsafe.Pointer(&l.b[0])), uintptr(len(l.b)))
 }
 
-// mismatch logs that the program binds the right port with the wrong address family.
+// The method mismatch logs that the program binds the right port with the wrong address family.
 func (n *notifier) mismatch(k target.Kind, l *Listener) {
 	if n.logged.mismatch {
 		return
@@ -103,7 +103,7 @@ func (n *notifier) notOwner(tid uint32) {
 		"or use --run-as so that all processes have the same user").write()
 }
 
-// unreadable logs that the notifier cannot read the arguments of a call.
+// The method unreadable logs that the notifier cannot read the arguments of a call.
 func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 	if n.logged.unreadable || e != unix.EACCES && e != unix.EPERM {
 		return
@@ -115,8 +115,8 @@ func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 		"otherwise the process must be dumpable").write()
 }
 
-// renamed logs that the program renames a file, usually another socket that it has bound, to the path of the listener. The
-// rename has no effect, so clients do not reach the other socket.
+// The method renamed logs that the program renames a file, usually another socket that it has bound, to the path of the
+// listener. The rename has no effect, so clients do not reach the other socket.
 func (n *notifier) renamed(l *Listener) {
 	if n.logged.renamed {
 		return
@@ -126,8 +126,9 @@ func (n *notifier) renamed(l *Listener) {
 		hint().str("let the program bind ").str(l.Want.Path).str(" itself").write()
 }
 
-// join logs that the program joins a multicast group on a shared socket, and lets the kernel run the call. The service
-// manager keeps the socket open and the socket keeps its membership, so the call fails with EADDRINUSE in the next worker.
+// The method join logs that the program joins a multicast group on a shared socket, and lets the kernel run the call. The
+// service manager keeps the socket open and the socket keeps its membership, so the call fails with EADDRINUSE in the
+// next worker.
 func (n *notifier) join() {
 	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
 	n.proceed()

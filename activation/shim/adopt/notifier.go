@@ -37,8 +37,8 @@ type notifier struct {
 	text [target.MaxPath]byte // buffer for a path in a call
 }
 
-// loop responds to calls until the last process with the filter has ended. It waits without a timeout, so that an idle
-// notifier never wakes up.
+// The method loop responds to calls until the last process with the filter has ended. It waits without a timeout, so that
+// an idle notifier never wakes up.
 func (n *notifier) loop() {
 	fds := n.fds
 	fds[0] = unix.PollFd{Fd: int32(n.seccomp), Events: unix.POLLIN}
@@ -103,10 +103,10 @@ func (n *notifier) answer() {
 	}
 }
 
-// proceed lets the kernel run the call. An error means that the call has ended.
+// The method proceed lets the kernel run the call. An error means that the call has ended.
 func (n *notifier) proceed() { n.seccomp.Continue(n.n.ID) }
 
-// bind replaces the program's socket by the listener that matches the bind, if there is one.
+// The method bind replaces the program's socket by the listener that matches the bind, if there is one.
 func (n *notifier) bind() {
 	tid, fd := n.n.PID, uint32(n.n.Args[0])
 	kind, e := n.r.Kind(tid, fd)
@@ -148,7 +148,7 @@ func (n *notifier) bind() {
 }
 
 // keepOptions copies the options that the program has set on its own socket to the listener that replaces this socket. PID
-// 1 and all workers share the listener. Since they run the same program, all workers set the same options.
+// 1 and all workers share the listener. All workers run the same program, so they set the same options.
 //
 // keepOptions reports whether the call still waits.
 func (n *notifier) keepOptions(l *Listener, tid, fd uint32) bool {
@@ -172,8 +172,8 @@ func (n *notifier) keepOptions(l *Listener, tid, fd uint32) bool {
 	return true
 }
 
-// swap puts the listener on the program's descriptor and lets bind succeed. swap may run twice for one call, because the
-// kernel restarts a call that a signal has interrupted.
+// The method swap puts the listener on the program's descriptor and lets bind succeed. swap may run twice for one call,
+// because the kernel restarts a call that a signal has interrupted.
 func (n *notifier) swap(l *Listener, tid, fd uint32) {
 	var flags uint32
 	if f, ok := n.r.Flags(tid, fd); ok && target.CloseOnExec(f) {
@@ -194,8 +194,8 @@ func (n *notifier) swap(l *Listener, tid, fd uint32) {
 	}
 }
 
-// listen lets the call succeed on a shared listener, and lets the kernel run every other call. It compares inodes, so it
-// also recognises the listener in forked children, and after dup(2) or SCM_RIGHTS.
+// The method listen lets the call succeed on a shared listener, and lets the kernel run every other call. It compares
+// inodes, so it also recognises the listener in forked children, and after dup(2) or SCM_RIGHTS.
 func (n *notifier) listen() {
 	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
 	if l == nil {
@@ -217,7 +217,7 @@ func (n *notifier) shared(tid, fd uint32) *Listener {
 	return nil
 }
 
-// mark records that the program listens on l, and sends READY=1 once all listeners are ready.
+// The method mark records that the program listens on l, and sends READY=1 once all listeners are ready.
 func (n *notifier) mark(l *Listener) {
 	l.ready = true
 	if n.ready {

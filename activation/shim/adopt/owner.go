@@ -6,16 +6,17 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// owner decides which tasks can get a listener. Such a task must be in the user, mount and network namespaces of the main
-// process, and must have the same user as the main process, or root. For any other task, the kernel runs the bind as it
-// does without the shim: a program may run a child as another user to protect itself from the child.
+// The type owner decides which tasks (threads of the program and of its children) can get a listener. Such a task must be
+// in the user, mount and network namespaces of the main process, and must have the same user as the main process, or
+// root. For any other task, the kernel runs the bind as it does without the shim: a program may run a child as another
+// user to protect itself from the child.
 //
-// owner applies to bind only. Every task that has inherited a listener can call listen and accept, for example a worker
-// whose master process runs as root.
+// The decision applies to bind only. Every task that has inherited a listener can call listen and accept, for example a
+// worker whose master process runs as root.
 type owner struct {
 	known bool
-	// first is the identity of the main process when a task binds the address of a listener for the first time. Tasks with
-	// this user can get a listener even after the main process has changed its user.
+	// The field first holds the identity that the main process had when a task first bound the address of a listener.
+	// Tasks with the user of this identity can get a listener even after the main process has changed its user.
 	first, now, task target.Identity
 }
 
@@ -45,8 +46,9 @@ func (n *notifier) canGetListener(tid uint32) bool {
 	return false
 }
 
-// allows reports whether the task can get a listener. present reports whether now is the identity of the main process. If
-// the main process has changed its user, tasks with the new user can get a listener, too.
+// The method allows reports whether the task can get a listener. The parameter present is true if o.now holds the present
+// identity of the main process. If the main process has changed its user, tasks with the new user can get a listener,
+// too.
 func (o *owner) allows(present bool) bool {
 	uid := o.task.UID
 	if !o.task.Same(&o.first) {

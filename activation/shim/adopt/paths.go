@@ -16,9 +16,9 @@ import (
 // The program may change a path after the notifier has read it and before the kernel does. The program gains nothing by
 // this, because the kernel checks the permissions of its user in any case.
 
-// pathCall describes a call that names one or two paths. dir and at are the numbers of the arguments with the directory and
-// the path, and dir2 and at2 the same for the second path. A path without an argument for its directory (-1) is relative to
-// the working directory.
+// pathCall describes a call that names one or two paths. The argument with the number dir is the directory of the path,
+// and the argument with the number at is the path. The fields dir2 and at2 describe the second path in the same way. A
+// path without an argument for its directory (-1) is relative to the working directory.
 type pathCall struct {
 	nr       uint32
 	dir, at  int8
@@ -45,8 +45,8 @@ func (n *notifier) pathCalls() [11]pathCall {
 	}
 }
 
-// path responds to the call with the number nr if this call names a path, and returns false for any other call. If the path
-// is the file of a listener, the call succeeds without effect.
+// The method path responds to the call with the number nr if this call names a path, and returns false for any other
+// call. If the path is the file of a listener, the call succeeds without effect.
 func (n *notifier) path(nr uint32) bool {
 	calls := n.pathCalls()
 	for i := range calls {
@@ -120,8 +120,8 @@ func (l *Listener) isFile(tid uint32, dirfd int32, dir, base []byte, r *target.R
 	return ok && ours == theirs
 }
 
-// connect refuses a connection to a Unix listener that the program has not bound yet. Such a program checks whether another
-// server listens, and would reach its own listener.
+// The method connect refuses a connection to a Unix listener that the program has not bound yet. Such a program checks
+// whether another server listens, and would reach its own listener.
 func (n *notifier) connect() {
 	tid := n.n.PID
 	// An error is not logged here: most processes that connect are clients of the log or of a database.

@@ -61,7 +61,7 @@ func (n *notifier) callAgain(tid uint32) {
 	}
 }
 
-// interrupt stops and continues a thread, so that it repeats the system call in which it waits.
+// The function interrupt stops and continues a thread, so that it repeats the system call in which it waits.
 func interrupt(tid uint32) {
 	unix.RawSyscall(unix.SYS_TKILL, uintptr(tid), uintptr(unix.SIGSTOP), 0)
 	unix.RawSyscall(unix.SYS_TKILL, uintptr(tid), uintptr(unix.SIGCONT), 0)
@@ -72,8 +72,9 @@ func interrupt(tid uint32) {
 // connection. All notifiers of the app listen again at the same time: if one calls connect(2) just after another has called
 // listen(2), the kernel resets the connections that have arrived between these calls.
 //
-// Two kinds of listeners stay closed: Unix sockets, since unix_listen() leaves RCV_SHUTDOWN in place, and listeners whose
-// port another process has bound since. relistenAll stops polling these listeners, because each poll would return at once.
+// Two kinds of listeners stay closed: Unix sockets, because unix_listen() leaves RCV_SHUTDOWN in place, and listeners
+// whose port another process has bound in the meantime. relistenAll stops polling these listeners, because each poll
+// would return at once.
 func (n *notifier) relistenAll(watched []unix.PollFd) {
 	for i := range watched {
 		if watched[i].Revents == 0 {
@@ -92,8 +93,8 @@ func (n *notifier) relistenAll(watched []unix.PollFd) {
 	}
 }
 
-// relisten makes a TCP listener that was shut down listen again. connect(2) with AF_UNSPEC first clears the state of the
-// shutdown, because new connections would inherit this state and end at once.
+// The function relisten makes a TCP listener that was shut down listen again. connect(2) with AF_UNSPEC first clears the
+// state of the shutdown, because new connections would inherit this state and end at once.
 func relisten(l *Listener) unix.Errno {
 	if l.Addr.Family == unix.AF_UNIX {
 		return unix.EINVAL
@@ -113,7 +114,7 @@ func relisten(l *Listener) unix.Errno {
 	return e
 }
 
-// watch fills fds with the stream listeners, so that poll(2) reports when a listener is shut down.
+// The method watch fills fds with the stream listeners, so that poll(2) reports when a listener is shut down.
 func (n *notifier) watch(fds []unix.PollFd) {
 	for i := range fds {
 		fds[i] = unix.PollFd{Fd: -1} // poll(2) ignores the entry

@@ -14,8 +14,8 @@ const s = time.Second
 
 var policy = Policy{MinUptime: 10 * s, MaxRestarts: -1}
 
-// playRun returns the state and the decision after a run of an instance that starts at now, lasts for uptime and ends with
-// e.
+// playRun returns the state and the decision after a run of an instance that starts at the time now, lasts for the time
+// uptime and ends with the exit e.
 func playRun(t *testing.T, st State, p Policy, now, uptime time.Duration, stop Stop, e Exit) (State, Decision) {
 	t.Helper()
 	st, d := Plan(st, p, now)
@@ -43,7 +43,7 @@ func TestSeries(t *testing.T) {
 	if st.Status != "exited/1" || st.Result != "exit-code" || st.Uptime != s {
 		t.Errorf("state %+v, want the status, the result and the uptime of the last run", st)
 	}
-	// A long run ends the series, and is the first run of the next series.
+	// A long run ends the series of short runs, and is the first run of the next series.
 	st, _ = playRun(t, st, policy, now, 10*s, ByItself, crash)
 	if st.Failures != 1 {
 		t.Errorf("state after a long run: %+v, want 1 failure", st)
@@ -82,8 +82,8 @@ func TestRequestedEnd(t *testing.T) {
 	}
 }
 
-// TestRunWithoutStart: if the launcher could not record the start, because it does not run as root, the run counts from
-// the end of the delay.
+// TestRunWithoutStart: if the shim could not record the start, because it does not run as root, the run counts from the
+// end of the delay.
 func TestRunWithoutStart(t *testing.T) {
 	crash := Exit{Result: "exit-code", Code: "exited", Status: "1", HasExecStop: true}
 	s := Ended(State{}, policy, crash, 100*s)
@@ -129,7 +129,7 @@ func TestGivingUp(t *testing.T) {
 	if st, d = playRun(t, st, p, s, s, ByItself, crash); !d.GiveUp || !st.GaveUp {
 		t.Fatalf("did not give up after two restarts: %+v", st)
 	}
-	// ExecStopPost= of the launcher that gave up must not clear the state, which is shown to the user.
+	// When the shim has given up, ExecStopPost= must not clear the state, which clusterctl shows to the user.
 	st = Ended(st, p, Exit{"exit-code", "exited", "252", true, true}, 9*s)
 	if !st.GaveUp || st.Status != "exited/1" {
 		t.Errorf("Ended has changed the state of an instance that gave up: %+v", st)

@@ -3,8 +3,8 @@
 //
 // systemd restarts a worker at once: RestartSec= is 10 ms or less, and the start limit is off, because a worker that
 // reaches the limit would close the shared socket for all workers. The shim waits before it executes the program. The delay
-// is 0 after the first short run, then 100 ms, and grows by half each time up to 30 s. A run of at least MinUptime ends the
-// series.
+// is 0 after the first short run, then 100 ms, and grows by half each time up to 30 s. A run of at least MinUptime ends
+// the series of short runs: the next delay is 0 again.
 //
 // # Files
 //
@@ -16,12 +16,12 @@
 //   - ExecStop= records whether the service manager stops the service or the program has ended by itself (Stopping). Only
 //     in the first case, $MAINPID is set.
 //   - ExecStopPost= decides whether the run was short (Ended), by $SERVICE_RESULT, $EXIT_CODE and $EXIT_STATUS
-//     (systemd.exec(5), since 232), and records when the delay before the next run ends. The duration of the next run
-//     counts from this time.
+//     (systemd.exec(5), since systemd 232), and records when the delay before the next run ends. The duration of the next
+//     run counts from this time.
 //   - The command "run" of the shim only reads the file, and waits.
 //   - The command "wait" of the shim is ExecStartPre= of apps for which "run" does not wait. This command waits, and also
 //     records when the run begins (Started) and whether the instance gives up.
 //
-// A stop or restart by hand ends the series, so the next start is not delayed. Giving up ends the series too:
-// RestartPreventExitStatus= makes systemd wait for a manual start.
+// A stop or restart by hand also ends the series of short runs, so the next start is not delayed. Giving up ends the
+// series, too: RestartPreventExitStatus= makes systemd wait for a manual start.
 package backoff

@@ -16,7 +16,7 @@ import (
 
 const magic = "clusterctl-backoff 1\n"
 
-// encode returns the state as text, with one KEY=VALUE on each line.
+// The method encode returns the state as text, with one KEY=VALUE on each line.
 func (s State) encode() []byte {
 	var b strings.Builder
 	b.WriteString(magic)
@@ -33,8 +33,8 @@ func (s State) encode() []byte {
 	return []byte(b.String())
 }
 
-// clean returns at most 64 bytes of s. It replaces control characters and non-ASCII characters by '?', so that the value
-// stays on one line.
+// The function clean returns at most 64 bytes of s. It replaces control characters and non-ASCII characters by '?', so
+// that the value stays on one line.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -44,8 +44,8 @@ func clean(s string) string {
 	}, s[:min(len(s), 64)])
 }
 
-// decode reads the text of encode. For any other text, decode returns the zero State and false, so a damaged file only ends
-// the series.
+// The function decode reads the text of encode. For any other text, decode returns the zero State and false, so a damaged
+// file only ends the series of short runs.
 func decode(b []byte) (s State, ok bool) {
 	text, found := strings.CutPrefix(string(b), magic)
 	if !found {
@@ -136,8 +136,8 @@ func Started(instance string, s State) error {
 	return Save(instance, s)
 }
 
-// Stopping records for ExecStop= why the run ends: requested reports whether the service manager stops the service, and is
-// false if the program has ended by itself.
+// Stopping records for ExecStop= why the run ends. The parameter requested is true if the service manager stops the
+// service, and false if the program has ended by itself.
 func Stopping(instance string, requested bool) error {
 	s := Load(instance)
 	s.Stop = ByItself

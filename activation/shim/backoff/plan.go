@@ -59,7 +59,7 @@ func Plan(s State, p Policy, now time.Duration) (State, Decision) {
 	return s, Decision{Delay: contract.Delay(s.Failures)}
 }
 
-// Exit is the end of a run as systemd passes it to ExecStopPost=.
+// Exit describes how a run ended. Its first three fields hold variables that systemd passes to ExecStopPost=.
 type Exit struct {
 	Result string // $SERVICE_RESULT
 	Code   string // $EXIT_CODE: exited, killed or dumped; empty when no process was started
@@ -67,15 +67,15 @@ type Exit struct {
 	// HasExecStop reports whether the unit has an ExecStop= that calls Stopping. In such a unit, NotRecorded means that the
 	// run was stopped before it was ready, or failed to become ready.
 	HasExecStop bool
-	// GaveUp reports whether the launcher ended because the instance has given up.
+	// GaveUp reports whether the shim ended because the instance has given up.
 	GaveUp bool
 }
 
-// requested reports whether the run was stopped on purpose. A run that was killed by a signal and has the result "success"
-// (TERM, INT, HUP, PIPE) was stopped by another process. If a run exits with status 0 before it is ready, the result is
-// "success" if systemd stopped it, and "protocol" otherwise. If the unit has no ExecStop=, a run with status 0 may have
-// been stopped or may have ended by itself. Then requested returns false, because a program that ends by itself must not
-// restart without a delay.
+// The method requested reports whether the run was stopped on purpose. A run that was killed by a signal and has the
+// result "success" (TERM, INT, HUP, PIPE) was stopped by another process. If a run exits with status 0 before it is
+// ready, the result is "success" if systemd stopped it, and "protocol" otherwise. If the unit has no ExecStop=, a run
+// with status 0 may have been stopped or may have ended by itself. Then requested returns false, because a program that
+// ends by itself must not restart without a delay.
 func (e Exit) requested(s Stop) bool {
 	if s == Requested {
 		return true
@@ -99,7 +99,7 @@ func Ended(s State, p Policy, e Exit, now time.Duration) State {
 		return State{}
 	}
 	if s.Started == 0 {
-		// The launcher could not record the start, because it does not run as root. So count the run from the end of the
+		// The shim could not record the start, because it does not run as root. So count the run from the end of the
 		// delay. If this time is unknown, too, count a run of length 0.
 		s.Started = now
 		if s.Next > 0 {

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Wait sleeps for d, or until SIGTERM, SIGINT or SIGHUP. After a signal, Wait returns the signal and true. The caller
-// must then end the series, because a stop by hand must not delay the next start, and end this process by the signal.
+// Wait sleeps for d, or until SIGTERM, SIGINT or SIGHUP. After a signal, Wait returns the signal and true. A stop by
+// hand must not delay the next start, so the caller must then end the series of short runs. The caller must also end
+// this process by the signal.
 func Wait(d time.Duration) (syscall.Signal, bool) {
 	got := make(chan os.Signal, 1)
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {

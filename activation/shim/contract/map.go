@@ -90,8 +90,8 @@ func ParseMap(s string) (Map, error) {
 // NthKey returns the key of the n-th descriptor with the name, counted from 0.
 func NthKey(name string, n int) string { return name + "/" + strconv.Itoa(n) }
 
-// Find returns the index in names of the descriptor with the key of m. A key that is both a number and a name means the
-// name.
+// Find searches the names of descriptors for the key of m, and returns the index of the descriptor. A key that is both
+// a number and a name means the name.
 func (m Map) Find(names []string) (int, error) {
 	at, n := -1, 0
 	for i, name := range names {

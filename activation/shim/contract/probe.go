@@ -15,7 +15,7 @@ type Report struct {
 	// Exited reports whether the program ended by itself. Status is then the exit status of the program.
 	Exited bool `json:"exited"`
 	Status Exit `json:"status"`
-	// Left are the names of the processes that still ran after the program had ended.
+	// Left holds the names of the processes that still ran after the program had ended.
 	Left []string `json:"left"`
 	// Idle reports whether the probe ended because the program did not listen and was idle for the time of --idle.
 	Idle bool `json:"idle"`

@@ -21,7 +21,7 @@ func TestDelays(t *testing.T) {
 	}
 	for n := 2; n < 17; n++ {
 		if Delay(n) >= MaxDelay || Delay(n+1) <= Delay(n) {
-			t.Errorf("Delay(%d) = %v, want less than MaxDelay and than Delay(%d) = %v", n, Delay(n), n+1, Delay(n+1))
+			t.Errorf("Delay(%d) = %v, want less than MaxDelay and less than Delay(%d) = %v", n, Delay(n), n+1, Delay(n+1))
 		}
 	}
 }

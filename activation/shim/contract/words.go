@@ -16,11 +16,11 @@ const (
 	NodeInstanceVariable = "NODE_APP_INSTANCE" // the number of the instance, from 0, as in PM2
 )
 
-// Waiting is a delay of the shim before it starts the program.
+// Waiting describes how long the shim waits before it starts the program.
 type Waiting struct {
 	Delay     time.Duration
 	ShortRuns int
-	// Last is how the last run ended: an exit such as "exited/7", or a value of
+	// Last describes how the last run ended: an exit such as "exited/7", or a value of
 	// $SERVICE_RESULT.
 	Last string
 }
@@ -43,7 +43,8 @@ func ParseWaiting(s string) (w Waiting, ok bool) {
 	return Waiting{Delay: d, ShortRuns: n, Last: last}, true
 }
 
-// Exit is how a process ended, as systemd passes it to ExecStopPost=.
+// Exit describes how a process ended. Its fields hold variables that systemd passes to
+// ExecStopPost=.
 type Exit struct {
 	Code   string // $EXIT_CODE: exited, killed or dumped; empty when no process was started
 	Status string // $EXIT_STATUS: a number, or the name of a signal

@@ -14,7 +14,8 @@ import (
 )
 
 // cgroupOf returns the directory of the cgroup of a process ("self" or a process id), in the hierarchy in which systemd
-// tracks services: cgroup v2 if the process is below the root of cgroup v2, otherwise name=systemd of cgroup v1.
+// tracks services. This hierarchy is cgroup v2 if the process is below the root of cgroup v2, and otherwise name=systemd
+// of cgroup v1.
 func cgroupOf(process string) (string, error) {
 	membership, err := os.ReadFile("/proc/" + process + "/cgroup")
 	if err != nil {
@@ -61,9 +62,9 @@ func memberOf(membership []byte, controllers string) (string, bool) {
 	return "", false
 }
 
-// below returns the directory of the cgroup path under the mount of its hierarchy. In a container without a cgroup
-// namespace, the mount shows only a part of the hierarchy, and path begins with the root of this part, the 4th field in
-// mountinfo.
+// The function below returns the directory of the cgroup path under the mount of its hierarchy. In a container without a
+// cgroup namespace, the mount shows only a part of the hierarchy, and path begins with the root of this part, the 4th
+// field in mountinfo.
 func below(mounts []byte, fstype, option, path string) (string, bool) {
 	for line := range bytes.Lines(mounts) {
 		head, tail, found := strings.Cut(strings.TrimSpace(string(line)), " - ")
@@ -115,9 +116,9 @@ func members(dir string) ([]int, error) {
 	return slices.DeleteFunc(slices.Compact(pids), func(pid int) bool { return pid == self }), nil
 }
 
-// KillOthers kills all other processes in the cgroup of this process, if this is the cgroup of the unit. Since a process may
-// fork, KillOthers repeats this until no process is left, at most 100 times. Processes that fork even faster must be killed
-// by the service manager.
+// KillOthers kills all other processes in the cgroup of this process, if this is the cgroup of the unit. Because a
+// process may fork, KillOthers kills again until no process is left, at most 100 times. Processes that fork even faster
+// must be killed by the service manager.
 func KillOthers(unit string) error {
 	dir, err := cgroupOf("self")
 	if err != nil || filepath.Base(dir) != unit {

@@ -16,7 +16,7 @@ const closeDelay = time.Second
 // requestClose adds Connection: close to the next response on each connection that the client uses again, and after
 // closeDelay to the next response on each remaining connection. The drain waits for the end of such a connection, at most
 // until Options.Timeout. If the header cannot be added (TLS, HTTP/2, no BPF), the drain waits at most Options.Busy for the
-// connection. requestClose gives up after an error, since it would get the same error for every other connection.
+// connection. requestClose gives up after an error, because it would get the same error for every other connection.
 func (d *drain) requestClose(now time.Time) {
 	if !d.opt.HTTPClose || d.rewriterErr != nil {
 		return

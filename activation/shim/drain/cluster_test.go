@@ -20,8 +20,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// cluster acts as the service manager: it has the shared listener open, and starts workers that inherit it, each in a
-// separate cgroup.
+// A cluster acts as the service manager. It has the shared listener open, and starts workers that inherit the listener.
+// Each worker has its own cgroup.
 type cluster struct {
 	t      *testing.T
 	fd     int // the shared listener
@@ -87,7 +87,7 @@ func cgroupRoot(t *testing.T) string {
 	return ""
 }
 
-// cgroup makes a cgroup for a worker; (*worker).kill removes the cgroup.
+// The method cgroup makes a cgroup for a worker; (*worker).kill removes the cgroup.
 func (c *cluster) cgroup() string {
 	c.t.Helper()
 	dir, err := os.MkdirTemp(cgroupRoot(c.t), "drain-test-")
@@ -97,7 +97,8 @@ func (c *cluster) cgroup() string {
 	return dir
 }
 
-// start starts a worker and waits until it is ready. The end of the test kills the worker and removes its cgroup.
+// The method start starts a worker and waits until it is ready. The end of the test kills the worker and removes its
+// cgroup.
 func (c *cluster) start() *worker {
 	c.t.Helper()
 	c.serial++
@@ -138,7 +139,7 @@ func (c *cluster) command(cgroup, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// await waits until the worker is ready for connections.
+// The method await waits until the worker is ready for connections.
 func (c *cluster) await(w *worker) {
 	c.t.Helper()
 	deadline := time.Now().Add(patience.For(120 * time.Second))
@@ -151,8 +152,8 @@ func (c *cluster) await(w *worker) {
 	c.t.Fatalf("worker %v is not ready", c.argv)
 }
 
-// drain runs "drain" for the worker as systemd runs ExecStop=: in the cgroup of the worker, with MAINPID, and as a child of
-// the service manager. drain returns how long the drain took.
+// The method drain runs the subcommand "drain" for the worker as systemd runs ExecStop=: in the cgroup of the worker,
+// with MAINPID, and as a child of the service manager. drain returns how long the drain took.
 func (c *cluster) drain(w *worker, flags ...string) time.Duration {
 	c.t.Helper()
 	cmd := c.command(w.cgroup, "/proc/self/exe", append([]string{"drain"}, flags...)...)
@@ -165,7 +166,8 @@ func (c *cluster) drain(w *worker, flags ...string) time.Duration {
 	return time.Since(start)
 }
 
-// stop sends SIGTERM, waits for the end of the main process, and then kills the other processes, like KillMode=mixed.
+// The method stop sends SIGTERM, waits for the end of the main process, and then kills the other processes, like
+// KillMode=mixed.
 func (w *worker) stop() error {
 	if err := w.cmd.Process.Signal(unix.SIGTERM); err != nil {
 		return err
@@ -177,7 +179,7 @@ func (w *worker) stop() error {
 	return err
 }
 
-// kill ends all processes of the instance and removes its cgroup.
+// The method kill ends all processes of the instance and removes its cgroup.
 func (w *worker) kill() {
 	os.WriteFile(filepath.Join(w.cgroup, "cgroup.kill"), []byte("1"), 0)
 	if w.cmd.ProcessState == nil {
@@ -192,7 +194,8 @@ func (w *worker) kill() {
 	}
 }
 
-// roll restarts the workers one after the other, with n restarts in total. roll returns the duration of the longest drain.
+// The method roll restarts the workers one after the other, with n restarts in total. roll returns the duration of the
+// longest drain.
 func (c *cluster) roll(workers []*worker, n int, flags ...string) (longest time.Duration) {
 	for i := range n {
 		slot := i % len(workers)
@@ -203,7 +206,7 @@ func (c *cluster) roll(workers []*worker, n int, flags ...string) (longest time.
 	return longest
 }
 
-// load runs clients that never retry, and records each failed request.
+// A load runs clients that never retry, and records each failed request.
 type load struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
@@ -212,8 +215,8 @@ type load struct {
 	failures []string
 }
 
-// startLoad starts n clients. With keepAlive, a client uses one connection until the server closes it, otherwise a new
-// connection for each request.
+// startLoad starts n clients. If keepAlive is true, a client uses one connection until the server closes it. Otherwise it
+// opens a new connection for each request.
 func startLoad(addr, path string, n int, keepAlive bool, pause time.Duration) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{cancel: cancel}

@@ -16,13 +16,14 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// run drains the worker and returns the Result.
+// The method run drains the worker and returns the Result.
 func (c *cluster) run(w *worker, opt drain.Options) (drain.Result, error) {
 	c.t.Helper()
 	return c.begin(w, opt)()
 }
 
-// begin starts a drain of the worker. The function end waits until the drain has ended, and returns the Result.
+// The method begin starts a drain of the worker. The function end waits until the drain has ended, and returns the
+// Result.
 func (c *cluster) begin(w *worker, opt drain.Options) (end func() (drain.Result, error)) {
 	c.t.Helper()
 	opt.MainPID = w.cmd.Process.Pid
@@ -121,7 +122,7 @@ func TestReAdd(t *testing.T) {
 	}
 }
 
-// TestPrivateListener: the drain does not remove a listener that the service manager does not have open.
+// TestPrivateListener: the drain removes only the listeners that the service manager also has open.
 func TestPrivateListener(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve", "private")
 	w := c.start()

@@ -30,8 +30,8 @@ type location struct {
 // epollKey identifies an epoll instance by process and descriptor.
 type epollKey struct{ pid, fd int }
 
-// epollCache holds the entries for shared listeners in one epoll instance. The drain uses these entries until the time
-// expires.
+// epollCache holds the entries for shared listeners in one epoll instance. The drain uses these entries until the time in
+// the field expires.
 type epollCache struct {
 	shared  []entry
 	expires time.Time
@@ -42,8 +42,8 @@ type epollCache struct {
 // pause the drain uses the entries of the last read.
 const pauseFactor = 100
 
-// sharedEntries returns the entries of shared listeners in the epoll instances of all processes. The result includes the
-// entries of epoll instances inside other epoll instances, since all instances have descriptors.
+// sharedEntries returns the entries of shared listeners in the epoll instances of all processes. An epoll instance inside
+// another one has its own descriptor in the process, so the result also includes its entries.
 func (d *drain) sharedEntries(ctx context.Context) []location {
 	var list []location
 	caches := make(map[epollKey]epollCache)
@@ -148,15 +148,16 @@ func removeEntries(ctx context.Context, list []location, holders []process) (int
 	return count, err
 }
 
-// remover removes entries. After each entry, the descriptors of its epoll instance and its listener stay open, since the
-// next entry often needs the same descriptors. The end of the thread closes the descriptors.
+// remover removes entries. After each entry, the descriptors of its epoll instance and its listener stay open, because
+// the next entry often needs the same descriptors. The end of the thread closes the descriptors.
 type remover struct {
 	holders         []process
 	last            location
 	epoll, listener int
 }
 
-// open duplicates the epoll instance and the listener of l into this process, unless the remover has them open already.
+// The method open duplicates the epoll instance and the listener of l into this process, unless the remover has them open
+// already.
 func (r *remover) open(l location) error {
 	if r.epoll < 0 || r.last.pid != l.pid || r.last.epoll != l.epoll {
 		r.close(&r.epoll)
@@ -207,9 +208,9 @@ func (r *remover) remove(l location) error {
 // errGone means that the process, its epoll instance or the entry no longer exists.
 var errGone = errors.New("gone")
 
-// duplicateSocket duplicates the socket with inode ino into this process, and returns the descriptor. If process pid has the
-// socket open, duplicateSocket uses the descriptor of this process, otherwise the descriptor of another holder. All holders
-// share one open file description.
+// duplicateSocket duplicates the socket with inode ino into this process, and returns the descriptor. If process pid has
+// the socket open, duplicateSocket uses the descriptor of process pid, and otherwise the descriptor of another holder.
+// All holders share one open file description.
 func duplicateSocket(ino uint64, pid int, holders []process) (int, error) {
 	err := errGone
 	for _, own := range []bool{true, false} {
@@ -233,8 +234,8 @@ func duplicateSocket(ino uint64, pid int, holders []process) (int, error) {
 	return -1, err
 }
 
-// duplicate duplicates a descriptor of the process into this process, with pidfd_getfd(2), which needs Linux 5.6 and the
-// right to ptrace the process.
+// The method duplicate makes a duplicate of a descriptor of process p in this process, with pidfd_getfd(2), which needs
+// Linux 5.6 and the right to ptrace the process.
 func (p process) duplicate(number int) (int, error) {
 	fd, err := unix.PidfdGetfd(p.pidfd, number, 0)
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EBADF) {

@@ -5,19 +5,19 @@
 //
 // # What it does
 //
-//  1. drain finds the processes of the instance, which are in the cgroup of drain itself. A listener is shared if the
-//     service manager has a socket with the same inode open. Other listeners of the program, such as a metrics port, stay as
-//     they are.
-//  2. drain removes each shared listener from every epoll instance of these processes, with EPOLL_CTL_DEL on duplicates of
-//     the descriptors (pidfd_getfd). No descriptor of the program is closed, and its memory does not change. But epoll no
-//     longer reports new connections to the program, so the siblings accept them.
-//  3. drain sends a signal to the processes that handle the signal: Node processes with the preload of clusterctl (see
-//     PreloadSignal), and with ModeAccept the notifiers of adopted programs.
-//  4. drain waits until the server has responded to the requests on all connections of the instance, at most for
-//     Options.Timeout. [stateOf] describes how it decides this. Keep-alive connections that do not end by themselves end
-//     with the next response of the server; see package httpclose. If a response cannot carry the header (TLS, HTTP/2,
-//     WebSocket), the drain waits at most Options.Busy for the connection. The drain does not wait for streams, whose
-//     request is older than Options.StreamAge.
+//  1. The drain finds the processes of the instance, which are in the cgroup of the drain itself. A listener is shared if
+//     the service manager has a socket with the same inode open. Other listeners of the program, such as a metrics port,
+//     stay as they are.
+//  2. The drain removes each shared listener from every epoll instance of these processes, with EPOLL_CTL_DEL on
+//     duplicates of the descriptors (pidfd_getfd). No descriptor of the program is closed, and its memory does not change.
+//     But epoll no longer reports new connections to the program, so the other instances accept them.
+//  3. The drain sends a signal to the processes that handle the signal: to Node processes with the preload of clusterctl
+//     (see PreloadSignal), and with ModeAccept to the notifiers of adopted programs.
+//  4. The drain waits until the server has responded to the requests on all connections of the instance, at most for
+//     Options.Timeout. [stateOf] describes how the drain recognises that the server has responded. Keep-alive connections
+//     that do not end by themselves end with the next response of the server; see package httpclose. If a response cannot
+//     carry the header (TLS, HTTP/2, WebSocket), the drain waits at most Options.Busy for the connection. The drain does
+//     not wait for streams, whose request is older than Options.StreamAge.
 //
 // All programs are drained in the same way, and get SIGTERM when no request is open. The drain cannot find out whether a
 // program handles SIGTERM well: the runtimes of Node and Go always have a handler (SigCgt of /proc/PID/status), and a
@@ -30,14 +30,15 @@
 // Step 2 has no effect on a program that waits in accept, poll or select. If the seccomp filter of the program includes
 // accept and accept4, the notifier can hold these calls during the drain:
 //
-//   - drain sends [NotifierSignal] (SIGUSR1) with pidfd_send_signal to each notifier in the cgroup of the instance. A
-//     process is a notifier if its executable has the base name of the executable of drain, and its argv[1] is [NotifierArg]
-//     ("notify"). The comparison ignores the suffix " (deleted)", which the kernel adds after an upgrade of the package.
+//   - The drain sends [NotifierSignal] (SIGUSR1) with pidfd_send_signal to each notifier in the cgroup of the instance. A
+//     process is a notifier if its executable has the base name of the executable of the drain, and its argv[1] is
+//     [NotifierArg] ("notify"). The comparison ignores the suffix " (deleted)", which the kernel adds after an upgrade of
+//     the package.
 //   - The notifier must block SIGUSR1 before it lets the program run, because the default action would end the notifier.
 //   - After the signal, calls of accept and accept4 on a shared listener do not return. If the listener is non-blocking,
-//     they fail with EAGAIN after a pause. The notifier holds the calls until the program ends, since SIGTERM follows in any
-//     case.
-//   - The notifier does not confirm the signal. drain checks the connections instead.
+//     they fail with EAGAIN after a pause. The notifier holds the calls until the program ends, because SIGTERM follows
+//     in any case.
+//   - The notifier does not confirm the signal. The drain checks the connections instead.
 package drain
 
 import (

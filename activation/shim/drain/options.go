@@ -69,7 +69,7 @@ type Result struct {
 	Waited         time.Duration
 	// Open lists the connections that were in use at the end, including streams.
 	Open []left.Connection
-	// Reason is why the drain is incomplete or did nothing. Reason is empty after a complete drain.
+	// Reason explains why the drain is incomplete or did nothing. Reason is empty after a complete drain.
 	Reason string
 }
 

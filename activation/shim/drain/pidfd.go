@@ -13,8 +13,8 @@ import (
 // process that was in the cgroup.
 type pidfds map[int]int
 
-// update opens the pidfds of new processes, closes the pidfds of ended processes, and returns the process ids in order. The
-// function list must return the current processes of the cgroup.
+// The method update opens the pidfds of new processes, closes the pidfds of ended processes, and returns the process ids
+// in order. The function list must return the current processes of the cgroup.
 func (f pidfds) update(list func() ([]int, error)) ([]int, error) {
 	pids, err := list()
 	if err != nil {
@@ -43,8 +43,8 @@ func (f pidfds) update(list func() ([]int, error)) ([]int, error) {
 	if len(opened) == 0 {
 		return pids, nil
 	}
-	// The kernel may have reused a process id before pidfd_open. A process that still runs and is in the cgroup now is the
-	// process of its pidfd.
+	// The kernel may have reused a process id between the listing and pidfd_open. If the process of a pidfd still runs
+	// and its id is still in the cgroup, the pidfd refers to the right process.
 	if pids, err = list(); err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (f pidfds) close() {
 	}
 }
 
-// ended reports whether the process of the pidfd has ended.
+// The function ended reports whether the process of the pidfd has ended.
 func ended(pidfd int) bool {
 	ended, _ := EndsWithin(pidfd, 0)
 	return ended

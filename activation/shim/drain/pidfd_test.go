@@ -7,7 +7,7 @@ import (
 )
 
 // TestPidfds: update removes a process that has left the cgroup before its pidfd was opened, and a process that has ended,
-// since another process may get its id.
+// because another process may get its id.
 func TestPidfds(t *testing.T) {
 	start := func() *exec.Cmd {
 		cmd := exec.Command("/bin/sleep", "1000")
@@ -20,8 +20,8 @@ func TestPidfds(t *testing.T) {
 	a, b := start(), start()
 	f := make(pidfds)
 	defer f.close()
-	// step calls update. first are the processes of the cgroup at the beginning of update, and second are its processes
-	// after update has opened new pidfds.
+	// step calls update. The list first holds the processes of the cgroup at the beginning of update, and the list second
+	// holds its processes after update has opened new pidfds.
 	step := func(what string, first, second []int, want ...int) {
 		t.Helper()
 		lists := [][]int{first, second}

@@ -55,7 +55,7 @@ func readProcess(pid int) (process, error) {
 	return p, nil
 }
 
-// add records descriptor fd. link is the text of the link /proc/PID/fd/FD.
+// The method add records descriptor fd. link is the text of the link /proc/PID/fd/FD.
 func (p *process) add(fd int, link string) {
 	if ino, ok := target.ParseSocketLink([]byte(link)); ok {
 		p.sockets[ino] = fd
@@ -88,8 +88,8 @@ func baseName(link string) string {
 	return filepath.Base(strings.TrimSuffix(link, " (deleted)"))
 }
 
-// readProcesses returns the open files of the processes. If the files of one process cannot be read, the result is an error,
-// since this process may have the listener open.
+// readProcesses returns the open files of the processes. If the files of one process cannot be read, the result is an
+// error, because that process may have the listener open.
 func readProcesses(pids []int, fds pidfds) ([]process, error) {
 	list := make([]process, 0, len(pids))
 	for _, pid := range pids {
@@ -110,8 +110,8 @@ func readProcesses(pids []int, fds pidfds) ([]process, error) {
 	return list, nil
 }
 
-// isNotifier reports whether the process is the notifier of an adopted program: its executable has the base name self, and
-// its first argument is "notify".
+// isNotifier reports whether the process is the notifier of an adopted program. A notifier has an executable with the
+// base name in the parameter self, and its first argument is "notify".
 func isNotifier(pid int, self string) bool {
 	link, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil || baseName(link) != self {
@@ -125,8 +125,8 @@ func isNotifier(pid int, self string) bool {
 	return len(argv) > 1 && argv[1] == NotifierArg
 }
 
-// catches reports whether the process has a handler for the signal. SigCgt in proc_pid_status(5) is a bit mask in
-// hexadecimal whose lowest bit is signal 1.
+// The function catches reports whether the process has a handler for the signal. SigCgt in proc_pid_status(5) is a bit
+// mask in hexadecimal whose lowest bit is signal 1.
 func catches(pid int, sig unix.Signal) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -141,9 +141,9 @@ func catches(pid int, sig unix.Signal) bool {
 	return false
 }
 
-// signal sends sig to the process if check returns true for its id, and reports whether the signal was sent. If the process
-// has ended and another process has its id, check is called for the other process. But no process gets the signal, because
-// the pidfd refers to the ended process.
+// The method signal sends sig to the process if check returns true for its id, and reports whether the signal was sent.
+// If the process has ended and another process has its id, check is called for the other process. But no process gets the
+// signal, because the pidfd refers to the ended process.
 func (p process) signal(sig unix.Signal, check func(pid int) bool) (bool, error) {
 	if !check(p.pid) {
 		return false, nil

@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// await waits until the condition is true. If the wait takes too long, await fails the test.
+// The function await waits until the condition is true. If the wait takes too long, await fails the test.
 func await(t *testing.T, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience.For(60 * time.Second)); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
@@ -22,7 +22,7 @@ func await(t *testing.T, condition func() bool) {
 	t.Fatal("the condition did not become true in time")
 }
 
-// links returns the targets of the file descriptors of the process.
+// The function links returns the targets of the file descriptors of the process.
 func links(t *testing.T, pid int) []string {
 	t.Helper()
 	names, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/fd/*")
@@ -38,7 +38,7 @@ func links(t *testing.T, pid int) []string {
 	return list
 }
 
-// accepted returns the number of sockets that the process has open, without the listener at descriptor 3.
+// The function accepted returns the number of sockets that the process has open, without the listener at descriptor 3.
 func accepted(t *testing.T, pid int) int {
 	n := 0
 	listener, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/3")

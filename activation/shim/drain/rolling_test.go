@@ -117,7 +117,7 @@ func (p program) cluster(t *testing.T) *cluster {
 	return c
 }
 
-// check stops the clients, and fails the test if a request has failed.
+// The method check stops the clients, and fails the test if a request has failed.
 func (l *load) check(t *testing.T) {
 	t.Helper()
 	requests, failures := l.stop()

@@ -19,7 +19,7 @@ type (
 	tcpInfo = sockdiag.TCPInfo
 )
 
-// drain is the state of a call of Run.
+// The type drain is the state of a call of Run.
 type drain struct {
 	opt         Options
 	diag        *sockdiag.Conn
@@ -113,8 +113,8 @@ func (d *drain) run(ctx context.Context) error {
 	return nil
 }
 
-// readProcesses reads the processes of the instance. The drain calls readProcesses repeatedly, since a master process may
-// start workers.
+// readProcesses reads the processes of the instance. The drain calls readProcesses repeatedly, because a master process
+// may start workers.
 func (d *drain) readProcesses() error {
 	pids, err := d.pidfds.update(func() ([]int, error) { return members(d.opt.Cgroup) })
 	if err != nil {
@@ -159,7 +159,7 @@ func (d *drain) findListeners() error {
 }
 
 // stopAccepting makes the instance accept no more connections, and notifies each process once. The drain calls stopAccepting
-// repeatedly, since a program may start a worker, or add its listener to epoll again (nginx with accept_mutex).
+// repeatedly, because a program may start a worker, or add its listener to epoll again (nginx with accept_mutex).
 func (d *drain) stopAccepting(ctx context.Context) error {
 	n, err := removeEntries(ctx, d.sharedEntries(ctx), d.procs)
 	d.result.Removed += n
@@ -174,7 +174,7 @@ func (d *drain) stopAccepting(ctx context.Context) error {
 		err = errors.Join(err, d.notify(p))
 	}
 	if d.result.Removed+d.result.Held > 0 {
-		return nil // ignore the errors, since the drain has had an effect on other processes
+		return nil // ignore the errors, because the drain has had an effect on other processes
 	}
 	return err
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// serve runs a server on the listener at descriptor 3. args[0] is the kind of the server.
+// The function serve runs a server on the listener at descriptor 3. args[0] is the kind of the server.
 func serve(args []string) int {
 	kind := ""
 	if len(args) > 0 {
@@ -131,7 +131,7 @@ func serveEpolls() int {
 	for number := 40; number < 80; number++ {
 		ok = ok && unix.Dup3(3, number, unix.O_CLOEXEC) == nil && add(inner, number, unix.EPOLLIN|unix.EPOLLET)
 		if number%2 == 0 {
-			unix.Close(number) // the entry remains, since descriptor 3 refers to the same open file
+			unix.Close(number) // the entry remains, because descriptor 3 refers to the same open file
 		}
 	}
 	// Add the highest possible descriptor number, at most the default of fs.nr_open. On a host that allows 2^30, the table
@@ -185,7 +185,8 @@ func serveReAdd() int {
 	return 0
 }
 
-// notify acts as a notifier: it creates the file path.ready when it is ready, and the file path when it gets the signal.
+// The function notify acts as a notifier: it creates the file path.ready when it is ready, and the file path when it gets
+// the signal.
 func notify(path string) int {
 	notified := make(chan os.Signal, 1)
 	signal.Notify(notified, drain.NotifierSignal)
@@ -196,7 +197,7 @@ func notify(path string) int {
 	return 0
 }
 
-// run runs a drain with the Options in text (JSON), and prints the Result as JSON.
+// The function run runs a drain with the Options in text (JSON), and prints the Result as JSON.
 func run(text string) int {
 	var opt drain.Options
 	if err := json.Unmarshal([]byte(text), &opt); err != nil {
@@ -222,7 +223,7 @@ func waitForChild() {
 	}
 }
 
-// forever sleeps without end. "select {}" is not possible, because the Go runtime would report a deadlock.
+// The function forever sleeps without end. "select {}" is not possible, because the Go runtime would report a deadlock.
 func forever() {
 	for {
 		time.Sleep(time.Hour)

@@ -15,8 +15,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// TestPauseWithinResponse: a response that pauses for longer than Idle between its parts is not cut, since its request is
-// younger than RequestAge.
+// TestPauseWithinResponse: a response that pauses for longer than Idle between its parts is not cut, because its request
+// is younger than RequestAge.
 func TestPauseWithinResponse(t *testing.T) {
 	c := newCluster(t, nil, "/proc/self/exe", "serve")
 	w := c.start()
@@ -117,7 +117,7 @@ func TestUring(t *testing.T) {
 	}
 }
 
-// get sends a request on a new connection, and returns the connection and the body of the response.
+// The function get sends a request on a new connection, and returns the connection and the body of the response.
 func get(t *testing.T, addr, path string) (net.Conn, io.Reader) {
 	t.Helper()
 	conn, err := net.Dial("tcp4", addr)

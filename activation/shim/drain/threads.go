@@ -10,8 +10,9 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// asleep reports whether all threads of the processes sleep. If a thread has got an event from epoll_wait before the
-// listener was removed, the thread is awake until it has called accept. So if all threads sleep, no thread will call accept.
+// The function asleep reports whether all threads of the processes sleep. If a thread has got an event from epoll_wait
+// before the listener was removed, the thread is awake until it has called accept. So if all threads sleep, no thread
+// will call accept.
 func asleep(pids []int) bool {
 	for t := range threads(pids) {
 		if t.awake() {
@@ -46,7 +47,8 @@ func cpuUsages(pids []int) map[int]cpuUsage {
 	return all
 }
 
-// allHaveRun reports whether each awake thread has run for minCPUTime or minRuns times since the usage in earlier was read.
+// allHaveRun reports whether each awake thread has run for minCPUTime or minRuns times since the time at which the values
+// in the map earlier were read.
 func allHaveRun(pids []int, earlier map[int]cpuUsage) bool {
 	for t := range threads(pids) {
 		if !t.awake() {
@@ -83,8 +85,8 @@ func (t thread) file(name string) ([]byte, error) {
 	return os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/%s", t.pid, t.tid, name))
 }
 
-// awake reports whether the thread runs, is ready to run, or is in state D: in state D a thread waits for a page of memory
-// or for a disk, and continues soon. A thread that has ended is not awake.
+// The method awake reports whether the thread runs, is ready to run, or is in state D. A thread in state D waits for a
+// page of memory or for a disk, and continues soon. A thread that has ended is not awake.
 func (t thread) awake() bool {
 	text, err := t.file("stat")
 	if err != nil {

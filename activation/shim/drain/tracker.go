@@ -10,7 +10,7 @@ import (
 // tracker stores the state of all accepted connections of the shared listeners.
 type tracker struct {
 	conns       map[uint64]*conn // connections of the instance, by inode
-	others      map[uint64]int   // number of reads of /proc without an owner in the instance, by inode of the connection
+	others      map[uint64]int   // number of reads of /proc that found no owner in the instance, by inode of the connection
 	filesReadAt time.Time        // when the files of the processes were last read
 
 	acceptsDone    bool             // result of (*drain).acceptsDone
@@ -40,8 +40,8 @@ type conn struct {
 }
 
 // If the drain has read /proc maxReadsWithoutOwner times and has not found a connection in the instance, the connection
-// belongs to a sibling. One read of /proc is not enough: accept(2) gives the socket its inode just before the process gets
-// the descriptor.
+// belongs to another instance. One read of /proc is not enough: accept(2) gives the socket its inode just before the
+// process gets the descriptor.
 const maxReadsWithoutOwner = 2
 
 // hasUnknownOwner reports whether an accepted connection may belong to the instance, so that /proc must be read again.
@@ -62,7 +62,7 @@ func (t *tracker) updateOwners(all []socket, procs []process, now time.Time) {
 	for _, s := range all {
 		owner := slices.IndexFunc(procs, func(p process) bool { return p.hasSocket(s.Ino) })
 		switch {
-		case s.Ino == 0: // in the accept queue: a sibling will accept it
+		case s.Ino == 0: // in the accept queue: another instance will accept it
 		case owner < 0:
 			others[s.Ino] = t.others[s.Ino] + 1
 		case t.conns[s.Ino] != nil:
@@ -75,7 +75,7 @@ func (t *tracker) updateOwners(all []socket, procs []process, now time.Time) {
 	t.conns, t.others, t.filesReadAt = conns, others, now
 }
 
-// update stores the current states, and returns the connections of the instance that are not done.
+// The method update stores the current states, and returns the connections of the instance that are not done.
 func (t *tracker) update(all []socket, o Options, now time.Time) unfinished {
 	var u unfinished
 	for _, s := range all {
@@ -145,8 +145,8 @@ func (c *conn) update(s socket, now time.Time) {
 	c.last = s
 }
 
-// reused reports whether the peer has both sent and acknowledged data since the first state. Data in one direction is not
-// enough: it may be the response to an earlier request.
+// The method reused reports whether the peer has both sent and acknowledged data since the first state. Data in one
+// direction is not enough: it may be the response to an earlier request.
 func (c *conn) reused() bool {
 	return c.last.Info.Received > c.first.Info.Received && c.last.Info.Acked > c.first.Info.Acked
 }
@@ -164,9 +164,9 @@ const (
 	busy
 )
 
-// stateOf returns the state of a connection from the counters of the kernel. A connection is done if it was silent for idle
-// and its last request is older than requestAge. unchanged is the time since the counters changed; stateOf only uses it for
-// Unix sockets, for which the kernel does not count data.
+// stateOf returns the state of a connection from the counters of the kernel. A connection is done if it was silent for
+// the time idle and its last request is older than requestAge. The parameter unchanged is the time since the last change
+// of the counters; stateOf only uses it for Unix sockets, for which the kernel does not count data.
 //
 // If the last data came from the peer, the server has not responded yet. If the last data came from the server, the server
 // has responded, or pauses within the response. From outside, a pause within a response looks like the silence after a
@@ -178,7 +178,7 @@ const (
 // connection must be silent for twice as long.
 //
 // With TLS and HTTP/2 the server also sends bytes that do not belong to a response (session tickets, SETTINGS, window
-// updates). Since these bytes count as a response, a response that takes longer than requestAge may be cut.
+// updates). Because these bytes count as a response, a response that takes longer than requestAge may be cut.
 func stateOf(s socket, idle, requestAge, unchanged time.Duration) connState {
 	if s.Unread > 0 || s.Unsent > 0 {
 		return busy

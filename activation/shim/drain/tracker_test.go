@@ -40,10 +40,10 @@ func TestStateOf(t *testing.T) {
 		{"response sent, and the request is as old as requestAge",
 			socket{Port: 80, Info: tcpInfo{SentAge: 14000, RecvAge: 30000, AckAge: 13960, Acked: 100, Received: 50}}, 0,
 			done, 30 * time.Second},
-		{"unix, silent for less than requestAge", socket{Name: "/s"}, 10 * time.Second, quiet, 30 * time.Second},
-		{"unix, silent for less than twice idle", socket{Name: "/s"}, 6 * time.Second, quiet, 0},
-		{"unix, silent for twice idle", socket{Name: "/s"}, 10 * time.Second, done, 0},
-		{"unix, unread data", socket{Name: "/s", Unread: 3}, time.Hour, busy, 0},
+		{"Unix socket, silent for less time than requestAge", socket{Name: "/s"}, 10 * time.Second, quiet, 30 * time.Second},
+		{"Unix socket, silent for less time than 2*idle", socket{Name: "/s"}, 6 * time.Second, quiet, 0},
+		{"Unix socket, silent for the time 2*idle", socket{Name: "/s"}, 10 * time.Second, done, 0},
+		{"Unix socket, unread data", socket{Name: "/s", Unread: 3}, time.Hour, busy, 0},
 	} {
 		if got := stateOf(c.s, idle, c.requestAge, c.unchanged); got != c.want {
 			t.Errorf("%s: state %d, want %d", c.name, got, c.want)

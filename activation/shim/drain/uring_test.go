@@ -62,7 +62,8 @@ func newRing() (*ring, error) {
 
 func word(b []byte, at uint32) *uint32 { return (*uint32)(unsafe.Pointer(&b[at])) }
 
-// accept submits one accept operation, waits for its end and returns the new descriptor.
+// The method accept submits one accept operation, waits for its end and returns the new
+// descriptor.
 func (r *ring) accept(listener int) (int, error) {
 	clear(r.sqe[:64])
 	r.sqe[0] = opAccept

@@ -23,7 +23,7 @@ const (
 	maxSleepWait = 250 * time.Millisecond
 )
 
-// wait returns when the connections are done or a time limit is reached.
+// The method wait returns when the connections are done or a time limit is reached.
 //
 // wait polls because the kernel has no suitable event: sock_diag reports the end of a socket (SKNLGRP_INET_TCP_DESTROY), but
 // not a sent response, the silence after it, or a new connection. The interval between two checks grows up to 20 ms, or more
@@ -56,7 +56,7 @@ func (d *drain) wait(ctx context.Context) error {
 	}
 }
 
-// unfinished holds the connections that are not done at one time.
+// The type unfinished holds the connections that are not done at one time.
 type unfinished struct {
 	conns   []socket // connections without the streams
 	streams []socket // see isStream
@@ -64,7 +64,7 @@ type unfinished struct {
 	reused  int      // number of conns that get new requests again and again
 }
 
-// open returns all connections, with the oldest request first.
+// The method open returns all connections, with the oldest request first.
 func (u unfinished) open() []left.Connection {
 	var list []left.Connection
 	for _, s := range slices.Concat(u.conns, u.streams) {
@@ -80,8 +80,8 @@ func (u unfinished) open() []left.Connection {
 	return list
 }
 
-// check reads all connections, and returns the connections that are not done. The program may have added a listener to epoll
-// again, so check also calls stopAccepting.
+// The method check reads all connections, and returns the connections that are not done. The program may have added a
+// listener to epoll again, so check also calls stopAccepting.
 func (d *drain) check(ctx context.Context, now time.Time) (unfinished, error) {
 	var all []socket
 	for _, l := range d.listeners() {
@@ -122,7 +122,8 @@ func (d *drain) listeners() []socket {
 	return list
 }
 
-// finished reports whether to stop waiting. If connections are still in use, it records the reason.
+// The method finished reports whether the drain must stop waiting. If connections are still in use, it records the
+// reason.
 func (d *drain) finished(u unfinished, now time.Time) bool {
 	d.result.Reason = ""
 	if len(u.conns) == 0 {
@@ -141,8 +142,8 @@ func (d *drain) finished(u unfinished, now time.Time) bool {
 	if d.tracker.allReusedSince.IsZero() {
 		d.tracker.allReusedSince = now
 	}
-	// Most clients pause between requests. If a connection is busy, wait twice as long, since a pause of the client will
-	// probably follow.
+	// Most clients pause between requests. If a connection is busy, wait twice as long, because a pause of the client
+	// will probably follow.
 	limit := d.opt.Busy
 	if u.busy > 0 {
 		limit *= 2
@@ -184,9 +185,9 @@ func peers(list []socket) string {
 	return strings.Join(names, ", ")
 }
 
-// acceptsDone reports whether no thread can still accept a connection. For this, all threads must have slept at the same
-// time since the last removal of a listener, or the awake threads must have run for long enough. Then one more check must
-// find no new connection.
+// acceptsDone returns true when no thread can still accept a connection. The result is true if, after the last removal of
+// a listener, all threads have slept at the same time, or the awake threads have run for long enough, and one more check
+// has then found no new connection.
 func (d *drain) acceptsDone(now time.Time) bool {
 	if d.tracker.acceptsDone {
 		return true

@@ -89,7 +89,8 @@ type parser struct {
 	value  []byte
 	// keyEnd and valueEnd are the positions where the trailing blanks begin, or -1.
 	keyEnd, valueEnd int
-	// line is the number of the current line, from 1. from is the line where the key begins.
+	// The field line is the number of the current line, counted from 1. The field from is the number of the line where
+	// the key begins.
 	line, from int
 	vars       []string
 	faults     []Fault
@@ -201,7 +202,8 @@ func (p *parser) inQuotes(c byte) {
 	}
 }
 
-// push ends the current assignment. It adds the assignment to vars, or adds a fault if the assignment is invalid.
+// The method push ends the current assignment. It adds the assignment to vars, or adds a fault if the assignment is
+// invalid.
 func (p *parser) push() {
 	name, v := p.key, p.value
 	if p.keyEnd >= 0 {
@@ -221,7 +223,7 @@ func (p *parser) push() {
 	p.state, p.key, p.value = preKey, p.key[:0], nil
 }
 
-// end handles the end of the file. systemd accepts a value whose closing quote is missing.
+// The method end handles the end of the file. systemd accepts a value whose closing quote is missing.
 func (p *parser) end() {
 	if p.state == key {
 		p.fault(`has no "="`, false)

@@ -84,8 +84,8 @@ func (c *conn) get(path string) (*http.Response, error) {
 	return resp, err
 }
 
-// drain sends the signal and waits until the program has handled it: a response on a new connection then has Connection:
-// close.
+// The method drain sends the signal and waits until the program has handled it. A response on a new connection then has
+// Connection: close.
 func (s *server) drain(t *testing.T) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGURG); err != nil {

@@ -58,7 +58,8 @@ func dial(path string) (*conn, error) {
 	return c, nil
 }
 
-// send sends a call and returns the reply. changed reports whether a signal of the unit came before the reply.
+// The method send sends a call and returns the reply. The result changed reports whether a signal of the unit came before
+// the reply.
 func (c *conn) send(q call, unit string) (reply message, changed bool, err error) {
 	c.serial++
 	if _, err := c.file.Write(q.encode(c.serial)); err != nil {
@@ -78,12 +79,12 @@ func (c *conn) send(q call, unit string) (reply message, changed bool, err error
 	}
 }
 
-// concerns reports whether the header or the body of a signal contains unit, the object path of a unit.
+// The method concerns reports whether the header or the body of a signal contains unit, the object path of a unit.
 func (m message) concerns(unit string) bool {
 	return bytes.Contains(m.fields, []byte(unit+"\x00")) || bytes.Contains(m.body, []byte(unit+"\x00"))
 }
 
-// get returns the value of a property.
+// The method get returns the value of a property.
 func (c *conn) get(path, iface, name, unit string) (message, bool, error) {
 	return c.send(call{path: path, iface: "org.freedesktop.DBus.Properties", member: "Get", words: []string{iface, name}}, unit)
 }
@@ -108,7 +109,7 @@ func (c *conn) restarts(path string) (uint32, error) {
 
 // ReleaseStart waits for the next start of a service that has just ended, and cancels the start job as soon as the start
 // has begun. ReleaseStart does not cancel a job if the service is not started again, or if somebody else stops, starts or
-// restarts the service. before is the result of [Restarts] at the end of the run.
+// restarts the service. The parameter before is the result of [Restarts] at the end of the run.
 func ReleaseStart(unit string, before uint32) error { return releaseStart(socket, unit, before) }
 
 func releaseStart(socket, unit string, before uint32) error {
@@ -141,7 +142,7 @@ const (
 	over
 )
 
-// nextStep returns the next step for a sub-state of a service and the number of its job (0 means no job). Only a job that
+// nextStep returns the next step for a service with the given sub-state and job number (0 means no job). Only a job that
 // has begun may be canceled, because canceling a job before its start prevents the restart.
 func nextStep(sub string, job uint32) step {
 	switch sub {
@@ -158,8 +159,8 @@ func nextStep(sub string, job uint32) step {
 	return wait
 }
 
-// readUnit reads the state of the unit, and cancels the start job of the unit if the job has begun. changed reports whether
-// PID 1 has sent a signal of the unit during the read.
+// readUnit reads the state of the unit, and cancels the start job of the unit if the job has begun. The result changed
+// reports whether PID 1 has sent a signal of the unit during the read.
 func (c *conn) readUnit(unit string, before uint32) (next step, changed bool, err error) {
 	path := unitPath(unit)
 	reply, _, err := c.get(path, unitName, "SubState", path)
@@ -190,7 +191,7 @@ func (c *conn) readUnit(unit string, before uint32) (next step, changed bool, er
 	return over, false, c.cancel(job, path)
 }
 
-// cancel cancels a start job of the unit.
+// The method cancel cancels a start job of the unit.
 func (c *conn) cancel(job uint32, path string) error {
 	reply, _, err := c.get(managerPath+"/job/"+strconv.FormatUint(uint64(job), 10), jobName, "JobType", path)
 	if err != nil {

@@ -15,17 +15,17 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// idle ends the probe of a program that does not listen when the program has been idle for limit. A program that is still
-// starting uses the CPU, waits for a disk, or sleeps with a timeout.
+// The type idle ends the probe of a program that does not listen and has been idle for the time limit. A program that is
+// still starting uses the CPU, waits for a disk, or sleeps with a timeout.
 type idle struct {
-	limit time.Duration // 0: the probe does not end because of an idle program
+	limit time.Duration // 0: the program may be idle for any time
 	since time.Time     // when the program was last known to work
 	ticks uint64
-	slept bool // over has waited for the end of a sleep
+	slept bool // whether the method expired has waited for the end of a sleep
 }
 
-// expired reads the state of the program from /proc, and reports whether the program has been idle for i.limit. period is
-// the time since the previous call.
+// The method expired reads the state of the program from /proc, and reports whether the program has been idle for
+// i.limit. period is the time since the previous call.
 func (i *idle) expired(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
 	if i.limit == 0 {
 		return false
@@ -47,7 +47,8 @@ func (i *idle) expired(r *target.Reader, now, deadline time.Time, period time.Du
 	return true
 }
 
-// connected reports whether one of the processes has a socket of TCP or UDP. Such a program already works as a client.
+// The function connected reports whether one of the processes has a socket of TCP or UDP. Such a program already works as
+// a client.
 func connected(r *target.Reader, pids []int) bool {
 	for _, pid := range pids {
 		fds, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
@@ -123,8 +124,9 @@ type sleepingCall struct {
 	clock   bool          // clock_nanosleep(2): the timeout may be an absolute time
 }
 
-// sleepingCalls returns the system calls with which programs sleep, by their numbers on the architecture machine.
-// sleepingCalls does not contain futex(2), in which language runtimes wait with timeouts that the program has not set.
+// sleepingCalls returns the system calls with which programs sleep, by their numbers on the architecture in the parameter
+// machine. sleepingCalls does not contain futex(2), in which language runtimes wait with timeouts that the program has
+// not set.
 func sleepingCalls(machine string) map[string]sleepingCall {
 	ms, us, ns := time.Millisecond, time.Microsecond, time.Nanosecond
 	switch machine {

@@ -35,10 +35,10 @@ type prober struct {
 	r           target.Reader
 }
 
-// calls returns the number of bind(2) and listen(2) calls so far.
+// The method calls returns the number of bind(2) and listen(2) calls so far.
 func (p *prober) calls() int { return p.listenCalls + len(p.bound) }
 
-// answer receives one call and responds to it. It returns an error only if the prober itself fails.
+// The method answer receives one call and responds to it. It returns an error only if the prober itself fails.
 func (p *prober) answer() error {
 	if p.fd.Receive(&p.n) != 0 {
 		return nil // the call has ended
@@ -73,7 +73,7 @@ func (p *prober) answer() error {
 	return nil
 }
 
-// bind replaces a socket by a decoy if the program binds a port or a path.
+// The method bind replaces a socket by a decoy if the program binds a port or a path.
 func (p *prober) bind(tid, fd uint32) error {
 	kind, e := p.r.Kind(tid, fd)
 	var a target.Addr
@@ -142,8 +142,8 @@ func (p *prober) find(tid, fd uint32) *boundDecoy {
 	return nil
 }
 
-// finish closes the decoys and returns the binds, with each address once: several workers may bind the same port with
-// SO_REUSEPORT.
+// The method finish closes the decoys and returns the binds, with each address once: several workers may bind the same
+// port with SO_REUSEPORT.
 func (p *prober) finish(watched func(inode uint64) bool) []contract.ProbeBind {
 	var out []contract.ProbeBind
 	for i := range p.bound {
@@ -204,7 +204,8 @@ func (p *prober) readOptions(tid, fd uint32, k target.Kind, b *contract.ProbeBin
 	}
 }
 
-// join records that a socket joins a multicast group. The socket is a decoy, or the program has not bound it yet.
+// The method join records that a socket joins a multicast group. The socket is a decoy, or the program has not bound it
+// yet.
 func (p *prober) join(tid, fd uint32) {
 	if s := p.find(tid, fd); s != nil {
 		s.Multicast = true
@@ -236,7 +237,7 @@ func holdAccept(binds []contract.ProbeBind) bool {
 	return slices.ContainsFunc(binds, func(b contract.ProbeBind) bool { return b.Listening && !b.Epoll })
 }
 
-// words returns the family and the type of a socket, as the report contains them.
+// The function words returns the family and the type of a socket, as the report contains them.
 func words(k target.Kind) (family, typ string) {
 	w := map[target.Kind][2]string{target.TCP4: {"inet", "stream"}, target.TCP6: {"inet6", "stream"}, target.UDP4: {"inet", "dgram"},
 		target.UDP6: {"inet6", "dgram"}, target.UnixStream: {"unix", "stream"}, target.UnixOther: {"unix", "dgram"}}[k]

@@ -20,9 +20,10 @@ type Config struct {
 	Timeout time.Duration // limit of the whole probe, without the time to stop the program
 	Settle  time.Duration // how long after the last bind(2) or listen(2) the probe ends
 	Idle    time.Duration // how long a program that does not listen may be idle; 0 means Timeout
-	// Child begins the command line with which this binary calls the function Child. Argv follows.
+	// Child holds the first words of the command line with which this binary calls the function Child. The words of Argv
+	// follow.
 	Child []string
-	// Own are the paths of Unix sockets on which the app listens already, or will listen.
+	// Own holds the paths of Unix sockets on which the app listens already, or will listen.
 	Own []string
 }
 
@@ -108,8 +109,8 @@ func start(c Config) (*session, error) {
 // maxOutput is larger than any report.
 const maxOutput = 1 << 20
 
-// guard protects the file of the report from the program, which runs as the same user. After guard, the program cannot
-// duplicate the descriptors of this process, and this process cannot write a file larger than maxOutput.
+// The method guard protects the file of the report from the program, which runs as the same user. After this call, the
+// program cannot duplicate the descriptors of this process, and this process cannot write a file larger than maxOutput.
 func (s *session) guard() error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return errors.New("protecting the prober from the program: " + err.Error())
@@ -120,8 +121,8 @@ func (s *session) guard() error {
 	return nil
 }
 
-// receive receives the notification descriptor of the filter from the child. A child that does not send the descriptor has
-// printed the reason to stderr.
+// The method receive receives the notification descriptor of the filter from the child. A child that does not send the
+// descriptor has printed the reason to stderr.
 func (s *session) receive() error {
 	var data [1]byte
 	var control [64]byte
@@ -147,7 +148,7 @@ func (s *session) receive() error {
 	return nil
 }
 
-// watch responds to the calls of the program until the probe ends. It sets TimedOut and Idle of the report.
+// The method watch responds to the calls of the program until the probe ends. It sets TimedOut and Idle of the report.
 func (s *session) watch(c Config, r *contract.Report) error {
 	now := time.Now()
 	deadline, look := now.Add(c.Timeout), now.Add(c.Settle)
@@ -192,14 +193,14 @@ func (s *session) watch(c Config, r *contract.Report) error {
 	}
 }
 
-// busy reports whether the CPU time in ticks is more than a fifth of the period.
+// The function busy reports whether the CPU time in ticks is more than a fifth of the period.
 func busy(ticks uint64, period time.Duration) bool {
 	const perSecond = 100 // USER_HZ, which is 100 on all architectures
 	return time.Duration(ticks)*time.Second/perSecond > period/5
 }
 
-// step waits for one event, at most until the given time, and handles it. It reports whether any process of the program
-// still runs.
+// The method step waits for one event, at most until the given time, and handles it. It reports whether any process of
+// the program still runs.
 func (s *session) step(until time.Time) (alive bool, err error) {
 	fds := []unix.PollFd{{Fd: int32(s.p.fd), Events: unix.POLLIN}, {Fd: int32(s.pidfd), Events: unix.POLLIN}}
 	if s.ended {
@@ -238,7 +239,7 @@ func (s *session) storeStatus() {
 	}
 }
 
-// end sends SIGTERM, so that the program can remove its temporary files, and then kills all its processes.
+// The method end sends SIGTERM, so that the program can remove its temporary files, and then kills all its processes.
 func (s *session) end() {
 	defer unix.Close(s.pair)
 	if s.p.fd >= 0 && !s.ended {

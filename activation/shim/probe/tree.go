@@ -42,8 +42,8 @@ func tree(r *target.Reader) (pids []int, ticks uint64, active bool) {
 	return pids, ticks, active
 }
 
-// descends reports whether pid is a descendant of ancestor. It limits the number of steps: process ids may be reused while
-// the list is read, so the parents may form a cycle.
+// The function descends reports whether pid is a descendant of ancestor. It limits the number of steps: process ids may
+// be reused while the list is read, so the parents may form a cycle.
 func descends(stats map[int]target.Stat, pid, ancestor int) bool {
 	for range len(stats) {
 		s, ok := stats[pid]

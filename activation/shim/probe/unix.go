@@ -63,8 +63,8 @@ func (p *prober) unixCall(tid, nr uint32) bool {
 	return true
 }
 
-// protects reports whether the path is a Unix socket of the app or of another program, which the probe must not remove or
-// change.
+// The method protects reports whether the path is a Unix socket of the app or of another program, which the probe must
+// not remove or change.
 func (p *prober) protects(path string) bool {
 	if slices.Contains(p.own, path) || p.boundTo(path) != nil {
 		return true
@@ -90,8 +90,9 @@ func (p *prober) setMode(path string, mode uint32) {
 	}
 }
 
-// connect refuses a connection to a Unix socket of the app. It returns false for any other connection. The program checks
-// whether another server listens, but would find an instance of the same app.
+// The method connect refuses a connection to a Unix socket of the app. It returns false for any other connection. A
+// program that connects to its own socket checks whether another server listens, and would find an instance of its own
+// app.
 func (p *prober) connect(tid uint32) bool {
 	var a target.Addr
 	ok, e := p.r.Sockaddr(tid, p.n.Args[1], p.n.Args[2]&0xffffffff, &a)
@@ -120,8 +121,8 @@ func (p *prober) pathAt(tid uint32, dir, at int) (string, bool) {
 	return p.absolute(tid, dirfd, string(text[:n])), true
 }
 
-// absolute returns the absolute form of the path without resolving links. If the directory cannot be read, absolute returns
-// the path unchanged.
+// The method absolute returns the absolute form of the path without resolving links. If the directory cannot be read,
+// absolute returns the path unchanged.
 func (p *prober) absolute(tid uint32, dirfd int32, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)

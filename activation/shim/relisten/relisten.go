@@ -62,8 +62,8 @@ func Again(pid int, addresses []netip.AddrPort) (int, error) {
 	return n, errors.Join(errs...)
 }
 
-// Watch repairs the listeners of process pid as soon as they are shut down. Watch returns when the process of the pidfd
-// worker ends. Watch calls ready before it waits for the first shutdown.
+// Watch repairs the listeners of process pid as soon as they are shut down. The parameter worker is a pidfd, and Watch
+// returns when the process of this pidfd ends. Watch calls the function ready before it waits for the first shutdown.
 func Watch(pid int, addresses []netip.AddrPort, worker int, ready func()) error {
 	fds, err := find(pid, addresses, nil)
 	if err != nil {
@@ -97,8 +97,8 @@ func Watch(pid int, addresses []netip.AddrPort, worker int, ready func()) error 
 	}
 }
 
-// find duplicates the sockets of a process that are bound to one of the addresses, and returns the descriptors. find skips
-// sockets whose inodes are in skip.
+// The function find duplicates the sockets of a process that are bound to one of the addresses, and returns the
+// descriptors. find skips sockets whose inodes are in skip.
 func find(pid int, addresses []netip.AddrPort, skip map[uint64]bool) (found []int, err error) {
 	directory := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	entries, err := os.ReadDir(directory)
@@ -149,7 +149,7 @@ func healthyListeners() (map[uint64]bool, error) {
 	return healthy, err
 }
 
-// listen makes a socket listen again after a shutdown.
+// The function listen makes a socket listen again after a shutdown.
 func listen(fd int) error {
 	none := unix.RawSockaddrInet4{Family: unix.AF_UNSPEC}
 	_, _, e := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&none)), unix.SizeofSockaddrInet4)

@@ -135,7 +135,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// serves checks that the listener accepts a connection, and that one byte arrives.
+// The function serves checks that the listener accepts a connection, and that one byte arrives.
 func serves(t *testing.T, f *os.File) {
 	t.Helper()
 	l, err := net.FileListener(f)

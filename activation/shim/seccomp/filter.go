@@ -17,22 +17,22 @@ import (
 
 // Calls selects the system calls that a filter shows to the notifier.
 type Calls struct {
-	// Accept adds accept(2) and accept4(2). Each new connection then takes longer, since the kernel switches to the notifier
-	// and back.
+	// Accept adds accept(2) and accept4(2). Each new connection then takes longer, because the kernel switches to the
+	// notifier and back.
 	Accept bool
 	// MinAddrLen is the minimum length of the address in a bind(2) that is shown. With 16, the filter shows every bind of
 	// IPv4 and IPv6, but not the netlink binds of getaddrinfo(3) (12 bytes).
 	MinAddrLen uint32
-	// Paths are the paths of the Unix listeners. With at least one path, the filter shows every call that removes or renames
-	// a file or changes its owner or mode. The filter also shows connect(2); see connectTests.
+	// Paths holds the paths of the Unix listeners. With at least one path, the filter shows every call that removes or
+	// renames a file or changes its owner or mode. The filter also shows connect(2); see connectTests.
 	Paths []string
 	// AnyShutdown adds shutdown(SHUT_WR), which harms a shared datagram socket but not a listener. For listeners,
 	// AnyShutdown should be false, because most programs call shutdown(SHUT_WR) for each connection.
 	AnyShutdown bool
 }
 
-// Offsets in struct seccomp_data, seccomp(2). Arguments have 64 bits, with the low half first, since the supported machines
-// are little-endian.
+// Offsets in struct seccomp_data, seccomp(2). Arguments have 64 bits, with the low half first, because the supported
+// machines are little-endian.
 const (
 	offNr      = 0
 	offArch    = 4
@@ -40,20 +40,20 @@ const (
 	offArg2Low = 16 + 2*8
 )
 
-// check decides by the value of one argument whether a call is shown. The first test that is true decides.
+// A check decides by the value of one argument whether a call is shown. The first test that is true decides.
 type check struct {
 	nr, offset uint32 // number of the system call, and offset of the argument
 	tests      []test
 }
 
-// test is true if the argument is equal to k (BPF_JEQ), or at least k (BPF_JGE).
+// A test is true if the argument is equal to k (BPF_JEQ), or at least k (BPF_JGE).
 type test struct {
 	jump  uint16 // BPF_JEQ or BPF_JGE
 	k     uint32
 	shown bool
 }
 
-// otherwise returns a test that is always true, for the end of a check.
+// The function otherwise returns a test that is always true, for the end of a check.
 func otherwise(shown bool) test { return test{unix.BPF_JGE, 0, shown} }
 
 // checks returns the checks of calls that are shown depending on an argument.
@@ -68,7 +68,7 @@ func (c Calls) checks(m Machine) []check {
 	return list
 }
 
-// always returns the numbers of the calls that are shown for all arguments.
+// The method always returns the numbers of the calls that are shown for all arguments.
 func (c Calls) always(m Machine) []uint32 {
 	nrs := []uint32{m.Listen}
 	if c.Accept {
@@ -108,7 +108,7 @@ func Program(m Machine, c Calls) []unix.SockFilter {
 
 // Joins returns a filter that shows the calls of setsockopt(2) that add a socket to a multicast group. The caller must
 // append the filter of [Program], which decides about all other system calls. The filter does not show other socket options,
-// since many servers set some of them on each connection.
+// because many servers set some of them on each connection.
 func Joins(m Machine) []unix.SockFilter {
 	// The options are in ip(7), ipv6(7) and RFC 3678.
 	four := []uint32{unix.IP_ADD_MEMBERSHIP, unix.IP_ADD_SOURCE_MEMBERSHIP, unix.MCAST_JOIN_GROUP, unix.MCAST_JOIN_SOURCE_GROUP}
@@ -151,7 +151,7 @@ const (
 	toAllow                      // the second last instruction, which allows the call
 )
 
-// finish appends the two instructions that return a result, and sets the distances of the jumps to targets.
+// The function finish appends the two instructions that return a result, and sets the distances of the jumps to targets.
 func finish(p []unix.SockFilter) []unix.SockFilter {
 	for _, result := range []uint32{unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_USER_NOTIF} {
 		p = append(p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: result})

@@ -78,13 +78,13 @@ func TestProgram(t *testing.T) {
 				want uint32
 			}{
 				{bind(16), shown}, {bind(28), shown}, {bind(128), shown}, {bind(12), allowed}, {bind(0), allowed},
-				{bind(1<<32 | 12), allowed}, // addrlen is an int
+				{bind(1<<32 | 12), allowed}, // argument "addrlen" is an int
 				{data{nr: m.Listen, arch: m.Arch}, shown},
 				{data{nr: m.Accept, arch: m.Arch}, acceptWant},
 				{data{nr: m.Accept4, arch: m.Arch}, acceptWant},
 				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, unix.SHUT_RD}}, shown},
 				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, unix.SHUT_RDWR}}, shown},
-				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, 1<<32 | unix.SHUT_RDWR}}, shown}, // how is an int
+				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, 1<<32 | unix.SHUT_RDWR}}, shown}, // argument "how" is an int
 				{data{nr: m.Shutdown, arch: m.Arch, args: [6]uint64{3, unix.SHUT_WR}}, allowed},
 				{data{nr: m.Shutdown, arch: other, args: [6]uint64{3, unix.SHUT_RDWR}}, allowed},
 				{data{nr: m.Bind + 1000, arch: m.Arch}, allowed},

@@ -134,7 +134,7 @@ func (d *Conn) Unix(mask uint32) ([]Socket, error) {
 	return d.dump(req, parseUnix)
 }
 
-// dump sends a request, and returns all sockets in the replies up to NLMSG_DONE.
+// The method dump sends a request, and returns all sockets in the replies up to NLMSG_DONE.
 func (d *Conn) dump(req []byte, parse func([]byte) (Socket, bool)) ([]Socket, error) {
 	msg := make([]byte, unix.NLMSG_HDRLEN, unix.NLMSG_HDRLEN+len(req))
 	binary.NativeEndian.PutUint32(msg[0:], uint32(unix.NLMSG_HDRLEN+len(req)))

@@ -54,8 +54,8 @@ func (s *Set) Read(fd int) unix.Errno {
 }
 
 // Apply sets the options on the socket fd. If options cannot be set, Apply returns the name and the error of the first such
-// option, but still sets the other options. Apply skips options that the socket does not support, since a Unix socket may
-// replace a TCP socket.
+// option, but still sets the other options. Apply skips options that the socket does not support, because a Unix socket
+// may replace a TCP socket.
 func (s *Set) Apply(fd int) (failed string, e unix.Errno) {
 	for i := range options {
 		if !s.has[i] {
@@ -92,7 +92,7 @@ func (s *Set) Values() []contract.SocketOption {
 	return list
 }
 
-// buffer reports whether the option is the size of a buffer.
+// The method buffer reports whether the option is the size of a buffer.
 func (o *option) buffer() bool {
 	return o.level == unix.SOL_SOCKET && (o.number == unix.SO_RCVBUF || o.number == unix.SO_SNDBUF)
 }
@@ -106,8 +106,8 @@ func get(fd int, o *option, v *[maxSize]byte) unix.Errno {
 	return e
 }
 
-// set sets one option. For the size of a buffer, set first tries SO_RCVBUFFORCE or SO_SNDBUFFORCE: with CAP_NET_ADMIN, the
-// program may have set a size above net.core.rmem_max or wmem_max.
+// The function set sets one option. For the size of a buffer, set first tries SO_RCVBUFFORCE or SO_SNDBUFFORCE: with
+// CAP_NET_ADMIN, the program may have set a size above net.core.rmem_max or wmem_max.
 func set(fd int, o *option, v *[maxSize]byte) unix.Errno {
 	if !o.buffer() {
 		return setRaw(fd, o, v)

@@ -93,8 +93,8 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// accept connects to the listener and accepts the connection. The client sends a byte, because with TCP_DEFER_ACCEPT the
-// kernel only accepts connections with data.
+// The function accept connects to the listener and accepts the connection. The client sends a byte, because with
+// TCP_DEFER_ACCEPT the kernel only accepts connections with data.
 func accept(t *testing.T, listener int) int {
 	t.Helper()
 	to, err := unix.Getsockname(listener)

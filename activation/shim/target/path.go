@@ -66,7 +66,7 @@ func (r *Reader) Here(dir string) (p Place, ok bool) {
 	return r.place(append(r.long[:0], dir...), nil)
 }
 
-// place returns the directory at the path b + dir. The memory of b must be r.long, because place appends to b.
+// The method place returns the directory at the path b + dir. The memory of b must be r.long, because place appends to b.
 func (r *Reader) place(b, dir []byte) (p Place, ok bool) {
 	if len(b)+len(dir) >= len(r.long) {
 		return Place{}, false

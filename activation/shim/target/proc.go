@@ -131,7 +131,7 @@ func ParseUID(b []byte) (uid uint32, ok bool) {
 // ParseThreadGroup returns the process of a thread from the "Tgid:" line of /proc/TID/status.
 func ParseThreadGroup(b []byte) (pid uint64, ok bool) { return parseUint(find(b, "Tgid:\t")) }
 
-// find returns the text after the key in the first line that begins with the key.
+// The function find returns the text after the key in the first line that begins with the key.
 func find(b []byte, key string) []byte {
 	for len(b) > 0 {
 		var line []byte

@@ -77,7 +77,7 @@ func (r *Reader) Inode(tid uint32, fd uint32) (inode uint64, ok bool) {
 // Socket duplicates descriptor fd of thread tid into this process, with pidfd_getfd(2) (Linux 5.6). The caller must close
 // the new descriptor.
 func (r *Reader) Socket(tid, fd uint32) (int, unix.Errno) {
-	// Use a pidfd of the process, since a pidfd of a thread needs Linux 6.9. All threads share the descriptors.
+	// Use a pidfd of the process, because a pidfd of a thread needs Linux 6.9. All threads share the descriptors.
 	pid := uint64(tid)
 	if b, ok := r.file(r.proc(tid, "/status", -1)); ok {
 		if leader, ok := ParseThreadGroup(b); ok {

@@ -56,7 +56,7 @@ func (a *assembler) jump(code, dst, src uint8, imm int32, label string) {
 
 func (a *assembler) label(name string) { a.labels[name] = len(a.code) }
 
-// resolve sets the distances of the jumps and returns the program.
+// The method resolve sets the distances of the jumps and returns the program.
 func (a *assembler) resolve() []insn {
 	for at, label := range a.jumps {
 		a.code[at].off = int16(a.labels[label] - at - 1)
@@ -64,20 +64,22 @@ func (a *assembler) resolve() []insn {
 	return a.code
 }
 
-// number loads a 64-bit constant into dst.
+// The method number loads a 64-bit constant into dst.
 func (a *assembler) number(dst uint8, v uint64) {
 	a.op(lddw, dst, 0, 0, int32(uint32(v)))
 	a.op(0, 0, 0, 0, int32(uint32(v>>32)))
 }
 
-// constant loads s, of at most 8 bytes, into dst, in the order of memory. The other bytes of dst are zero.
+// The method constant loads the string s, of at most 8 bytes, into dst, in the order of memory. The other bytes of dst
+// are zero.
 func (a *assembler) constant(dst uint8, s string) {
 	var b [8]byte
 	copy(b[:], s)
 	a.number(dst, binary.LittleEndian.Uint64(b[:]))
 }
 
-// widest returns the largest size that one instruction can load or store at the beginning of s, and its opcodes.
+// The function widest returns the largest size that one instruction can load or store at the beginning of s, and the
+// opcodes for this size.
 func widest(s string) (n int, load, store uint8) {
 	switch {
 	case len(s) >= 8:
@@ -96,9 +98,10 @@ func (a *assembler) mapRef(dst uint8, fd int) {
 	a.op(0, 0, 0, 0, 0)
 }
 
-// expect jumps to label unless the bytes at r1+off are s, in upper or lower case. s must be in lower case: the program sets
-// bit 0x20 of each byte before the comparison. With bit 0x20, some different bytes count as equal, such as CR and "-". This
-// is harmless, because a header whose other bytes match cannot contain such bytes. expect changes r3 to r5.
+// The method expect adds code that jumps to label unless the bytes at r1+off are s, in upper or lower case. s must be in
+// lower case: the program sets bit 0x20 of each byte before the comparison. With bit 0x20, some different bytes count as
+// equal, such as CR and "-". This is harmless, because a header whose other bytes match cannot contain such bytes. The
+// code changes r3 to r5.
 func (a *assembler) expect(off int16, s, label string) {
 	for len(s) > 0 {
 		n, load, _ := widest(s)
@@ -111,7 +114,7 @@ func (a *assembler) expect(off int16, s, label string) {
 	}
 }
 
-// write stores s at r1+off, and changes r3.
+// The method write adds code that stores s at r1+off and changes r3.
 func (a *assembler) write(off int16, s string) {
 	for len(s) > 0 {
 		n, _, store := widest(s)

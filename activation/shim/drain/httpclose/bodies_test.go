@@ -28,7 +28,7 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// parts are parts of bodies: stored messages, parts of a multipart body, chunks, and pieces of heads.
+// The list parts holds parts of bodies: stored messages, parts of a multipart body, chunks, and pieces of heads.
 var parts = []string{
 	ok + date + length + "\r\nhi", ok + "Connection: keep-alive\r\n" + length + "\r\nhi", "HTTP/1.1 304 Not Modified\r\n" + date + "\r\n",
 	ok, date, length, "Connection: keep-alive\r\n", "Transfer-Encoding: chunked\r\n", "\r\n", "HTTP/1.1 ", request,
@@ -36,15 +36,15 @@ var parts = []string{
 	strings.Repeat("x", 1000), strings.Repeat("HTTP/1.1 200 OK\r\n"+date, 100),
 }
 
-// heads are heads of responses. The first three heads have a Date or Connection header that may be changed.
+// The list heads holds heads of responses. The first three heads have a Date or Connection header that may be changed.
 var heads = []string{
 	ok + date + length, ok + "Connection: keep-alive\r\n" + date + "Transfer-Encoding: chunked\r\n", "HTTP/1.1 304 Not Modified\r\n" + date,
 	ok + length, ok + date, ok + date + length + "Signature: s=:AA==:\r\n", "HTTP/1.1 100 Continue\r\n",
 	ok + date + length + "Connection: close\r\n",
 }
 
-// respond sends requests and responses on one connection, and adds the connection to the Rewriter at a random time. The
-// result is whether a head was changed.
+// The function respond sends requests and responses on one connection, and adds the connection to the Rewriter at a
+// random time. The result is whether a head was changed.
 func respond(t *rapid.T, p *pair) bool {
 	addAt := rapid.IntRange(0, 12).Draw(t, "add at")
 	event := 0
@@ -84,7 +84,8 @@ func respond(t *rapid.T, p *pair) bool {
 	return changed
 }
 
-// pieces cuts a response into sends: between head and body, before texts in the body that begin like a head, and anywhere.
+// The function pieces cuts a response into sends: between head and body, before texts in the body that begin like a head,
+// and anywhere.
 func pieces(t *rapid.T, head, body string) []string {
 	all := head + body
 	cuts := map[int]bool{}
@@ -110,15 +111,16 @@ func pieces(t *rapid.T, head, body string) []string {
 	return list
 }
 
-// allowed reports whether the head got is the head sent, or differs only by a change that is allowed.
+// The function allowed reports whether the received head (got) equals the sent head, or differs only by an allowed
+// change.
 func allowed(sent, got []byte) bool {
 	short := []byte("Connection:      close\r\n")
 	return bytes.Equal(got, bytes.Replace(sent, []byte(date), []byte(closed), 1)) ||
 		bytes.Equal(got, bytes.Replace(sent, []byte("Connection: keep-alive\r\n"), short, 1))
 }
 
-// acknowledged waits until the client's kernel has acknowledged all data. While data is not acknowledged, the BPF program
-// does not change the next send.
+// The function acknowledged waits until the client's kernel has acknowledged all data. While data is not acknowledged,
+// the BPF program does not change the next send.
 func acknowledged(t *rapid.T, p *pair) {
 	raw, err := p.server.SyscallConn()
 	if err != nil {

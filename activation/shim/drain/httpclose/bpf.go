@@ -81,7 +81,7 @@ func createStorage(name string, words uint32) (int, error) {
 	return bpf(unix.BPF_MAP_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 }
 
-// element runs a command on one element of map m: it updates, reads or deletes the value.
+// The function element updates, reads or deletes the value of one element of map m.
 func element(command uintptr, m int, key uint32, value unsafe.Pointer) error {
 	attr := mapElement{mapFD: uint32(m), key: unsafe.Pointer(&key), value: value}
 	_, err := bpf(command, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
@@ -108,8 +108,8 @@ func load(code []insn) (int, error) {
 	return fd, err
 }
 
-// verifierError loads the program a second time, and returns the end of the verifier's log as an error. The error of the
-// second load is ignored, such as ENOSPC if the log is too long.
+// verifierError loads the program a second time, and returns the end of the verifier's log as an error. verifierError
+// ignores the errno of the second load, because it is ENOSPC if the log is too long.
 func verifierError(attr *progLoad) error {
 	log := make([]byte, 64<<10)
 	attr.logLevel, attr.logSize, attr.logBuf = 1, uint32(len(log)), unsafe.Pointer(&log[0])

@@ -58,8 +58,8 @@ func extraSize(kind, count int) (size int, ok bool) {
 	return 0, false
 }
 
-// members finds the first struct with the given name. The keys of want are names of its members, and members stores their
-// offsets in the values.
+// The function members finds the first struct with the given name. The keys of want are names of members of this struct,
+// and the function stores the offset of each member in the value of its key.
 func members(b []byte, name string, want map[string]*int16) error {
 	le := binary.LittleEndian
 	if len(b) < btfHeader || le.Uint16(b) != 0xeb9f {

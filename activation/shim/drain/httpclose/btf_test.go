@@ -15,7 +15,8 @@ func TestKernelCounters(t *testing.T) {
 	}
 }
 
-// TestMembers: members returns an error for BTF without the struct, and for truncated BTF.
+// TestMembers: the function members returns an error for BTF without the struct, and for
+// truncated BTF.
 func TestMembers(t *testing.T) {
 	b := stateTypes(7)
 	if err := members(b, "tcp_sock", nil); err == nil {

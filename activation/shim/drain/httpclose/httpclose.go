@@ -16,9 +16,9 @@
 // A body must not be changed, even if it contains text in the form of a head: it may be a stored or proxied message, a web
 // archive, or a part of a multipart body. So the program only changes data under three conditions:
 //
-//   - The data is the first send after a request: since its last send the server has read data, no received data is unread,
-//     and the peer has acknowledged all data that was sent before. So the data is not a later part of a body, and not the
-//     second of two pipelined responses.
+//   - The data is the first send after a request. A send is the first one after a request if the server has read data
+//     after its previous send, no received data is unread, and the peer has acknowledged all data that was sent before.
+//     So the data is not a later part of a body, and not the second of two pipelined responses.
 //   - The data begins with "HTTP/1.1 " and a status from 200 to 599, and contains the whole head, of at most [limit] bytes.
 //   - The head has a length (or a status without a body), no Signature or Signature-Input header (RFC 9421), and no
 //     Connection header of another form.
@@ -135,8 +135,8 @@ func (r *Rewriter) Add(fd int) (Key, error) {
 	return Key(key), nil
 }
 
-// initialCounters returns how many bytes the server has read, and whether a request came after the last response. known is
-// false if new data comes during each of three tries.
+// initialCounters returns how many bytes the server has read, and whether a request came after the last response. The
+// result known is false if new data comes during each of three tries.
 func initialCounters(fd int) (start [initialLength / 4]uint32, known bool) {
 	for range 3 {
 		before, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
@@ -163,7 +163,7 @@ func initialCounters(fd int) (start [initialLength / 4]uint32, known bool) {
 	return start, false
 }
 
-// Result is what the program has done on a connection.
+// Result describes what the program has done on a connection.
 type Result int
 
 const (

@@ -17,7 +17,8 @@ const (
 	length  = "Content-Length: 2\r\n"
 )
 
-// TestResponses sends one response on each connection. An empty received means that the response arrives unchanged.
+// TestResponses sends one response on each connection. If the field received is empty, the response must arrive
+// unchanged.
 func TestResponses(t *testing.T) {
 	s := newRewriter(t)
 	long := strings.Repeat("X-Filler: "+strings.Repeat("x", 88)+"\r\n", 29)
@@ -155,7 +156,7 @@ func TestHTTPClient(t *testing.T) {
 	}
 }
 
-// TestAfterRemove: all responses arrive after Remove, which ends the changes at once, and after Close.
+// TestAfterRemove: all responses arrive after Remove and after Close. Remove ends the changes at once.
 func TestAfterRemove(t *testing.T) {
 	const text = ok + date + length + "\r\nhi"
 	for _, c := range []struct {
@@ -206,7 +207,7 @@ func newRewriter(t testing.TB) *Rewriter {
 	return s
 }
 
-// pair is a connection between a client and a server.
+// The type pair is a connection between a client and a server.
 type pair struct {
 	t              testing.TB
 	s              *Rewriter
@@ -234,7 +235,7 @@ func newPair(t testing.TB, s *Rewriter) *pair {
 	return p
 }
 
-// add adds the connection to the Rewriter. A second call does nothing.
+// The method add adds the connection to the Rewriter. A second call does nothing.
 func (p *pair) add() {
 	p.t.Helper()
 	if p.added {
@@ -251,7 +252,7 @@ func (p *pair) add() {
 	}
 }
 
-// ask sends a request from the client, and the server reads it.
+// The method ask sends a request from the client, and the server reads it.
 func (p *pair) ask(text string) { p.t.Helper(); p.askUnread(text, len(text)) }
 
 // askUnread sends a request from the client, and the server reads only n bytes.
@@ -265,7 +266,7 @@ func (p *pair) askUnread(text string, n int) {
 	}
 }
 
-// exchange sends a response and checks that the client gets want.
+// The method exchange sends a response and checks that the client gets want.
 func (p *pair) exchange(text, want string) {
 	p.t.Helper()
 	if _, err := io.WriteString(p.server, text); err != nil {
@@ -277,7 +278,7 @@ func (p *pair) exchange(text, want string) {
 	}
 }
 
-// transfer sends text from the server, closes the connection, and returns the text that the client gets.
+// The method transfer sends text from the server, closes the connection, and returns the text that the client gets.
 func (p *pair) transfer(text string) string {
 	p.t.Helper()
 	go func() {

@@ -1,8 +1,8 @@
 package httpclose
 
 // limit is the maximum size of the head of a response in bytes. steps is the maximum number of steps of the scan. A step
-// skips 8 bytes without an LF, or goes to the beginning of the next line, so the scan can read 64 lines at least. The number
-// of steps is limited, because the verifier checks each step.
+// skips 8 bytes without an LF, or goes to the beginning of the next line, so the scan can read at least 64 lines. The
+// number of steps is limited, because the verifier checks each step.
 const (
 	limit = 3072
 	steps = limit/8 + 64
@@ -24,8 +24,9 @@ func assemble(m maps, c counters) []insn {
 	return a.resolve()
 }
 
-// firstSend jumps to "pass" unless this is the first send after a request: since its last send the server has read data, no
-// received data is unread, and the peer has acknowledged all data that was sent before.
+// firstSend jumps to "pass" unless this is the first send after a request. A send is the first one after a request if the
+// server has read data after its previous send, no received data is unread, and the peer has acknowledged all data that
+// was sent before.
 func (a *assembler) firstSend(m maps, c counters) {
 	a.mapRef(1, m.state)
 	a.op(ldx64, 2, 8, msgSock, 0)
@@ -68,8 +69,8 @@ func (a *assembler) firstSend(m maps, c counters) {
 	a.label("after a request")
 }
 
-// copy copies the beginning of the send, at most limit bytes, into the state. The copy has a fixed size, so the verifier
-// accepts reads at any position of the copy.
+// The method copy copies the beginning of the send, at most limit bytes, into the state. The copy has a fixed size, so
+// the verifier accepts reads at any position of the copy.
 func (a *assembler) copy() {
 	a.op(ldx64, 3, 8, msgData, 0)
 	a.op(ldx64, 2, 8, msgDataEnd, 0)
@@ -85,7 +86,7 @@ func (a *assembler) copy() {
 	a.jump(jneImm, 0, 0, 0, "pass")
 }
 
-// lookup loads the address of the connection's value in a map into r0, and changes r1 to r5.
+// The method lookup loads the address of the connection's value in a map into r0, and changes r1 to r5.
 func (a *assembler) lookup(m int) {
 	a.op(ldx32, 1, 6, stateKey, 0)
 	a.op(stx32, 10, 1, -4, 0)
@@ -130,7 +131,8 @@ func (a *assembler) statusLine() {
 	a.label("body")
 }
 
-// head scans the lines of the head. head jumps to "end" at the end of the head, and to "pass" if the head is too long.
+// The method head scans the lines of the head. The code jumps to "end" at the end of the head, and to "pass" if the head
+// is too long.
 //
 // The results and the position of the scan are in the state, not in registers, because the verifier does not track values in
 // memory. With values in registers, the verifier would have to check each path through a step separately.
@@ -173,8 +175,8 @@ func (a *assembler) head() {
 	a.line()
 }
 
-// scanned sets r2 to the position of the scan, and r1 to the address of this position. The copy is longer than limit, so at
-// least as many bytes follow as the program reads of a line.
+// The method scanned sets r2 to the position of the scan, and r1 to the address of this position. At least 64 bytes of
+// the copy follow this position, and the program reads at most 64 bytes of a line.
 func (a *assembler) scanned() {
 	a.op(ldx32, 2, 6, stateScan, 0)
 	a.jump(jgtImm, 2, 0, limit, "pass")
@@ -183,7 +185,8 @@ func (a *assembler) scanned() {
 	a.op(addImm, 1, 0, 0, stateCopy)
 }
 
-// line records the header that begins at address r1, which is position r2 in the copy, or jumps to "end" at the empty line.
+// The method line records the header that begins at address r1, which is position r2 in the copy, or jumps to "end" at
+// the empty line.
 func (a *assembler) line() {
 	a.op(ldx8, 3, 1, 0, 0)
 	a.jump(jneImm, 3, 0, '\r', "header")
@@ -230,7 +233,7 @@ func (a *assembler) line() {
 	a.flag(keepHead)
 }
 
-// flag sets a flag in stateFlags and continues the scan. The code changes r3.
+// The method flag sets a flag in stateFlags and continues the scan. The code changes r3.
 func (a *assembler) flag(bit int32) {
 	a.op(ldx32, 3, 6, stateFlags, 0)
 	a.op(orImm, 3, 0, 0, bit)
@@ -238,8 +241,9 @@ func (a *assembler) flag(bit int32) {
 	a.jump(ja, 0, 0, 0, "step")
 }
 
-// rewrite overwrites a header and stores the result. r2 is the position of the end of the head. If r2 is beyond this send,
-// the scan has found the end of an earlier head, whose bytes are still in the copy, so rewrite jumps to "pass".
+// The method rewrite overwrites a header and stores the result. r2 is the position of the end of the head. If r2 is
+// beyond this send, the scan has found the end of an earlier head, whose bytes are still in the copy, so rewrite jumps to
+// "pass".
 func (a *assembler) rewrite(m maps) {
 	a.label("end")
 	a.op(ldx32, 1, 6, stateSize, 0)

@@ -1,7 +1,7 @@
 package httpclose
 
-// Offsets in the state of a connection. Only the BPF program writes the state after Add. During a send, the program has the
-// lock of the socket, so it never runs twice at the same time for one connection.
+// Offsets in the state of a connection. Only the BPF program writes the state after Add. During a send, the kernel holds
+// the lock of the socket, so the program never runs twice at the same time for one connection.
 const (
 	stateKey    = 0  // key of the connection in the maps
 	stateRead   = 4  // number of bytes that the server had read at its last send (the low 32 bits)

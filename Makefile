@@ -26,12 +26,12 @@ TEST_PACKAGES = gcc libc6-dev systemd-container mmdebstrap iproute2 procps util-
 # Packages that Go, git and the tests use on the host.
 TEST_PACKAGES += ca-certificates curl debian-archive-keyring git
 
-# Tests that run real programs for minutes. They run without the race detector, which would make them slower and check only
-# the test itself. All other unit tests run with the race detector.
+# Tests that run real programs for minutes. They run without the race detector, because it would make them slower, and
+# would find races only in the test itself. All other unit tests run with the race detector.
 LONG = ^(TestRolling|TestSlowRequests|TestWithoutEpoll|TestKillAtEveryStep|TestKillTheRepair|TestKillAtRandom)$$
 
-# Debian packages for the benchmarks. PM2 and the other programs of the comparison are in a separate image. npm is not in this
-# list, because some nodejs packages contain npm.
+# Debian packages for the benchmarks. PM2 and the other programs of the comparison are in a separate image. The package
+# npm is not in this list, because some nodejs packages already contain it.
 BENCH_PACKAGES = systemd-container mmdebstrap iproute2 util-linux nodejs
 
 .PHONY: build install test demo demo-image bench bench-go bench-lab lint deps unit e2e programs vm fuzz images deb release clean

@@ -40,7 +40,7 @@ func regular(p string, mode fs.FileMode) File {
 	return File{Path: p, Mode: mode, Source: p, Size: 10, Digest: "d" + p}
 }
 
-// input returns the input for a package of the app in yaml, with the files of shop.
+// The function input returns the input for a package of the app in yaml, with the files of shop.
 func input(t *testing.T, yaml string) Input {
 	t.Helper()
 	a := decode(t, yaml)
@@ -127,8 +127,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// TestRuntimeStateIsRemoved checks that postrm removes the files of the app in /run. The script cannot use the Go
-// constants of the paths.
+// TestRuntimeStateIsRemoved checks that postrm removes the files of the app in /run. The script repeats the paths,
+// because it cannot use the Go constants.
 func TestRuntimeStateIsRemoved(t *testing.T) {
 	script := string(find(t, plan(t, input(t, shop)).Control, "postrm").Data)
 	for _, want := range []string{`"` + contract.RunDirectory + `/$name"`, `"$dir` + contract.LockSuffix + `"`} {
@@ -216,8 +216,8 @@ func TestRelocation(t *testing.T) {
 	}
 }
 
-// TestAggregate checks that the aggregate, which is not a link, is the same in two versions of an app, and that each
-// generated directive is either in the aggregate or in its drop-in.
+// TestAggregate checks that NAME.service, which is not a link, is the same in two versions of an app, and that each
+// generated directive is either in NAME.service or in its drop-in.
 func TestAggregate(t *testing.T) {
 	one := plan(t, input(t, shop))
 	two := plan(t, input(t, "name: shop\ncommand: [/usr/bin/node, x.js]\ndirectory: /srv/shop\n"))

@@ -73,7 +73,7 @@ func (e *Entry) Priority() int {
 type Source int
 
 const (
-	// Worker is a process of an instance. It is the zero value.
+	// Worker, the zero value, is a process of an instance.
 	Worker Source = iota
 	// Systemd is PID 1, which logs that an instance was started, has exited or was killed.
 	Systemd

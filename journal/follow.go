@@ -119,8 +119,8 @@ func (q Query) namespaceNames() []string {
 // does not read them (see followAgain).
 type waker struct {
 	dir string
-	// candidates are the possible directories of the journals. links are the candidates that existed when waker was
-	// created.
+	// The candidates are the possible directories of the journals. The links are the candidates that existed when the
+	// waker was created.
 	candidates, links []string
 }
 

@@ -120,7 +120,7 @@ func TestPlan(t *testing.T) {
 		}
 	}
 	if strings.Contains(control, "Suggests") {
-		t.Error("the package suggests clusterctl, although it depends on it")
+		t.Error("the package suggests and depends on clusterctl")
 	}
 	if got, want := string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/instances").Data), "1\n2\n3\n"; got != want {
 		t.Errorf("got the instances %q, want %q", got, want)
@@ -224,10 +224,10 @@ func TestAggregate(t *testing.T) {
 	const unit = "/usr/lib/systemd/system/shop.service"
 	a, b := string(find(t, one.Files, unit).Data), string(find(t, two.Files, unit).Data)
 	if a != b {
-		t.Errorf("the aggregates of two versions differ:\n%s\n%s", a, b)
+		t.Errorf("the files shop.service of two versions differ:\n%s\n%s", a, b)
 	}
 	if units.Owner(units.File{Path: "shop.service", Data: []byte(a)}) != "shop" {
-		t.Error("the aggregate does not have the mark of clusterctl")
+		t.Error("shop.service does not have the mark of clusterctl")
 	}
 	in := input(t, shop)
 	app, _, err := relocate(in.App, in.Roots)
@@ -244,7 +244,7 @@ func TestAggregate(t *testing.T) {
 	for line := range strings.Lines(string(units.Unseal(whole))) {
 		if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") &&
 			strings.Contains(a, line) == strings.Contains(dropIn, line) {
-			t.Errorf("%s is in the aggregate and in its drop-in, or in neither", key)
+			t.Errorf("%s is in shop.service and in its drop-in, or in neither", key)
 		}
 	}
 }

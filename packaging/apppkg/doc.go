@@ -13,7 +13,7 @@
 //	                                the link to the current release
 //	/opt/clusterctl-apps/NAME/serving
 //	                                the name of the last release that ran; differs from current only during an upgrade
-//	…/systemd/system/NAME.service   the aggregate, which is enabled, and is the same in every version
+//	…/systemd/system/NAME.service   the unit of the app, which is enabled, and is the same in every version
 //	…/systemd/system/NAME@.service, NAME.socket, …
 //	                                links to /opt/clusterctl-apps/NAME/current/units/
 //

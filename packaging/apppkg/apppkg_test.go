@@ -216,9 +216,9 @@ func TestRelocation(t *testing.T) {
 	}
 }
 
-// TestAggregate checks that NAME.service, which is not a link, is the same in two versions of an app, and that each
+// TestAppUnit checks that NAME.service, which is not a link, is the same in two versions of an app, and that each
 // generated directive is either in NAME.service or in its drop-in.
-func TestAggregate(t *testing.T) {
+func TestAppUnit(t *testing.T) {
 	one := plan(t, input(t, shop))
 	two := plan(t, input(t, "name: shop\ncommand: [/usr/bin/node, x.js]\ndirectory: /srv/shop\n"))
 	const unit = "/usr/lib/systemd/system/shop.service"

@@ -26,12 +26,12 @@ TEST_PACKAGES = gcc libc6-dev systemd-container mmdebstrap iproute2 procps util-
 # Packages that Go, git and the tests use on the host.
 TEST_PACKAGES += ca-certificates curl debian-archive-keyring git
 
-# Tests that run real programs for minutes. They run without the race detector, which would make them slower and check only
-# the test itself. All other unit tests run with the race detector.
+# Tests that run real programs for minutes. These tests run without the race detector, because it would make them
+# slower, and would find races only in the test itself. All other unit tests run with the race detector.
 LONG = ^(TestRolling|TestSlowRequests|TestWithoutEpoll|TestKillAtEveryStep|TestKillTheRepair|TestKillAtRandom)$$
 
-# Debian packages for the benchmarks. PM2 and the other programs of the comparison are in a separate image. npm is not in this
-# list, because some nodejs packages contain npm.
+# Debian packages for the benchmarks. PM2 and the other programs of the comparison are in a separate image. The package
+# npm is not in this list, because some nodejs packages already contain it.
 BENCH_PACKAGES = systemd-container mmdebstrap iproute2 util-linux nodejs
 
 .PHONY: build install test demo demo-image bench bench-go bench-lab lint deps unit e2e programs vm fuzz images deb release clean
@@ -74,8 +74,9 @@ lint:
 	$(GO) vet -tags lab,vm,programs ./...
 	$(GO) run $(STATICCHECK) -tags lab,vm,programs ./...
 
-# The tests that do not boot machines, with the race detector. They do not run go vet, because "lint" does. The property tests
-# use the same values in each run, so that a new failure comes from the change; "make fuzz" uses random values.
+# The tests that do not boot machines, with the race detector. These tests do not run go vet, because "make lint" runs
+# it. The property tests use the same values in each run, so that a new failure comes from the change; "make fuzz" uses
+# random values.
 unit:
 	CGO_ENABLED=1 RAPID_SEED=1 $(GO) test -vet off -race -timeout 30m -skip '$(LONG)' $$($(GO) list ./... | grep -v /internal/lab)
 	$(GO) test -vet off -parallel 8 -timeout 30m -run '$(LONG)' ./activation/shim/drain ./units/install

@@ -14,14 +14,14 @@ import (
 // journald accepts fields of hundreds of megabytes.
 const MaxField = 16 << 20
 
-// Decoder reads the format of "journalctl -o export" (JOURNAL_EXPORT_FORMATS of systemd). A field has one of two forms:
-// the line NAME=value, or the line NAME, followed by the size of the value in eight bytes (little-endian), the value and
-// a newline. An empty line ends an entry. The format preserves all bytes, which JSON does not.
+// Decoder reads the format of "journalctl -o export" (JOURNAL_EXPORT_FORMATS of systemd). A field is either the line
+// NAME=value, or the line NAME and then the size of the value in eight bytes (little-endian), the value and a newline.
+// An empty line ends an entry. The format preserves all bytes, which JSON does not.
 type Decoder struct {
 	r     *bufio.Reader
 	entry Entry
-	// data contains the values of the entry. spans contains the offsets of the values in data. It does not contain
-	// slices, because append may move data to other memory.
+	// The field data contains the values of the entry, and the field spans contains the offsets of these values. The
+	// offsets stay correct when append moves data to other memory.
 	data  []byte
 	spans []span
 	names map[string]string
@@ -53,11 +53,11 @@ func Entries(r io.Reader) iter.Seq2[*Entry, error] {
 	}
 }
 
-// Empty reports whether the buffer is empty. If it is, Next may block.
+// Empty reports whether the buffer is empty. If the buffer is empty, Next may block.
 func (d *Decoder) Empty() bool { return d.r.Buffered() == 0 }
 
-// Next returns the next entry, which is valid until the next call. After the last entry it returns io.EOF, and if the
-// input ends within an entry, [io.ErrUnexpectedEOF].
+// Next returns the next entry, which is valid until the next call. After the last entry, Next returns io.EOF. If the
+// input ends within an entry, Next returns [io.ErrUnexpectedEOF].
 func (d *Decoder) Next() (*Entry, error) {
 	d.data, d.spans, d.entry.Cut = d.data[:0], d.spans[:0], false
 	for {
@@ -89,7 +89,7 @@ func (d *Decoder) Next() (*Entry, error) {
 	}
 }
 
-// finish returns the entry with the fields in spans.
+// The method finish returns the entry with the fields in d.spans.
 func (d *Decoder) finish() *Entry {
 	d.entry.Fields = d.entry.Fields[:0]
 	for _, s := range d.spans {
@@ -102,7 +102,8 @@ func (d *Decoder) finish() *Entry {
 	return &d.entry
 }
 
-// name returns b as a string. It returns the same string for equal names, so that a name is allocated once.
+// The method name converts a field name to a string. It returns the same string for equal names, so that each name is
+// allocated only once.
 func (d *Decoder) name(b []byte) string {
 	if s, ok := d.names[string(b)]; ok {
 		return s
@@ -114,7 +115,7 @@ func (d *Decoder) name(b []byte) string {
 	return s
 }
 
-// line reads a line, and appends at most MaxField bytes of it to data, without the newline.
+// The method line reads one line, and appends at most MaxField bytes of the line to d.data, without the newline.
 func (d *Decoder) line() error {
 	left := MaxField
 	for {
@@ -132,8 +133,8 @@ func (d *Decoder) line() error {
 	}
 }
 
-// binary reads a size and a value, and appends the value to data. It does not allocate memory for the size in advance,
-// because the size may be wrong.
+// The method binary reads the size and the value of a field, and appends the value to d.data. It does not allocate
+// memory for the size in advance, because the size may be wrong.
 func (d *Decoder) binary() error {
 	var head [8]byte
 	if _, err := io.ReadFull(d.r, head[:]); err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 )
 
-// all returns copies of all entries.
+// The function all returns copies of the entries in r.
 func all(r io.Reader) (entries []Entry, err error) {
 	for e, err := range Entries(r) {
 		if err != nil {
@@ -43,8 +43,8 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// TestDecodeEndsAnywhere cuts the input after each byte, like a killed journalctl. Complete
-// entries must be returned, and incomplete entries must not.
+// TestDecodeEndsAnywhere cuts the input after each byte, because journalctl can be killed at any time. Complete entries
+// must be returned, and incomplete entries must not.
 func TestDecodeEndsAnywhere(t *testing.T) {
 	one, two := encode(entry("A", "1", "B", "\x00\n")), encode(entry("C", "2", "D", "\xff\xff"))
 	data := append(bytes.Clone(one), two...)
@@ -62,7 +62,7 @@ func TestDecodeEndsAnywhere(t *testing.T) {
 }
 
 func TestDecodeBounds(t *testing.T) {
-	// The size is larger than the input. Next must not allocate memory of this size.
+	// The size of the field is larger than the input. Next must not allocate memory of this size.
 	lie := append([]byte("MESSAGE\n"), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 'x')
 	if got, err := all(bytes.NewReader(lie)); len(got) != 0 || err != io.ErrUnexpectedEOF {
 		t.Errorf("a size without a value: got %d entries, error %v, want io.ErrUnexpectedEOF", len(got), err)
@@ -82,7 +82,7 @@ func TestDecodeBounds(t *testing.T) {
 	}
 }
 
-// repeated is a reader that returns data as many times as left says.
+// A repeated reader returns the bytes in the field data several times. The field left is the remaining number of times.
 type repeated struct {
 	data []byte
 	left int

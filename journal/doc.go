@@ -10,8 +10,9 @@
 //   - Each line is passed to the sink once, in the order of the journal. If journalctl ends while it follows the journal,
 //     the next journalctl continues after the last entry. If journald has split a line that is longer than LineMax=
 //     (journald.conf(5)), the parts are joined.
-//   - Memory does not grow with the number of entries.
+//   - The use of memory does not grow with the number of entries.
 //   - The app of a line is found by fields that journald sets (their names begin with "_"), not by fields that the sender
-//     sets. If the sender has ended before journald has read its unit, the line belongs to the app that it names, but only
-//     if it comes from the user of this app. So another process of this user can write lines that seem to come from the app.
+//     sets. If the sender has ended before journald has read the unit of the sender, the line belongs to the app that the
+//     line names, but only if the line comes from the user of this app. So another process of this user can write lines that
+//     seem to come from the app.
 package journal

@@ -60,7 +60,8 @@ func (e *Entry) Time() time.Time {
 // Cursor returns the position of the entry in the journal.
 func (e *Entry) Cursor() []byte { return e.Get("__CURSOR") }
 
-// Priority returns the priority of syslog(3), 0 (emerg) to 7 (debug). If the entry has no priority, it returns 6 (info).
+// Priority returns the priority of syslog(3), 0 (emerg) to 7 (debug). If the entry has no priority, Priority returns 6
+// (info).
 func (e *Entry) Priority() int {
 	if p := e.Get("PRIORITY"); len(p) == 1 && p[0] >= '0' && p[0] <= '7' {
 		return int(p[0] - '0')
@@ -72,7 +73,7 @@ func (e *Entry) Priority() int {
 type Source int
 
 const (
-	// Worker is a process of an instance. It is the zero value.
+	// Worker, the zero value, is a process of an instance.
 	Worker Source = iota
 	// Systemd is PID 1, which logs that an instance was started, has exited or was killed.
 	Systemd
@@ -82,13 +83,14 @@ const (
 
 func (s Source) String() string { return [...]string{"worker", "systemd", "journald"}[s] }
 
-// suppressedID is SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h: messages were dropped by the rate limit.
+// suppressedID is SD_MESSAGE_JOURNAL_DROPPED of sd-messages.h. In an entry with this ID, journald reports the number of
+// messages that its rate limit has dropped.
 const suppressedID = "a596d6fe7bfa4994828e72309e95d61e"
 
-// source returns who wrote an entry. An entry with the field UNIT comes from systemd if its process is PID 1, or if it
-// runs the program of systemd as root: a process that will become a worker first runs systemd or systemd-executor. UNIT
-// alone is not enough, because any process can send this field. If the process does not run as root, the source is
-// Worker, because a worker can run the program of systemd.
+// The method source returns who wrote an entry. An entry with the field UNIT comes from systemd if its process is PID
+// 1, or is a process of root that runs systemd or systemd-executor: PID 1 forks such a process, which later becomes a
+// worker. The field UNIT alone is not enough, because any process can send this field. If the process does not run as
+// root, the source is Worker, because a worker can run the program of systemd.
 func (e *Entry) source() Source {
 	if string(e.Get("_TRANSPORT")) == "driver" && string(e.Get("MESSAGE_ID")) == suppressedID {
 		return Journald

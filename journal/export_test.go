@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// encode returns entries in the export format of journalctl: text as NAME=value, and other
-// values with their size.
+// The function encode returns entries in the export format of journalctl: text as NAME=value, and other values with
+// their size.
 func encode(entries ...Entry) []byte {
 	var b bytes.Buffer
 	for _, e := range entries {
@@ -29,7 +29,7 @@ func encode(entries ...Entry) []byte {
 	return b.Bytes()
 }
 
-// entry returns an entry with the given names and values.
+// The function entry returns an entry with the given names and values.
 func entry(pairs ...string) Entry {
 	var e Entry
 	for i := 0; i < len(pairs); i += 2 {
@@ -38,8 +38,7 @@ func entry(pairs ...string) Entry {
 	return e
 }
 
-// worker returns entry number n, written by an instance of shop, with the fields that
-// journald adds.
+// The function worker returns an entry of an instance of shop, with the number n and the fields that journald adds.
 func worker(n int, instance, message string, more ...string) Entry {
 	return entry(append([]string{
 		"__CURSOR", fmt.Sprintf("s=1;i=%x", n), "__REALTIME_TIMESTAMP", fmt.Sprint(1795670167000000 + n*1500),

@@ -11,12 +11,11 @@ import (
 	"time"
 )
 
-// maxSilentEnds is the number of times in a row that journalctl may end without a new entry. Then follow returns an
-// error.
+// If journalctl ends maxSilentEnds times in a row without a new entry, the method follow returns an error.
 const maxSilentEnds = 3
 
-// follow passes the entries after the cursor to the sink until ctx ends. A rotation or a restart of journald does not end
-// journalctl. If journalctl ends for another reason, follow starts it again at the last entry.
+// The method follow passes the entries after the cursor to the sink until ctx ends. A rotation or a restart of journald
+// does not end journalctl. If journalctl ends for another reason, follow starts it again at the last entry.
 func (r *reader) follow(ctx context.Context) error {
 	silent := 0
 	for {
@@ -120,8 +119,8 @@ func (q Query) namespaceNames() []string {
 // does not read them (see followAgain).
 type waker struct {
 	dir string
-	// candidates are the possible directories of the journals. links are the candidates that existed when waker was
-	// created.
+	// The candidates are the possible directories of the journals. The links are the candidates that existed when the
+	// waker was created.
 	candidates, links []string
 }
 
@@ -155,7 +154,7 @@ func newWaker(namespaces []string) (_ *waker, err error) {
 func (w *waker) file() string { return filepath.Join(w.dir, "wake") }
 func (w *waker) close()       { _ = os.RemoveAll(w.dir) }
 
-// wake touches the file at each interval until ctx ends or a new journal appears.
+// The method wake touches the file at each interval until ctx ends or a new journal appears.
 func (w *waker) wake(ctx context.Context, changed func()) {
 	tick := time.NewTicker(wakeInterval)
 	defer tick.Stop()
@@ -179,7 +178,7 @@ func (w *waker) wake(ctx context.Context, changed func()) {
 }
 
 // Directories returns the directories of the journals of namespaces, on disk and in memory (systemd-journald.service(8)).
-// They may not exist. "" is the journal of the machine.
+// Some of these directories may not exist. The namespace "" is the journal of the machine.
 func Directories(namespaces []string) []string {
 	id, err := os.ReadFile("/etc/machine-id")
 	machine := strings.TrimSpace(string(id))

@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// script replaces journalctl. Each call of start returns the next of outputs, and wait then returns the next of
-// ends.
+// A script replaces journalctl. Each call of the method start returns the next element of outputs and a function wait,
+// which returns the next element of ends.
 type script struct {
 	outputs [][]byte
 	ends    []error
 	args    [][]string
-	// empty is called when start is called after the last output.
+	// If no output is left, the method start calls the function empty.
 	empty func()
 }
 
@@ -55,7 +55,7 @@ func newReader(q Query, s *script, sink Sink) *reader {
 	return &reader{query: q, sink: sink, start: s.start, sorter: newSorter(q.Scopes), joiner: joiner{incomplete: map[string]*Line{}}}
 }
 
-// argument returns the value of --name=value.
+// The function argument returns the value of the argument --NAME=VALUE.
 func argument(args []string, name string) string {
 	for _, a := range args {
 		if v, ok := strings.CutPrefix(a, "--"+name+"="); ok {

@@ -13,12 +13,12 @@ import (
 // Formatter formats lines for people: "shop@3 | text". It caches the prefix of each instance, so use one Formatter for
 // all lines of an output.
 type Formatter struct {
-	// Raw prints the bytes of the message and a newline, without a prefix and without escapes. Use it only for lines of
-	// workers.
+	// If Raw is true, Append appends only the bytes of the message and a newline, without a prefix and without escapes.
+	// Set Raw only for lines of workers.
 	Raw bool
-	// Colour colours the prefix by instance and the text by priority.
+	// If Colour is true, the colour of the prefix depends on the instance, and the colour of the text on the priority.
 	Colour bool
-	// Fields appends the fields that the program has added to its message, as NAME=value.
+	// If Fields is true, Append also appends the fields that the program has added to its message, as NAME=value.
 	Fields bool
 	// Time is the format of the time before the prefix. Zone is the time zone of this time; nil means UTC.
 	Time TimeFormat
@@ -67,7 +67,7 @@ func (f *Formatter) Append(dst []byte, l *Line) []byte {
 	return dst
 }
 
-// head returns the time and the prefix, which precede each line of a message.
+// The method head returns the time and the prefix, which precede each line of a message.
 func (f *Formatter) head(l *Line) []byte {
 	head := f.text[:0]
 	if len(f.Time.pieces) > 0 {

@@ -14,8 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
-// sample returns entries of workers, systemd and journald with all priorities and special
-// characters.
+// The function sample returns entries of workers, systemd and journald with all priorities and special characters.
 func sample() []Entry {
 	return []Entry{
 		entry("__CURSOR", "s=1;i=1", "__REALTIME_TIMESTAMP", "1795670167912270", "PRIORITY", "6", "_TRANSPORT", "journal",
@@ -47,7 +46,7 @@ func lines(t *testing.T) []Line {
 	var lines []Line
 	for _, e := range sample() {
 		if e.Get("PRIORITY") != nil {
-			// A case sets another priority by a second field. Use the last one.
+			// The entry can have a second field PRIORITY. Use the last priority.
 			for _, f := range e.Fields {
 				if f.Name == "PRIORITY" {
 					e.set("PRIORITY", f.Value)
@@ -72,7 +71,7 @@ func timeFormat(t *testing.T, s string) TimeFormat {
 	return f
 }
 
-// TestFormats compares the lines of sample in each format with a golden file.
+// TestFormats compares the lines of the function sample, in each format, with a golden file.
 func TestFormats(t *testing.T) {
 	zone := time.FixedZone("CET", 3600)
 	mark := regexp.MustCompile("listening|lines")

@@ -16,11 +16,11 @@ const maxJoined = 8 << 20
 // the process.
 type joiner struct {
 	incomplete map[string]*Line
-	// order contains the keys of incomplete, oldest first.
+	// The field order contains the keys of the map incomplete, oldest first.
 	order []string
 }
 
-// add adds a piece, and returns the complete line, or nil if more pieces follow.
+// The method add adds a piece. It returns the complete line, or nil if more pieces follow.
 func (j *joiner) add(l *Line) *Line {
 	stream := l.Get("_STREAM_ID")
 	more := string(l.Get("_LINE_BREAK")) == "line-max"
@@ -55,7 +55,7 @@ func (j *joiner) release(stream string) *Line {
 	return l
 }
 
-// flush returns the lines whose last piece is missing, oldest first.
+// The method flush returns the lines whose last piece is missing, oldest first.
 func (j *joiner) flush() []*Line {
 	var lines []*Line
 	for len(j.order) > 0 {

@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 )
 
-// AppendJSON appends a line as one JSON object and a newline. The keys have the order of the schema. If the message
-// is not UTF-8, "message" contains replacement characters, and "messageBase64" contains all bytes. If fields is
-// true, "fields" contains the fields that the program has added.
+// AppendJSON appends a line as one JSON object and a newline. The keys have the order of the schema. If the message is
+// not UTF-8, "message" contains replacement characters, and "messageBase64" contains all bytes. If the parameter fields
+// is true, the key "fields" contains the fields that the program has added.
 func AppendJSON(dst []byte, l *Line, fields bool) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = l.Time().UTC().AppendFormat(dst, time.RFC3339Nano)

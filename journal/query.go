@@ -26,21 +26,23 @@ type Query struct {
 	Priorities []int
 	// Boot is a boot in the format of journalctl ("0", "-1", an ID), or "" for all boots.
 	Boot string
-	// System includes systemd's own messages about the instances.
+	// If System is true, the query also selects systemd's own messages about the instances.
 	System bool
-	// AllFields reads all fields of each entry, not only the fields that a line needs.
+	// If AllFields is true, journalctl prints all fields of each entry, not only the fields that a line needs.
 	AllFields bool
-	// Follow waits for new lines after the last one, until the context ends.
+	// If Follow is true, Read waits for new lines until the context ends.
 	Follow bool
 }
 
-// neededFields are the fields that [Line] and [Formatter] use. With only these fields, journalctl needs half the time.
+// neededFields are the fields that [Line] and [Formatter] use. If journalctl prints only these fields, it needs half
+// the time.
 const neededFields = "MESSAGE,MESSAGE_ID,PRIORITY,UNIT,N_DROPPED,OBJECT_SYSTEMD_UNIT,CLUSTERCTL_APP,CLUSTERCTL_INSTANCE," +
 	"CLUSTERCTL_SENDER,_PID,_UID,_EXE,_SYSTEMD_UNIT,_SYSTEMD_SLICE,_TRANSPORT,_STREAM_ID,_LINE_BREAK"
 
-// part selects the part of the journal that one run of journalctl reads.
+// The type part describes which part of the journal one run of journalctl reads.
 type part struct {
-	// directory contains links to the journals to read (see waker). "" means the journals of the query's namespaces.
+	// The directory contains links to the journals to read (see waker). If this field is empty, journalctl reads the
+	// journals of the query's namespaces.
 	directory string
 	// cursor is the cursor of the first entry to read.
 	cursor string
@@ -50,7 +52,7 @@ type part struct {
 	follow  bool
 }
 
-// arguments returns the arguments of journalctl(1).
+// The method arguments returns the arguments of journalctl(1).
 func (q Query) arguments(p part) []string {
 	args := []string{"--output=export", "--quiet", "--no-pager"}
 	switch {
@@ -94,22 +96,22 @@ func (q Query) arguments(p part) []string {
 	return append(args, q.matches(p.follow)...)
 }
 
-// namespaces returns the argument of journalctl that selects the journals. The journal of the machine needs no argument.
-// --namespace=+NAME adds one namespace (since 245), and --namespace=* selects all journals.
+// The method namespaces returns the argument of journalctl that selects the journals. The journal of the machine needs
+// no argument. --namespace=+NAME adds one namespace (since 245), and --namespace=* selects all journals.
 func (q Query) namespaces() []string {
 	switch names := q.namespaceNames(); len(names) {
 	case 1:
 		return nil
 	case 2:
-		// The journal of the machine has the messages of PID 1.
+		// With "+", journalctl also reads the journal of the machine, which has the messages of PID 1.
 		return []string{"--namespace=+" + names[1]}
 	}
 	return []string{"--namespace=*"}
 }
 
-// matches returns the matches of all scopes (journalctl(1)): groups of FIELD=VALUE, separated by "+". An entry matches a
-// group if, for each field of the group, it has one of the values. journalctl prints the entries that match at least one
-// group.
+// The method matches returns the matches (journalctl(1)) of all scopes. The matches are groups of FIELD=VALUE, separated
+// by "+". An entry matches a group if, for each field of the group, the entry has one of the values. journalctl prints
+// the entries that match at least one group.
 func (q Query) matches(follow bool) []string {
 	var groups [][]string
 	for _, s := range q.Scopes {
@@ -172,13 +174,13 @@ func priority(s string) int {
 	return slices.Index(priorityNames, s)
 }
 
-// ago matches a time span of systemd.time(7) without a sign: 10m, 1h30m, 2days.
+// The expression ago matches a time span of systemd.time(7) without a sign: 10m, 1h30m, 2days.
 var ago = regexp.MustCompile(`^([0-9]+(\.[0-9]+)? ` +
 	`?(us|usec|ms|msec|s|sec|second|seconds|m|min|minute|minutes|h|hr|hour|hours|d|day|days|w|week|weeks|M|month|months|y|year|years) ?)+$`)
 
-// Moment converts a time into a form that all versions of journalctl accept. "10m" becomes "-10m", 10 minutes ago. A time
-// in RFC 3339 becomes a Unix time, because journalctl accepts RFC 3339 only since 255. Other times are returned
-// unchanged: yesterday, -1h, 09:30, "2026-01-31 12:00".
+// Moment converts a time into a form that all versions of journalctl accept. "10m" becomes "-10m", which means 10 minutes
+// ago. A time in RFC 3339 becomes a Unix time, because journalctl accepts RFC 3339 only since 255. Other times are
+// returned unchanged: yesterday, -1h, 09:30, "2026-01-31 12:00".
 func Moment(s string) string {
 	if ago.MatchString(s) {
 		return "-" + s

@@ -16,7 +16,7 @@ type Sink interface {
 	Idle() error
 }
 
-// Read passes the lines of a query to the sink. If q.Follow is true, it returns nil when the context is canceled.
+// Read passes the lines of a query to the sink. If q.Follow is true, Read returns nil when the context is canceled.
 func Read(ctx context.Context, q Query, sink Sink) error {
 	r := &reader{query: q, sink: sink, start: startProgram, sorter: newSorter(q.Scopes), joiner: joiner{incomplete: map[string]*Line{}}}
 	return r.read(ctx)
@@ -57,8 +57,8 @@ func (r *reader) read(ctx context.Context) error {
 	return r.sink.Idle()
 }
 
-// ended returns the error of read. If a query with Follow was canceled, the error is nil. If ctx has ended for another
-// reason, the error is ctx.Err().
+// The method ended converts an error to the error that Read returns. If a query with Follow was canceled, the result is
+// nil. If ctx has ended for another reason, the result is ctx.Err().
 func (r *reader) ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		if r.query.Follow && errors.Is(ctx.Err(), context.Canceled) {
@@ -78,13 +78,13 @@ func (r *reader) findEnd(ctx context.Context) error {
 	})
 }
 
-// history passes the existing lines of the journal to the sink.
+// The method history passes the existing lines of the journal to the sink.
 func (r *reader) history(ctx context.Context) error {
 	p := part{lines: r.query.Lines}
 	if r.query.Grep != "" && p.lines != AllLines {
 		// With --grep and --lines, the order of the lines depends on the version of journalctl. So the first run reads
-		// backwards to find the oldest line to print, and the second run reads forwards from that line. The lines need
-		// not be stored in memory.
+		// backwards to find the oldest line to print, and the second run reads forwards from that line. With two runs,
+		// clusterctl need not store the lines in memory.
 		back := p
 		back.reverse = true
 		found := false
@@ -100,7 +100,7 @@ func (r *reader) history(ctx context.Context) error {
 	return r.run(ctx, r.query.arguments(p), r.entry)
 }
 
-// entry passes an entry to the sink if it belongs to an app and completes a line.
+// The method entry passes an entry to the sink if the entry belongs to an app and completes a line.
 func (r *reader) entry(e *Entry) error {
 	if r.query.Follow {
 		r.cursor = string(e.Cursor())
@@ -115,7 +115,7 @@ func (r *reader) entry(e *Entry) error {
 	return nil
 }
 
-// run starts journalctl, and calls each with each entry.
+// The method run starts journalctl, and calls the function each for every entry.
 func (r *reader) run(ctx context.Context, args []string, each func(*Entry) error) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -140,8 +140,8 @@ func (r *reader) run(ctx context.Context, args []string, each func(*Entry) error
 		}
 	}
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		// journalctl has ended, perhaps within an entry. wait returns the reason. With Follow, the next journalctl prints
-		// the incomplete entry again.
+		// journalctl has ended, perhaps within an entry. The function wait returns the reason. With Follow, the next
+		// journalctl prints the incomplete entry again.
 		return wait()
 	}
 	cancel()

@@ -16,8 +16,9 @@ import (
 // program is the program that reads the journal.
 const program = "journalctl"
 
-// start starts a program, which is terminated when ctx ends. It returns the output of the program, and the function wait,
-// which waits for its end and returns its error. Tests use their own start.
+// A function of the type start starts journalctl, and terminates it when ctx ends. It returns the output of journalctl,
+// and the function wait, which waits until journalctl has ended and returns its error. Tests use a function that replaces
+// journalctl.
 type start func(ctx context.Context, args []string) (out io.Reader, wait func() error, err error)
 
 // startProgram starts journalctl. If clusterctl is killed, journalctl ends when it writes to the closed pipe.
@@ -72,8 +73,8 @@ func argumentError(message string) *ArgumentError {
 	return nil
 }
 
-// explain returns a better error than err, the result of [exec.Cmd.Wait]: its text is the first line of stderr. It
-// returns nil if journalctl has succeeded.
+// The function explain returns an error whose text is the first line of stderr, or nil if journalctl has succeeded. The
+// parameter err is the result of [exec.Cmd.Wait].
 func explain(err error, stderr string) error {
 	if err == nil {
 		return nil
@@ -104,7 +105,7 @@ func plainText(s string) string {
 	return strings.TrimSpace(string(safe))
 }
 
-// output runs journalctl and returns its output.
+// The function output runs journalctl and returns its output.
 func output(ctx context.Context, args ...string) (string, error) {
 	out, wait, err := startProgram(ctx, args)
 	if err != nil {
@@ -117,8 +118,8 @@ func output(ctx context.Context, args ...string) (string, error) {
 	return string(data), readErr
 }
 
-// namespaceArgument returns the argument of journalctl that selects the journal of a namespace. For the journal of the
-// machine, "", it returns nil.
+// namespaceArgument returns the argument of journalctl that selects the journal of a namespace. For the empty
+// namespace, which is the journal of the machine, it returns nil.
 func namespaceArgument(ns string) []string {
 	if ns == "" {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// ended runs a script of sh and returns its error.
+// The function ended runs a script with sh, and returns the error.
 func ended(t *testing.T, script string) error {
 	t.Helper()
 	return exec.Command("sh", "-c", script).Run()

@@ -7,9 +7,9 @@ import (
 )
 
 // appendSafe appends untrusted text, and escapes characters that could change the terminal: control characters, bytes
-// that are not UTF-8, and characters that change the direction of writing. The escapes are \x1b, \xff, \u202e. If
-// colour is true, sequences that only select colours and weight are not escaped; otherwise they are removed. coloured
-// reports whether the result contains such a sequence.
+// that are not UTF-8, and characters that change the direction of writing. Examples of escapes are \x1b, \xff and
+// \u202e. If the parameter colour is true, escape sequences that only select colours and weight are kept; otherwise
+// they are removed. The result coloured reports whether the text contains such a sequence.
 func appendSafe(dst, text []byte, colour bool) (_ []byte, coloured bool) {
 	for i := 0; i < len(text); {
 		c := text[i]

@@ -23,11 +23,11 @@ type Scope struct {
 	Namespace string
 }
 
-// unit returns the unit name of instance i.
+// The method unit returns the unit name of instance i.
 func (s Scope) unit(i int) string { return s.App + "@" + strconv.Itoa(i) + ".service" }
 
-// find reports whether a unit belongs to the scope. It returns the number of the instance, or 0 for a unit that is not an
-// instance.
+// The method find reports whether a unit belongs to the scope. It returns the number of the instance, or 0 for a unit
+// that is not an instance.
 func (s Scope) find(unit string) (instance int, ok bool) {
 	if rest, is := strings.CutPrefix(unit, s.App+"@"); is {
 		rest, is = strings.CutSuffix(rest, ".service")
@@ -52,7 +52,7 @@ const (
 // workerTerms returns groups of matches for the lines of the workers. The first group matches by the slice or the unit of
 // the process; the slice includes instances that do not exist yet. If a process has just ended, journald may not find its
 // slice. For such processes, the other groups match lines from stdout by the fields of LogExtraFields=, and messages of
-// our handler by the user of the workers.
+// the handler in activation/journald by the user of the workers.
 func (s Scope) workerTerms() [][]string {
 	own, extra := []string{"_SYSTEMD_SLICE=" + s.Slice}, []string{appField + "=" + s.App}
 	if s.Instance > 0 {
@@ -117,15 +117,16 @@ func (l *Line) Label() string {
 // sorter finds the app of each entry.
 type sorter struct {
 	scopes []Scope
-	// owners maps the name of a unit to its app and instance, in a Line without an entry. If the unit does not belong to
-	// a scope, App is empty.
+	// The keys of owners are unit names. A value is a Line without an entry, with the app and the instance of the unit.
+	// If the unit does not belong to a scope, the field App of the value is empty.
 	owners map[string]Line
 }
 
 func newSorter(scopes []Scope) *sorter { return &sorter{scopes: scopes, owners: map[string]Line{}} }
 
-// line returns the entry as a line. It returns false if the entry does not belong to a scope. journalctl prints such
-// entries, because its matches select more entries than needed, and any process can send a field CLUSTERCTL_APP.
+// The method line converts an entry to a Line. It returns false if the entry does not belong to a scope. journalctl
+// also prints such entries, because its matches select more entries than needed, and any process can send a field
+// CLUSTERCTL_APP.
 func (s *sorter) line(e *Entry, system bool) (Line, bool) {
 	source := e.source()
 	unit := e.Get([...]string{Worker: "_SYSTEMD_UNIT", Systemd: "UNIT", Journald: "OBJECT_SYSTEMD_UNIT"}[source])
@@ -151,7 +152,7 @@ func (s *sorter) line(e *Entry, system bool) (Line, bool) {
 	return l, l.App != ""
 }
 
-// find returns the app and the instance of a unit, or an empty Line.
+// The method find returns a Line with the app and the instance of a unit, or an empty Line.
 func (s *sorter) find(unit string) (l Line) {
 	for _, scope := range s.scopes {
 		if i, ok := scope.find(unit); ok {
@@ -173,9 +174,9 @@ func (s *sorter) inSlice(slice string) Line {
 	return Line{}
 }
 
-// byFields finds the app of a process that ended before journald could find its unit, by the fields of the entry. For a
-// line from stdout, journald has added these fields. Another message belongs to the app only if our handler sent it as
-// the user of the workers.
+// byFields finds the app of a process that ended before journald could find its unit, by the fields of the entry. In a
+// line from stdout, journald has set these fields. Any other message belongs to the app only if the handler in
+// activation/journald sent the message as the user of the workers.
 func (s *sorter) byFields(e *Entry) Line {
 	app, i := string(e.Get(appField)), string(e.Get(instanceField))
 	at := slices.IndexFunc(s.scopes, func(scope Scope) bool { return scope.App == app })
@@ -188,8 +189,8 @@ func (s *sorter) byFields(e *Entry) Line {
 	return s.find(app + "@" + i + ".service")
 }
 
-// wrote reports whether the handler in activation/journald sent a message as the user of the workers. journald gets the
-// user from the kernel.
+// The method wrote reports whether the handler in activation/journald sent a message as the user of the workers. The
+// user in the entry is correct, because journald gets it from the kernel.
 func (s Scope) wrote(e *Entry) bool {
 	return s.UID != "" && string(e.Get("_UID")) == s.UID && string(e.Get(senderField)) == "worker"
 }

@@ -18,8 +18,8 @@ const socketDirectory = "/run/systemd/journal"
 // identifier is the name under which clusterctl itself writes to the journal.
 const identifier = "clusterctl"
 
-// syncTimeout is how long syncJournald waits for its own line. The line may never appear, because MaxLevelStore= of
-// journald.conf(5) may exclude it.
+// syncTimeout limits the time for which syncJournald waits for its own line. Without a limit, it could wait forever,
+// because MaxLevelStore= of journald.conf(5) can exclude the line.
 const syncTimeout = 8 * time.Second
 
 // syncJournald returns when the journald of a namespace has stored all lines that other processes wrote to their stdout
@@ -71,7 +71,7 @@ func writeLine(ctx context.Context, socket, line string) error {
 // if its name is the machine ID.
 const followAgain = 2 * time.Second
 
-// follow runs journalctl once, for at most followAgain, and reports whether it printed the line.
+// The function follow runs journalctl once, for at most followAgain, and reports whether journalctl printed the line.
 func follow(ctx context.Context, line, namespace string) (found bool) {
 	ctx, cancel := context.WithTimeout(ctx, followAgain)
 	defer cancel()

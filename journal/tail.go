@@ -13,12 +13,12 @@ import (
 )
 
 // Tail returns the last n lines of a unit since a time, including the messages of systemd about the unit, oldest first.
-// namespace is the journal namespace of the unit, or "". Before these lines, Tail returns up to n earlier lines of
-// clusterctl-shim from the last 10 n messages: lines of the shim give the cause of a failure, and the program may write a
-// long stack trace after them.
+// The parameter namespace is the journal namespace of the unit, or "". Before these lines, Tail returns up to n earlier
+// lines of clusterctl-shim from the last 10 * n messages, because lines of the shim give the cause of a failure, and the
+// program may write a long stack trace after them.
 //
-// since must come from [time.Now]. Tail compares the monotonic time of the entries of this boot, so a change of the clock
-// does not change the result.
+// The parameter since must be a result of [time.Now]. Tail compares the monotonic time of the entries of this boot, so a
+// change of the clock does not change the result.
 //
 // Only root and the members of the groups adm and systemd-journal can read the system journal. For other users, Tail
 // returns no lines and no error.
@@ -46,8 +46,8 @@ func lastLines(lines []string, n int) []string {
 	return append(own[max(len(own)-n, 0):], lines[last:]...)
 }
 
-// monotonic returns the time of t on CLOCK_MONOTONIC, which journald stores with each entry. The result may be slightly
-// too early, but never too late.
+// The function monotonic returns the time of t on CLOCK_MONOTONIC, which journald stores with each entry. The result
+// may be slightly too early, but never too late.
 func monotonic(t time.Time) (time.Duration, error) {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
@@ -64,7 +64,7 @@ func tailArguments(unit, namespace string, n int) []string {
 	}, Query{Scopes: []Scope{{Namespace: namespace}}}.namespaces()...)
 }
 
-// tailLines returns the lines of the messages that are not older than from, which is a time on CLOCK_MONOTONIC.
+// tailLines returns the lines of the messages that are not older than the parameter from, a time on CLOCK_MONOTONIC.
 func tailLines(export string, from time.Duration) (lines []string, err error) {
 	for e, err := range Entries(strings.NewReader(export)) {
 		if err != nil {
@@ -83,8 +83,8 @@ func tailLines(export string, from time.Duration) (lines []string, err error) {
 
 // Suppressed returns how many messages of units journald has dropped since boot because of LogRateLimitBurst=. journald
 // logs the number of dropped messages with the next message after the interval, so the newest dropped messages may be
-// missing in the result. namespace is the journal namespace of the units, or empty. is reports whether to count the
-// messages of a unit.
+// missing in the result. The parameter namespace is the journal namespace of the units, or empty. Suppressed counts the
+// messages of a unit only if the function is returns true.
 //
 // Suppressed needs the same rights as [Tail]. Without these rights, the result is 0.
 func Suppressed(ctx context.Context, namespace string, is func(unit string) bool) (int64, error) {

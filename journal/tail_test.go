@@ -18,8 +18,8 @@ func TestTailArguments(t *testing.T) {
 	}
 }
 
-// TestTailAfterStep checks that a change of the clock does not change the result: it changes the realtime of
-// later entries, but not their monotonic time.
+// TestTailAfterStep checks that a change of the clock does not change the result. A change of the clock changes the
+// real time of later entries, but not their monotonic time.
 func TestTailAfterStep(t *testing.T) {
 	at := func(realtime, monotonic time.Duration, message string) Entry {
 		return entry("__CURSOR", "s=1", "__REALTIME_TIMESTAMP", fmt.Sprint(realtime.Microseconds()),
@@ -58,7 +58,7 @@ func TestLastLines(t *testing.T) {
 	}
 }
 
-// TestMonotonic checks that monotonic converts a time of time.Now to the monotonic clock.
+// TestMonotonic checks that the function monotonic converts a result of time.Now to the monotonic clock.
 func TestMonotonic(t *testing.T) {
 	var clock [4]time.Duration
 	read := func(i int) {
@@ -74,8 +74,8 @@ func TestMonotonic(t *testing.T) {
 	read(2)
 	got, err := monotonic(moment)
 	read(3)
-	// monotonic reads two clocks one after the other, so the result may be too early by at most the duration
-	// of the call.
+	// The function monotonic reads two clocks one after the other, so the result may be too early by at most the
+	// duration of the call.
 	if earliest := clock[0] - (clock[3] - clock[2]); err != nil || got < earliest || got > clock[1] {
 		t.Errorf("got %v, error %v, want a time between %v and %v", got, err, earliest, clock[1])
 	}

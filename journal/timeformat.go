@@ -28,7 +28,7 @@ var timeNames = map[string]string{
 	"date": "2006-01-02 15:04:05.000",
 }
 
-// strftime maps conversions of date(1) to layouts.
+// The map strftime contains the layout for each conversion of date(1).
 var strftime = map[byte]string{
 	'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'e': "_2", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM",
 	'z': "-0700", 'Z': "MST",
@@ -37,7 +37,8 @@ var strftime = map[byte]string{
 	'L': "000", 'f': "000000",
 }
 
-// momentTokens maps the tokens of moment.js, which pm2 accepts, to layouts. A longer token precedes its prefixes.
+// momentTokens contains the tokens of moment.js, which pm2 accepts, with their layouts. A longer token is before its
+// own prefixes, so that the longest token matches.
 var momentTokens = [][2]string{
 	{"YYYY", "2006"}, {"YY", "06"}, {"MMMM", "January"}, {"MMM", "Jan"}, {"MM", "01"}, {"DD", "02"}, {"dddd", "Monday"}, {"ddd", "Mon"},
 	{"HH", "15"}, {"hh", "03"}, {"mm", "04"}, {"ss", "05"}, {"SSSSSS", "000000"}, {"SSS", "000"}, {"ZZ", "-0700"},

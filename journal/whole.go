@@ -28,7 +28,7 @@ func usage(dirs []string) (uint64, error) {
 			if err != nil {
 				return 0, fmt.Errorf("measuring the journal: %w", err)
 			}
-			// Add up blocks, because the end of each file is sparse.
+			// Add up blocks instead of file sizes, because the end of each file is sparse.
 			if st, ok := info.Sys().(*syscall.Stat_t); ok && info.Mode().IsRegular() {
 				total += uint64(st.Blocks) * 512
 			}

@@ -40,7 +40,7 @@ func regular(p string, mode fs.FileMode) File {
 	return File{Path: p, Mode: mode, Source: p, Size: 10, Digest: "d" + p}
 }
 
-// input returns the input for a package of the app in yaml, with the files of shop.
+// The function input returns the input for a package of the app in yaml, with the files of shop.
 func input(t *testing.T, yaml string) Input {
 	t.Helper()
 	a := decode(t, yaml)
@@ -120,15 +120,15 @@ func TestPlan(t *testing.T) {
 		}
 	}
 	if strings.Contains(control, "Suggests") {
-		t.Error("the package suggests clusterctl, although it depends on it")
+		t.Error("the package suggests and depends on clusterctl")
 	}
 	if got, want := string(find(t, p.Files, "/usr/lib/clusterctl-apps/shop/instances").Data), "1\n2\n3\n"; got != want {
 		t.Errorf("got the instances %q, want %q", got, want)
 	}
 }
 
-// TestRuntimeStateIsRemoved checks that postrm removes the files of the app in /run. The script cannot use the Go
-// constants of the paths.
+// TestRuntimeStateIsRemoved checks that postrm removes the files of the app in /run. The script repeats the paths,
+// because it cannot use the Go constants.
 func TestRuntimeStateIsRemoved(t *testing.T) {
 	script := string(find(t, plan(t, input(t, shop)).Control, "postrm").Data)
 	for _, want := range []string{`"` + contract.RunDirectory + `/$name"`, `"$dir` + contract.LockSuffix + `"`} {
@@ -216,18 +216,18 @@ func TestRelocation(t *testing.T) {
 	}
 }
 
-// TestAggregate checks that the aggregate, which is not a link, is the same in two versions of an app, and that each
-// generated directive is either in the aggregate or in its drop-in.
-func TestAggregate(t *testing.T) {
+// TestAppUnit checks that NAME.service, which is not a link, is the same in two versions of an app, and that each
+// generated directive is either in NAME.service or in its drop-in.
+func TestAppUnit(t *testing.T) {
 	one := plan(t, input(t, shop))
 	two := plan(t, input(t, "name: shop\ncommand: [/usr/bin/node, x.js]\ndirectory: /srv/shop\n"))
 	const unit = "/usr/lib/systemd/system/shop.service"
 	a, b := string(find(t, one.Files, unit).Data), string(find(t, two.Files, unit).Data)
 	if a != b {
-		t.Errorf("the aggregates of two versions differ:\n%s\n%s", a, b)
+		t.Errorf("the files shop.service of two versions differ:\n%s\n%s", a, b)
 	}
 	if units.Owner(units.File{Path: "shop.service", Data: []byte(a)}) != "shop" {
-		t.Error("the aggregate does not have the mark of clusterctl")
+		t.Error("shop.service does not have the mark of clusterctl")
 	}
 	in := input(t, shop)
 	app, _, err := relocate(in.App, in.Roots)
@@ -244,7 +244,7 @@ func TestAggregate(t *testing.T) {
 	for line := range strings.Lines(string(units.Unseal(whole))) {
 		if key, _, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") &&
 			strings.Contains(a, line) == strings.Contains(dropIn, line) {
-			t.Errorf("%s is in the aggregate and in its drop-in, or in neither", key)
+			t.Errorf("%s is in shop.service and in its drop-in, or in neither", key)
 		}
 	}
 }

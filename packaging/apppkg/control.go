@@ -88,7 +88,8 @@ func (in Input) check() error {
 	return nil
 }
 
-// depends returns the dependencies of the package: systemd, clusterctl if the shim starts the program, and in.Depends.
+// The method depends returns the dependencies of the package: systemd, clusterctl if the shim starts the program, and
+// in.Depends.
 func (in Input) depends() []string {
 	all := []string{fmt.Sprintf("systemd (>= %d~)", in.Target.Systemd)}
 	if in.App.NeedsShim() {
@@ -102,7 +103,8 @@ func (in Input) depends() []string {
 	return all
 }
 
-// control returns the control file (Debian Policy 5.3). kilobytes is the installed size in KiB.
+// The method control returns the control file (Debian Policy 5.3). The parameter kilobytes is the installed size in
+// KiB.
 func (in Input) control(kilobytes int64) string {
 	var b strings.Builder
 	field := func(name, v string) {

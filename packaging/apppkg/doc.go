@@ -13,7 +13,7 @@
 //	                                the link to the current release
 //	/opt/clusterctl-apps/NAME/serving
 //	                                the name of the last release that ran; differs from current only during an upgrade
-//	…/systemd/system/NAME.service   the aggregate, which is enabled, and is the same in every version
+//	…/systemd/system/NAME.service   the unit of the app, which is enabled, and is the same in every version
 //	…/systemd/system/NAME@.service, NAME.socket, …
 //	                                links to /opt/clusterctl-apps/NAME/current/units/
 //
@@ -21,8 +21,8 @@
 // link "current", reloads systemd, and restarts one instance. If this instance stays alive, postinst restarts the other
 // instances. If an instance does not start, postinst changes the link back, restarts the instances with the old release,
 // and returns an error to dpkg. The package is then unpacked but not configured: the old version runs, also after a boot,
-// until "dpkg --configure" or a newer version succeeds. Only the aggregate is not a link, because systemctl would enable
-// the target of the link. The settings of the aggregate that can differ between versions are in a drop-in, which is a
+// until "dpkg --configure" or a newer version succeeds. Only NAME.service is not a link, because systemctl would enable
+// the target of the link. The settings of NAME.service that can differ between versions are in a drop-in, which is a
 // link.
 //
 // # Files of others
@@ -36,8 +36,9 @@
 // The scripts run as root, and the workers can write to directories in /var/lib/clusterctl-apps/NAME. There, the scripts
 // do not follow links, and do not change the owner or mode of existing files. If users other than root can change a
 // directory, the scripts create files in this directory only as the user of the workers. dpkg follows a link to a
-// directory, so it must not unpack files there. So postinst creates the links from a release to the state, and preinst
-// removes the links of the old version before dpkg unpacks the new version.
+// directory, so the package must not contain files below directories that the workers can write to. So postinst creates
+// the links from a release to the state, and preinst removes the links of the old version before dpkg unpacks the new
+// version.
 //
 // Packages of an earlier clusterctl used /opt/NAME, /var/lib/NAME and /etc/NAME. On an upgrade from such a package,
 // preinst copies the current release to the new directory, because the units use the new directory as soon as dpkg has

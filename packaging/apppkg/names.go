@@ -61,8 +61,9 @@ func (in Input) fileNotes(local units.App) []string {
 	return notes
 }
 
-// leadsOut reports whether f is a link in a root whose target is neither in a root nor in a system directory. A relative
-// link out of the app's directory is always such a link, because the directory has another path on the target.
+// leadsOut reports whether f is a link in a root whose target is neither in a root nor in a system directory. For a
+// relative link out of the app's directory, the result is always true, because this directory has another path on the
+// target.
 func (in Input) leadsOut(f File) bool {
 	if f.Mode&fs.ModeSymlink == 0 || !Contains(in.Roots, f.Path) {
 		return false
@@ -94,16 +95,17 @@ var (
 	secretSuffixes = []string{".env", ".pem", ".key", ".p12", ".pfx", ".jks", ".keystore"}
 )
 
-// Junk reports whether a package omits a file or directory without a note. rel is its path relative to the directory of
-// the app. clusterctl.yaml is omitted, because it may describe other apps, too. Plan adds another clusterctl.yaml, which
-// describes only this app.
+// Junk reports whether a package omits a file or directory without a note. The parameter rel is the path relative to the
+// directory of the app. clusterctl.yaml is omitted, because it may describe other apps, too. Plan adds another
+// clusterctl.yaml, which describes only this app.
 func Junk(rel string) bool {
 	return rel == "clusterctl.yaml" ||
 		slices.ContainsFunc(junkDirs, func(d string) bool { return rel == d || strings.HasSuffix(rel, "/"+d) })
 }
 
-// Secret reports whether a file probably contains a secret, by its name. For files of libraries it returns false, because
-// these are mostly certificates of test suites. rel is the path relative to the directory of the app.
+// Secret reports whether a file with this path probably contains a secret. For files of libraries, Secret returns false,
+// because these files are mostly certificates of test suites. The parameter rel is the path relative to the directory of
+// the app.
 func Secret(rel string) bool {
 	if below("/"+rel, "/node_modules") || strings.Contains(rel, "/node_modules/") || strings.Contains(rel, "/site-packages/") {
 		return false

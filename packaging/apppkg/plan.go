@@ -26,7 +26,7 @@ type Input struct {
 	Arch        string
 	Maintainer  string
 	Description string
-	// Depends are packages other than systemd and clusterctl.
+	// Depends contains the dependencies other than systemd and clusterctl.
 	Depends []string
 }
 
@@ -52,12 +52,12 @@ type Package struct {
 	Name, Version, Arch string
 	Release             string
 	Depends             []string
-	// Files are the files that dpkg unpacks, sorted by path. Control are the files in DEBIAN/.
+	// Files contains the files that dpkg unpacks, sorted by path. Control contains the files in DEBIAN/.
 	Files, Control []File
-	// Conffiles are the paths of configuration files. On an upgrade, dpkg keeps the changes of the administrator in these
-	// files.
+	// Conffiles contains the paths of configuration files. On an upgrade, dpkg keeps the changes of the administrator in
+	// these files.
 	Conffiles []string
-	// Notes are messages for the person who makes the package.
+	// Notes contains messages for the person who makes the package.
 	Notes []string
 }
 
@@ -136,8 +136,8 @@ func (in Input) payload(local units.App) []File {
 	return out
 }
 
-// normalized returns a file with the permissions of a package: everyone can read the file, and setuid and setgid are
-// removed.
+// The function normalized returns a file with the permissions of a package: everyone can read the file, and setuid and
+// setgid are removed.
 func normalized(f File) File {
 	switch {
 	case f.Mode&fs.ModeSymlink != 0:
@@ -224,7 +224,7 @@ func (in Input) gecos() string { return madeBy + DebName(in.App.Name) }
 const journaldDir = "/etc/systemd/"
 
 // addUnits adds the units to the release. It returns the links to these units in the unit directory of systemd, and the
-// files of set that do not belong to a release.
+// files of the parameter set that do not belong to a release.
 func (in Input) addUnits(release *[]File, p *Package, set units.Set) []File {
 	var links []File
 	n, dir := in.App.Name, in.unitDir()

@@ -11,16 +11,17 @@ import (
 
 // Root is a directory or a file of this machine that becomes part of each release.
 type Root struct {
-	// From is the path on this machine. To is the path on the target, below the link "current".
+	// The field From contains the path on this machine. The field To contains the path on the target, below the link
+	// "current".
 	From, To string
 }
 
-// home returns the directory of the app on the target. Packages do not use /opt/NAME, /var/lib/NAME and /etc/NAME,
-// because these directories may belong to another program with the name of the app, such as docker.
+// The function home returns the directory of the app on the target. Packages do not use /opt/NAME, /var/lib/NAME and
+// /etc/NAME, because these directories may belong to another program with the name of the app, such as docker.
 func home(n units.Name) string { return "/opt/clusterctl-apps/" + string(n) }
 
-// dist returns the directory into which dpkg unpacks the release. The directory is not in /opt: dpkg would remove /opt
-// together with the last package that has files there.
+// The function dist returns the directory into which dpkg unpacks the release. The directory is not in /opt: dpkg would
+// remove /opt together with the last package that has files there.
 func dist(n units.Name) string { return "/usr/lib/clusterctl-apps/" + string(n) }
 
 func current(n units.Name) string { return home(n) + "/current" }
@@ -28,7 +29,7 @@ func current(n units.Name) string { return home(n) + "/current" }
 // stateOf returns the directory for the writable paths of the app. All releases use the same directory.
 func stateOf(n units.Name) string { return "/var/lib/clusterctl-apps/" + string(n) }
 
-// etc returns the directory for the environment files of the app.
+// The function etc returns the directory for the environment files of the app.
 func etc(n units.Name) string { return "/etc/clusterctl-apps/" + string(n) }
 
 // EnvFile returns a path on the target for an environment file.
@@ -37,7 +38,7 @@ func EnvFile(n units.Name) string { return etc(n) + "/env" }
 // systemDirs are directories that do not contain apps, except for /usr/local.
 var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run", "/boot"}
 
-// below reports whether p is dir or a path in dir.
+// The function below reports whether p is dir or a path in dir.
 func below(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }
@@ -47,8 +48,8 @@ func isSystemPath(p string) bool {
 	return !below(p, "/usr/local") && slices.ContainsFunc(systemDirs, func(d string) bool { return below(p, d) })
 }
 
-// packable reports whether a directory can be the directory of an app. For example, it returns false for /srv and
-// /home/me, which also contain other files.
+// The function packable reports whether a directory can be the directory of an app. For example, it returns false for
+// /srv and /home/me, which also contain other files.
 func packable(dir string) bool {
 	least := 2
 	if below(dir, "/home") || below(dir, "/usr/local") || below(dir, "/var") {
@@ -58,7 +59,7 @@ func packable(dir string) bool {
 }
 
 // Roots returns a root for the directory of the app, and a root for its program if the program is neither in this
-// directory nor in a system directory. isFile reports whether a path is a regular file.
+// directory nor in a system directory. The parameter isFile reports whether a path is a regular file.
 func Roots(a units.App, isFile func(string) bool) ([]Root, error) {
 	var roots []Root
 	if a.Directory != "" && packable(a.Directory) {
@@ -175,8 +176,8 @@ func userName(n units.Name) string {
 	return strings.NewReplacer(".", "-", "+", "-").Replace(strings.ToLower(string(n)))
 }
 
-// replacePath replaces the path from with to in s, also at the beginning of a longer path. The path must be at the
-// beginning of s or follow "=", ":" or ",".
+// In s, replacePath replaces the path in the parameter from with the path in the parameter to, also where a longer path
+// begins with the old path. The old path must be at the beginning of s or follow "=", ":" or ",".
 func replacePath(s, from, to string) string {
 	var b strings.Builder
 	for {

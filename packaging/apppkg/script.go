@@ -29,21 +29,22 @@ type scriptView struct {
 	// Mark is the text of the mark file in directories that the package creates. MadeBy is the prefix of the marks of all
 	// packages.
 	Mark, MadeBy string
-	// Namespace is the namespace of the private journal of the app, or empty. JournalUnits are the units of its journald.
+	// Namespace is the namespace of the private journal of the app, or empty. JournalUnits contains the units of the
+	// journald of this namespace.
 	Namespace    string
 	JournalUnits []string
-	// State are the writable directories in StateRoot, relative to StateRoot. Their owner is Owner. StateLinks are the
-	// paths of the links to these directories, relative to the app's directory in a release. User is the user that
-	// postinst creates if it does not exist.
+	// State contains the paths of the writable directories, relative to StateRoot. Owner is the owner of these
+	// directories. StateLinks contains the paths of the links to these directories, relative to the app's directory in
+	// a release. User is the user that postinst creates if it does not exist.
 	State, StateLinks         []string
 	StateRoot                 string
 	User, Group, Gecos, Owner string
-	// Needed are the writable directories that must exist before the install. NeededOwner is the owner of these
+	// Needed contains the writable directories that must exist before the install. NeededOwner is the owner of these
 	// directories in the hint.
 	Needed      []string
 	NeededOwner string
-	// Units are the files in the unit directory of systemd, relative to this directory. Others are the files that are
-	// neither in this directory nor in Dist.
+	// Units contains the files in the unit directory of systemd, relative to this directory. Others contains the files
+	// that are neither in this directory nor in Dist.
 	Units, Others []string
 	Former        formerView
 }

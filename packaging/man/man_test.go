@@ -21,7 +21,7 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
-// directives returns the directives in the templates, in the form "Name=".
+// The function directives returns the directives in the templates, in the form "Name=".
 func directives(t *testing.T) []string {
 	t.Helper()
 	templates, err := filepath.Glob("../../templates/*.tmpl")

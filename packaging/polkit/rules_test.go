@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// question is a request of systemd to polkit, and the result that the rule must return. Member is true if the user is in
-// the group.
+// A question is a request of systemd to polkit, and the result that the rule must return. Member is true if the user is
+// in the group.
 type question struct {
 	Action, Unit, Verb string
 	Message            string
@@ -29,7 +29,7 @@ const (
 	none = "var apps = [];"
 )
 
-// ask returns a question for a member of the group.
+// The function ask returns a question for a member of the group.
 func ask(unit, verb, want string) question {
 	q := question{Action: manageUnits, Unit: unit, Verb: verb, Member: true, want: want}
 	if verb == "start" {
@@ -38,7 +38,7 @@ func ask(unit, verb, want string) question {
 	return q
 }
 
-// questions returns a question for each verb and each unit.
+// The function questions returns a question for each verb and each unit.
 func questions(want string, verbs []string, units ...string) (all []question) {
 	for _, u := range units {
 		for _, v := range verbs {
@@ -53,8 +53,9 @@ func allVerbs() []string {
 		"kill", "reset-failed"}
 }
 
-// TestRule evaluates the rule in Node, with unit files in a temporary directory. internal/e2e tests the rule in polkit.
-// If the rule does not allow a request, it must return NOT_HANDLED, because "no" would override other rules.
+// TestRule evaluates the rule in Node, with unit files in a temporary directory. The tests in internal/e2e use the rule
+// in polkit itself. If the rule does not allow a request, it must return NOT_HANDLED, because "no" would override other
+// rules.
 func TestRule(t *testing.T) {
 	text := shipped(t)
 	m := newMachine(t)
@@ -87,7 +88,7 @@ func TestRule(t *testing.T) {
 	named = append(named, stranger)
 	m.evaluate(t, strings.Replace(text, none, `var apps = ["shop", "front-*", "a.b"];`, 1), named)
 
-	// The rule must not allow any request without names of apps, or if the only name is "*".
+	// If the list of apps in the rule is empty or contains only "*", the rule must not allow any request.
 	nothing := questions("", allVerbs(), "shop.service", "shop@1.service", "ssh.service", ".service", "undefined.service")
 	m.evaluate(t, text, nothing)
 	m.evaluate(t, strings.Replace(text, none, `var apps = ["*", ""];`, 1), nothing)
@@ -119,7 +120,8 @@ func TestRuleWantsOurFile(t *testing.T) {
 	q = append(q, deny("x-foreign.service", "x-other.service", "x-two.service", "x-comment.service", "x-dropin.service",
 		"x-masked.service", "x-dangling.service")...)
 
-	// systemd uses the file in the first directory, and the file of an instance instead of the template.
+	// If several directories contain a unit file, systemd uses the file in the first directory. It uses the file of an
+	// instance instead of the template.
 	m.install(lib, "x-over", "1 2")
 	m.write(etc+"/x-over.service", "[Service]\n")
 	m.link("/dev/null", run+"/x-over.socket")
@@ -165,7 +167,7 @@ func shipped(t *testing.T) string {
 	return string(text)
 }
 
-// machine is a directory with unit files. The script of the rule uses this directory instead of /.
+// A machine is a directory with unit files. The script of the rule uses this directory instead of /.
 type machine struct {
 	t    *testing.T
 	root string
@@ -201,7 +203,7 @@ func (m machine) remove(path string) {
 	}
 }
 
-// install writes unit files of an app, with only the lines that the rule reads.
+// The method install writes unit files of an app, with only the lines that the rule reads.
 func (m machine) install(dir, app, instances string) {
 	m.t.Helper()
 	for _, name := range []string{app + ".service", app + "@.service", app + ".socket"} {
@@ -210,7 +212,7 @@ func (m machine) install(dir, app, instances string) {
 	m.write(dir+"/"+app+".service.d/50-instances.conf", "[Service]\nEnvironment=\"CLUSTERCTL_INSTANCES="+instances+"\"\n")
 }
 
-// evaluate runs the rule in Node for all questions, and checks the results.
+// The method evaluate runs the rule in Node for all questions, and checks the results.
 func (m machine) evaluate(t *testing.T, rule string, questions []question) {
 	t.Helper()
 	const harness = `

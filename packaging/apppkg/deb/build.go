@@ -3,7 +3,7 @@ package deb
 import (
 	"bytes"
 	"context"
-	"crypto/md5" // what dpkg --verify compares
+	"crypto/md5" // dpkg --verify compares MD5 checksums
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -20,8 +20,8 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// build writes the files of a package into a temporary directory, and runs dpkg-deb. The package gets its path by a
-// rename after it is complete.
+// The function build writes the files of a package into a temporary directory, and runs dpkg-deb. When the package is
+// complete, build renames it to its final path.
 func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, open opener, to string) error {
 	dir := filepath.Dir(to)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -51,7 +51,7 @@ func (m *Maker) build(ctx context.Context, p apppkg.Package, newest time.Time, o
 	return nil
 }
 
-// treeName is the directory in a workDir with the files of the package.
+// In a workDir, the directory treeName contains the files of the package.
 const treeName = "root"
 
 // writeTree writes the files of a package and DEBIAN/ into root/treeName, for dpkg-deb.
@@ -85,7 +85,7 @@ func writeTree(ctx context.Context, root *os.Root, p apppkg.Package, open opener
 	})
 }
 
-// opener returns a reader of the content of a file.
+// An opener returns a reader of the content of a file.
 type opener func(apppkg.File) (io.ReadCloser, error)
 
 // writeFile writes one file, directory or link into root/treeName. For a file, it returns the MD5 of the content.
@@ -157,7 +157,7 @@ func openWorkDir(dir string) (_ *workDir, err error) {
 	return w, nil
 }
 
-// path returns a path of a file in the workDir that another program can open.
+// For a file in the workDir, the method path returns a path that another program can open.
 func (w *workDir) path(name string) string {
 	return fmt.Sprintf("/proc/%d/fd/%d/%s", os.Getpid(), w.handle.Fd(), name)
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// collection contains the files of this machine for a package.
+// A collection contains the files of this machine that a package needs.
 type collection struct {
 	files   []apppkg.File
 	leftOut []string
@@ -30,12 +30,13 @@ type collection struct {
 	arches  []string
 	newest  time.Time
 	npm     struct{ Version, Description string }
-	// trees are open until close. seen are the regular files in trees, by path.
+	// The trees are open until the method close is called. The keys of seen are the paths of the regular files in the
+	// trees.
 	trees []*tree
 	seen  map[string]fs.FileInfo
 }
 
-// collect returns the files of the app and the included files. The caller must close the collection.
+// The function collect returns the files of the app and the included files. The caller must close the collection.
 func collect(ctx context.Context, roots []apppkg.Root, include []string) (_ *collection, err error) {
 	c := &collection{leftOut: []string{}, notes: []string{}, seen: map[string]fs.FileInfo{}}
 	defer func() {
@@ -79,7 +80,7 @@ func (c *collection) readNPM(dir string) {
 	}
 }
 
-// walk adds the file top, or all files of the directory top.
+// The method walk adds the file top, or all files in top if top is a directory.
 func (c *collection) walk(ctx context.Context, top string, include []string, included bool) error {
 	t, err := openTree(top, !included)
 	if err != nil {
@@ -102,7 +103,7 @@ func (c *collection) walk(ctx context.Context, top string, include []string, inc
 	})
 }
 
-// add adds one file with its type and digest.
+// The method add adds one file with its type and digest.
 func (c *collection) add(p string, included bool) error {
 	t, rel, err := c.in(p)
 	if err != nil {
@@ -136,7 +137,8 @@ func (c *collection) add(p string, included bool) error {
 	return nil
 }
 
-// read returns the SHA-256 of a file. If the file is an ELF program, read also adds its architecture to c.arches.
+// The method read returns the SHA-256 of a file. If the file is an ELF program, read also adds its architecture to
+// c.arches.
 func (c *collection) read(p string) (string, error) {
 	f, err := c.open(p)
 	if err != nil {
@@ -168,7 +170,7 @@ func debianArch(m elf.Machine) string {
 	return cmp.Or(names[m], strings.ToLower(strings.TrimPrefix(m.String(), "EM_")))
 }
 
-// arch returns the architecture of the ELF programs of the app, or "all" if there are none.
+// The method arch returns the architecture of the ELF programs of the app, or "all" if there are none.
 func (c *collection) arch() (string, error) {
 	switch len(c.arches) {
 	case 0:
@@ -185,8 +187,8 @@ func (c *collection) arch() (string, error) {
 	return "", fault.WithHint(err, "--arch %s", c.arches[0])
 }
 
-// version returns the default version of a package: the version in package.json, or else the time of the newest file.
-// This time increases with each change of a file.
+// The method version returns the default version of a package: the version in package.json, or else the time of the
+// newest file. This time increases with each change of a file.
 func (c *collection) version() string {
 	if c.npm.Version != "" {
 		return apppkg.DebVersion(c.npm.Version)

@@ -31,7 +31,7 @@ type Request struct {
 	App                       units.App
 	Output                    string // directory
 	Version, Maintainer, Arch string
-	Include, Depends          []string // Include are absolute paths
+	Include, Depends          []string // Include contains absolute paths
 	Systemd, CPUs             int
 }
 
@@ -53,7 +53,7 @@ type Result struct {
 // Prepared is a package that is ready to be built. Its directories are open.
 type Prepared struct {
 	Result Result
-	// Roots are the directories and files of the app, and their paths on the target.
+	// Roots contains the directories and files of the app, and their paths on the target.
 	Roots []apppkg.Root
 	maker *Maker
 	plan  apppkg.Package
@@ -136,7 +136,7 @@ func publicEnv(vars []units.EnvVar, app units.Name) error {
 		"put it into a file on the target, mode 0600, and write into the app: env-files: [%s]", apppkg.EnvFile(app))
 }
 
-// maintainer returns the default maintainer from the variables that Debian's tools use.
+// The function maintainer returns the default maintainer from the variables that Debian's tools use.
 func (m *Maker) maintainer() string {
 	user := cmp.Or(m.Getenv("SUDO_USER"), m.Getenv("USER"), "root")
 	host, _ := os.Hostname() // empty after an error
@@ -144,7 +144,7 @@ func (m *Maker) maintainer() string {
 	return fmt.Sprintf("%s <%s>", cmp.Or(m.Getenv("DEBFULLNAME"), user), mail)
 }
 
-// tool runs a program of dpkg with additional variables, and returns its stdout.
+// The method tool runs a program of dpkg with additional variables, and returns its stdout.
 func (m *Maker) tool(ctx context.Context, vars []string, argv ...string) (string, error) {
 	path, err := m.LookPath(argv[0])
 	if err != nil {

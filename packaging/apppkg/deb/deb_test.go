@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// packed creates a directory with the files of an app, and returns its path.
+// The function packed creates a directory with the files of an app, and returns its path.
 func packed(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "shop")

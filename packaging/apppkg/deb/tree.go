@@ -20,13 +20,14 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// tree is a directory or a file for a package. clusterctl opens it once, and reads only files below the descriptor. So a
-// user who can write to the directory cannot add other files of this machine by a link.
+// A tree is a directory or a file whose content goes into a package. clusterctl opens the directory once, and finds all
+// files by the descriptor of this directory. So a user who can write to the directory cannot add other files of this
+// machine by a link.
 type tree struct {
-	// top is the path of the tree on this machine.
+	// The field top is the path of the tree on this machine.
 	top  string
 	root *os.Root
-	// file is the name of the file in root, or empty for a directory.
+	// The field file is the name of the file in root, or empty for a directory.
 	file string
 }
 
@@ -55,7 +56,7 @@ func openTree(top string, follow bool) (*tree, error) {
 	return t, err
 }
 
-// rel returns the path relative to t.root for a path in the tree, and false for other paths.
+// For a path in the tree, the method rel returns the path relative to t.root. For other paths, it returns false.
 func (t *tree) rel(p string) (string, bool) {
 	if p == t.top {
 		return cmp.Or(t.file, "."), true
@@ -64,7 +65,7 @@ func (t *tree) rel(p string) (string, bool) {
 	return rel, ok && t.file == ""
 }
 
-// walk calls add for each path of the tree.
+// The method walk calls the function add for each path of the tree.
 func (t *tree) walk(ctx context.Context, add func(p string, d fs.DirEntry) error) error {
 	from := cmp.Or(t.file, ".")
 	return fs.WalkDir(noFollow{t.root}, from, func(rel string, d fs.DirEntry, err error) error {
@@ -88,7 +89,7 @@ func (n noFollow) Open(name string) (fs.File, error)          { return n.root.Op
 func (n noFollow) Stat(name string) (fs.FileInfo, error)      { return n.root.Lstat(name) }
 func (n noFollow) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(n.root.FS(), name) }
 
-// in returns the tree that contains a path, and the path relative to the root of the tree.
+// The method in returns the tree that contains a path, and the path relative to the root of the tree.
 func (c *collection) in(p string) (*tree, string, error) {
 	for _, t := range c.trees {
 		if rel, ok := t.rel(p); ok {
@@ -98,7 +99,7 @@ func (c *collection) in(p string) (*tree, string, error) {
 	return nil, "", fmt.Errorf("%q: %w", p, fs.ErrNotExist)
 }
 
-// open opens a regular file of the collection. It returns an error if the file has been replaced.
+// The method open opens a regular file of the collection. It returns an error if the file has been replaced.
 func (c *collection) open(p string) (*os.File, error) {
 	t, rel, err := c.in(p)
 	if err != nil {
@@ -120,8 +121,8 @@ func (c *collection) open(p string) (*os.File, error) {
 	return f, nil
 }
 
-// content returns a reader of a file of the package. The reader returns an error if the content has changed since the
-// file was collected.
+// The method content returns a reader of a file of the package. The reader returns an error if the content has changed
+// since the file was collected.
 func (c *collection) content(f apppkg.File) (io.ReadCloser, error) {
 	if f.Source == "" {
 		return io.NopCloser(bytes.NewReader(f.Data)), nil
@@ -133,8 +134,8 @@ func (c *collection) content(f apppkg.File) (io.ReadCloser, error) {
 	return &checked{file: file, hash: sha256.New(), want: f.Digest, path: f.Source}, nil
 }
 
-// checked reads a file. At the end of the file, it returns an error if the digest is not the expected one. It does not
-// embed the file, because io.Copy would then use WriteTo of the file instead of Read.
+// A checked reader reads a file. At the end of the file, Read returns an error if the digest is not the expected one.
+// The type does not embed the file, because io.Copy would then use WriteTo of the file instead of this Read.
 type checked struct {
 	file       *os.File
 	hash       hash.Hash

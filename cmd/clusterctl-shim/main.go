@@ -19,7 +19,7 @@ import (
 // version is set by the linker (-X main.version=…).
 var version = "devel"
 
-// Exit statuses that are not in package contract.
+// Package contract does not contain these exit statuses.
 const (
 	exitFailed      = 1
 	exitNotRunnable = 126 // the program exists but cannot be executed
@@ -103,7 +103,7 @@ func warn(what string, err error) {
 	}
 }
 
-// parse parses the flags of a subcommand. An invalid flag is a usage failure.
+// The function parse parses the flags of a subcommand. For an invalid flag, it returns the failure of the function usage.
 func parse(f *flag.FlagSet, args []string) error {
 	f.SetOutput(io.Discard)
 	if err := f.Parse(args); err != nil {
@@ -128,8 +128,8 @@ func startBackground(stdout uintptr, args ...string) (pid int, err error) {
 	})
 }
 
-// drainCommand is ExecStop= of an app with a socket. The flags --state=PATH, --kill-after=DURATION:UNIT and
-// --relisten=ADDRESS must come before the flags of package drain.
+// drainCommand runs the subcommand "drain", which is in ExecStop= of an app with a socket. The flags --state=PATH,
+// --kill-after=DURATION:UNIT and --relisten=ADDRESS must come before the flags of package drain.
 func drainCommand(args []string) (int, error) {
 	var state, after string
 	var listeners []string

@@ -43,7 +43,7 @@ func forkRelease(unit string) error {
 	return drain.MoveToInit(pid)
 }
 
-// releaseCommand cancels the start job. args are the unit and its restart counter.
+// releaseCommand cancels the start job. The parameter args contains the name of the unit and its restart counter.
 func releaseCommand(args []string) (int, error) {
 	if len(args) == 2 {
 		if restarts, err := strconv.ParseUint(args[1], 10, 32); err == nil {

@@ -80,7 +80,7 @@ func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []str
 		defer ready.Close()
 		select {
 		case <-waited:
-			// The processes have ended, and another process may have the process id.
+			// Kill nothing: the processes have ended, and a new process may have the same process id.
 			return
 		default:
 		}
@@ -158,7 +158,7 @@ func notifierOf(pid int) int {
 	return 0
 }
 
-// notifier returns the process id of the program's notifier. Without a notifier it fails the test.
+// notifier returns the process id of the program's notifier. If the program has no notifier, the test fails.
 func (w *worker) notifier(t *testing.T) int {
 	t.Helper()
 	n := notifierOf(w.Process.Pid)

@@ -19,8 +19,8 @@ type Machine struct {
 	Path func() string
 }
 
-// operandValues returns the candidates for the operand that follows operands. kind is one of the constants offerWords,
-// offerFiles and offerDirs.
+// operandValues returns the candidates for the operand that follows the operands of the command line. kind is one of the
+// constants offerWords, offerFiles and offerDirs.
 func (a *App) operandValues(cmd *Command, operands []string, current string) (kind string, all []candidate) {
 	kind = offerWords
 	for _, form := range formsOf(cmd.Operands, len(operands)) {
@@ -52,7 +52,7 @@ func (a *App) flagValues(f Flag, current string) (kind string, all []candidate) 
 	return kind, append(named(f.Words, ""), all...)
 }
 
-// values returns the candidates for a form. kind is one of the constants offerWords, offerFiles and offerDirs.
+// The method values returns the candidates for a form. kind is one of the constants offerWords, offerFiles and offerDirs.
 func (m Machine) values(form Form, current string) (kind string, all []candidate) {
 	switch form {
 	case File, Path:
@@ -144,8 +144,7 @@ func flagNames(known []Flag, given []string) []candidate {
 	return all
 }
 
-// commandNames returns the commands whose names begin with current. If there are none, it returns the aliases of all
-// commands.
+// commandNames returns the commands whose names begin with current. If there are no such commands, it returns all aliases.
 func (a *App) commandNames(current string) []candidate {
 	var names, aliases []candidate
 	for _, cmd := range a.Commands {

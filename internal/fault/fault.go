@@ -46,7 +46,7 @@ func Hint(err error) string {
 	return ""
 }
 
-// UsageError is a mistake in the command line, whatever the state of the machine is. The exit status is 2.
+// UsageError is the error for a command line that is invalid on every machine. The exit status is 2.
 type UsageError struct{ message string }
 
 func (e *UsageError) Error() string { return e.message }

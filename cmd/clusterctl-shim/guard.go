@@ -13,7 +13,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// guardName is the internal subcommand that the commands of ExecStop= start in the background.
+// guardName is the name of the internal subcommand that the commands of ExecStop= start in the background.
 const guardName = "guard"
 
 // startGuard starts the guard, a process in the background that kills the program if the program does not end in time after

@@ -82,7 +82,7 @@ func dispatch(args []string) int {
 	return report(usage("unknown subcommand \"" + args[0] + "\""))
 }
 
-// report prints an error and its hint, one line each, and returns the exit status.
+// The function report prints an error and its hint, one line each, and returns the exit status.
 func report(err error) int {
 	text, code := contract.LogPrefix+err.Error()+"\n", exitFailed
 	var f *failure
@@ -96,7 +96,7 @@ func report(err error) int {
 	return code
 }
 
-// warn prints an error that does not stop the command. warn does nothing if err is nil.
+// The function warn prints an error that does not stop the command. It does nothing if err is nil.
 func warn(what string, err error) {
 	if err != nil {
 		report(fmt.Errorf("%s: %w", what, err))

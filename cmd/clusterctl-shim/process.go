@@ -81,7 +81,7 @@ func nodeQuote(s string) string {
 	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
 }
 
-// get returns the value of a variable. The result ok is false if the variable is not set.
+// The function get returns the value of a variable. The result ok is false if the variable is not set.
 func get(env []string, name string) (value string, ok bool) {
 	for _, kv := range env {
 		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
@@ -91,7 +91,7 @@ func get(env []string, name string) (value string, ok bool) {
 	return "", false
 }
 
-// set returns env with the variable name=value.
+// The function set returns env with the variable name=value.
 func set(env []string, name, value string) []string {
 	return envfile.Merge(env, []string{name + "=" + value})
 }
@@ -104,7 +104,7 @@ func without(env []string, names ...string) []string {
 	})
 }
 
-// pin restricts this thread to one of its allowed CPUs. The program inherits the restriction.
+// The function pin restricts this thread to one of its allowed CPUs. The program inherits the restriction.
 func pin(instance int) error {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/pid1"
 )
 
-// releaseName is the internal subcommand that "stopped" starts in the background.
+// releaseName is the name of the internal subcommand that "stopped" starts in the background.
 const releaseName = "release"
 
 // startRelease starts a process in the background that cancels the start job of the next run, if the next run begins with a

@@ -37,7 +37,7 @@ func listenAgain(all []netip.AddrPort) {
 	warn("listeners", err)
 }
 
-// watchName is the internal subcommand that "drain" starts in the background for a native worker.
+// watchName is the name of the internal subcommand that "drain" starts in the background for a native worker.
 const watchName = "watch-listeners"
 
 // startWatch starts a process in the background. If the worker shuts a shared listener down during its stop, the new process

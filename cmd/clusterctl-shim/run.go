@@ -29,7 +29,7 @@ type runOptions struct {
 	ownPtrace  bool
 	confine    bool
 	instance   int
-	// envFiles are the paths of the environment files. A file may be missing if its path begins with "-".
+	// The field envFiles contains the paths of the environment files. A file may be missing if its path begins with "-".
 	envFiles    []string
 	envSyntax   envfile.Syntax
 	increment   []string
@@ -113,7 +113,8 @@ func (o *runOptions) check() error {
 	return nil
 }
 
-// run prepares the process and becomes the program. run always returns an error.
+// The method run prepares the process and becomes the program. It returns only if it cannot become the program, so it always
+// returns an error.
 func run(o *runOptions) error {
 	if adopt.HasPtrace() && !o.ownPtrace {
 		return &failure{

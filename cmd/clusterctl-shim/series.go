@@ -74,7 +74,7 @@ func waitCommand(args []string) (int, error) {
 	return 0, delayStart(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: *maxRestarts}, *longest)
 }
 
-// ended returns how the last run ended, such as "exited/7".
+// The function ended returns a text about the end of the last run, such as "exited/7".
 func ended(s backoff.State) string {
 	if s.Status == "" {
 		return s.Result

@@ -267,7 +267,7 @@ func parseRunAs(s string) units.RunAs {
 	return units.RunAs{User: user, Group: group}
 }
 
-// suggest adds the most similar valid value to the error of a flag, as a hint.
+// The function suggest adds a hint with the most similar valid value to the error of a flag.
 func suggest(err error, flag, value string, words []string) error {
 	if like := text.Nearest(value, words); err != nil && like != "" {
 		return fault.WithHint(err, "did you mean --%s %s?", flag, like)

@@ -62,7 +62,7 @@ func runDiff(ctx context.Context, e *env, o diffOptions, in cmdline.Input) error
 // print this error.
 var errDiffer = errors.New("there are differences")
 
-// appsToCompare returns the apps as the file describes them, or as their stored configuration does.
+// appsToCompare returns the apps that the file describes, or the installed apps with their stored configuration.
 func (e *env) appsToCompare(o diffOptions, names []string, fileGiven bool) ([]units.App, error) {
 	path, err := e.resolver().Absolute(o.file)
 	if err != nil {

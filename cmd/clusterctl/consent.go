@@ -18,10 +18,10 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// consent decides whether a change may give an app more rights.
+// The type consent holds what decides whether a change may give an app more rights.
 type consent struct {
 	yes bool // --yes
-	// file is the path of the file that describes the app, or empty if flags or a revision describe it.
+	// The field file is the path of the file that describes the app, or empty if flags or a revision describe it.
 	file string
 }
 

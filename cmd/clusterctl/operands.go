@@ -19,7 +19,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// operand is a whole app, or one of its instances.
+// An operand is a whole app, or one of its instances.
 type operand struct {
 	name     units.Name
 	instance int // 0 means the whole app
@@ -203,7 +203,7 @@ func nothingMatches(word string, apps []units.Name) error {
 	return fault.WithHint(err, "the installed apps are: %s", strings.Join(names, ", "))
 }
 
-// target is an operand with the configuration of its app.
+// A target is an operand with the configuration of its app.
 type target struct {
 	app      units.App
 	listed   int

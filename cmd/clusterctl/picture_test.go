@@ -219,7 +219,7 @@ func TestJSONIsDescribed(t *testing.T) {
 	// Every command with --json has an entry in the schema.
 	for _, cmd := range newApp(&env{stdout: io.Discard, stderr: io.Discard}).Commands {
 		for _, f := range cmd.Flags {
-			if f.Name != "json" || cmd.Name == "install" { // install --json prints the same as show --json
+			if f.Name != "json" || cmd.Name == "install" { // "install --json" prints the same as "show --json"
 				continue
 			}
 			if has, err := outputschema.Has(cmd.Name); err != nil || !has {

@@ -103,7 +103,7 @@ func (a *App) flagsOf(cmd *Command) []Flag {
 }
 
 // library converts the App to an App of cli. Each flag has only its long name, because normalise replaces the other names.
-// typed is the original command line up to "--".
+// The parameter typed is the original command line up to "--".
 func (a *App) library(typed, program []string) *cli.App {
 	out := &cli.App{
 		Name: a.Name, HideHelp: true, HideVersion: true, Writer: a.Stdout, ErrWriter: io.Discard,

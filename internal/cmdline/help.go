@@ -112,14 +112,14 @@ func (p *printer) command(s string) {
 	p.out.WriteString(strings.ReplaceAll(strings.TrimSuffix(narrow.out.String(), "\n"), "\n", " \\\n") + "\n")
 }
 
-// section is a heading and rows of two cells.
+// A section has a heading and rows of two cells.
 type section struct {
 	heading string
 	rows    [][2]string
 }
 
-// sections prints the rows of sections in two columns. All sections have the same column widths. A first cell that is too
-// long for its column is printed on its own line.
+// The method sections prints the rows of all sections in two columns. All sections have the same column widths. A first cell
+// that is too long for its column is printed on its own line.
 func (p *printer) sections(all ...section) {
 	column := 0
 	for _, s := range all {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// hinted is an error with a hint. Other packages define errors that also have a method Hint.
+// The type hinted is an error with a hint. Other packages define errors that also have a method Hint.
 type hinted struct {
 	err  error
 	hint string

@@ -35,7 +35,7 @@ type Column struct {
 
 const leastCut = 20
 
-// word is a cell: its text and its colour.
+// A word is a cell with its text and its colour.
 type word struct {
 	text   string
 	colour Colour

@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// The type consent holds what decides whether a change may give an app more rights.
+// The type consent holds the settings that decide whether a change may give an app more rights.
 type consent struct {
 	yes bool // --yes
 	// The field file is the path of the file that describes the app, or empty if flags or a revision describe it.

@@ -12,8 +12,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/envfile"
 )
 
-// TestEnvFiles: a variable of a file replaces the variables of earlier files and of the environment with the same name. A
-// variable that the shim sets replaces all of these.
+// TestEnvFiles: a variable of a file replaces a variable of the same name in an earlier file or in the environment. A
+// variable that the shim sets replaces a variable of the same name in a file or in the environment.
 func TestEnvFiles(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {

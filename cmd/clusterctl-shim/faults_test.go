@@ -16,8 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// TestExitStatus: the process that runs the shim ends with the exit status or the signal of the program, and has the output
-// of the program. The program is a shell.
+// TestExitStatus: the process that runs the shim ends with the exit status or the signal of the program, and prints the
+// output of the program. The program is a shell.
 func TestExitStatus(t *testing.T) {
 	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
 	for _, c := range []struct {
@@ -42,8 +42,8 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-// TestProcessState: the program has no sockets of the unit and no child, the variables from the flags, and the descriptors,
-// limits and signals as without the shim. The program ignores SIGPIPE, as under systemd.
+// TestProcessState: the program has the variables from the flags, no sockets of the unit and no child process. Its
+// descriptors, limits and signals are the same as without the shim. It ignores SIGPIPE, as under systemd.
 func TestProcessState(t *testing.T) {
 	l, _ := listen(t, "tcp4", "127.0.0.1:0", true)
 	script := `echo "${LISTEN_FDS-none} ${LISTEN_PID-none} $INSTANCE $NODE_APP_INSTANCE $PORT $NODE_OPTIONS"
@@ -75,8 +75,8 @@ grep ^Seccomp: /proc/$$/status; ulimit -Sn; wait; echo waited`
 	}
 }
 
-// TestManyBinds: the memory of the notifier does not grow if the program binds 10,000 other addresses before it binds the
-// address of the listener. The limit of 512 kB is 52 bytes for each bind.
+// TestManyBinds: the memory of the notifier, the process that gives the program its sockets, does not grow if the program
+// binds 10,000 other addresses before it binds the address of the listener. The limit of 512 kB is 52 bytes for each bind.
 func TestManyBinds(t *testing.T) {
 	other, otherAddress := listen(t, "tcp4", "0.0.0.0:0", true)
 	idle := startWorker(t, []*os.File{other}, "--adopt", "--", filepath.Join(testdata, "binds"), "0", port(otherAddress))
@@ -147,8 +147,8 @@ func waitAsleep(t *testing.T, pid int) {
 	t.Errorf("process %d does not sleep in ppoll without a timeout", pid)
 }
 
-// TestKills: after a notifier, a program or both are killed, the sibling still serves, and the notifier of a killed program
-// ends.
+// TestKills: after a notifier, a program or both are killed, the other instance still serves, and the notifier of a killed
+// program ends.
 func TestKills(t *testing.T) {
 	l, address := listen(t, "tcp6", "[::]:0", true)
 	client := "[::1]:" + port(address)
@@ -205,7 +205,7 @@ func ends(pidfd int) bool {
 	}
 }
 
-// TestStoppedProgram: SIGKILL ends a program that is stopped by SIGSTOP, and its notifier.
+// TestStoppedProgram: SIGKILL ends a program that SIGSTOP has stopped, and then its notifier ends, too.
 func TestStoppedProgram(t *testing.T) {
 	l, address := listen(t, "tcp6", "[::]:0", true)
 	w := startWorker(t, []*os.File{l}, "--adopt", "--", node(t), data(t, "server.js"), port(address))

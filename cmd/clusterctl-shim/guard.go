@@ -13,12 +13,13 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/drain"
 )
 
-// guardName is the internal subcommand that the commands of ExecStop= start in the background.
+// guardName is the name of the internal subcommand that the commands of ExecStop= start in the background.
 const guardName = "guard"
 
 // startGuard starts the guard, a process in the background that kills the program if the program does not end in time after
-// its stop signal. value is "DURATION:UNIT". Without the guard, a program with a notify socket could extend its stop without
-// limit (EXTEND_TIMEOUT_USEC=). The guard runs as root in the cgroup of the instance, and ends with the instance.
+// its stop signal. The parameter value is "DURATION:UNIT". Without the guard, a program with a notify socket could extend
+// its stop without limit (EXTEND_TIMEOUT_USEC=). The guard runs as root in the cgroup of the instance, and ends with the
+// instance.
 func startGuard(value string) {
 	after, unit, _ := strings.Cut(value, ":")
 	pid := os.Getenv("MAINPID")
@@ -29,7 +30,7 @@ func startGuard(value string) {
 	warn("starting the guard, which kills the program after its stop timeout", err)
 }
 
-// guardCommand runs the guard. args are the process id of the program, the duration and the unit.
+// guardCommand runs the guard. The parameter args contains the process id of the program, the duration and the unit.
 func guardCommand(args []string) (int, error) {
 	if len(args) != 3 {
 		return 0, usage("guard: want PID DURATION UNIT")

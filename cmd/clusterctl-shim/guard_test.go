@@ -34,7 +34,7 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestGuardWithoutProgram: without a main process, as after a crash, "stopping" does not start a guard.
+// TestGuardWithoutProgram: without a main process, as after a crash, the subcommand "stopping" does not start a guard.
 func TestGuardWithoutProgram(t *testing.T) {
 	cmd := exec.Command(shim, "stopping", "--kill-after=1h")
 	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {

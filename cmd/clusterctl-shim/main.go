@@ -19,7 +19,7 @@ import (
 // version is set by the linker (-X main.version=…).
 var version = "devel"
 
-// Exit statuses that are not in package contract.
+// Package contract does not contain these exit statuses.
 const (
 	exitFailed      = 1
 	exitNotRunnable = 126 // the program exists but cannot be executed
@@ -82,7 +82,7 @@ func dispatch(args []string) int {
 	return report(usage("unknown subcommand \"" + args[0] + "\""))
 }
 
-// report prints an error and its hint, one line each, and returns the exit status.
+// The function report prints an error and its hint, one line each, and returns the exit status.
 func report(err error) int {
 	text, code := contract.LogPrefix+err.Error()+"\n", exitFailed
 	var f *failure
@@ -96,14 +96,14 @@ func report(err error) int {
 	return code
 }
 
-// warn prints an error that does not stop the command. warn does nothing if err is nil.
+// The function warn prints an error that does not stop the command. It does nothing if err is nil.
 func warn(what string, err error) {
 	if err != nil {
 		report(fmt.Errorf("%s: %w", what, err))
 	}
 }
 
-// parse parses the flags of a subcommand. An invalid flag is a usage failure.
+// The function parse parses the flags of a subcommand. For an invalid flag, it returns the failure of the function usage.
 func parse(f *flag.FlagSet, args []string) error {
 	f.SetOutput(io.Discard)
 	if err := f.Parse(args); err != nil {
@@ -128,8 +128,8 @@ func startBackground(stdout uintptr, args ...string) (pid int, err error) {
 	})
 }
 
-// drainCommand is ExecStop= of an app with a socket. The flags --state=PATH, --kill-after=DURATION:UNIT and
-// --relisten=ADDRESS must come before the flags of package drain.
+// drainCommand runs the subcommand "drain", which is in ExecStop= of an app with a socket. The flags --state=PATH,
+// --kill-after=DURATION:UNIT and --relisten=ADDRESS must come before the flags of package drain.
 func drainCommand(args []string) (int, error) {
 	var state, after string
 	var listeners []string

@@ -62,7 +62,7 @@ func runAll(m *testing.M) int {
 	return m.Run()
 }
 
-// listen opens a listener as systemd does, and returns its descriptor and its address.
+// The function listen opens a listener as systemd does, and returns its descriptor and its address.
 func listen(t *testing.T, network, address string, nonBlocking bool) (*os.File, string) {
 	t.Helper()
 	var config net.ListenConfig

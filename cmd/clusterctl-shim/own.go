@@ -13,8 +13,8 @@ import (
 )
 
 // ownCommand changes the user and group of Unix sockets. A socket unit uses it in ExecStartPost= if the workers may write to
-// the directory of the sockets. In such a directory, PID 1 must not change the owner, because PID 1 would follow a symbolic
-// link.
+// the directory of the sockets. If workers may write to the directory, PID 1 must not change the owner, because PID 1 would
+// follow a symbolic link of a worker.
 func ownCommand(args []string) (int, error) {
 	var userName, groupName string
 	f := flag.NewFlagSet("own", flag.ContinueOnError)

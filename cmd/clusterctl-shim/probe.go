@@ -14,7 +14,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
-// probeChildName is the internal subcommand that "probe" starts.
+// probeChildName is the name of the internal subcommand that "probe" starts.
 const probeChildName = "probe-child"
 
 // confineFlag may be the first argument of probe-child. The next argument is the absolute path of the program.
@@ -69,7 +69,7 @@ func probeCommand(args []string) (int, error) {
 	return 0, write(output, r.JSON())
 }
 
-// write writes the report to the file, or to stdout if path is empty.
+// The function write writes the report to the file, or to stdout if path is empty.
 func write(path string, b []byte) error {
 	if path == "" {
 		_, err := os.Stdout.Write(b)

@@ -41,21 +41,22 @@ func epoll(binds ...contract.ProbeBind) contract.Report {
 	return contract.Report{NonBlocking: true, Binds: binds}
 }
 
-// blocking returns the report of a program with a blocking IPv4 listener on all addresses.
+// The function blocking returns the report of a program with a blocking IPv4 listener on all addresses.
 func blocking(port, backlog int, inAccept bool) contract.Report {
 	b := listener("inet", "0.0.0.0", port, backlog)
 	b.NonBlocking, b.Epoll, b.BlockingAccept = false, false, inAccept
 	return contract.Report{HoldAccept: true, Binds: []contract.ProbeBind{b}}
 }
 
-// exited returns the report of a program that ends without listening. left are the processes that still run.
+// exited returns the report of a program that ends without listening. The parameter left contains the names of the processes
+// that still run.
 func exited(status string, left ...string) contract.Report {
 	return contract.Report{NonBlocking: true, Exited: true, Status: contract.Exit{Code: "exited", Status: status}, Left: left}
 }
 
 // TestProbe checks the reports for programs that listen, programs that run without listening, and programs that end.
 func TestProbe(t *testing.T) {
-	// Listen on the ports, like a running instance, which must not affect the probe.
+	// Listen on the ports as a running instance does. These listeners must not affect the probe.
 	_, a4 := listen(t, "tcp4", "0.0.0.0:0", true)
 	_, a6 := listen(t, "tcp6", "[::]:0", true)
 	p4, _ := strconv.Atoi(port(a4))

@@ -81,7 +81,7 @@ func nodeQuote(s string) string {
 	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
 }
 
-// get returns the value of a variable. ok is false if the variable is not set.
+// The function get returns the value of a variable. The result ok is false if the variable is not set.
 func get(env []string, name string) (value string, ok bool) {
 	for _, kv := range env {
 		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
@@ -91,12 +91,12 @@ func get(env []string, name string) (value string, ok bool) {
 	return "", false
 }
 
-// set returns env with the variable name=value.
+// The function set returns env with the variable name=value.
 func set(env []string, name, value string) []string {
 	return envfile.Merge(env, []string{name + "=" + value})
 }
 
-// without returns env without the variables in names.
+// The function without returns the variables of env, except those whose names are in the list names.
 func without(env []string, names ...string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
@@ -104,7 +104,7 @@ func without(env []string, names ...string) []string {
 	})
 }
 
-// pin restricts this thread to one of its allowed CPUs. The program inherits the restriction.
+// The function pin restricts this thread to one of its allowed CPUs. The program inherits the restriction.
 func pin(instance int) error {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -117,7 +117,8 @@ func pin(instance int) error {
 	return unix.SchedSetaffinity(0, one)
 }
 
-// nthCPU returns the set with the n-th allowed CPU, counted from 0. After the last CPU, nthCPU continues with the first CPU.
+// nthCPU returns a set that contains only the n-th allowed CPU, counted from 0. After the last CPU, nthCPU continues with
+// the first CPU.
 func nthCPU(allowed *unix.CPUSet, n int) (*unix.CPUSet, error) {
 	count := allowed.Count()
 	if count == 0 {

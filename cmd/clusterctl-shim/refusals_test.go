@@ -92,7 +92,7 @@ func TestHold(t *testing.T) {
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	// Send a request before the signal: READY=1 comes before the first accept of the program, which the signal would hold.
+	// Wait until the program has accepted the connection: after the signal, the notifier would hold even the first accept.
 	waitAccepted(t, c)
 	if err := syscall.Kill(w.notifier(t), syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
@@ -100,8 +100,8 @@ func TestHold(t *testing.T) {
 	if b, err := io.ReadAll(c); err != nil || !strings.Contains(string(b), "peer 127.0.0.1") {
 		t.Errorf("the response to the open request is %q, %v, want the address of the peer", b, err)
 	}
-	// After the signal, only the sibling may accept connections, even if this program was in accept at the time of the
-	// signal.
+	// After the signal, only the other instance may accept connections, even if this program was in accept(2) at the time of
+	// the signal.
 	response := make(chan string, 1)
 	go func() {
 		r, err := exec.Command("curl", "-s", "--max-time", "50", "http://"+client+"/").Output()
@@ -131,8 +131,8 @@ func waitQueued(t *testing.T, port string) {
 	})
 }
 
-// waitAccepted waits until a program has accepted the connection. In the accept queue, the socket of the server has no
-// inode.
+// waitAccepted waits until a program has accepted the connection. While the connection is in the accept queue, its server
+// socket has no inode.
 func waitAccepted(t *testing.T, c net.Conn) {
 	t.Helper()
 	own, server := c.LocalAddr().(*net.TCPAddr).Port, c.RemoteAddr().(*net.TCPAddr).Port
@@ -148,8 +148,8 @@ type tcpSocket struct {
 	state, queues, inode string
 }
 
-// waitTCP waits until want returns true for an IPv4 socket. If the wait takes too long, waitTCP fails the test with the
-// message.
+// waitTCP waits until the function want returns true for an IPv4 socket. If the wait takes too long, waitTCP fails the test
+// with the message.
 func waitTCP(t *testing.T, message string, want func(tcpSocket) bool) {
 	t.Helper()
 	port := func(address string) int {

@@ -9,7 +9,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/pid1"
 )
 
-// releaseName is the internal subcommand that "stopped" starts in the background.
+// releaseName is the name of the internal subcommand that "stopped" starts in the background.
 const releaseName = "release"
 
 // startRelease starts a process in the background that cancels the start job of the next run, if the next run begins with a
@@ -43,7 +43,7 @@ func forkRelease(unit string) error {
 	return drain.MoveToInit(pid)
 }
 
-// releaseCommand cancels the start job. args are the unit and its restart counter.
+// releaseCommand cancels the start job. The parameter args contains the name of the unit and its restart counter.
 func releaseCommand(args []string) (int, error) {
 	if len(args) == 2 {
 		if restarts, err := strconv.ParseUint(args[1], 10, 32); err == nil {

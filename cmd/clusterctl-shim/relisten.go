@@ -37,7 +37,7 @@ func listenAgain(all []netip.AddrPort) {
 	warn("listeners", err)
 }
 
-// watchName is the internal subcommand that "drain" starts in the background for a native worker.
+// watchName is the name of the internal subcommand that "drain" starts in the background for a native worker.
 const watchName = "watch-listeners"
 
 // startWatch starts a process in the background. If the worker shuts a shared listener down during its stop, the new process
@@ -59,12 +59,12 @@ func startWatch(addresses []string) {
 		warn("watching the listener", err)
 		return
 	}
-	// Wait until the process closes its end of the pipe: it watches the listeners, or has ended.
+	// The process closes its end of the pipe when it watches the listeners, or when it ends. Wait until then.
 	_, _ = unix.Read(pipe[0], make([]byte, 1))
 }
 
-// watchCommand watches the listeners of a process. args are the process id of the service manager, the process id of the
-// worker and the addresses.
+// watchCommand watches the listeners of a process. The parameter args contains the process id of the service manager, the
+// process id of the worker and the addresses.
 func watchCommand(args []string) (int, error) {
 	if len(args) < 3 {
 		return 0, usage(watchName + ": want MANAGER-PID PID ADDRESS...")

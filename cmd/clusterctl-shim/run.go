@@ -21,7 +21,7 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/seccomp"
 )
 
-// runOptions are the flags of "run".
+// runOptions holds the values of the flags of the subcommand "run".
 type runOptions struct {
 	adopt      bool
 	maps       []contract.Map
@@ -29,7 +29,7 @@ type runOptions struct {
 	ownPtrace  bool
 	confine    bool
 	instance   int
-	// envFiles are the paths of the environment files. A file may be missing if its path begins with "-".
+	// The field envFiles contains the paths of the environment files. A file may be missing if its path begins with "-".
 	envFiles    []string
 	envSyntax   envfile.Syntax
 	increment   []string
@@ -113,7 +113,8 @@ func (o *runOptions) check() error {
 	return nil
 }
 
-// run prepares the process and becomes the program. run always returns an error.
+// The method run prepares the process and becomes the program. It returns only if it cannot become the program, so it always
+// returns an error.
 func run(o *runOptions) error {
 	if adopt.HasPtrace() && !o.ownPtrace {
 		return &failure{
@@ -147,8 +148,8 @@ func run(o *runOptions) error {
 		ignoreSIGPIPE()
 	}
 	if o.confine {
-		// The notifier is not in the Landlock domain, because it was forked before. So the notifier may still read the
-		// memory of the program.
+		// The notifier was forked before this call, so it is not in the Landlock domain and may still read the memory of the
+		// program.
 		confine.Signals()
 	}
 	// syscall.Exec restores the RLIMIT_NOFILE that the Go runtime has raised.
@@ -161,7 +162,7 @@ func run(o *runOptions) error {
 func (o *runOptions) waitForBackoff() error {
 	state := o.state
 	if state == "" && o.backoff {
-		// A unit of an earlier version uses RuntimeDirectory= instead of --state. The path is the same.
+		// A unit of an earlier version has RuntimeDirectory= instead of --state, with the same path.
 		state, _, _ = strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
 	}
 	if state == "" {
@@ -171,12 +172,12 @@ func (o *runOptions) waitForBackoff() error {
 	switch delay := contract.Delay(s.Failures); {
 	case o.maxRestarts >= 0 && (o.state != "" && s.GaveUp || o.backoff && !s.GaveUp && s.Failures > o.maxRestarts):
 		return gaveUp(s, o.maxRestarts)
-	case o.backoff && delay > 0: // in units without --backoff, ExecStartPre= ("wait") has waited
+	case o.backoff && delay > 0: // without --backoff, ExecStartPre= has already waited
 		sendWaiting(s, delay)
 		if sig, stopped := backoff.Wait(delay); stopped {
 			return endBySignal(sig)
 		}
-		// Remove the status text, since the program may never send a status.
+		// Remove the status text, because the program may never send another one.
 		if err := adopt.Notify("STATUS="); err != nil {
 			report(err)
 		}

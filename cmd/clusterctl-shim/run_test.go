@@ -58,7 +58,7 @@ func listenNotify(t *testing.T) *net.UnixConn {
 	return ready
 }
 
-// startUnder starts a command with the sockets, and with ready as NOTIFY_SOCKET.
+// startUnder starts a command with the sockets. The parameter ready is the socket for NOTIFY_SOCKET.
 func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []string, argv ...string) *worker {
 	t.Helper()
 	w := &worker{Cmd: exec.Command("/proc/self/exe", argv...), ready: ready, output: new(bytes.Buffer), gone: make(chan error, 1)}
@@ -80,7 +80,7 @@ func startUnder(t *testing.T, ready *net.UnixConn, sockets []*os.File, env []str
 		defer ready.Close()
 		select {
 		case <-waited:
-			// The processes have ended, and another process may have the process id.
+			// Kill nothing: the processes have ended, and a new process may have the same process id.
 			return
 		default:
 		}
@@ -122,7 +122,7 @@ func (w *worker) waitGone(t *testing.T) error {
 	}
 }
 
-// fetch sends a request on a new connection and returns the body of the response.
+// The function fetch sends a request on a new connection and returns the body of the response.
 func fetch(t *testing.T, network, address string) string {
 	t.Helper()
 	c := http.Client{Timeout: patience.For(bound), Transport: &http.Transport{
@@ -158,7 +158,7 @@ func notifierOf(pid int) int {
 	return 0
 }
 
-// notifier returns the process id of the program's notifier. Without a notifier it fails the test.
+// notifier returns the process id of the program's notifier. If the program has no notifier, the test fails.
 func (w *worker) notifier(t *testing.T) int {
 	t.Helper()
 	n := notifierOf(w.Process.Pid)
@@ -181,8 +181,8 @@ func notifiers() (pids []int) {
 	return pids
 }
 
-// stop sends SIGTERM to the program and its children, like systemd. stop checks that the program ends by the signal, and
-// that the notifier ends.
+// The method stop sends SIGTERM to the program and its children, like systemd. It checks that the program ends by the
+// signal, and that the notifier ends.
 func (w *worker) stop(t *testing.T) {
 	t.Helper()
 	if err := syscall.Kill(-w.Process.Pid, syscall.SIGTERM); err != nil {
@@ -214,7 +214,7 @@ func python(t *testing.T) string {
 	return strings.TrimSpace(string(out))
 }
 
-// data returns the absolute path of a file in testdata.
+// The function data returns the absolute path of a file in testdata.
 func data(t *testing.T, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("testdata", name))

@@ -23,13 +23,13 @@ import (
 // also for commands that run as root.
 func stateFlag(f *flag.FlagSet) *string { return f.String("state", "", "") }
 
-// delayStart waits for the delay of the next start, which depends on the recorded short runs, and at most for longest. An
-// error of the state must not prevent the start, so delayStart only prints the error.
+// delayStart waits before the next start. The delay depends on the recorded short runs, and the parameter longest limits it.
+// If the state cannot be read or written, delayStart only prints the error, because the error must not prevent the start.
 func delayStart(instance string, policy backoff.Policy, longest time.Duration) error {
 	s, d, err := backoff.Begin(instance, policy)
 	warn("backoff", err)
 	if d.GiveUp {
-		return nil // "run" returns the failure, as the main process
+		return nil // the main process ("run") must return the failure, see gaveUp
 	}
 	if delay := min(d.Delay, longest); delay > 0 {
 		if sig, stopped := backoff.Wait(delay); stopped {
@@ -52,7 +52,7 @@ func gaveUp(s backoff.State, maxRestarts int) error {
 	}
 }
 
-// waitCommand is ExecStartPre= of units without "run --backoff". waitCommand waits for the delay and records the start.
+// waitCommand waits for the delay and records the start. Units without "run --backoff" call it in ExecStartPre=.
 func waitCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("wait", flag.ContinueOnError)
 	minUptime := f.Duration("min-uptime", contract.MinUptime, "")
@@ -74,7 +74,7 @@ func waitCommand(args []string) (int, error) {
 	return 0, delayStart(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: *maxRestarts}, *longest)
 }
 
-// ended returns how the last run ended, such as "exited/7".
+// The function ended returns a text about the end of the last run, such as "exited/7".
 func ended(s backoff.State) string {
 	if s.Status == "" {
 		return s.Result
@@ -102,8 +102,7 @@ func endBySignal(sig syscall.Signal) error {
 	select {} // wait for the signal
 }
 
-// stoppingCommand is ExecStop= of an app without a drain. stoppingCommand records whether the stop was requested, and starts
-// the guard.
+// stoppingCommand records whether the stop was requested, and starts the guard. Apps without a drain call it in ExecStop=.
 func stoppingCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopping", flag.ContinueOnError)
 	after := f.String("kill-after", "", "")
@@ -131,8 +130,8 @@ func refuseMessages() {
 	}
 }
 
-// recordStop records whether the stop was requested. recordStop does nothing if state is empty, since the app then has no
-// backoff.
+// recordStop records whether the stop was requested. If the parameter state is empty, the app has no backoff, and recordStop
+// does nothing.
 func recordStop(state string) {
 	if state == "" {
 		return
@@ -143,7 +142,7 @@ func recordStop(state string) {
 	warn("backoff", backoff.Stopping(state, os.Getenv("MAINPID") != ""))
 }
 
-// stoppedCommand is ExecStopPost=. stoppedCommand records whether the run was short.
+// stoppedCommand records whether the run was short. Units call it in ExecStopPost=.
 func stoppedCommand(args []string) (int, error) {
 	f := flag.NewFlagSet("stopped", flag.ContinueOnError)
 	minUptime := f.Duration("min-uptime", contract.MinUptime, "")
@@ -172,8 +171,8 @@ func stoppedCommand(args []string) (int, error) {
 	return 0, nil
 }
 
-// allGaveUp reports whether this instance and all its siblings have given up. A sibling that has a cgroup runs, whatever its
-// state says. A sibling whose state cannot be read has not given up.
+// allGaveUp reports whether all instances of the app have given up. An instance that has a cgroup is running, whatever its
+// state says. An instance whose state cannot be read has not given up.
 func allGaveUp(instance string) bool {
 	if run, err := drain.SiblingsRun(); err != nil || run {
 		return false
@@ -193,7 +192,7 @@ func allGaveUp(instance string) bool {
 }
 
 // stopApp stops the unit of the app, which closes the shared socket. No instance will accept connections again, so the
-// kernel should refuse them and not put them into the queue. stopApp does not wait for the stop, which may wait for the
+// kernel should refuse new connections and not queue them. stopApp does not wait for the stop, which may wait for the
 // instance of this process.
 func stopApp(unit string) error {
 	report(fmt.Errorf("all instances have given up; stopping %s", unit))

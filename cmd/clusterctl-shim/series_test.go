@@ -92,7 +92,7 @@ func TestStopDuringDelay(t *testing.T) {
 	if got := string(b[:n]); err != nil || got != "STATUS=waiting 30s after 40 short runs, the last with \nEXTEND_TIMEOUT_USEC=90000000" {
 		t.Errorf("the message to systemd is %q, %v, want the delay and an extension of the timeout", got, err)
 	}
-	// If SIGTERM comes before "run" handles signals, it ends the process by the default action. In both cases "stopped" must
+	// SIGTERM may come before or after "run" has installed its signal handler. In both cases, the subcommand "stopped" must
 	// reset the state.
 	w.stop(t)
 	inUnit(t, instance, []string{"SERVICE_RESULT=success", "EXIT_CODE=killed", "EXIT_STATUS=TERM"}, "stopped", "--exec-stop")

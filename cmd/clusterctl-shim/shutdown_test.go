@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestShutdown: when a program shuts its listener down, the listener still listens for the siblings. The threads of the
-// program that wait for connections return from their system calls, as without the shim.
+// TestShutdown: when a program shuts its listener down, the listener still listens for the other instances. The threads of
+// the program that wait for connections return from their system calls, as without the shim.
 func TestShutdown(t *testing.T) {
 	for _, c := range []struct {
 		way      string // how another thread of the program waits for connections

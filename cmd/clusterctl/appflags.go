@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// appFlags are the flags that describe an app; install and generate share them.
+// appFlags holds the values of the flags that describe an app. The commands install and generate have these flags.
 type appFlags struct {
 	instances, activation, ready, restart, sandbox string
 	drain                                          string
@@ -124,7 +124,7 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	var err error
 	a.Name, err = units.ParseName(name)
 	keep(err)
-	a.Instances, err = optionally(f.instances, units.ParseCount)
+	a.Instances, err = parseOptional(f.instances, units.ParseCount)
 	keep(suggest(err, "instances", f.instances, []string{"max"}))
 	if f.activation != auto {
 		a.Activation, err = units.ParseActivation(f.activation)
@@ -134,7 +134,7 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	keep(suggest(err, "restart", f.restart, units.RestartValues()))
 	a.Sandbox, err = units.ParseSandbox(f.sandbox)
 	keep(suggest(err, "sandbox", f.sandbox, units.SandboxValues()))
-	a.Ready, err = optionally(f.ready, units.ParseReady)
+	a.Ready, err = parseOptional(f.ready, units.ParseReady)
 	keep(suggest(err, "ready", f.ready, units.ReadyValues()))
 	for _, s := range f.listen {
 		l, err := units.ParseListener(s)
@@ -148,7 +148,7 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 		keep(fault.Usagef("--no-listen cannot be combined with --listen"))
 	}
 	a.Socket = units.SocketAccess{User: f.socketUser, Group: f.socketGroup}
-	a.Socket.Mode, err = optionally(f.socketMode, units.ParseSocketMode)
+	a.Socket.Mode, err = parseOptional(f.socketMode, units.ParseSocketMode)
 	keep(err)
 	a.Shim, err = f.shim()
 	keep(err)
@@ -161,11 +161,11 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	}
 	a.SecretEnv = f.secretEnv
 	a.Logs.Namespace = f.logNamespace
-	a.Logs.MaxSize, err = optionally(f.logMaxSize, units.ParseSize)
+	a.Logs.MaxSize, err = parseOptional(f.logMaxSize, units.ParseSize)
 	keep(err)
-	a.Logs.MaxAge, err = optionally(f.logMaxAge, units.ParseAge)
+	a.Logs.MaxAge, err = parseOptional(f.logMaxAge, units.ParseAge)
 	keep(err)
-	a.Logs.Rate, err = optionally(f.logRate, units.ParseLogRate)
+	a.Logs.Rate, err = parseOptional(f.logRate, units.ParseLogRate)
 	keep(err)
 	a.Writable = f.writable
 	a.Trust = f.trust
@@ -187,7 +187,7 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	return a, errors.Join(errs...)
 }
 
-// given returns the fields of the app that the user has given.
+// The method given reports which fields of the app the user has set with flags.
 func (f *appFlags) given(a units.App) resolve.Given {
 	return resolve.Given{
 		Instances: a.Instances.Given(), Directory: a.Directory != "", RunAs: f.runAs != "",
@@ -195,9 +195,9 @@ func (f *appFlags) given(a units.App) resolve.Given {
 	}
 }
 
-// auto is the default of --activation and --drain: clusterctl chooses the value that fits the program. It chooses --drain
-// off for a program built with the activation package, --drain accept for a program that waits in accept(2) during the
-// probe, and --drain epoll for any other program.
+// auto is the default value of --activation and --drain. It means that clusterctl chooses the value that fits the program.
+// It chooses --drain off for a program built with the activation package, --drain accept for a program that waits in
+// accept(2) during the probe, and --drain epoll for any other program.
 const auto = "auto"
 
 func drainValues() []string { return []string{auto, "epoll", "accept", "off"} }
@@ -227,16 +227,16 @@ func (f *appFlags) shim() (units.ShimOptions, error) {
 	return o, nil
 }
 
-// optionally parses the value of a flag. It returns the zero value for "".
-func optionally[T any](s string, parse func(string) (T, error)) (v T, err error) {
+// parseOptional returns the parsed value of a flag, or the zero value for "".
+func parseOptional[T any](s string, parse func(string) (T, error)) (v T, err error) {
 	if s != "" {
 		v, err = parse(s)
 	}
 	return v, err
 }
 
-// unlessDefault returns t, or 0 if t is the default. 0 means the default of the running version, so the app gets the new
-// default when a later version changes it.
+// unlessDefault returns t, or 0 if t is the default. The value 0 means the default of the running version, so the app gets a
+// new default if a later version of clusterctl changes the default.
 func unlessDefault(t, byDefault time.Duration) time.Duration {
 	if t == byDefault {
 		return 0
@@ -267,7 +267,7 @@ func parseRunAs(s string) units.RunAs {
 	return units.RunAs{User: user, Group: group}
 }
 
-// suggest adds the most similar valid value to the error of a flag, as a hint.
+// The function suggest adds a hint with the most similar valid value to the error of a flag.
 func suggest(err error, flag, value string, words []string) error {
 	if like := text.Nearest(value, words); err != nil && like != "" {
 		return fault.WithHint(err, "did you mean --%s %s?", flag, like)

@@ -147,8 +147,8 @@ func TestGenerate(t *testing.T) {
 		t.Errorf("got status %d, stderr %s\nstdout %s", code, w.err.String(), w.out.String())
 	}
 
-	// generate writes the same units as files. A second run fails, because it must not replace files. It removes the files
-	// that it wrote before the error.
+	// With --output, "generate" writes the same units to files. A second run fails, because it must not replace files. It
+	// removes the files that it wrote before the error.
 	dir := filepath.Join(w.dir, "made")
 	args := []string{"generate", "hello", "-i", "2", "--listen", "8080", "--activation", "native", "--ready", "exec",
 		"-o", dir, "--", "/opt/hello", "a b", "--listen", "%"}

@@ -132,10 +132,10 @@ func (e *env) applyOne(ctx context.Context, a units.App, o changeOptions) (out m
 	return out, err
 }
 
-// changeOptions are the options of every command that installs or updates an app.
+// changeOptions holds the options of a command that installs or updates an app.
 type changeOptions struct {
 	manage.InstallOptions
-	// replace means that the app may replace an app of another project that has the same name.
+	// The field replace means that the app may replace an app of another project that has the same name.
 	replace bool
 	consent consent
 }
@@ -163,7 +163,7 @@ func (e *env) openApp(ctx context.Context, a units.App, o changeOptions) (s *man
 	return s, closeApp, nil
 }
 
-// change installs or updates an app. It asks for confirmation if the app gets more rights.
+// The method change installs or updates an app. It asks for confirmation if the app gets more rights.
 func (e *env) change(ctx context.Context, s *manage.Session, f manage.Files, o changeOptions) (out manage.Outcome, err error) {
 	if err := e.mayDescribe(f.App, o.consent); err != nil {
 		return out, err

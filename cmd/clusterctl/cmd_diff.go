@@ -58,10 +58,11 @@ func runDiff(ctx context.Context, e *env, o diffOptions, in cmdline.Input) error
 	return err
 }
 
-// errDiffer is the result of --exit-code if there are differences. run does not print this error.
+// errDiffer is the error that diff returns if --exit-code is given and there are differences. The function run does not
+// print this error.
 var errDiffer = errors.New("there are differences")
 
-// appsToCompare returns the apps as the file describes them, or as their stored configuration does.
+// appsToCompare returns the apps that the file describes, or the installed apps with their stored configuration.
 func (e *env) appsToCompare(o diffOptions, names []string, fileGiven bool) ([]units.App, error) {
 	path, err := e.resolver().Absolute(o.file)
 	if err != nil {
@@ -146,8 +147,8 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 	return differ, errors.Join(errs...)
 }
 
-// unified returns the difference of two texts in the format of "diff -u", or "" if they are equal. If a file is missing, its
-// text is nil.
+// The function unified returns the difference of two texts in the format of "diff -u", or "" if they are equal. If a file is
+// missing, its text is nil.
 func unified(path string, before, after []byte) string {
 	if bytes.Equal(before, after) && (before == nil) == (after == nil) {
 		return ""
@@ -166,8 +167,8 @@ func unified(path string, before, after []byte) string {
 	return fmt.Sprintf("--- %s\n+++ %s\n", from, to) // one of the files is missing, the other is empty
 }
 
-// coloured returns a unified diff with colours if stdout is a terminal. Otherwise it returns the diff unchanged, for
-// patch(1).
+// The method coloured adds colours to a unified diff if stdout is a terminal. Otherwise it returns the diff unchanged, so
+// that patch(1) can read it.
 func (e *env) coloured(unified string) string {
 	if !e.colours {
 		return unified

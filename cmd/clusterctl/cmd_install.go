@@ -31,7 +31,7 @@ type installOptions struct {
 	// timeout, and not only until the program is idle.
 	wholeProbe  bool
 	givenSettle bool // --settle was given
-	// seen is the report of the probe, or nil without a probe.
+	// The field seen holds the report of the probe, or nil without a probe.
 	seen *contract.Report
 }
 
@@ -189,8 +189,8 @@ func (o installOptions) listenOptions() resolve.ListenOptions {
 	}
 }
 
-// installFromFile installs an app of the clusterctl.yaml in this directory. given are the names of the flags on the command
-// line.
+// installFromFile installs an app of the clusterctl.yaml in this directory. The parameter given contains the names of the
+// flags on the command line.
 func installFromFile(ctx context.Context, e *env, o installOptions, a units.App, given []string) error {
 	for _, flag := range given {
 		if !slices.Contains([]string{"dry-run", "settle", "json", "force", "replace", "yes"}, flag) {

@@ -80,7 +80,7 @@ func (o *logsOptions) flags() []cmdline.Flag {
 	}
 }
 
-// check parses the flags and returns an error for invalid combinations. It does not access the machine.
+// The method check parses the flags and returns an error for invalid combinations. It does not access the machine.
 func (o *logsOptions) check(e *env) error {
 	var err error
 	switch {
@@ -264,15 +264,15 @@ type logWriter struct {
 	format       journal.Formatter
 	json, fields bool
 	line         []byte
-	// limited contains the apps for which Line has printed logRateAdvice.
+	// The field limited contains the apps for which the method Line has printed logRateAdvice.
 	limited map[string]bool
 }
 
 // logRateAdvice names the flags of install that prevent journald from dropping lines.
 const logRateAdvice = "--log-namespace gives the app a private journal, --log-rate sets another limit"
 
-// Line writes one line. With --raw, it writes messages of journald to stderr. Before the first message that journald dropped
-// lines of an app, it prints a hint.
+// Line writes one line. With --raw, it writes messages of journald to stderr. The first time that journald reports dropped
+// lines of an app, Line also prints a hint.
 func (w *logWriter) Line(l *journal.Line) error {
 	if l.Source == journal.Journald && !w.limited[l.App] {
 		w.limited[l.App] = true

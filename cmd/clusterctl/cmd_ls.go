@@ -91,7 +91,7 @@ func runLs(ctx context.Context, e *env, o lsOptions, in cmdline.Input) error {
 	return errors.Join(append(l.Problems, printErr)...)
 }
 
-// list returns the apps that args name, or all apps if args is empty.
+// The method list returns the apps whose names are in args, or all apps if args is empty.
 func (e *env) list(args []string) (l status.List, err error) {
 	if len(args) == 0 {
 		return status.All(e.store)

@@ -14,8 +14,8 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg/deb"
 )
 
-// packed creates the directory of an app, and a clusterctl.yaml that describes the app. It returns the path of the directory
-// and the path of the file.
+// The function packed creates the directory of an app, and a clusterctl.yaml that describes the app. It returns the path of
+// the directory and the path of the file.
 func packed(t *testing.T) (dir, file string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "shop")

@@ -15,7 +15,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/control"
 )
 
-// rollFlags are the flags of the commands that replace instances one after the other.
+// rollFlags holds the values of the flags of the commands that replace instances one after the other.
 type rollFlags struct {
 	batch, surge    int
 	force           bool
@@ -51,12 +51,13 @@ func (o rollFlags) check() error {
 	return nil
 }
 
-// special reports whether a flag has a value that "systemctl reload" does not use.
+// The method special reports whether a flag has a value that "systemctl reload" does not use.
 func (o rollFlags) special() bool {
 	return o.batch > 1 || o.surge > 0 || o.force || o.settle != manage.DefaultSettle || o.timeout > 0
 }
 
-// optionsOf returns the options for a reload of all instances of an app. listed is the number of these instances.
+// optionsOf returns the options for a reload of all instances of an app. The parameter listed is the number of these
+// instances.
 func (o rollFlags) optionsOf(a units.App, listed int) control.RollOptions {
 	r := control.RollOptions{Batch: o.batch, Surge: o.surge, Force: o.force, Settle: o.settle, Timeout: o.timeout}
 	if !o.surgeGiven {
@@ -95,7 +96,7 @@ func jsonFlag(asJSON *bool) cmdline.Flag {
 	return cmdline.Flag{Name: "json", To: asJSON, Usage: "print JSON"}
 }
 
-// rollOf is an app and the instances to replace. If only is empty, these are all instances.
+// rollOf holds an app and the numbers of the instances to replace. If the field only is empty, all instances are replaced.
 type rollOf struct {
 	target
 	only []int
@@ -108,7 +109,7 @@ func (r rollOf) String() string {
 	return string(r.app.Name)
 }
 
-// byApp returns one rollOf for each app in targets.
+// byApp returns one rollOf for each app in the list targets.
 func byApp(targets []target) []rollOf {
 	var out []rollOf
 next:
@@ -162,8 +163,8 @@ func runReload(ctx context.Context, e *env, o rollFlags, in cmdline.Input) error
 	return withResults(e, results, err, o.asJSON)
 }
 
-// reload reloads one app. A user who is not root cannot control single instances, so systemd reloads the whole app for this
-// user.
+// The method reload reloads one app. A user who is not root cannot control single instances, so systemd reloads the whole
+// app for this user.
 func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFlags) ([]control.Rolled, error) {
 	s, err := m.Open(ctx, r.app.Name)
 	if err != nil {
@@ -195,7 +196,7 @@ func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFla
 	return rolled, e.noteRolled(r, rolled)
 }
 
-// noteRolled notes which instances were reloaded, started or skipped. If the whole app is stopped and the user gave its
+// noteRolled prints which instances were reloaded, started or skipped. If the whole app is stopped and the user gave its
 // name, noteRolled returns an error.
 func (e *env) noteRolled(r rollOf, rolled []control.Rolled) error {
 	count := map[control.RollOutcome]int{}

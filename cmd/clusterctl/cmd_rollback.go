@@ -18,7 +18,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// revisionInfo is one earlier state of an app, as "show --revisions --json" prints it (schema 1).
+// revisionInfo describes one earlier state of an app, as "show --revisions --json" prints it (schema 1).
 type revisionInfo struct {
 	Number int `json:"number"`
 	// Until is the time of the change that replaced the revision. By is the command line that made this change.
@@ -147,7 +147,7 @@ func runRollback(ctx context.Context, e *env, o rollbackOptions, in cmdline.Inpu
 	return nil
 }
 
-// revision returns the revision with the number in args, or the newest one.
+// The method revision returns the revision with the number in args, or the newest revision if args contains no number.
 func (e *env) revision(n units.Name, args []string) (install.Revision, error) {
 	revisions, err := e.store.Revisions(n)
 	switch {

@@ -170,8 +170,8 @@ func (e *env) readSecret(name string) ([]byte, error) {
 	return value, nil
 }
 
-// secretNames returns for completion the names of the secrets that an app has or needs. operands contains the verb and the
-// name of the app.
+// secretNames returns the names of the secrets that an app has or needs, as candidates for the completion. The parameter
+// operands contains the verb and the name of the app.
 func (e *env) secretNames(operands []string) []string {
 	if len(operands) < 2 || operands[0] == "ls" {
 		return nil

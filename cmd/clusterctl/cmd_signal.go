@@ -40,7 +40,7 @@ func runSignal(ctx context.Context, e *env, all bool, in cmdline.Input) error {
 	return err
 }
 
-// signal sends a signal to the running instances of the target.
+// The method signal sends a signal to the running instances of the target.
 func (e *env) signal(ctx context.Context, s *manage.Session, t target, sig syscall.Signal, all bool) error {
 	sent, total, err := s.Signal(ctx, t.instance, sig, all)
 	switch {

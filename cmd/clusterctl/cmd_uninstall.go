@@ -44,8 +44,8 @@ func wholeApps() cmdline.Operand {
 	return cmdline.Operand{Forms: []cmdline.Form{cmdline.Name, cmdline.Glob, cmdline.All}, Repeats: true}
 }
 
-// uninstall asks one question for all apps, and uninstalls them. After an error it continues with the next app. It returns
-// the results of the apps, or nil if it changed nothing.
+// The method uninstall asks one question for all apps, and uninstalls the apps. After an error it continues with the next
+// app. It returns the results of the apps, or nil if it changed nothing.
 func (e *env) uninstall(ctx context.Context, args []string, o uninstallOptions) ([]manage.AppResult, error) {
 	names, err := e.namesOf(args)
 	if err != nil {
@@ -100,8 +100,8 @@ func (e *env) uninstallQuestion(names []units.Name, keepLogs bool) string {
 	return fmt.Sprintf("stop %s and remove %s?", strings.Join(asStrings(names), ", "), what)
 }
 
-// namesOf returns the names of the apps that words name or match. It also accepts the name of an app that is not installed,
-// because uninstall removes the files of an install that was killed.
+// namesOf returns the names of the apps that the names and patterns in words stand for. It also accepts the name of an app
+// that is not installed, because uninstall removes the files of an install that was killed.
 func (e *env) namesOf(words []string) ([]units.Name, error) {
 	var names []units.Name
 	for _, w := range words {

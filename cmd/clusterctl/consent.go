@@ -18,10 +18,10 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// consent decides whether a change may give an app more rights.
+// The type consent holds the settings that decide whether a change may give an app more rights.
 type consent struct {
 	yes bool // --yes
-	// file is the path of the file that describes the app, or empty if flags or a revision describe it.
+	// The field file is the path of the file that describes the app, or empty if flags or a revision describe it.
 	file string
 }
 
@@ -37,8 +37,8 @@ func (e *env) guard() guard.Guard {
 	return guard.Guard{Caller: e.caller(), Root: e.euid == 0, LookPath: e.lookPath, Note: e.note}
 }
 
-// mayDescribe returns an error if other users than root and the caller may change the file that describes the app, and if
-// the file gives the app rights that these users do not have. [guard.Guard.MayDecide] describes the rules.
+// mayDescribe returns an error if the description of the app is a file that users other than root and the caller may change,
+// and if the file gives the app rights that these users do not have. [guard.Guard.MayDecide] describes the rules.
 func (e *env) mayDescribe(a units.App, c consent) error {
 	if c.file == "" {
 		return nil
@@ -72,7 +72,7 @@ func (e *env) mayChange(ctx context.Context, old, a units.App, c consent) error 
 	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); continue?", a.Name, text.Printable(rights)))
 }
 
-// with returns the command line with sudo and with more words, which it inserts before "--".
+// The method with returns the command line with sudo in front and with more words inserted before "--".
 func (e *env) with(words ...string) string {
 	i := slices.Index(e.args, "--")
 	if i < 0 {
@@ -86,11 +86,11 @@ func replaceFlag(replace *bool) cmdline.Flag {
 }
 
 // mayReplace returns an error if the installed app (now) and the new app (a) belong to different projects. The new app would
-// close the port of the installed app. fromFile means that the description of a is in a file.
+// close the port of the installed app. The parameter fromFile means that a file describes the new app.
 func (e *env) mayReplace(now, a units.App, fromFile bool) error {
 	switch {
 	case e.store.Packaged(now.Name):
-		return &install.PackagedError{App: now.Name} // even with --replace
+		return &install.PackagedError{App: now.Name} // an error even with --replace
 	case origin.Same(now, a):
 		return nil
 	}
@@ -103,7 +103,7 @@ func (e *env) mayReplace(now, a units.App, fromFile bool) error {
 		origin.Place(a), runsAs(a)), "%s", hint)
 }
 
-// named returns the command line with sudo and with another name for the app.
+// The method named returns the command line with sudo in front and with another name for the app.
 func (e *env) named(name string) string {
 	for i, word := range e.args {
 		if word == "--" {

@@ -57,7 +57,7 @@ type env struct {
 	dial      func(context.Context) (*control.Conn, error)
 	booted    func() bool
 	args      []string
-	// command contains the arguments after "--". It is nil if there is no "--".
+	// The field command contains the arguments after "--", or nil if there is no "--".
 	command  []string
 	quiet    bool
 	noColour bool // --no-color
@@ -145,7 +145,7 @@ func sudoHint(args []string) string {
 	return "sudo " + text.ShellLine(append([]string{"clusterctl"}, args[1:]...))
 }
 
-// filter runs a program with input as its standard input, and returns its standard output.
+// The method filter runs a program with input as its standard input, and returns its standard output.
 func (e *env) filter(ctx context.Context, input []byte, argv ...string) ([]byte, error) {
 	path, err := e.lookPath(argv[0])
 	if err != nil {
@@ -160,7 +160,7 @@ func (e *env) filter(ctx context.Context, input []byte, argv ...string) ([]byte,
 	return stdout.Bytes(), nil
 }
 
-// connect returns the engine with a connection to systemd, and a function that closes the connection.
+// The method connect returns the engine with a connection to systemd, and a function that closes the connection.
 func (e *env) connect(ctx context.Context) (m *manage.Manager, closeConn func(), err error) {
 	conn, err := e.dial(ctx)
 	if err != nil {
@@ -169,7 +169,7 @@ func (e *env) connect(ctx context.Context) (m *manage.Manager, closeConn func(),
 	return e.manager(conn), func() { _ = conn.Close() }, nil
 }
 
-// render returns the files that an install or update would write for an app.
+// The method render returns the files that an install or update would write for an app.
 func (e *env) render(ctx context.Context, a units.App) (manage.Files, error) {
 	m, closeConn, err := e.connect(ctx)
 	if err != nil {
@@ -232,8 +232,8 @@ func untilSignal(ctx context.Context, signals ...os.Signal) (_ context.Context, 
 // hungUp reports whether SIGHUP canceled the context. A process gets SIGHUP when its terminal closes.
 func hungUp(ctx context.Context) bool { return context.Cause(ctx) == interruption{syscall.SIGHUP} }
 
-// withoutHangup returns a context that every cancellation of ctx cancels, except SIGHUP. A closed terminal therefore does
-// not stop a reload while some instances run the old code and others the new code.
+// withoutHangup returns a context that is canceled together with ctx, unless SIGHUP canceled ctx. A closed terminal
+// therefore does not stop a reload while some instances run the old code and others the new code.
 func withoutHangup(ctx context.Context) context.Context {
 	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() {

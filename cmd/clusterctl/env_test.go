@@ -59,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// do runs a command line and returns its exit status. It writes the output of the command to w.out and w.err.
+// The method do runs a command line and returns its exit status. It writes the output of the command to w.out and w.err.
 func (w *world) do(args ...string) int {
 	return w.doContext(context.Background(), args...)
 }
@@ -71,8 +71,8 @@ func (w *world) doContext(ctx context.Context, args ...string) int {
 	return run(ctx, w.env, append([]string{"clusterctl"}, args...))
 }
 
-// file creates a file in the directory of the world and returns its path. The file gets exactly this mode, whatever the
-// umask is.
+// The method file creates a file in the directory of the world and returns its path. The file gets exactly this mode,
+// whatever the umask is.
 func (w *world) file(t *testing.T, name, text string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(w.dir, name)
@@ -92,7 +92,7 @@ func (w *world) mkdir(t *testing.T, name string, mode os.FileMode) string {
 	return path
 }
 
-// installed writes an app with n instances to the store. It does not start the app.
+// The method installed writes an app with n instances to the store. It does not start the app.
 func (w *world) installed(t *testing.T, name units.Name, n int, listen ...units.Listener) units.App {
 	t.Helper()
 	a := units.App{Name: name, Command: []string{"/bin/true"}, Instances: units.Count{N: n}, Listen: listen, Activation: units.Native}

@@ -16,8 +16,8 @@ import (
 const maxEnvInput = 4 << 20
 
 // expandEnv replaces --env NAME by the value of NAME in the environment of the caller, and --env - by the lines of standard
-// input. In both forms the values are not on the command line, which other users can see. If --env NAME=VALUE has a value
-// that looks secret, expandEnv prints a warning.
+// input. With --env NAME and --env -, the values are not on the command line, where other users could see them. If --env
+// NAME=VALUE has a value that looks secret, expandEnv prints a warning.
 func (e *env) expandEnv(f *appFlags, name string) error {
 	var all []string
 	read := false

@@ -44,7 +44,7 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// report prints each of the joined errors. It also prints the log lines and the hint of an error that has them.
+// The method report prints each of the joined errors. If an error has log lines or a hint, it also prints them.
 func (e *env) report(err error) {
 	for _, part := range fault.Flatten(err) {
 		fmt.Fprintf(e.stderr, "clusterctl: %s\n", text.Printable(part.Error()))
@@ -80,8 +80,8 @@ type interruptedError struct{}
 func (interruptedError) Error() string { return "interrupted" }
 func (interruptedError) Unwrap() error { return context.Canceled }
 
-// interrupted replaces the errors of canceled steps in err by one interruptedError, and keeps other errors, such as the
-// error of a failed undo.
+// The function interrupted replaces the errors of canceled steps in err by one interruptedError, and keeps other errors,
+// such as the error of a failed undo.
 func interrupted(err error) error {
 	others := slices.DeleteFunc(fault.Flatten(err), func(part error) bool { return errors.Is(part, context.Canceled) })
 	return errors.Join(append([]error{interruptedError{}}, others...)...)

@@ -11,11 +11,12 @@ import (
 	"github.com/clusterctl/clusterctl/internal/manage"
 )
 
-// action does the work of a command for one target. The session is open, and belongs to the app of the target.
+// An action does the work of a command for one target. The session is open, and belongs to the app of the target.
 type action func(context.Context, *manage.Session, target) error
 
-// lifecycle adds operands, --json and Run to a command, and returns it. Run calls act for each target in turn. asJSON points
-// to the value of --json. It is nil for a command without --json.
+// lifecycle adds operands, the flag --json and a Run function to a command, and returns the command. The Run function calls
+// the function act for one target after the other. The parameter asJSON points to the value of --json, or is nil for a
+// command without --json.
 func lifecycle(e *env, cmd *cmdline.Command, asJSON *bool, act action) *cmdline.Command {
 	cmd.Operands = append(cmd.Operands, cmdline.Apps())
 	if asJSON != nil {
@@ -28,8 +29,8 @@ func lifecycle(e *env, cmd *cmdline.Command, asJSON *bool, act action) *cmdline.
 	return cmd
 }
 
-// each calls act for each target in args. It returns the results of the targets, or nil if an error prevents the first call.
-// stop means that act stops instances.
+// The method each calls the function act for each target in args. It returns the results of the targets, or nil if an error
+// prevents the first call. The parameter stop means that the function act stops instances.
 func (e *env) each(ctx context.Context, args []string, stop bool, act action) ([]manage.AppResult, error) {
 	targets, err := e.targets(args)
 	if err != nil {
@@ -43,8 +44,8 @@ func (e *env) each(ctx context.Context, args []string, stop bool, act action) ([
 	})
 }
 
-// withEngine calls do for each item like [inTurn], with one connection to systemd. It returns nil and an error if it cannot
-// connect.
+// withEngine calls the function do for each item like [inTurn], with one connection to systemd. It returns nil and an error
+// if it cannot connect.
 func withEngine[T, R any](ctx context.Context, e *env, items []T, do func(*manage.Manager, T) (R, error)) ([]R, error) {
 	m, closeConn, err := e.connect(ctx)
 	if err != nil {
@@ -54,7 +55,8 @@ func withEngine[T, R any](ctx context.Context, e *env, items []T, do func(*manag
 	return inTurn(ctx, items, func(item T) (R, error) { return do(m, item) })
 }
 
-// inTurn calls do for each item until the context ends. It returns the results, and the joined errors.
+// inTurn calls the function do for each item until the context ends. It returns the results and the joined errors of the
+// calls.
 func inTurn[T, R any](ctx context.Context, items []T, do func(T) (R, error)) ([]R, error) {
 	results, errs := []R{}, []error{}
 	for _, item := range items {
@@ -83,7 +85,7 @@ func settleFlag(settle *time.Duration) cmdline.Flag {
 	return cmdline.Flag{Name: "settle", To: settle, Takes: "TIME", Usage: "how long every instance must stay alive"}
 }
 
-// noteDone prints done as a note about t if err is nil, and returns err.
+// If err is nil, noteDone prints a note about the target t, with the text done. It returns err.
 func (e *env) noteDone(t target, done string, err error) error {
 	if err == nil {
 		e.note("%s: %s", t, done)
@@ -91,8 +93,8 @@ func (e *env) noteDone(t target, done string, err error) error {
 	return err
 }
 
-// noteInstance prints a note that a job of an instance is done if err is nil, and returns err. It drops the error that a
-// condition of the unit skipped the instance, unless the user named this instance.
+// If err is nil, noteInstance prints a note that a job of an instance is done. It returns err. If err reports that a
+// condition of the unit skipped the instance, it returns nil, unless the user named this instance.
 func (e *env) noteInstance(t target, job string, err error) error {
 	var skipped *manage.SkippedError
 	if t.implied && errors.As(err, &skipped) {

@@ -114,8 +114,8 @@ func (e *env) instanceNames(app string) []string {
 	return names
 }
 
-// bind returns the Run function of a command. The function calls run with a copy of o, which then holds the values of the
-// flags.
+// bind returns the Run function of a command. The Run function calls the function run with a copy of the options o, which
+// then contains the values of the flags.
 func bind[O any](e *env, o *O, run func(context.Context, *env, O, cmdline.Input) error) func(context.Context, cmdline.Input) error {
 	return func(ctx context.Context, in cmdline.Input) error { return run(ctx, e, *o, in) }
 }

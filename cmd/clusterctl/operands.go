@@ -19,12 +19,12 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// operand is a whole app, or one of its instances.
+// An operand is a whole app, or one of its instances.
 type operand struct {
 	name     units.Name
 	instance int // 0 means the whole app
-	// implied means that a pattern or "all" matched the operand. If a command cannot do its work for an implied operand, it
-	// skips the operand without an error.
+	// The field implied means that a pattern or "all" matched the operand. If a command cannot do its work for an implied
+	// operand, it skips the operand without an error.
 	implied bool
 }
 
@@ -35,9 +35,10 @@ func (o operand) String() string {
 	return string(o.name)
 }
 
-// resolve returns the installed apps and the instances that the words name: NAME, NAME@3, all, globs (web*, web@*, *@1), and
-// /regex/ as in PM2. The result is in the order of the words. The matches of one pattern are sorted by name and number.
-// resolve does not read the configuration of the apps, so it also returns apps whose configuration is invalid.
+// The method resolve returns the apps and instances that the user asked for in words. A word is NAME, NAME@3, all, a glob
+// (web*, web@*, *@1), or /regex/ as in PM2. The result is in the order of the words. The matches of one pattern are sorted
+// by name and number. The method does not read the configuration of the apps, so it also returns apps whose configuration is
+// invalid.
 func (e *env) resolve(words []string) ([]operand, error) {
 	apps, err := e.store.Apps()
 	if err != nil {
@@ -202,7 +203,7 @@ func nothingMatches(word string, apps []units.Name) error {
 	return fault.WithHint(err, "the installed apps are: %s", strings.Join(names, ", "))
 }
 
-// target is an operand with the configuration of its app.
+// A target is an operand with the configuration of its app.
 type target struct {
 	app      units.App
 	listed   int
@@ -214,7 +215,7 @@ func (t target) String() string {
 	return operand{name: t.app.Name, instance: t.instance}.String()
 }
 
-// targets returns the operands that the words name, with their apps.
+// The method targets returns the apps and instances of the method resolve, with the configuration of each app.
 func (e *env) targets(words []string) ([]target, error) {
 	operands, err := e.resolve(words)
 	if err != nil {
@@ -243,8 +244,8 @@ func asStrings[S ~string](list []S) []string {
 	return out
 }
 
-// startsProgram reports whether "start WHAT" installs a program, as in PM2. It does so if a program follows "--", or if WHAT
-// looks like a file and is not the name of an app.
+// startsProgram reports whether "start WHAT" installs a program, as in PM2. This is the case if a program follows "--", or
+// if WHAT looks like a file and is not the name of an app.
 func (e *env) startsProgram(operands []string) bool {
 	if e.command != nil {
 		return true

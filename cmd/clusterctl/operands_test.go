@@ -131,8 +131,8 @@ func TestResolveWithoutApps(t *testing.T) {
 	}
 }
 
-// TestResolveProperty checks for random words that each operand exists and is unique, and that the result does not contain
-// both an app and its instance.
+// TestResolveProperty resolves random words, and checks that each operand exists and is unique, and that the result does not
+// contain both an app and its instance.
 func TestResolveProperty(t *testing.T) {
 	w := newWorld(t)
 	listed := map[units.Name]int{"a": 2, "ab": 1, "b-c": 11}
@@ -164,7 +164,7 @@ func TestResolveProperty(t *testing.T) {
 	})
 }
 
-// TestTargetsReadAllFirst checks that targets returns one error with the problems of all damaged apps.
+// TestTargetsReadAllFirst checks that the method targets returns one error with the problems of all damaged apps.
 func TestTargetsReadAllFirst(t *testing.T) {
 	w := newWorld(t)
 	w.installed(t, "web", 1)

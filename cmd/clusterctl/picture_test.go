@@ -26,7 +26,7 @@ import (
 
 var updateGoldens = flag.Bool("update", false, "write the golden files")
 
-// golden compares an output with a file in testdata.
+// The function golden compares an output with a file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -76,7 +76,7 @@ func sampleFacts(conns int, cpu float64, memory int64, runs *inspect.Runs) statu
 		Connections: &conns, Runs: runs}
 }
 
-// samples returns the status at time now of apps with all kinds of problems.
+// The function samples returns the status of apps with all kinds of problems. The parameter now is the time of this status.
 func samples(t *testing.T, now time.Time) *status.List {
 	t.Helper()
 	active := in(control.ActiveRunning)
@@ -219,7 +219,7 @@ func TestJSONIsDescribed(t *testing.T) {
 	// Every command with --json has an entry in the schema.
 	for _, cmd := range newApp(&env{stdout: io.Discard, stderr: io.Discard}).Commands {
 		for _, f := range cmd.Flags {
-			if f.Name != "json" || cmd.Name == "install" { // install --json prints the same as show --json
+			if f.Name != "json" || cmd.Name == "install" { // "install --json" prints the same as "show --json"
 				continue
 			}
 			if has, err := outputschema.Has(cmd.Name); err != nil || !has {
@@ -274,8 +274,8 @@ func TestPrintEnv(t *testing.T) {
 	}
 }
 
-// TestScreen checks that screen replaces the text on a terminal, and then restores the terminal. In a file, the texts follow
-// each other.
+// TestScreen checks that the type screen replaces the text on a terminal, and then restores the terminal. In a file, one
+// text follows the other.
 func TestScreen(t *testing.T) {
 	w := newWorld(t)
 	text := func(s string) func(io.Writer) error {

@@ -22,7 +22,7 @@ func runsAs(a units.App) string {
 	return "user " + a.RunAs.String()
 }
 
-// announce prints the number of instances, their user, and the addresses of the app.
+// The method announce prints the number of instances, their user, and the addresses of the app.
 func (e *env) announce(f manage.Files, out manage.Outcome) error {
 	state := "running"
 	if out.Action == manage.Updated {
@@ -55,7 +55,8 @@ func couldRun(f manage.Files) int {
 	return perCPU
 }
 
-// opened returns a text for each listener of the app: its address, and for a Unix socket also its mode and owner.
+// The function opened returns a text for each listener of the app. The text contains the address and, for a Unix socket, the
+// mode and the owner.
 func opened(a units.App) []string {
 	var all []string
 	for _, l := range a.Listen {
@@ -93,7 +94,7 @@ func (e *env) dryRun(ctx context.Context, a units.App) error {
 	return e.printFiles("", all)
 }
 
-// noteNewer prints a note for each file in files. These files have changed since the app started.
+// noteNewer prints a note for each file in the list files. All these files have changed after the start of the app.
 func (e *env) noteNewer(n units.Name, files []string) {
 	for _, f := range files {
 		e.note("%s: %s has changed since the app started: sudo clusterctl reload %[1]s", n, text.Shell(f))
@@ -124,8 +125,8 @@ func (e *env) noteSocketAccess(a units.App) {
 	}
 }
 
-// probe runs the program until it listens, and returns the report of this run, which contains the addresses that the program
-// binds.
+// The method probe runs the program until it listens, and returns the report of this run, which contains the addresses that
+// the program binds.
 func (e *env) probe(ctx context.Context, s *manage.Session, a units.App, times resolve.Times) (r contract.Report, err error) {
 	if err := s.CheckSecrets(a); err != nil {
 		return r, err

@@ -21,8 +21,8 @@ func (e *env) age(t *time.Time) string {
 	return text.Duration(e.now().Sub(*t))
 }
 
-// printApps prints a line for each app. With --all, or if named is true, it prints a line for each instance instead. named
-// means that the user named apps.
+// printApps prints a line for each app. With --all, or if the user named apps (the parameter named), it prints a line for
+// each instance instead.
 func (e *env) printApps(w io.Writer, l *status.List, o lsOptions, named bool) error {
 	apps := l.Sorted(o.sort)
 	if len(apps) == 0 && o.watch {
@@ -118,7 +118,7 @@ func colourOf(state string) text.Colour {
 	return text.Plain
 }
 
-// optional formats a value, or returns "-" for nil.
+// The function optional formats a value, or returns "-" for nil.
 func optional[T any](v *T, format func(T) string) string {
 	if v == nil {
 		return "-"
@@ -236,8 +236,8 @@ func (e *env) useLines(d status.Details, line printLine) {
 	line(text.Plain, "restarts", fmt.Sprint(d.Restarts))
 }
 
-// memoryWords returns in words which memory the figure of an app includes. source is the source of the figure: "cgroup",
-// "pss" or "rss".
+// memoryWords returns a text that explains which memory the figure of an app includes. The parameter source names the source
+// of the figure: "cgroup", "pss" or "rss".
 func memoryWords(source string) string {
 	return map[string]string{
 		"cgroup": "of the cgroups", "pss": "of the processes, shared memory divided",

@@ -177,8 +177,8 @@ func TestManualKeys(t *testing.T) {
 	}
 }
 
-// keys returns all keys of the file format. It encodes an app in which no field has its default value, so the encoder writes
-// every key.
+// The function keys returns all keys of the file format. It encodes an app in which no field has its default value, so the
+// encoder writes every key.
 func keys(t *testing.T) []string {
 	t.Helper()
 	a := units.App{

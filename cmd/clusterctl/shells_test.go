@@ -74,10 +74,12 @@ func (w shellWorld) command(t *testing.T, name string, args ...string) *exec.Cmd
 	return cmd
 }
 
-// behindSudo begins with "sudo". It works only in a shell whose completion of sudo calls the completion of clusterctl.
+// behindSudo is a command line that begins with "sudo". TAB completes it only in a shell whose completion of sudo calls the
+// completion of clusterctl.
 const behindSudo = "sudo clusterctl restart mail@\t-q"
 
-// typing returns a map from a typed command line with TAB to the arguments that clusterctl gets after completion.
+// The function typing returns a map. Each key is a typed command line with TAB, and its value contains the arguments that
+// clusterctl gets after completion.
 func typing() map[string]string {
 	return map[string]string{
 		"clusterctl unin\tma\t-y":               "[uninstall][mail][-y]",
@@ -97,8 +99,7 @@ func typing() map[string]string {
 	}
 }
 
-// harmful returns words that create a file if a shell evaluates them. Completion must pass the words on without evaluating
-// them.
+// The method harmful returns words that create a file if a shell evaluates them. Completion must not evaluate the words.
 func (w shellWorld) harmful() []string {
 	touch := "touch " + w.pwned
 	return []string{
@@ -150,7 +151,7 @@ func (w shellWorld) terminal(t *testing.T, shell string) *terminal {
 	return term
 }
 
-// await reads the output of the shell until it contains a text.
+// The method await reads the output of the shell until it contains a text.
 func (term *terminal) await(text string) {
 	term.t.Helper()
 	buf, seen := make([]byte, 4096), ""
@@ -164,7 +165,7 @@ func (term *terminal) await(text string) {
 	}
 }
 
-// enter types a line and waits for the next prompt.
+// The method enter types a line and waits for the next prompt.
 func (term *terminal) enter(line string) {
 	term.t.Helper()
 	if _, err := io.WriteString(term.in, line+"\n"); err != nil {

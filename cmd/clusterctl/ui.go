@@ -17,16 +17,16 @@ import (
 // hint: ". A hint contains what to type. Messages begin with a lower case letter and end without a full stop. Output is
 // coloured or redrawn only on a terminal, and never with NO_COLOR or TERM=dumb.
 
-// note prints one line to stderr, unless --quiet is given. It replaces control characters, because file names and start
-// scripts may contain them.
+// The method note prints one line to stderr, unless --quiet is given. It replaces control characters, because file names and
+// start scripts may contain them.
 func (e *env) note(format string, args ...any) {
 	if !e.quiet {
 		fmt.Fprintln(e.stderr, text.Cell(fmt.Sprintf(format, args...)))
 	}
 }
 
-// progress prints how many instances are ready. On a terminal it redraws one line. In other output it prints one line per
-// event.
+// The type progress prints how many instances are ready. On a terminal it redraws one line. In other output it prints one
+// line per event.
 type progress struct {
 	e       *env
 	verb    string
@@ -55,7 +55,7 @@ func (p *progress) Observe(ev control.Progress) {
 	p.event(strings.TrimSuffix(ev.Unit, ".service"), what, ev.Phase == control.Ready)
 }
 
-// event prints what an instance is doing. reached means that the instance is ready.
+// The method event prints what an instance is doing. The parameter reached means that the instance is ready.
 func (p *progress) event(unit, what string, reached bool) {
 	what = text.Cell(what)
 	if reached {
@@ -74,7 +74,7 @@ func (p *progress) event(unit, what string, reached bool) {
 	p.drawn = true
 }
 
-// End removes the progress line from the terminal.
+// The method End removes the progress line from the terminal.
 func (p *progress) End() {
 	if p.drawn {
 		fmt.Fprint(p.e.stderr, "\r\x1b[K")
@@ -82,7 +82,8 @@ func (p *progress) End() {
 	}
 }
 
-// list is the output of --json for a command that prints a list. The command sets one field: the list.
+// The type list describes the output of --json for a command that prints a list. Each command sets only the field for its
+// list.
 type list struct {
 	Schema    int        `json:"schema"`
 	Name      units.Name `json:"name,omitempty"`

@@ -16,7 +16,7 @@ import (
 	"github.com/clusterctl/clusterctl/internal/status"
 )
 
-// watchOptions are the flags --json, --watch and --interval.
+// watchOptions holds the values of the flags --json, --watch and --interval.
 type watchOptions struct {
 	asJSON, watch bool
 	interval      time.Duration
@@ -43,20 +43,21 @@ func (o *watchOptions) check(command string) error {
 	return nil
 }
 
-// errWatchEnded is the result of a watch that Ctrl-C ended. run does not print this error.
+// errWatchEnded is the error of a watch that Ctrl-C ended. The function run does not print this error.
 var errWatchEnded = fmt.Errorf("the watch has ended: %w", context.Canceled)
 
-// view is the output of one update. documents is the output for --json, and draw prints the output without --json.
+// A view is the output of one update. The field documents holds the output for --json, and the function draw prints the
+// output without --json.
 type view struct {
 	documents []any
 	draw      func(io.Writer) error
 }
 
-// makeView returns the view for the apps that the collector has read.
+// A makeView function returns the view for the apps that the collector has read.
 type makeView func(context.Context, *status.Collector, *status.List) (view, error)
 
-// watch prints a view after each change of a unit and after each interval. It returns when the context ends, or when the
-// reader closes stdout.
+// The method watch prints a view after each change of a unit and after each interval. It returns when the context ends, or
+// when the reader closes stdout.
 func (e *env) watch(ctx context.Context, args []string, o watchOptions, noCPU bool, picture makeView) error {
 	conn, err := e.dial(ctx)
 	if err != nil {
@@ -86,7 +87,7 @@ func (e *env) watch(ctx context.Context, args []string, o watchOptions, noCPU bo
 	return err
 }
 
-// print prints a view on the screen, or the documents of the view for --json.
+// The method print shows a view on the screen, or prints the documents of the view for --json.
 func (s *screen) print(v view, asJSON bool) error {
 	if !asJSON {
 		return s.draw(v.draw)
@@ -101,14 +102,14 @@ func (s *screen) print(v view, asJSON bool) error {
 	return nil
 }
 
-// screen prints one text after another. On a terminal, each text replaces the text before it.
+// The type screen prints one text after another. On a terminal, each text replaces the text before it.
 type screen struct {
 	e     *env
 	drawn bool
 }
 
-// draw prints a text with one write, so that the terminal does not flicker. It uses the alternate screen, so that the
-// terminal shows its old content after restore.
+// The method draw prints a text with one write, so that the terminal does not flicker. It uses the alternate screen of the
+// terminal, so that the terminal can show its old content again afterwards.
 func (s *screen) draw(f func(io.Writer) error) error {
 	var text bytes.Buffer
 	if err := f(&text); err != nil {
@@ -141,7 +142,7 @@ func (s *screen) draw(f func(io.Writer) error) error {
 	return err
 }
 
-// restore switches the terminal back from the alternate screen.
+// The method restore switches the terminal back from the alternate screen.
 func (s *screen) restore() {
 	if s.drawn && s.e.stdoutTTY {
 		fmt.Fprint(s.e.stdout, "\x1b[?25h\x1b[?1049l")

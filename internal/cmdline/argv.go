@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// normalise moves flags between the command and its operands, so that users may type flags anywhere before "--" ("install
-// app.js -i 4", "-i 4 install app.js"). cli v2 does not parse flags after the first operand.
+// normalise moves all flags behind the command and in front of its operands, so that users may type flags anywhere before
+// "--" ("install app.js -i 4", "-i 4 install app.js"). The library cli v2 does not parse flags after the first operand.
 //
 // normalise also replaces short flags (-i4, -qy) and flags of PM2 by the names that cli knows. It keeps an unknown flag, so
-// that cli reports the flag. It may omit operands if flags alone already make cli return an error. If the line has a flag
+// that cli reports the flag. It may omit the operands if cli returns an error for the flags anyway. If the line has a flag
 // for the help or the version, normalise returns only the command "help" or "version".
 func (a *App) normalise(args []string) []string {
 	if len(args) == 0 {
@@ -37,8 +37,8 @@ func (a *App) normalise(args []string) []string {
 		return []string{args[0], "version"}
 	}
 	out := slices.Concat(args[:1], args[at:at+1], flags)
-	// If the last flag lacks its value, omit the operands: cli would otherwise use "--" as the value, and not report that
-	// the value is missing.
+	// If the last flag lacks its value, omit "--" and the operands: cli would use "--" as the value, and would not report
+	// the missing value.
 	if len(operands) > 0 && !lacksValue(known, flags) {
 		out = append(append(out, "--"), operands...)
 	}
@@ -89,8 +89,8 @@ func lacksValue(known []Flag, flags []string) bool {
 	return false
 }
 
-// splitFlags separates flags and their values from operands. If first is true, it stops at the first operand, and rest
-// contains all words from there.
+// splitFlags separates flags and their values from operands. If the parameter first is true, it stops at the first operand,
+// and the result rest contains all words from there.
 func splitFlags(known []Flag, args []string, first bool) (flags, rest []string) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -118,11 +118,12 @@ func splitFlags(known []Flag, args []string, first bool) (flags, rest []string) 
 	return flags, rest
 }
 
-// flagWord is the result of readFlag for a word that begins with a dash. words are the words that cli gets instead.
+// flagWord is the result of readFlag for a word that begins with a dash. The field words contains the words that replace it
+// for cli.
 type flagWord struct {
 	words []string
-	// wantsValue means that the next word of the command line is the value of the last flag in words. If convert is not nil,
-	// it converts this value.
+	// wantsValue means that the next word of the command line is the value of the last flag in words. If the function
+	// convert is not nil, it converts this value.
 	wantsValue bool
 	convert    func(string) (string, bool)
 }

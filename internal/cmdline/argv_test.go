@@ -37,15 +37,15 @@ func TestSplitProgram(t *testing.T) {
 	}
 }
 
-// parsed is what cli parsed from a command line: the command, the value of each flag, and the operands.
+// The type parsed contains what cli has read from a command line: the command, the value of each flag, and the operands.
 type parsed struct {
 	command, flags string
 	operands       []string
 	err            string
 }
 
-// typical returns an App with commands and flags of every type, some with the same names. Each command writes its name, its
-// operands and the values of its flags to p.
+// The function typical returns an App with commands and flags of every type, some with the same names. Each command writes
+// its name, its operands and the values of its flags to p.
 func typical(p *parsed) *App {
 	var (
 		quiet, yes, asJSON, all         bool
@@ -111,7 +111,7 @@ func typical(p *parsed) *App {
 	return app
 }
 
-// parse passes args to cli, without normalise, and returns what cli parsed.
+// The function parse passes args to cli without a call of normalise, and returns what cli has read.
 func parse(args []string) parsed {
 	var p parsed
 	if err := typical(&p).library(args, nil).RunContext(context.Background(), args); err != nil {
@@ -120,10 +120,11 @@ func parse(args []string) parsed {
 	return p
 }
 
-// template returns the App of typical for tests that do not run a command.
+// The function template returns the App of the function typical for tests that do not run a command.
 func template() *App { return typical(new(parsed)) }
 
-// use is one flag on a command line: the words that users type, and the words with the long name, which cli gets.
+// A use is one flag on a command line. It contains the words that users type, and the words with the long name, which cli
+// gets.
 type use struct{ typed, long []string }
 
 func typed(uses []use) (words []string) {
@@ -212,7 +213,8 @@ var anyOperand = rapid.OneOf(
 	rapid.StringN(0, 5, -1).Filter(func(s string) bool { return !isFlag(s) }),
 )
 
-// mix interleaves uses and operands. It keeps the order of the uses and the order of the operands.
+// The function mix returns a command line in which the flags and the operands are mixed. It keeps the order of the flags and
+// the order of the operands.
 func mix(t *rapid.T, uses []use, operands []string) []string {
 	var out []string
 	for len(uses)+len(operands) > 0 {
@@ -225,8 +227,8 @@ func mix(t *rapid.T, uses []use, operands []string) []string {
 	return out
 }
 
-// TestNormaliseProperty mixes flags and operands. After normalise, cli must parse the same values as if the user had typed
-// all flags first.
+// TestNormaliseProperty passes mixed flags and operands to the function normalise. From its result, cli must parse the same
+// values as if the user had typed all flags first.
 func TestNormaliseProperty(t *testing.T) {
 	tree := template()
 	rapid.Check(t, func(t *rapid.T) {
@@ -266,8 +268,8 @@ func TestNormaliseProperty(t *testing.T) {
 	})
 }
 
-// TestNormaliseKeepsWords checks for random words that normalise changes only their order and may add "--". It may omit
-// words only if cli refuses the command line.
+// TestNormaliseKeepsWords calls normalise with random words. The result must contain all words, in any order, and may also
+// contain "--". A word may be missing only if cli refuses the command line.
 func TestNormaliseKeepsWords(t *testing.T) {
 	tree := template()
 	word := rapid.OneOf(

@@ -19,8 +19,8 @@ type Machine struct {
 	Path func() string
 }
 
-// operandValues returns the candidates for the operand that follows operands. kind is one of the constants offerWords,
-// offerFiles and offerDirs.
+// operandValues returns the candidates for the operand that follows the operands of the command line. The result kind is one
+// of the constants offerWords, offerFiles and offerDirs.
 func (a *App) operandValues(cmd *Command, operands []string, current string) (kind string, all []candidate) {
 	kind = offerWords
 	for _, form := range formsOf(cmd.Operands, len(operands)) {
@@ -45,14 +45,15 @@ func (a *App) operandValues(cmd *Command, operands []string, current string) (ki
 	return kind, all
 }
 
-// flagValues returns the candidates for the value of a flag. kind is one of the constants offerWords, offerFiles and
-// offerDirs.
+// flagValues returns the candidates for the value of a flag. The result kind is one of the constants offerWords, offerFiles
+// and offerDirs.
 func (a *App) flagValues(f Flag, current string) (kind string, all []candidate) {
 	kind, all = a.Machine.values(f.Takes, current)
 	return kind, append(named(f.Words, ""), all...)
 }
 
-// values returns the candidates for a form. kind is one of the constants offerWords, offerFiles and offerDirs.
+// The method values returns the candidates for a form. The result kind is one of the constants offerWords, offerFiles and
+// offerDirs.
 func (m Machine) values(form Form, current string) (kind string, all []candidate) {
 	switch form {
 	case File, Path:
@@ -89,8 +90,8 @@ func named(words []string, about string) []candidate {
 	return all
 }
 
-// programs returns the executables in a $PATH whose names begin with prefix. It returns nil for an empty prefix, which would
-// match thousands of programs.
+// The function programs returns the executables in a $PATH whose names begin with prefix. It returns nil for an empty
+// prefix, which would match thousands of programs.
 func programs(path, prefix string) []candidate {
 	if prefix == "" || strings.Contains(prefix, "/") {
 		return nil
@@ -144,8 +145,7 @@ func flagNames(known []Flag, given []string) []candidate {
 	return all
 }
 
-// commandNames returns the commands whose names begin with current. If there are none, it returns the aliases of all
-// commands.
+// commandNames returns the commands whose names begin with current. If there are no such commands, it returns all aliases.
 func (a *App) commandNames(current string) []candidate {
 	var names, aliases []candidate
 	for _, cmd := range a.Commands {

@@ -95,19 +95,19 @@ func (a *App) Command(name string) *Command {
 	return nil
 }
 
-// flagsOf returns the flags of a command and the flags that every command accepts. If both have a flag with the same name,
-// it returns only the flag of the command.
+// flagsOf returns the flags of a command and the flags that every command accepts. If a flag of the command has the same
+// name as a flag of all commands, it returns only the flag of the command.
 func (a *App) flagsOf(cmd *Command) []Flag {
 	replaced := func(f Flag) bool { return findFlag(cmd.Flags, f.Name) != nil }
 	return slices.Concat(cmd.Flags, slices.DeleteFunc(slices.Clone(a.Flags), replaced))
 }
 
 // library converts the App to an App of cli. Each flag has only its long name, because normalise replaces the other names.
-// typed is the original command line up to "--".
+// The parameter typed is the original command line up to "--".
 func (a *App) library(typed, program []string) *cli.App {
 	out := &cli.App{
 		Name: a.Name, HideHelp: true, HideVersion: true, Writer: a.Stdout, ErrWriter: io.Discard,
-		// Without this handler, cli would print the error and exit. Our main function prints it.
+		// Without this handler, cli would print the error and exit. Our main function prints the error.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   a.usageError(nil, typed),
 		Flags:          libraryFlags(a.Flags),

@@ -70,7 +70,7 @@ func (a *App) completeCommand() *Command {
 	}
 }
 
-// candidate is a word that completion offers, with its description.
+// A candidate is a word that completion offers, with its description.
 type candidate struct{ value, about string }
 
 // These are the values of the first line of the output. The value determines whether the shell also offers files or

@@ -38,7 +38,7 @@ func Group(heading string, flags []Flag) []Flag {
 	return flags
 }
 
-// names returns the long name of the flag, and its letter if it has one.
+// The method names returns the long name of the flag and, if the flag has one, its letter.
 func (f Flag) names() []string {
 	return slices.DeleteFunc([]string{f.Name, f.Short}, func(name string) bool { return name == "" })
 }
@@ -49,13 +49,13 @@ func (f Flag) wantsValue() bool {
 	return f.Takes != "" && !optional
 }
 
-// repeats reports whether the flag may be given several times.
+// The method repeats reports whether the flag may be given several times.
 func (f Flag) repeats() bool {
 	_, ok := f.To.(*[]string)
 	return ok
 }
 
-// example returns the name of the flag and a valid value, such as "instances 4".
+// The method example returns the name of the flag and a valid value, such as "instances 4".
 func (f Flag) example() string {
 	switch f.To.(type) {
 	case *bool, nil:
@@ -68,7 +68,7 @@ func (f Flag) example() string {
 	return f.Name + " " + cmp.Or(strings.Join(f.Words[:min(len(f.Words), 1)], ""), string(f.Takes))
 }
 
-// fallback returns the default value as the help shows it, or "".
+// The method fallback returns the default value as the help shows it, or "" if the help shows no default value.
 func (f Flag) fallback() string {
 	switch to := f.To.(type) {
 	case *string:
@@ -112,8 +112,8 @@ func libraryFlags(flags []Flag) []cli.Flag {
 	return out
 }
 
-// check returns an error if the value is invalid in a way that cli does not detect. given reports whether the flag was
-// given.
+// The method check returns an error if the value is invalid in a way that cli does not detect. The parameter given means
+// that the flag was given.
 func (f Flag) check(given bool) error {
 	switch to := f.To.(type) {
 	case *time.Duration:
@@ -139,7 +139,7 @@ func findFlag(known []Flag, word string) *Flag {
 	return nil
 }
 
-// list is the value of a flag that may repeat. Unlike the list of cli, it does not split a value at commas.
+// The type list is the value of a flag that may repeat. Unlike the list type of cli, it does not split a value at commas.
 type list []string
 
 func (l *list) Set(s string) error {

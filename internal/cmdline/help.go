@@ -12,7 +12,7 @@ import (
 // lines are hard to read. On a terminal with fewer than minWidth columns, lines have minWidth columns.
 const maxWidth, minWidth = 80, 40
 
-// help prints the help of a command, or of the program if cmd is nil.
+// The method help prints the help of a command, or of the program if cmd is nil.
 func (a *App) help(cmd *Command) error {
 	p := printer{width: maxWidth}
 	if width := a.Width(); width > 0 {
@@ -87,8 +87,8 @@ func (p *printer) paragraphs(all ...string) {
 	}
 }
 
-// wrap prints s with line breaks. The parameter first is the prefix of the first line, and rest is the prefix of all other
-// lines.
+// The method wrap prints the text s with line breaks. The parameter first is the prefix of the first line, and rest is the
+// prefix of all other lines.
 func (p *printer) wrap(first, rest, s string) {
 	line, empty := first, true
 	for _, word := range strings.Fields(s) {
@@ -104,22 +104,22 @@ func (p *printer) wrap(first, rest, s string) {
 	p.out.WriteString(strings.TrimRight(line, " ") + "\n")
 }
 
-// command prints a command line. It puts a backslash in front of each line break, so that users can paste the command into a
-// shell.
+// The method command prints a command line. It puts a backslash in front of each line break, so that users can paste the
+// command into a shell.
 func (p *printer) command(s string) {
 	narrow := printer{width: p.width - len(" \\")}
 	narrow.wrap("  ", "      ", s)
 	p.out.WriteString(strings.ReplaceAll(strings.TrimSuffix(narrow.out.String(), "\n"), "\n", " \\\n") + "\n")
 }
 
-// section is a heading and rows of two cells.
+// A section has a heading and rows of two cells.
 type section struct {
 	heading string
 	rows    [][2]string
 }
 
-// sections prints the rows of sections in two columns. All sections have the same column widths. A first cell that is too
-// long for its column is printed on its own line.
+// The method sections prints the rows of all sections in two columns. All sections have the same column widths. A first cell
+// that is too long for its column is printed on its own line.
 func (p *printer) sections(all ...section) {
 	column := 0
 	for _, s := range all {

@@ -13,9 +13,9 @@ func TestOperands(t *testing.T) {
 	for _, c := range []struct {
 		cmd   Command
 		usage string
-		// forms are the forms of the first, the second and the fifth argument.
+		// The field forms contains the forms of the first, the second and the fifth argument.
 		forms string
-		// accepted contains the valid numbers of arguments, out of 0 to 4.
+		// The field accepted contains the numbers from 0 to 4 that are valid numbers of arguments.
 		accepted string
 	}{
 		{Command{}, "x do", "[] [] []", "0"},

@@ -7,8 +7,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/pm2"
 )
 
-// translate replaces a command of PM2 by the command of clusterctl with the same meaning. It also finds a command after
-// flags.
+// The method translate replaces a command of PM2 by the command of clusterctl with the same meaning. It also finds a command
+// that follows flags.
 func (a *App) translate(args []string) []string {
 	at := a.wordAt(args)
 	switch {
@@ -25,7 +25,8 @@ func (a *App) translate(args []string) []string {
 	return args
 }
 
-// startsProgram reports whether "start WORDS" installs a program, as in PM2, and does not start an installed app.
+// startsProgram reports whether the command "start WORDS" installs a program. Otherwise, the command starts an installed
+// app.
 func (a *App) startsProgram(words []string) bool {
 	install := a.Command("install")
 	if install == nil || a.StartsProgram == nil {
@@ -44,7 +45,8 @@ func (a *App) ourCommand(word string) string {
 	return word
 }
 
-// readPM2Flag replaces a flag of PM2 by the flag of clusterctl with the same meaning, if known contains that flag.
+// readPM2Flag replaces a flag of PM2 by the flag of clusterctl with the same meaning, if the list known contains the flag of
+// clusterctl.
 func readPM2Flag(known []Flag, arg string) (flagWord, bool) {
 	name, value, joined := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 	if name == "gid" {

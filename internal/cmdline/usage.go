@@ -17,7 +17,7 @@ import (
 // libraryError is a parsed error message about one flag, from cli or from package flag, which cli uses.
 type libraryError struct {
 	kind mistake
-	// flag is the name without dashes.
+	// The field flag is the name of the flag without dashes.
 	flag, value string
 }
 
@@ -51,7 +51,8 @@ func parseLibraryError(err error) libraryError {
 	return libraryError{kind: badValue, flag: m[2], value: value}
 }
 
-// usageError returns a function that replaces an error of cli by our own message. cmd is nil if cli found no command.
+// usageError returns a function that replaces an error of cli by our own message. The parameter cmd is nil if cli found no
+// command.
 func (a *App) usageError(cmd *Command, typed []string) cli.OnUsageErrorFunc {
 	known := a.Flags
 	if cmd != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// hinted is an error with a hint. Other packages define errors that also have a method Hint.
+// The type hinted is an error with a hint. Other packages define errors that also have a method Hint.
 type hinted struct {
 	err  error
 	hint string
@@ -46,7 +46,7 @@ func Hint(err error) string {
 	return ""
 }
 
-// UsageError is a mistake in the command line, whatever the state of the machine is. The exit status is 2.
+// UsageError is the error for a command line that is invalid on every machine. The exit status is 2.
 type UsageError struct{ message string }
 
 func (e *UsageError) Error() string { return e.message }

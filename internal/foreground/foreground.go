@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// program is a group of programs with the same hint.
+// The type program describes a group of programs with the same hint.
 type program struct {
 	names []string
-	// hint is the text after the name of the program.
+	// The field hint is the text that follows the name of the program in the hint.
 	hint string
 }
 
@@ -55,9 +55,9 @@ func programs() []program {
 // shells returns the names of shells. In a script for a shell, "&" starts a program in the background.
 func shells() []string { return []string{"sh", "bash", "dash", "zsh", "ksh", "ash"} }
 
-// Hint returns a hint on how to keep a program in the foreground. command is the command that went into the background.
-// remaining contains the names of its processes that were still running when the main process had ended, if these names are
-// known.
+// Hint returns a hint on how to keep a program in the foreground. The parameter command is the command that went into the
+// background. The parameter remaining contains the names of its processes that were still running after the end of the main
+// process, or is empty if the names are unknown.
 func Hint(command, remaining []string) string {
 	for _, word := range slices.Concat(command, remaining) {
 		name := baseName(word)

@@ -22,8 +22,8 @@ const (
 type Entry struct {
 	// Names contains the command or flag, and its aliases in PM2.
 	Names []string
-	// Same contains the words of clusterctl with the same meaning: a command and its flags, or a flag and, if only the flag
-	// of clusterctl takes a value, this value. Same is empty if clusterctl has no equivalent.
+	// Same contains the words of clusterctl with the same meaning. These are a command and its flags, or a flag. The value
+	// of the flag follows if the flag of PM2 takes no value. Same is empty if clusterctl has no equivalent.
 	Same []string
 	// Hint contains what to do if Same is empty, or if Convert refuses the value.
 	Hint string
@@ -129,15 +129,15 @@ func commands() []Entry {
 	}
 }
 
-// static is the hint for the commands with which PM2 serves static files.
+// The constant static is the hint for the commands with which PM2 serves static files.
 const static = "sudo clusterctl install site --cwd DIR --listen 8080 -- python3 -m http.server 8080"
 
-// edit returns the hint to put a setting into a drop-in of systemd.
+// The function edit returns a hint that explains how to put a setting into a drop-in of systemd.
 func edit(setting string) string {
 	return "sudo systemctl edit NAME@.service, with " + setting + " under [Service]"
 }
 
-// processFlags returns the entries of flags for processes and their restarts.
+// processFlags returns the entries for the flags with which PM2 controls processes and their restarts.
 func processFlags() []Entry {
 	const backoff = "not needed: the first restart is immediate, and after short runs the delay grows from 100 ms to 30 s; " +
 		"--min-uptime is the limit of a short run"

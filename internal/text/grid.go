@@ -25,8 +25,8 @@ type Column struct {
 	Title string
 	// Right aligns the cells to the right.
 	Right bool
-	// Drop is the order in which columns are omitted if the terminal is too narrow: the column with the highest Drop first.
-	// A column with Drop 0 is never omitted.
+	// If the terminal is too narrow, the column with the highest Drop is omitted first. A column with Drop 0 is never
+	// omitted.
 	Drop int
 	// Cut means that the cells of this column, which must be the last, may be shortened to leastCut characters before a
 	// column is omitted.
@@ -35,7 +35,7 @@ type Column struct {
 
 const leastCut = 20
 
-// word is a cell: its text and its colour.
+// A word is a cell with its text and its colour.
 type word struct {
 	text   string
 	colour Colour
@@ -47,7 +47,7 @@ type Grid struct {
 	rows    [][]word
 }
 
-// Row adds a row. The cell at index state gets the colour c. Row converts each cell with [Cell].
+// Row adds a row. It converts each cell with [Cell]. The parameter state is the index of the cell that gets the colour c.
 func (g *Grid) Row(c Colour, state int, cells ...string) {
 	words := make([]word, 0, len(cells))
 	for i, s := range cells {
@@ -62,7 +62,8 @@ func (g *Grid) Row(c Colour, state int, cells ...string) {
 
 const gap = 2
 
-// layout returns the indexes of the columns that fit into width, and the widths of all columns. Width 0 means no limit.
+// The method layout returns the indexes of the columns that fit into the width, and the widths of all columns. Width 0 means
+// no limit.
 func (g *Grid) layout(width int) (keep []int, widths []int) {
 	widths = make([]int, len(g.Columns))
 	for i, c := range g.Columns {

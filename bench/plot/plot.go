@@ -1,5 +1,5 @@
-// Package plot draws the results as SVG: one file for each comparison with bars of both sides and the range of their
-// pairs, and one file with all ratios. The output is deterministic.
+// Package plot draws the results as SVG: one file for each comparison, with bars for both sides and lines for the range of
+// the pairs, and one file with all ratios. The output is deterministic.
 package plot
 
 import (

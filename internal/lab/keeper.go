@@ -178,7 +178,7 @@ func maskGenerators(root string) error {
 	return nil
 }
 
-// boot runs systemd-nspawn once. boot returns when the machine is off or reboots, or when the channel stop is closed. It
+// boot runs systemd-nspawn once. boot returns when the machine is off or reboots, or when the channel stop is closed. boot
 // returns true if the machine reboots.
 func (k *keeper) boot(stop <-chan struct{}) (again bool, err error) {
 	cmd := exec.Command("systemd-nspawn", append([]string{
@@ -246,7 +246,7 @@ type keeperProcess struct {
 }
 
 // startKeeper starts this program again as the keeper of a machine. The keeper inherits the locks. The caller must close its
-// copies of them.
+// own copies of the locks.
 func startKeeper(cfg keeperConfig, lock, image *os.File) (*keeperProcess, error) {
 	data, err := json.Marshal(cfg)
 	if err != nil {

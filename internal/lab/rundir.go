@@ -12,8 +12,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/image"
 )
 
-// createDir creates a directory in run, and a lock file with the suffix ".lock" next to it. The lock file is locked as long
-// as a process has the returned file open. Before that, createDir removes directories whose lock file is not locked.
+// createDir creates a directory in the directory run, and a lock file with the suffix ".lock" next to it. The lock file is
+// locked as long as a process has the returned file open. First, createDir removes directories whose lock file is not
+// locked.
 func createDir(run, prefix string) (dir string, lock *os.File, err error) {
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		return "", nil, err

@@ -172,7 +172,7 @@ func TestUnknownRelease(t *testing.T) {
 	}
 }
 
-// TestRecipeNames checks that each release and each change of a recipe has another directory name.
+// TestRecipeNames checks that two releases, or two versions of a recipe, never have the same directory name.
 func TestRecipeNames(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, r := range append(All(), Workers) {

@@ -55,7 +55,7 @@ func answer(c io.Writer, extra string) {
 	fmt.Fprintf(c, "HTTP/1.1 200 OK\r\n%sX-Worker: w1\r\nContent-Length: 2\r\n\r\nok", extra)
 }
 
-// reset makes Close send RST.
+// The function reset makes a later Close send RST.
 func reset(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }
 
 func run(t *testing.T, l net.Listener, o load.Options) load.Report {

@@ -78,8 +78,8 @@ type outcome struct {
 	took, cpu time.Duration
 }
 
-// run boots vmlinuz with initramfs, and waits until the machine is off. run calls result for each line on the second serial
-// port, with the CPU time of qemu so far. If ctx ends first, run kills qemu and returns an error.
+// The function run boots vmlinuz with initramfs, and waits until the machine is off. It calls the function result for each
+// line on the second serial port, with the CPU time of qemu so far. If ctx ends first, it kills qemu and returns an error.
 func run(
 	ctx context.Context, vmlinuz string, initramfs *os.File, accel string, result func(line string, cpu time.Duration),
 ) (o outcome, err error) {

@@ -54,8 +54,8 @@ func (r *reporter) memory() error {
 	return r.checkOOM(victim)
 }
 
-// awaitOther waits until a worker that is not in known has answered a request. awaitOther polls the counters of the run,
-// because repeated calls of systemctl would be slow in an emulated machine.
+// awaitOther waits until a worker that is not in the list known has answered a request. awaitOther polls the counters of the
+// run, because repeated calls of systemctl would be slow in an emulated machine.
 func awaitOther(run *load.Run, known map[string]bool) bool {
 	for deadline := time.Now().Add(commandTimeout); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		for pid := range run.Snapshot().Workers {

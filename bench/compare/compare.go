@@ -137,13 +137,13 @@ func (b *bench) add(c result.Comparison) *result.Comparison {
 	return &c
 }
 
-// skip registers a comparison that a smoke run does not make.
+// The method skip registers a comparison that a smoke run does not make.
 func (b *bench) skip(c result.Comparison) {
 	c.Status, c.Why = result.LeftOut, "not in a quick run"
 	b.add(c)
 }
 
-// pair adds a pair to a comparison. A pair without a ratio makes only this comparison fail.
+// The method pair adds a pair to a comparison. A pair without a ratio makes only this comparison fail.
 func (b *bench) pair(c *result.Comparison, ours, peer float64) {
 	if err := c.Add(ours, peer); err != nil {
 		c.Notes = append(c.Notes, err.Error())
@@ -161,7 +161,7 @@ func (b *bench) awaitSame(ctx context.Context, path string, ports ...int) error 
 	return b.Same(ctx, path, ports...)
 }
 
-// note adds a remark to a comparison.
+// The function note adds a remark to a comparison.
 func note(c *result.Comparison, format string, args ...any) {
 	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// counts contains the number of connections of each worker that has a connection, largest first.
+// The type counts contains the number of connections of each worker that has a connection, largest first.
 type counts struct {
 	Connections []int `json:"connections"`
 	Failed      int   `json:"failed"`

@@ -92,7 +92,7 @@ func (r *Rig) runUnit(ctx context.Context, name string, env []string, argv ...st
 // HeldUnit returns the unit name of a program without a supervisor.
 func HeldUnit(name string) string { return "bench-" + name + ".service" }
 
-// Drop stops a program that Cluster, ReusePort, Nginx or BareServer has started.
+// The method Drop stops a program that Cluster, ReusePort, Nginx or BareServer has started.
 func (r *Rig) Drop(ctx context.Context, name string) error {
 	_, err := r.Run(ctx, "systemctl", "stop", HeldUnit(name))
 	return err

@@ -89,7 +89,7 @@ func TestSignatureOfCommands(t *testing.T) {
 	}
 }
 
-// snake returns a name in snake case: internal_roll for InternalRoll.
+// The function snake returns a name in snake case: internal_roll for InternalRoll.
 func snake(name string) string {
 	var b strings.Builder
 	for i, r := range name {

@@ -97,8 +97,8 @@ func TestAllowedImports(t *testing.T) {
 	}
 }
 
-// libraries lists for each library which packages may import it. Test files may import other libraries: TestLibraries does
-// not check test files.
+// libraries lists for each library which packages may import it. TestLibraries does not check test files, so test files may
+// import other libraries.
 var libraries = map[string][]string{
 	"github.com/coreos/go-systemd/v22": {"units/control/...", "internal/e2e/kit"},
 	"github.com/godbus/dbus/v5":        {"units/control/...", "internal/lab", "internal/e2e/kit"}, // internal packages are for tests

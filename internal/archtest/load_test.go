@@ -29,7 +29,7 @@ type pkg struct {
 	Standard         bool
 }
 
-// path returns the package's path in the module.
+// The method path returns the package's path in the module.
 func (p pkg) path() string { return inModule(p.ImportPath) }
 
 func inModule(importPath string) string {

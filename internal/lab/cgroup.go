@@ -34,7 +34,7 @@ func findCgroups(name string) (cgroups, error) {
 	defer f.Close()
 	var c cgroups
 	for s := bufio.NewScanner(f); s.Scan(); {
-		// proc(5): fields up to the mount point, options, "-", then type, source, super options.
+		// A line has fields up to the mount point, then options, "-", the type, the source and the super options (proc(5)).
 		left, right, ok := strings.Cut(s.Text(), " - ")
 		l, r := strings.Fields(left), strings.Fields(right)
 		if !ok || len(l) < 5 || len(r) < 3 || l[3] != "/" {

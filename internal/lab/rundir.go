@@ -45,9 +45,9 @@ func createDir(run, prefix string) (dir string, lock *os.File, err error) {
 	return dir, lock, nil
 }
 
-// removeDead removes the directories of machines that have ended. The caller has locked run/.lock. The keeper of a machine,
-// or the process that starts the keeper, has locked the lock file. So if removeDead can lock the file, the machine has
-// ended. A lock file is created before its directory and removed after it.
+// removeDead removes the directories of machines that have ended. The caller has locked run/.lock. As long as a machine
+// runs, its keeper, or the process that starts the keeper, has locked its lock file. So if removeDead can lock the file, the
+// machine has ended. A lock file is created before its directory and removed after it.
 func removeDead(run string) error {
 	locks, err := filepath.Glob(filepath.Join(run, "lab-*.lock"))
 	if err != nil {
@@ -70,8 +70,8 @@ func removeDead(run string) error {
 	return nil
 }
 
-// discard removes the files and cgroups of a machine whose keeper has ended. The namespaces of the machine have ended with
-// the keeper.
+// The function discard removes the files and cgroups of a machine whose keeper has ended. The namespaces of the machine have
+// ended with the keeper.
 func discard(dir string) error {
 	c, err := findCgroups(filepath.Base(dir))
 	if err != nil {

@@ -66,8 +66,8 @@ func Ensure(ctx context.Context, rel Release, log io.Writer) (*Image, error) {
 	return open(rel, dir)
 }
 
-// The function open opens an image. The function open locks the image before it checks whether the image exists, so that no
-// process removes the image after the check.
+// The function open opens an image. It locks the image before it checks whether the image exists, so that no process removes
+// the image after the check.
 func open(rel Release, dir string) (*Image, error) {
 	lock, err := Lock(dir+".lock", unix.LOCK_SH)
 	if err != nil {
@@ -105,8 +105,8 @@ func lock(path string, create, how int) (*os.File, error) {
 	return f, nil
 }
 
-// build builds the image under a temporary name and renames it. The caller holds the build lock, so existing temporary
-// directories are from builds that were killed.
+// The function build builds the image under a temporary name and renames it. The caller holds the build lock, so existing
+// temporary directories are from builds that were killed.
 func build(ctx context.Context, rel Release, rec recipe, dir string, log io.Writer) error {
 	parent := filepath.Dir(dir)
 	stale, err := filepath.Glob(filepath.Join(parent, ".tmp-"+string(rel)+"-*"))

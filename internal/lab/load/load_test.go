@@ -263,7 +263,7 @@ func TestNoticeClose(t *testing.T) {
 	}
 }
 
-// cork delays written data until the connection is closed (tcp(7), TCP_CORK).
+// The function cork delays written data until the connection is closed (tcp(7), TCP_CORK).
 func cork(t *testing.T, c net.Conn) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err == nil {

@@ -56,7 +56,7 @@ func virtualizes() bool {
 	return false
 }
 
-// The size of the machine: two CPUs for two instances, and memory for the root directory.
+// The machine has two CPUs for two instances, and memory that also contains the root directory.
 const (
 	cpus   = "2"
 	memory = "1280" // MiB; the root directory may use at most half of it
@@ -141,7 +141,8 @@ func cpuOf(pid int) time.Duration {
 	return time.Duration(s.Ticks) * time.Second / perSecond
 }
 
-// onOwnThread runs f on a locked thread, because the kernel sends Pdeathsig when the thread that started the process ends.
+// onOwnThread keeps the thread of this goroutine alive until f returns, because the kernel sends Pdeathsig when the thread
+// that started the process ends.
 func onOwnThread(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

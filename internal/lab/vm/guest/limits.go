@@ -15,8 +15,8 @@ func hogArgs(first ...string) []string {
 	return append(first, "--activation", "adopt", "--listen", hogPort, "--no-probe", "--", "/usr/bin/vm-guest", "hog")
 }
 
-// memory sets a memory limit for one of two instances, and makes this instance exceed the limit. The kernel must kill this
-// instance, systemd must restart it, and no request may fail.
+// The method memory sets a memory limit for one of two instances, and makes this instance exceed the limit. The kernel must
+// kill this instance, systemd must restart it, and no request may fail.
 func (r *reporter) memory() error {
 	if err := r.mustInstall(hogArgs("hog", "-i", strconv.Itoa(instances))...); err != nil {
 		return err

@@ -91,7 +91,7 @@ func (r *reporter) run(argv ...string) (string, error) {
 	return out, nil
 }
 
-// install runs clusterctl install with long timeouts, because the machine may be emulated on a busy host.
+// The method install runs clusterctl install with long timeouts, because the machine may be emulated on a busy host.
 func (r *reporter) install(args ...string) (output string, code int) {
 	return r.try(append([]string{clusterctl, "install", "--probe-timeout", "2m", "--start-timeout", "5m"}, args...)...)
 }
@@ -106,7 +106,7 @@ func (r *reporter) mustInstall(args ...string) error {
 	return nil
 }
 
-// property returns a property of a unit.
+// The method property returns a property of a unit.
 func (r *reporter) property(unit, name string) (string, error) {
 	return r.run("systemctl", "show", "-p", name, "--value", "--", unit)
 }

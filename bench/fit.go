@@ -7,8 +7,8 @@ import (
 	"github.com/clusterctl/clusterctl/bench/compare"
 )
 
-// fit adapts a smoke run to its time budget. The field Quick of a group is its time on an idle machine with two CPUs. fit
-// computes from the finished groups how much slower this machine is.
+// fit adapts a smoke run to its time budget. The field Quick of a group is the time of a smoke run of the group on an idle
+// machine with two CPUs. fit computes from the finished groups how much slower this machine is.
 type fit struct {
 	budget         time.Duration
 	expected, took time.Duration // expected and actual time of all finished groups
@@ -32,9 +32,9 @@ func (f fit) expect(g compare.Group, pairs int) time.Duration {
 	return time.Duration(d)
 }
 
-// sizes returns how much to measure in the first of the groups, or an error that wraps compare.ErrNoTime. groups are the
-// remaining groups, and left is the remaining time. If the groups do not all fit into this time, the first group measures
-// only one pair.
+// sizes returns how much to measure in the first of the groups, or an error that wraps compare.ErrNoTime. The parameter
+// groups contains all remaining groups, and the parameter left is the remaining time. If this time is too short for two
+// pairs in each group, sizes returns one pair.
 func (f fit) sizes(left time.Duration, groups []compare.Group) (compare.Sizes, error) {
 	s := compare.Quick()
 	var all time.Duration
@@ -57,7 +57,7 @@ func (f fit) limit(g compare.Group) time.Duration {
 	return max(time.Minute, 4*f.expect(g, compare.Quick().Pairs)).Round(time.Second)
 }
 
-// add records how long a group took.
+// The method add records how long a group took.
 func (f *fit) add(g compare.Group, pairs int, took time.Duration) {
 	f.expected += fit{}.expect(g, pairs)
 	f.took += took

@@ -125,7 +125,7 @@ func tally(f result.File) string {
 		n[result.LeftOut], n[result.Failed])
 }
 
-// failures returns an error that names the failed comparisons. It is called after all results are written.
+// failures returns an error that names the failed comparisons. failures must be called after all results are written.
 func failures(f result.File) error {
 	var errs []error
 	for _, c := range f.Comparisons {

@@ -67,14 +67,14 @@ func measure(ctx context.Context, o options) (result.File, error) {
 	return f, f.Check()
 }
 
-// limit is the time limit of a group, and the error if the group exceeds the limit.
+// The type limit contains the time limit of a group, and the error for a group that exceeds the limit.
 type limit struct {
 	time time.Duration
 	over error
 }
 
-// within returns the limit of a group: its own limit, or the remaining time of the run if this time is shorter. At the
-// end of a smoke run, the error means that the remaining comparisons are skipped.
+// The method within returns the limit of a group: the shorter one of the group's own limit and the remaining time of the
+// run. If a smoke run has no time left, the error in the result wraps compare.ErrNoTime.
 func (o options) within(g compare.Group, left time.Duration, pace fit) limit {
 	limited := g.Timeout * time.Duration(o.slow)
 	if o.quick {
@@ -138,7 +138,7 @@ func machine() result.Machine {
 	return m
 }
 
-// lineOf returns the text after the colon in the first line with a key.
+// lineOf finds the first line "KEY: VALUE" of a file with the given key, and returns the value.
 func lineOf(path, key string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -11,8 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/bench/result"
 )
 
-// whole reports whether the run is complete, so that docs/benchmarks.md may be written
-// from it.
+// The method whole reports whether the run is complete, so that docs/benchmarks.md may be written from it.
 func (o options) whole(f result.File) bool { return !f.Quick && o.only == "" }
 
 // stem returns the name of the run's files without extension: the date of the run, and

@@ -28,7 +28,7 @@ func Full() Sizes { return Sizes{Pairs: 5, Seconds: 2} }
 // Quick returns the sizes of a smoke run, which shows in a few minutes that everything can be measured.
 func Quick() Sizes { return Sizes{Quick: true, Pairs: 2, Seconds: 1} }
 
-// pick returns quick for a smoke run, and full for a complete run.
+// pick returns the argument quick for a smoke run, and the argument full for a complete run.
 func pick[T any](s Sizes, full, quick T) T {
 	if s.Quick {
 		return quick
@@ -85,7 +85,7 @@ func (g Group) Matches(only string) bool {
 var ErrNoTime = errors.New("does not fit into the time of a smoke run")
 
 // Run makes the comparisons of a group on a machine. Run returns at least one result for each name of the group. If a
-// comparison could not be measured, its status is failed, and Why contains the error.
+// comparison could not be measured, its status is "failed", and its field Why contains the error.
 func (g Group) Run(ctx context.Context, r *rig.Rig, s Sizes) []result.Comparison {
 	b := &bench{Rig: r, Sizes: s}
 	err := g.run(ctx, b)
@@ -95,7 +95,7 @@ func (g Group) Run(ctx context.Context, r *rig.Rig, s Sizes) []result.Comparison
 	return g.finish(b, err)
 }
 
-// Fail returns the results of a group that did not run because of err. If err wraps ErrNoTime, the comparisons are
+// Fail returns the results of a group that did not run because of the error err. If err wraps ErrNoTime, the comparisons are
 // skipped.
 func (g Group) Fail(err error) []result.Comparison { return g.finish(&bench{}, err) }
 
@@ -131,19 +131,19 @@ type bench struct {
 	err    error // error of the first pair without a ratio
 }
 
-// add registers a comparison before it is measured, so that the results contain it even if it fails.
+// The method add registers a comparison before it is measured, so that the results contain it even if it fails.
 func (b *bench) add(c result.Comparison) *result.Comparison {
 	b.series = append(b.series, &c)
 	return &c
 }
 
-// skip registers a comparison that a smoke run does not make.
+// The method skip registers a comparison that a smoke run does not make.
 func (b *bench) skip(c result.Comparison) {
 	c.Status, c.Why = result.LeftOut, "not in a quick run"
 	b.add(c)
 }
 
-// pair adds a pair to a comparison. A pair without a ratio makes only this comparison fail.
+// The method pair adds a pair to a comparison. A pair without a ratio makes only this comparison fail.
 func (b *bench) pair(c *result.Comparison, ours, peer float64) {
 	if err := c.Add(ours, peer); err != nil {
 		c.Notes = append(c.Notes, err.Error())
@@ -161,12 +161,12 @@ func (b *bench) awaitSame(ctx context.Context, path string, ports ...int) error 
 	return b.Same(ctx, path, ports...)
 }
 
-// note adds a remark to a comparison.
+// The function note adds a remark to a comparison.
 func note(c *result.Comparison, format string, args ...any) {
 	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
 }
 
-// median returns the median of figures, or 0 if there are none.
+// median returns the median of figures, or 0 if there are no figures.
 func median(figures []float64) float64 {
 	if len(figures) == 0 {
 		return 0

@@ -41,7 +41,7 @@ func crashToReady(ctx context.Context, b *bench) error {
 }
 
 // crashApp returns the app whose worker is killed. PM2 delays the restart after a run of less than a second, and so does
-// clusterctl with --min-uptime 1s. The pause before each kill is longer, so that the restart is not delayed.
+// clusterctl with --min-uptime 1s. The pause before each kill is longer than a second, so that the restart is not delayed.
 func crashApp() rig.App {
 	a := hello(1).On(portOurs)
 	a.Flags = []string{"--min-uptime", "1s"}
@@ -98,8 +98,8 @@ func noteExtra(c *result.Comparison, extra []float64) {
 	note(c, "%.1f ms longer than the start without a supervisor (median of the pairs); the goal is 15 ms", median(extra))
 }
 
-// crashes returns times in milliseconds: for each port the time from a crash to the next response, and then the time from
-// a start without a supervisor to the first response.
+// crashes returns times in milliseconds. For each port, it returns the time from a crash to the next response. The last
+// result is the time from a start without a supervisor to the first response.
 func crashes(ctx context.Context, b *bench, on *rig.Rig, ports ...int) ([]float64, error) {
 	kills := pick(b.Sizes, "3", "1")
 	var commands [][]string

@@ -34,7 +34,7 @@ func lightWhileBlocked(ctx context.Context, b *bench) error {
 	if err := b.PM2(ctx, child.On(8080)); err != nil {
 		return err
 	}
-	// The port is fixed in the example's source, so the third side needs a changed copy.
+	// The port is a constant in the example's source, so the third side, which has another port, needs a changed copy.
 	edit := fmt.Sprintf("sed 's/8080/%d/' %s/child.js > %[2]s/child-cluster.js", portCluster, rig.Dir)
 	if _, err := b.Run(ctx, "sh", "-c", edit); err != nil {
 		return err
@@ -169,7 +169,7 @@ func reloadUnderLoad(ctx context.Context, b *bench, port, reloads int, command [
 	return reports, ms, err
 }
 
-// sum returns the sums of the counts that the notes contain.
+// The function sum adds the counts of two reports, but only the counts that are printed in the notes.
 func sum(a, b load.Report) load.Report {
 	a.Requests += b.Requests
 	a.OK += b.OK

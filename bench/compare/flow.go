@@ -187,7 +187,8 @@ func balanceReload(ctx context.Context, b *bench, app rig.App, c *result.Compari
 	return nil
 }
 
-// counts runs a subcommand that counts connections by worker. It adds a note to c if requests failed.
+// counts executes a subcommand that prints the number of connections of each worker. If requests failed, counts adds a note
+// to the comparison c.
 func (b *bench) counts(ctx context.Context, c *result.Comparison, args ...string) ([]int, error) {
 	var got struct {
 		Connections []int

@@ -49,7 +49,7 @@ func (b *bench) commands(ctx context.Context, c *result.Comparison, n int, ours,
 	return nil
 }
 
-// sleepers are n processes that do nothing, because the benchmarks only start and list them.
+// sleepers describes n processes that do nothing, because the benchmarks only start and list them.
 type sleepers struct {
 	name string
 	n    int
@@ -102,8 +102,8 @@ func listLatency(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		// Install the app without the sandbox, which does not affect lists: the creation of 400 sandboxes takes a
-		// long time.
+		// Install the app without the sandbox, because the creation of 400 sandboxes takes a long time. A sandbox does not
+		// affect the lists.
 		for _, argv := range [][]string{s.install("--sandbox", "off", "--settle", "0s"), rig.PM2Do("start", path)} {
 			if _, err := b.Run(ctx, argv...); err != nil {
 				return err

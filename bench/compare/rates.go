@@ -8,7 +8,8 @@ import (
 	"github.com/clusterctl/clusterctl/bench/rig"
 )
 
-// sidePort is a side of a comparison. short stands for the side in the name of a variant.
+// sidePort is a side of a comparison. The field short is the abbreviation of the side's name in the names of results, such
+// as "2-SHORT".
 type sidePort struct {
 	name, short string
 	port        int
@@ -146,8 +147,8 @@ func autocannon(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// syscallOverhead compares two kinds of our workers: an unmodified worker that calls bind(2) and runs with the shim's
-// filter and notifier, and a worker that uses the inherited listener itself.
+// syscallOverhead compares two kinds of our workers: an unmodified worker that calls bind(2) and runs with the shim's system
+// call filter, and a worker that uses the inherited listener itself.
 func syscallOverhead(ctx context.Context, b *bench) error {
 	const adopted, native = "adopted worker", "native worker"
 	of := func(variant, what, unit string, better result.Better) *result.Comparison {
@@ -212,7 +213,7 @@ func (b *bench) costOf(ctx context.Context, port, conns, seconds int, keep bool,
 	return u, r, nil
 }
 
-// herd measures the cost of idle workers that wait on one listener: each new connection may wake several workers.
+// herd measures the cost of idle workers that wait on one listener, because each new connection may wake several workers.
 func herd(ctx context.Context, b *bench) error {
 	for _, workers := range []int{2, 8, 32, 64} {
 		of := func(variant, what, unit string) result.Comparison {

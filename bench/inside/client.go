@@ -39,7 +39,8 @@ func dial(port int, deadline time.Time) (*client, error) {
 
 func (c *client) close() { c.conn.Close() }
 
-// get sends one request and reads the complete response. closing reports whether the server will close the connection.
+// The method get sends one request and reads the complete response. closing reports whether the server will close the
+// connection.
 func (c *client) get(path string, keep bool) (a answer, closing bool, err error) {
 	connection := "close"
 	if keep {
@@ -71,17 +72,17 @@ func getOnce(port int, path string, deadline time.Time) (answer, error) {
 	return a, err
 }
 
-// refusedPause is the pause after a refused connection. patience is how long firstAnswer waits for a response before
-// it opens another connection in parallel, because a connection that a dying server has accepted never gets a
-// response. parallel is the maximum number of connections.
+// refusedPause is the pause after a refused connection. patience is how long firstAnswer waits for a response before it
+// opens another connection in parallel. The second connection is necessary because a dying server may have accepted the
+// first one, and never responds on it. parallel is the maximum number of connections.
 const (
 	refusedPause = 500 * time.Microsecond
 	patience     = 50 * time.Millisecond
 	parallel     = 4
 )
 
-// firstAnswer sends requests until approve accepts a response, and returns the time of that response. Only a few
-// connections wait at a time, because a longer queue would be extra work for the new worker.
+// firstAnswer sends requests until the function approve accepts a response, and returns the time of that response. Only a
+// few connections wait at a time, because a longer queue would be extra work for the new worker.
 func firstAnswer(port int, path string, deadline time.Time, approve func(answer) bool) (time.Time, error) {
 	type result struct {
 		at  time.Time

@@ -43,7 +43,7 @@ func crashCommand(args []string) (any, error) {
 }
 
 // bareCommand starts a program without a supervisor and measures the time until it responds: bare -port 8080 -n 3 -- node
-// hello.js. A supervisor cannot be faster.
+// hello.js. A supervisor cannot restart the program faster.
 func bareCommand(args []string) (any, error) {
 	f := flags("bare")
 	port := f.Int("port", 0, "")

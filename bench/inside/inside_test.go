@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// call runs a subcommand and decodes its output.
+// The function call runs a subcommand and decodes its output.
 func call[T any](t *testing.T, args ...string) T {
 	t.Helper()
 	var b strings.Builder
@@ -33,7 +33,7 @@ func call[T any](t *testing.T, args ...string) T {
 	return v
 }
 
-// serve starts a server that responds in turn as if it had the given number of workers.
+// serve starts a server that responds like the given number of workers, one after the other.
 func serve(t *testing.T, workers int) string {
 	t.Helper()
 	var n atomic.Int64
@@ -229,7 +229,7 @@ func TestInFiles(t *testing.T) {
 	}
 }
 
-// TestFollow uses tail as the follower of a file that the server writes.
+// TestFollow uses the command tail as the follower of a file that the server writes.
 func TestFollow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	f, err := os.Create(path)

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// light is the result of light requests while other requests blocked the workers.
+// The type light contains the results of light requests, during which other requests blocked the workers.
 type light struct {
 	MS     []float64 `json:"ms"` // latencies of requests with a response, from the scheduled time
 	Failed int       `json:"failed"`
 	Heavy  int       `json:"heavy"` // number of blocking requests with a response
 }
 
-// lightCommand sends light requests at a fixed rate, each on its own connection, and measures each from its scheduled
-// time. At the same time, some clients send requests, one after the other, each of which blocks a worker: light -port
-// 8080 -light /x -heavy / -clients 1 -rate 50 -for 5s.
+// lightCommand sends light requests at a fixed rate, each on its own connection, and measures the time from the scheduled
+// time of a request to its response. At the same time, some clients send requests, one after the other, each of which blocks
+// a worker: light -port 8080 -light /x -heavy / -clients 1 -rate 50 -for 5s.
 func lightCommand(args []string) (any, error) {
 	f := flags("light")
 	port := f.Int("port", 0, "")

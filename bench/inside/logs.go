@@ -14,10 +14,11 @@ import (
 	"time"
 )
 
-// quiet is the time without new lines after which missing lines count as lost.
+// The constant quiet is the time without new lines after which missing lines count as lost.
 const quiet = 5 * time.Second
 
-// stored is the number of lines of a burst that were stored, and the time until the last of these lines was stored.
+// The type stored contains the number of lines of a burst that were stored, and the time until the last of these lines was
+// stored.
 type stored struct {
 	Seconds float64 `json:"seconds"`
 	Lines   int     `json:"lines"`
@@ -43,7 +44,7 @@ func logWriteCommand(args []string) (any, error) {
 		lines, at, err := inFiles(*files, *id, *n)
 		return stored{at.Sub(begin).Seconds(), lines}, err
 	}
-	// --sync returns when journald has stored all lines that were sent before.
+	// journalctl --sync returns when journald has stored all lines that were sent before.
 	if out, err := exec.Command("journalctl", "--sync").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("journalctl --sync: %w: %s", err, out)
 	}
@@ -78,7 +79,7 @@ func countLines(b []byte, id string) int {
 	return n
 }
 
-// inFiles reads growing files until they contain n lines of an id, or have not grown for some time. inFiles returns the
+// inFiles reads growing files until they contain n lines with an id, or have not grown for some time. inFiles returns the
 // number of lines and the time of the last growth.
 func inFiles(glob, id string, n int) (lines int, at time.Time, err error) {
 	at = time.Now()
@@ -122,7 +123,8 @@ func linesAfter(path string, offset int64) ([]byte, int64, error) {
 	return b, int64(len(b)), nil
 }
 
-// followed is the result of a follower for single lines and for a burst.
+// The type followed contains the results of a follower, which is a command that shows new lines: for single lines, and for a
+// burst.
 type followed struct {
 	MS     []float64 `json:"ms"`     // times from the request for a line until the line is shown
 	Missed int       `json:"missed"` // number of single lines that were not shown
@@ -163,7 +165,7 @@ func logFollowCommand(args []string) (any, error) {
 	kill := time.AfterFunc(2*time.Second, func() { _ = cmd.Process.Kill() })
 	for range lines {
 	}
-	_ = cmd.Wait() // ignore the error: a signal has ended the command
+	_ = cmd.Wait() // ignore the error, because a signal has ended the command
 	kill.Stop()
 	return got, err
 }
@@ -174,8 +176,8 @@ func follow(port, n, burst int, lines <-chan string) (followed, error) {
 		return got, err
 	}
 	for i := range n {
-		// Some followers poll at fixed intervals. So vary the pauses: otherwise each request could come just after a poll,
-		// and only the longest wait would be measured.
+		// Vary the pauses, because some followers poll at fixed intervals. With equal pauses, each request could come just
+		// after a poll, and only the longest wait would be measured.
 		time.Sleep(time.Duration(i*173%500) * time.Millisecond)
 		id := fmt.Sprintf("bench-single-%d-", i)
 		begin := time.Now()
@@ -217,8 +219,8 @@ func warmUp(port int, lines <-chan string) error {
 	return errors.New("the follower did not show any line")
 }
 
-// awaitLines waits for n lines that contain the text, or until no line has arrived for the time patience. It returns the
-// number of lines that contain the text.
+// awaitLines waits for n lines that contain the text, or until no line has arrived for the duration patience. awaitLines
+// returns the number of lines that contain the text.
 func awaitLines(lines <-chan string, text string, n int, patience time.Duration) int {
 	seen := 0
 	timer := time.NewTimer(patience)

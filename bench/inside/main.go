@@ -69,8 +69,8 @@ func flags(name string) *flag.FlagSet {
 	return f
 }
 
-// prepare returns a command whose stdout is discarded. done adds the stderr of the command to an error, and returns nil
-// for nil.
+// prepare returns a command whose stdout is discarded. The function done adds the stderr of the command to an error, and
+// returns nil if the error is nil.
 func prepare(argv []string) (cmd *exec.Cmd, done func(error) error, err error) {
 	if len(argv) == 0 {
 		return nil, nil, errors.New("missing command after --")

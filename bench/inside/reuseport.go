@@ -46,8 +46,8 @@ func reusePortCommand(args []string) (any, error) {
 		if err := cmd.Start(); err != nil {
 			return nil, err
 		}
-		// Close the file and the listener: no connection may wait in the queue of a listener on which this process does
-		// not accept.
+		// Close the file and the listener, because no connection may wait in the queue of a listener on which this process
+		// does not accept.
 		if err := errors.Join(file.Close(), l.Close()); err != nil {
 			return nil, err
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// counts contains the number of connections of each worker that has a connection, largest first.
+// The type counts contains the number of connections of each worker that has a connection, largest first.
 type counts struct {
 	Connections []int `json:"connections"`
 	Failed      int   `json:"failed"`
@@ -106,7 +106,7 @@ func spreadAfterCommand(args []string) (any, error) {
 	return countsOf(by, lost), nil
 }
 
-// chat is a client that sends requests with pauses on one connection, and opens a new one if the server closes it. It
+// chat runs a client that sends requests with pauses on one connection, and opens a new one if the server closes it. chat
 // returns the worker of the last response.
 func chat(port int, think time.Duration, stop <-chan struct{}) (worker string, failed int) {
 	var c *client
@@ -123,7 +123,7 @@ func chat(port int, think time.Duration, stop <-chan struct{}) (worker string, f
 		closing := true
 		var a answer
 		if err == nil {
-			_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second)) // ignore the error: get then fails, too
+			_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second)) // get also returns the error
 			a, closing, err = c.get("/", true)
 		}
 		if err != nil {

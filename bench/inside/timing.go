@@ -36,7 +36,8 @@ func timeCommand(args []string) (any, error) {
 	return t, nil
 }
 
-// readyTimes is the time until a command returned, and the time until the last of its workers reported that it listens.
+// readyTimes contains the time until a command returned, and the time until the last of its workers reported that it
+// listens.
 type readyTimes struct {
 	Command float64 `json:"command_ms"`
 	Ready   float64 `json:"ready_ms"`

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// usage is the resource usage of some processes: CPU time and context switches so far, and current memory.
+// usage contains the resource usage of some processes: CPU time and context switches so far, and current memory.
 type usage struct {
 	Processes int     `json:"processes"`
 	PSS       float64 `json:"pss_kb"`
@@ -81,8 +81,8 @@ func table() ([]process, error) {
 	return all, nil
 }
 
-// parseStat returns pid, name and parent of a /proc/PID/stat. The name is in parentheses and may contain any
-// characters.
+// parseStat returns the PID of a process, its name and the PID of its parent from the content of /proc/PID/stat. The name is
+// in parentheses and may contain any characters.
 func parseStat(s string) (process, error) {
 	open, end := strings.IndexByte(s, '('), strings.LastIndexByte(s, ')')
 	if open < 0 || end < open {
@@ -165,7 +165,7 @@ func withDescendants(all []process, root int) []int {
 	return pids
 }
 
-// add adds the usage of a process. It ignores a process that has ended.
+// The method add adds the usage of a process, and ignores a process that has ended.
 func (u *usage) add(pid int, memory bool) {
 	dir := "/proc/" + strconv.Itoa(pid)
 	tasks, err := filepath.Glob(dir + "/task/*")
@@ -174,7 +174,7 @@ func (u *usage) add(pid int, memory bool) {
 	}
 	u.Processes++
 	for _, t := range tasks {
-		// schedstat contains the CPU time in nanoseconds, and /proc/PID/stat only in ticks.
+		// /proc/PID/schedstat contains the CPU time in nanoseconds, but /proc/PID/stat only in ticks.
 		if b, err := os.ReadFile(t + "/schedstat"); err == nil {
 			if f := bytes.Fields(b); len(f) > 0 {
 				ns, _ := strconv.ParseFloat(string(f[0]), 64)
@@ -192,7 +192,7 @@ func (u *usage) add(pid int, memory bool) {
 	}
 }
 
-// field returns the number after a key at the start of a line, or 0.
+// The function field returns the number after a key at the start of a line, or 0 if no line has the key.
 func field(b []byte, key string) int64 {
 	for line := range bytes.Lines(b) {
 		if rest, ok := bytes.CutPrefix(line, []byte(key)); ok {

@@ -76,7 +76,7 @@ func latencies(b *testing.B, m *lab.Machine, argv []string, n int) []time.Durati
 	}
 	defer func() { cancel(); _ = cmd.Wait() }()
 	var d []time.Duration
-	// It writes more lines than needed, because the command may need a moment before it follows.
+	// The talker writes more lines than needed, because the command may start too late to print the first lines.
 	m.Sh(b, fmt.Sprintf(`echo 'for i in $(seq %d); do date +%%s%%N; sleep 0.23; done' > %s`, n+20, fifo))
 	for s := bufio.NewScanner(out); len(d) < n && s.Scan(); {
 		if at, err := strconv.ParseInt(s.Text(), 10, 64); err == nil {
@@ -116,8 +116,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// timeCommand runs a command. It returns the time, the peak memory in KiB shortly before the end, and the number of
-// lines of output.
+// timeCommand runs a command and returns its time, the peak memory in KiB shortly before the end, and the number of lines of
+// output.
 func timeCommand(b *testing.B, m *lab.Machine, argv ...string) (time.Duration, int64, int) {
 	b.Helper()
 	cmd := m.Command(b.Context(), argv...)

@@ -1,5 +1,5 @@
-// Package plot draws the results as SVG: one file for each comparison with bars of both sides and the range of their
-// pairs, and one file with all ratios. The output is deterministic.
+// Package plot draws the results as SVG: one file for each comparison, with bars for both sides and lines for the range of
+// the pairs, and one file with all ratios. The output is deterministic.
 package plot
 
 import (
@@ -91,7 +91,7 @@ func (c *canvas) svg(height float64, title string) []byte {
 `, width, px(height), width, px(height), html.EscapeString(title), c.b.String())
 }
 
-// px formats a coordinate. A fixed number of digits makes the output deterministic.
+// The function px formats a coordinate. A fixed number of digits makes the output deterministic.
 func px(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
 
 // Figure formats a measured value with three significant digits.
@@ -161,7 +161,8 @@ func unitsOf(cs []result.Comparison) []string {
 	return units
 }
 
-// row draws a variant: the medians as bars, and the range from the minimum to the maximum of the pairs as a line.
+// The function row draws a variant: the medians as bars, and the range from the smallest to the largest figure of the pairs
+// as a line.
 func row(c *canvas, y float64, m result.Comparison, most float64) {
 	_, label, found := strings.Cut(m.Name, "/")
 	if !found {

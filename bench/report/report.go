@@ -93,7 +93,7 @@ func table(b *strings.Builder, cs []result.Comparison) {
 	}
 }
 
-// cell returns s on one line, escaped so that it neither ends a table cell nor is read as HTML.
+// The function cell returns the text s on one line, escaped so that it neither ends a table cell nor is read as HTML.
 func cell(s string) string {
 	s = strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "<", "&lt;")
 	return strings.ReplaceAll(s, "|", "\\|")
@@ -170,7 +170,7 @@ func detail(b *strings.Builder, c result.Comparison) {
 	}
 }
 
-// sentence returns s with a capital first letter.
+// The function sentence returns s with a capital first letter.
 func sentence(s string) string {
 	if s == "" {
 		return s

@@ -58,7 +58,7 @@ const (
 type Comparison struct {
 	// Name is the name of the comparison. A variant follows after a slash.
 	Name string `json:"name"`
-	// What describes in words what is measured.
+	// The field What describes the measured quantity in words.
 	What string `json:"what"`
 	// OurSide and PeerSide are the compared programs.
 	OurSide  string `json:"our_side"`
@@ -66,11 +66,11 @@ type Comparison struct {
 	Unit     string `json:"unit"`
 	Better   Better `json:"better"`
 	Status   Status `json:"status"`
-	// Why is the reason if the status is not ok.
+	// The field Why contains the reason if the status is not "ok".
 	Why string `json:"why,omitempty"`
 
 	// Ours and Peer are the medians of the figures of all pairs. Ratio is the median of the ratios of all pairs; a value
-	// over 1 is better for clusterctl. All three are nil if nothing was measured.
+	// over 1 is better for clusterctl. Ours, Peer and Ratio are nil if nothing was measured.
 	Ours  *float64 `json:"ours,omitempty"`
 	Peer  *float64 `json:"peer,omitempty"`
 	Ratio *float64 `json:"ratio,omitempty"`
@@ -84,7 +84,7 @@ type Comparison struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Pair is one measurement of each side, taken one right after the other.
+// Pair contains one measurement of each side. The second one follows the first one without a pause.
 type Pair struct {
 	Ours  float64 `json:"ours"`
 	Peer  float64 `json:"peer"`
@@ -101,7 +101,8 @@ func (c *Comparison) Add(ours, peer float64) error {
 	return nil
 }
 
-// Finish computes the statistics of the pairs. With fewer than least pairs, the comparison fails, but keeps its figures.
+// Finish computes the statistics of the pairs. If there are fewer pairs than the parameter least, the comparison fails, but
+// keeps its figures.
 func (c *Comparison) Finish(least int, err error) {
 	if len(c.Pairs) > 0 {
 		var ours, peer, ratio []float64

@@ -47,9 +47,9 @@ const (
 	Fewer Better = "fewer"
 )
 
-// Ratio returns the ratio of two figures; a value over 1 means that ours is better. With Fewer, Ratio adds 1 to both
-// counts, so that the ratio of 0 and 0 is 1, and the ratio of 0 and 9 is 10. Ratio returns false if a figure is zero
-// and b is not Fewer.
+// Ratio returns the ratio of two figures; a value over 1 means that ours is better. With Fewer, Ratio adds 1 to both counts,
+// so that the ratio of 0 and 0 is 1, and the ratio of 0 and 9 is 10. Ratio returns false if a figure is zero and the
+// parameter b is not Fewer.
 func (b Better) Ratio(ours, peer float64) (float64, bool) {
 	switch b {
 	case More:

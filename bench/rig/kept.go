@@ -14,8 +14,7 @@ type Server struct {
 	argv func(port string) []string
 }
 
-// App returns the name of the app. App has a prefix because nginx.service is a unit
-// of Debian.
+// App returns the name of the app. The name has a prefix because nginx.service is a unit of Debian.
 func (s Server) App() string { return "kept-" + s.Name }
 
 // Servers returns programs in their usual configuration, each with one process.

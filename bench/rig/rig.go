@@ -140,7 +140,7 @@ func (r *Rig) Await(ctx context.Context, ports ...int) error {
 	return nil
 }
 
-// Same returns an error unless all ports return the same status and the same bytes.
+// The method Same returns an error unless all ports return the same status and the same bytes.
 func (r *Rig) Same(ctx context.Context, path string, ports ...int) error {
 	type answer struct {
 		Status int    `json:"status"`
@@ -195,8 +195,8 @@ func (r *Rig) Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Rest waits until the programs of the machine are idle, because programs may still be loading when the command that
-// started them returns. Rest returns after half a minute even if the programs are not idle.
+// The method Rest waits until the programs of the machine are idle, because programs may still be loading when the command
+// that started them returns. Rest returns after half a minute even if the programs are not idle.
 func (r *Rig) Rest(ctx context.Context) error {
 	const look, busy = 300 * time.Millisecond, 30_000 // a tenth of a CPU, in microseconds
 	var last Usage

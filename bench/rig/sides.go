@@ -19,7 +19,7 @@ type App struct {
 	Flags []string
 }
 
-// On returns the app on another port.
+// The method On returns a copy of the app with another port.
 func (a App) On(port int) App {
 	a.Port = port
 	return a
@@ -46,7 +46,7 @@ func (a App) InstallCommand() []string {
 // OurCgroup returns the selector for the processes of an app under clusterctl.
 func OurCgroup(app string) string { return "cgroup:/clusterctl-" + app + ".slice" }
 
-// Ours runs an app under clusterctl.
+// The method Ours runs an app under clusterctl.
 func (r *Rig) Ours(ctx context.Context, a App) error {
 	if _, err := r.Run(ctx, append(a.InstallCommand(), "--settle", "100ms")...); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (r *Rig) Ours(ctx context.Context, a App) error {
 	return r.Await(ctx, a.Port)
 }
 
-// PM2 runs an app in PM2's cluster mode, which -i selects.
+// The method PM2 runs an app in PM2's cluster mode, which the flag -i selects.
 func (r *Rig) PM2(ctx context.Context, a App) error {
 	if _, err := r.Run(ctx, a.PM2Command()...); err != nil {
 		return err
@@ -92,7 +92,7 @@ func (r *Rig) runUnit(ctx context.Context, name string, env []string, argv ...st
 // HeldUnit returns the unit name of a program without a supervisor.
 func HeldUnit(name string) string { return "bench-" + name + ".service" }
 
-// Drop stops a program that Cluster, ReusePort, Nginx or BareServer has started.
+// The method Drop stops a program that Cluster, ReusePort, Nginx or BareServer has started.
 func (r *Rig) Drop(ctx context.Context, name string) error {
 	_, err := r.Run(ctx, "systemctl", "stop", HeldUnit(name))
 	return err
@@ -107,8 +107,8 @@ func (r *Rig) Cluster(ctx context.Context, a App) error {
 	return r.Await(ctx, a.Port)
 }
 
-// ReusePort runs the workers without a supervisor, each with its own listener on the same port. No supervisor can be
-// faster.
+// ReusePort runs the workers without a supervisor, each with its own listener on the same port. Workers with a supervisor
+// cannot be faster.
 func (r *Rig) ReusePort(ctx context.Context, a App) error {
 	err := r.runUnit(ctx, a.Name, a.env("NATIVE=1"), inside, "reuseport", "-port", strconv.Itoa(a.Port),
 		"-n", strconv.Itoa(a.Workers), "--", "/usr/bin/node", a.script())

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Rate is the result of wrk or autocannon.
+// Rate contains the results of wrk or autocannon.
 type Rate struct {
 	Requests float64
 	RPS      float64
@@ -74,8 +74,8 @@ func ParseWrk(out string) (Rate, error) {
 	return r, nil
 }
 
-// Autocannon does the same as Wrk with the client autocannon, which is popular among users of Node. autocannon is a
-// Node program itself, and uses much CPU time.
+// Autocannon does the same as the method Wrk, but with the program autocannon as the client, which is popular among users of
+// Node. autocannon is a Node program itself, and uses much CPU time.
 func (r *Rig) Autocannon(ctx context.Context, port, conns, seconds int) (Rate, error) {
 	out, err := r.Run(ctx, "autocannon", "--json", "-c", strconv.Itoa(conns), "-d", strconv.Itoa(seconds),
 		fmt.Sprintf("http://127.0.0.1:%d/", port))

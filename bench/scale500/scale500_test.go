@@ -22,7 +22,7 @@ const (
 	shim    = "/usr/lib/clusterctl/clusterctl-shim"
 	systemd = "org.freedesktop.systemd1"
 	manager = "/org/freedesktop/systemd1"
-	// bound is far more than any command takes with 500 instances.
+	// bound is a time limit that is far longer than any command takes with 500 instances.
 	bound = 5 * time.Minute
 )
 
@@ -91,7 +91,7 @@ func count(b *testing.B, m *lab.Machine, f func()) int {
 	if err := watch.BusObject().Call("org.freedesktop.DBus.Monitoring.BecomeMonitor", 0, rules, uint32(0)).Err; err != nil {
 		b.Fatal(err)
 	}
-	watch.Eavesdrop(messages) // called after BecomeMonitor, whose reply must not go to messages
+	watch.Eavesdrop(messages) // called after BecomeMonitor, whose reply must not go to the channel messages
 	done := make(chan int)
 	go func() {
 		n := 0

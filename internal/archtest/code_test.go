@@ -8,13 +8,14 @@ import (
 	"testing"
 )
 
-// call is the use of a function: its full name, for example "os.Exit", and its place in the file.
+// The type call describes one use of a function: its full name, for example "os.Exit", and its place in the file.
 type call struct {
 	name string
 	node ast.Node
 }
 
-// calls returns the uses of PACKAGE.FUNCTION in a file. PACKAGE is the import path, also if the file renames the import.
+// The function calls returns the uses of PACKAGE.FUNCTION in a file. PACKAGE is the import path, also if the file renames
+// the import.
 func calls(file *ast.File) []call {
 	imports := map[string]string{}
 	for _, im := range file.Imports {
@@ -38,7 +39,7 @@ func calls(file *ast.File) []call {
 	return out
 }
 
-// exits lists files outside of package main that may end the process, each with the reason.
+// The table exits lists files outside of package main that may end the process, each with the reason.
 var exits = map[string]string{
 	"internal/lab/lab.go": "in the keeper of a machine, which is a process of the test binary, no test may run",
 }
@@ -78,7 +79,7 @@ func TestNoInit(t *testing.T) {
 
 const maxFile, maxFunc = 350, 70
 
-// large lists files ("path") and functions ("path:Function") that may exceed the limits, each with the reason.
+// The table large lists files ("path") and functions ("path:Function") that may exceed the limits, each with the reason.
 var large = map[string]string{}
 
 func TestSize(t *testing.T) {
@@ -107,7 +108,7 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// variables lists package variables that TestNoVariables allows, each with the reason.
+// The table variables lists package variables that TestNoVariables allows, each with the reason.
 var variables = map[string]string{
 	"cmd/clusterctl/cmd_version.go:version": "set by the linker",
 	"internal/lab/lab.go:global":            "the tests of a package can share a machine only through a variable",
@@ -169,8 +170,8 @@ func embedded(g *ast.GenDecl, v *ast.ValueSpec) bool {
 	return false
 }
 
-// constant reports whether an expression is a literal, a value of another package, or the result of a function that returns
-// an immutable value.
+// The function constant reports whether an expression is a literal, a value of another package, or the result of a function
+// that returns an immutable value.
 func constant(e ast.Expr) bool {
 	switch e := e.(type) {
 	case *ast.BasicLit, *ast.CompositeLit, *ast.SelectorExpr, *ast.BinaryExpr:
@@ -192,8 +193,9 @@ func constant(e ast.Expr) bool {
 	return false
 }
 
-// written returns a message if a package assigns to the variable or to a part of the variable, or takes its address, and
-// otherwise "". written compares only names, so no local variable of the package may have the same name.
+// The function written returns a message if a package assigns to the variable or to a part of the variable, or takes its
+// address, and otherwise "". The function written compares only names, so no local variable of the package may have the same
+// name.
 func written(all []source, name string) string {
 	why := ""
 	base := func(e ast.Expr) string {
@@ -266,7 +268,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// wellKnown are methods that need no comment, because Go programmers know what they do.
+// wellKnown contains methods that need no comment, because Go programmers know what they do.
 var wellKnown = []string{"Error", "String", "Unwrap", "Is", "Close", "Hint", "Len", "Less", "Swap", "Read", "Write", "Addr",
 	"Network", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText"}
 

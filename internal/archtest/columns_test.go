@@ -11,8 +11,8 @@ import (
 
 const maxColumns = 140
 
-// wide lists files and directories ("units/") that may have longer lines, each with the reason. A directory does not include
-// its tests.
+// The table wide lists files and directories ("units/") that may have longer lines, each with the reason. An entry for a
+// directory does not apply to the tests in it.
 var wide = map[string]string{}
 
 // TestColumns checks that no line of a Go file, including tests, has more than 140 columns. A tab counts as four columns.

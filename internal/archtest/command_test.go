@@ -14,7 +14,7 @@ import (
 var machinePackages = []string{"os", "os/exec", "os/signal", "os/user", "net", "debug/buildinfo", "debug/elf"}
 
 // directAccess lists the files of cmd/clusterctl that may import these packages, each with the reason. All other files use
-// env.
+// the type env.
 var directAccess = map[string]string{
 	"env.go":          "accesses the machine for all commands, and receives signals",
 	"main.go":         "receives signals and ends the process",
@@ -89,7 +89,7 @@ func TestSignatureOfCommands(t *testing.T) {
 	}
 }
 
-// snake returns a name in snake case: internal_roll for InternalRoll.
+// The function snake returns a name in snake case: internal_roll for InternalRoll.
 func snake(name string) string {
 	var b strings.Builder
 	for i, r := range name {

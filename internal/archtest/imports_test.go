@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/contract"
 )
 
-// under reports whether a package matches one of the patterns. A pattern is the path of a package, or DIRECTORY/... for all
-// packages in and below a directory.
+// The function under reports whether a package matches one of the patterns. A pattern is the path of a package, or
+// DIRECTORY/... for all packages in and below a directory.
 func under(p string, patterns ...string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		dir, below := strings.CutSuffix(pattern, "/...")
@@ -97,8 +97,8 @@ func TestAllowedImports(t *testing.T) {
 	}
 }
 
-// libraries lists for each library which packages may import it. Test files may import other libraries: TestLibraries does
-// not check test files.
+// libraries lists for each library which packages may import it. TestLibraries does not check test files, so test files may
+// import other libraries.
 var libraries = map[string][]string{
 	"github.com/coreos/go-systemd/v22": {"units/control/...", "internal/e2e/kit"},
 	"github.com/godbus/dbus/v5":        {"units/control/...", "internal/lab", "internal/e2e/kit"}, // internal packages are for tests
@@ -134,8 +134,8 @@ func TestLibraries(t *testing.T) {
 	}
 }
 
-// pure are the standard packages that package units may import. These packages do not read files, the clock, the environment
-// or the network.
+// The list pure contains the standard packages that package units may import. These packages do not read files, the clock,
+// the environment or the network.
 var pure = []string{
 	"bytes", "cmp", "crypto/sha256", "io", "encoding/hex", "encoding/json", "io/fs", "errors", "fmt", "hash/fnv", "iter",
 	"maps", "math", "net/netip", "path", "reflect", "regexp", "slices",
@@ -184,8 +184,8 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// TestSmall checks the dependencies of package activation and of the shim. Package activation and the shim may use only the
-// standard library and x/sys, except packages that make a binary large or slow to start.
+// TestSmall checks the dependencies of package activation and of the shim. Package activation and the shim may use only
+// x/sys and the standard library. They must not use packages that make a binary large or slow to start.
 func TestSmall(t *testing.T) {
 	for of, never := range map[string][]string{
 		"activation":          {"os/exec", "activation/shim/..."},
@@ -227,7 +227,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// starters are the packages that may import os/exec, each with the reason.
+// The table starters lists the packages that may import os/exec, each with the reason.
 var starters = map[string]string{
 	"journal":               "starts journalctl, because reading the journal without it needs cgo",
 	"cmd/clusterctl":        "env.go searches for interpreters, and runs systemd-creds for \"secret\"",

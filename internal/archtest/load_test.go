@@ -29,7 +29,7 @@ type pkg struct {
 	Standard         bool
 }
 
-// path returns the package's path in the module.
+// The method path returns the package's path in the module.
 func (p pkg) path() string { return inModule(p.ImportPath) }
 
 func inModule(importPath string) string {
@@ -43,7 +43,8 @@ func ours(importPath string) bool {
 	return importPath == module || strings.HasPrefix(importPath, module+"/")
 }
 
-// list runs go list once for all tests. go list omits files for other systems, but files returns them.
+// The function in list runs "go list" once for all tests. go list omits files for other systems, but the function files
+// returns them.
 var list = sync.OnceValues(func() ([]pkg, error) {
 	cmd := exec.Command("go", "list", "-e=false", "-json=ImportPath,Name,Imports,Deps,Standard", "./...")
 	cmd.Dir = root
@@ -116,7 +117,7 @@ var sources = sync.OnceValues(func() ([]source, error) {
 	return all, err
 })
 
-// files returns all Go files of the tree except tests and test data.
+// The function files returns all Go files of the tree except tests and test data.
 func files(t *testing.T) []source {
 	t.Helper()
 	all, err := sources()

@@ -80,7 +80,7 @@ func copyInto(ctx context.Context, m *lab.Machine, from, to string) error {
 	return nil
 }
 
-// heading prints a heading for the next commands.
+// The method heading prints a heading for the next commands.
 func (d *demo) heading(format string, args ...any) {
 	if d.err == nil {
 		fmt.Printf("\n== "+format+"\n", args...)
@@ -100,7 +100,7 @@ func (d *demo) sh(script string) {
 	}
 }
 
-// install runs a command that installs an app, and records the app.
+// The method install runs a command that installs an app, and records the app.
 func (d *demo) install(name, what, script string) {
 	d.sh(script)
 	d.apps = append(d.apps, app{name, what})

@@ -56,14 +56,15 @@ func (b *bootMonitor) read() {
 	}
 }
 
-// count returns how many boots have started.
+// The method count returns how many boots have started.
 func (b *bootMonitor) count() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.started
 }
 
-// await waits until boot number n is complete, counted from 1. await returns an error when the channel ended is closed.
+// The method await waits until boot number n, counted from 1, is complete. It returns an error when the channel ended is
+// closed.
 func (b *bootMonitor) await(ctx context.Context, n int, ended <-chan struct{}) error {
 	for {
 		b.mu.Lock()

@@ -29,8 +29,8 @@ func Build(t testing.TB, pkg string) string {
 	return out
 }
 
-// build builds a command, if it is not in s.builds. The caller holds s.mu during the build, because parallel builds take
-// longer on two cores.
+// The method build builds a command unless s.builds contains its binary. The caller holds s.mu during the build, because
+// parallel builds take longer on two cores.
 func (s *state) build(pkg string) (string, error) {
 	if out, ok := s.builds[pkg]; ok {
 		return out, nil

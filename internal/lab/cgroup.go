@@ -23,8 +23,9 @@ type cgroups struct {
 }
 
 // findCgroups returns the cgroups for a machine, in the hierarchies that systemd-nspawn uses: cgroup v2 and, if mounted, the
-// v1 hierarchy name=systemd. The cgroup of a machine is a child of the root cgroup, also on a host with systemd. A child of
-// our own cgroup could not have controllers, because our process is a member of our own cgroup.
+// v1 hierarchy name=systemd. The cgroup of a machine is a child of the root cgroup, also on a host with systemd. In cgroup
+// v2, only the children of a cgroup without processes can have controllers. So the cgroup cannot be a child of our own
+// cgroup, which contains our process.
 func findCgroups(name string) (cgroups, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -33,7 +34,7 @@ func findCgroups(name string) (cgroups, error) {
 	defer f.Close()
 	var c cgroups
 	for s := bufio.NewScanner(f); s.Scan(); {
-		// proc(5): fields up to the mount point, options, "-", then type, source, super options.
+		// A line has fields up to the mount point, then options, "-", the type, the source and the super options (proc(5)).
 		left, right, ok := strings.Cut(s.Text(), " - ")
 		l, r := strings.Fields(left), strings.Fields(right)
 		if !ok || len(l) < 5 || len(r) < 3 || l[3] != "/" {
@@ -73,7 +74,7 @@ func (c cgroups) create() error {
 	return nil
 }
 
-// enter moves this process into the cgroups. Children that it starts later are in these cgroups.
+// The method enter moves this process into the cgroups. Children that the process starts later are in these cgroups.
 func (c cgroups) enter() error {
 	for _, d := range c.dirs() {
 		if err := os.WriteFile(filepath.Join(d, "cgroup.procs"), []byte("0"), 0); err != nil {
@@ -83,7 +84,7 @@ func (c cgroups) enter() error {
 	return nil
 }
 
-// leave moves this process back to the root of each hierarchy.
+// The method leave moves this process back to the root of each hierarchy.
 func (c cgroups) leave() error {
 	for _, d := range c.dirs() {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(d), "cgroup.procs"), []byte("0"), 0); err != nil {
@@ -93,7 +94,7 @@ func (c cgroups) leave() error {
 	return nil
 }
 
-// destroy kills the processes in the cgroups and removes the cgroups. A missing cgroup is not an error.
+// The method destroy kills the processes in the cgroups and removes the cgroups. A missing cgroup is not an error.
 func (c cgroups) destroy() error {
 	for _, d := range c.dirs() {
 		if err := destroy(d); err != nil && !errors.Is(err, fs.ErrNotExist) {

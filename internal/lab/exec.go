@@ -102,8 +102,8 @@ func (m *Machine) Run(ctx context.Context, argv ...string) Result {
 	return r
 }
 
-// bounded runs a command for at most shTimeout. bounded does not use the context of the test, which has ended when cleanups
-// run.
+// The method bounded runs a command for at most shTimeout. The method does not use the context of the test, which has ended
+// when cleanups run.
 func (m *Machine) bounded(argv ...string) Result {
 	ctx, cancel := patience.WithTimeout(context.Background(), shTimeout)
 	defer cancel()
@@ -182,7 +182,8 @@ func (p *Process) Ended() bool {
 }
 
 // Signal sends a signal to the command, and not to its children or to its parent nsenter. If nsenter has no child, it has
-// not forked yet or is about to end. Signal searches for a child until the command has ended, which closes p.done.
+// not forked yet or is about to end. So Signal searches repeatedly, until it finds a child or the channel p.done is closed
+// because the command has ended.
 func (p *Process) Signal(s syscall.Signal) error {
 	for {
 		for _, q := range processes() {

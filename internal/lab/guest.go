@@ -188,8 +188,8 @@ func (m *Machine) awaitLines(t testing.TB, n int, bound time.Duration, text stri
 	}
 }
 
-// seekJournal runs journalctl -f for the given time, or until n lines contain text. seekJournal returns the number of these
-// lines, and an error if journalctl ends by itself.
+// seekJournal runs journalctl -f for the given time, or until n lines contain text. seekJournal returns the number of lines
+// that contain text, and an error if journalctl ends by itself.
 func (m *Machine) seekJournal(ctx context.Context, turn time.Duration, n int, text string, args []string) (found int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, turn)
 	defer cancel()

@@ -96,8 +96,9 @@ func (k *keeper) run() error {
 	}
 }
 
-// mount mounts the machine's root: an overlay with the image as the lower and a tmpfs as the upper layer. The mounts are
-// visible only in the keeper's mount namespace. The test accesses the root through /proc/PID/root of the machine's init.
+// The method mount mounts the machine's root: an overlay with the image as the lower and a tmpfs as the upper layer. The
+// mounts are visible only in the keeper's mount namespace. The test accesses the root through /proc/PID/root of the
+// machine's init.
 func (k *keeper) mount() error {
 	sub := func(s string) string { return filepath.Join(k.work, s) }
 	steps := []struct{ source, target, kind, data string }{
@@ -121,8 +122,8 @@ func (k *keeper) mount() error {
 	return nil
 }
 
-// prepare writes the machine's name and machine-id. Without a machine-id, systemd would treat the boot as a first boot, and
-// enable units by preset.
+// The method prepare writes the machine's name and machine-id. Without a machine-id, systemd would treat the boot as a first
+// boot, and enable units by preset.
 func (k *keeper) prepare() error {
 	root := filepath.Join(k.work, "root")
 	for _, f := range []struct{ path, text string }{
@@ -178,8 +179,8 @@ func maskGenerators(root string) error {
 	return nil
 }
 
-// boot runs systemd-nspawn once. boot returns when the machine is off or reboots, or when the channel stop is closed. It
-// returns true if the machine reboots.
+// The method boot runs systemd-nspawn once. It returns when the machine is off or reboots, or when the channel stop is
+// closed. boot returns true if the machine reboots.
 func (k *keeper) boot(stop <-chan struct{}) (again bool, err error) {
 	cmd := exec.Command("systemd-nspawn", append([]string{
 		"--quiet", "--boot", "--directory=" + filepath.Join(k.work, "root"), "--machine=" + k.Name,
@@ -217,8 +218,8 @@ func (k *keeper) boot(stop <-chan struct{}) (again bool, err error) {
 	return false, err
 }
 
-// cleanup ends all processes in this PID namespace. cleanup also removes the files and cgroups, which the kernel does not
-// remove with the namespaces.
+// The method cleanup ends all processes in this PID namespace. cleanup also removes the files and cgroups, which the
+// kernel does not remove with the namespaces.
 func (k *keeper) cleanup() error {
 	// For PID 1 of a namespace, -1 means all other processes in the namespace and in nested namespaces.
 	if err := unix.Kill(-1, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -246,7 +247,7 @@ type keeperProcess struct {
 }
 
 // startKeeper starts this program again as the keeper of a machine. The keeper inherits the locks. The caller must close its
-// copies of them.
+// own copies of the locks.
 func startKeeper(cfg keeperConfig, lock, image *os.File) (*keeperProcess, error) {
 	data, err := json.Marshal(cfg)
 	if err != nil {

@@ -69,7 +69,7 @@ func Main(m *testing.M) {
 	global.mu.Lock()
 	global.main = true
 	global.mu.Unlock()
-	m.Run() // a TestMain that returns exits with its result
+	m.Run() // when TestMain returns, the process exits with the result of m.Run
 	global.close()
 }
 

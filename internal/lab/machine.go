@@ -39,8 +39,8 @@ type Machine struct {
 	pid int // host PID of the machine's init; a reboot changes it
 }
 
-// Equip calls f on the first call for a machine. f installs programs and files for the tests of a package. Other callers
-// wait until f has returned.
+// Equip calls the function f if this is the first call of Equip for the machine. f installs programs and files for the tests
+// of a package. Other callers wait until f has returned.
 func (m *Machine) Equip(f func()) { m.equip.Do(f) }
 
 // Option changes how a machine is booted.
@@ -75,7 +75,7 @@ func Open(ctx context.Context, release Release, log io.Writer, opts ...Option) (
 	return m, nil
 }
 
-// start creates the machine's directory and cgroups and starts its keeper.
+// The function start creates the machine's directory and cgroups and starts its keeper.
 func start(img *image.Image, opts []Option) (_ *Machine, err error) {
 	run := filepath.Join(image.CacheDir(), "run")
 	dir, lock, err := createDir(run, "lab-"+string(img.Release)+"-")

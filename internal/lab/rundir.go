@@ -12,8 +12,9 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/image"
 )
 
-// createDir creates a directory in run, and a lock file with the suffix ".lock" next to it. The lock file is locked as long
-// as a process has the returned file open. Before that, createDir removes directories whose lock file is not locked.
+// createDir creates a directory in the directory run, and a lock file with the suffix ".lock" next to it. The lock file is
+// locked as long as a process has the returned file open. First, createDir removes directories whose lock file is not
+// locked.
 func createDir(run, prefix string) (dir string, lock *os.File, err error) {
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		return "", nil, err
@@ -44,9 +45,9 @@ func createDir(run, prefix string) (dir string, lock *os.File, err error) {
 	return dir, lock, nil
 }
 
-// removeDead removes the directories of machines that have ended. The caller has locked run/.lock. The keeper of a machine,
-// or the process that starts the keeper, has locked the lock file. So if removeDead can lock the file, the machine has
-// ended. A lock file is created before its directory and removed after it.
+// removeDead removes the directories of machines that have ended. The caller has locked run/.lock. As long as a machine
+// runs, its keeper, or the process that starts the keeper, has locked its lock file. So if removeDead can lock the file, the
+// machine has ended. A lock file is created before its directory and removed after it.
 func removeDead(run string) error {
 	locks, err := filepath.Glob(filepath.Join(run, "lab-*.lock"))
 	if err != nil {
@@ -69,8 +70,8 @@ func removeDead(run string) error {
 	return nil
 }
 
-// discard removes the files and cgroups of a machine whose keeper has ended. The namespaces of the machine have ended with
-// the keeper.
+// The function discard removes the files and cgroups of a machine whose keeper has ended. The namespaces of the machine have
+// ended with the keeper.
 func discard(dir string) error {
 	c, err := findCgroups(filepath.Base(dir))
 	if err != nil {

@@ -69,14 +69,14 @@ func document() (map[string]any, error) {
 	return doc, decoder(schema.Output).Decode(&doc)
 }
 
-// decoder returns a decoder that returns numbers as [json.Number], which the validator requires.
+// The function decoder returns a decoder that returns numbers as [json.Number], which the validator requires.
 func decoder(b []byte) *json.Decoder {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	return d
 }
 
-// forbid sets additionalProperties to false for all objects, so that fields without a description are errors.
+// The function forbid sets additionalProperties to false for all objects, so that fields without a description are errors.
 func forbid(v any) {
 	switch v := v.(type) {
 	case map[string]any:

@@ -29,8 +29,8 @@ func CacheDir() string {
 type Image struct {
 	Release Release
 	Dir     string
-	// InUse has a shared flock as long as a process has it open: this process, or a process that inherited it. An image with
-	// a lock is not removed.
+	// InUse is a file with a shared flock. The lock lasts until this process and all processes that inherited the file have
+	// closed it. A locked image is not removed.
 	InUse *os.File
 }
 
@@ -66,8 +66,8 @@ func Ensure(ctx context.Context, rel Release, log io.Writer) (*Image, error) {
 	return open(rel, dir)
 }
 
-// open opens an image. open locks the image before it checks whether the image exists, so that no process removes the image
-// after the check.
+// The function open opens an image. It locks the image before it checks whether the image exists, so that no process removes
+// the image after the check.
 func open(rel Release, dir string) (*Image, error) {
 	lock, err := Lock(dir+".lock", unix.LOCK_SH)
 	if err != nil {
@@ -84,7 +84,7 @@ func open(rel Release, dir string) (*Image, error) {
 // inherited the file have closed it.
 func Lock(path string, how int) (*os.File, error) { return lock(path, os.O_CREATE, how) }
 
-// LockExisting is Lock, but returns an error if the file does not exist.
+// LockExisting does the same as Lock, but returns an error if the file does not exist.
 func LockExisting(path string, how int) (*os.File, error) { return lock(path, 0, how) }
 
 func lock(path string, create, how int) (*os.File, error) {
@@ -105,8 +105,8 @@ func lock(path string, create, how int) (*os.File, error) {
 	return f, nil
 }
 
-// build builds the image under a temporary name and renames it. The caller holds the build lock, so existing temporary
-// directories are from builds that were killed.
+// The function build builds the image under a temporary name and renames it. The caller holds the build lock, so existing
+// temporary directories are from builds that were killed.
 func build(ctx context.Context, rel Release, rec recipe, dir string, log io.Writer) error {
 	parent := filepath.Dir(dir)
 	stale, err := filepath.Glob(filepath.Join(parent, ".tmp-"+string(rel)+"-*"))
@@ -169,7 +169,8 @@ func (b *builder) bootstrap(ctx context.Context, rec recipe, tmp, root string) e
 	for _, o := range dpkgOptions() {
 		args = append(args, "--dpkgopt="+o)
 	}
-	args = append(args, rec.suite, root, "-") // the sources may contain a password, and all users can read command lines
+	// "-" passes the sources through stdin: they may contain a password, and all users can read command lines.
+	args = append(args, rec.suite, root, "-")
 	return b.run(ctx, fmt.Sprintf("deb %s %s main\n", uri, rec.suite), args...)
 }
 
@@ -190,7 +191,7 @@ func (b *builder) installNPM(ctx context.Context, rec recipe, root string) error
 	}
 	for _, name := range []string{"bun", "deno", "pm2", "autocannon"} {
 		if _, err := os.Lstat(filepath.Join(dir, "node_modules/.bin", name)); err != nil {
-			continue // not in this recipe
+			continue // the recipe does not install this program
 		}
 		if err := os.Symlink("/opt/npm/node_modules/.bin/"+name, filepath.Join(root, "usr/local/bin", name)); err != nil {
 			return fmt.Errorf("linking %s: %w", name, err)

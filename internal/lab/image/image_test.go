@@ -79,8 +79,8 @@ func TestKilledBuild(t *testing.T) {
 	}
 }
 
-// unpacking starts a build and returns when the build unpacks packages. If the build fails earlier, unpacking returns the
-// message of the build.
+// The function unpacking starts a build and returns when the build unpacks packages. If the build fails earlier, it returns
+// the message of the build.
 func unpacking(t *testing.T, cache string) (build *exec.Cmd, failed string) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -172,7 +172,7 @@ func TestUnknownRelease(t *testing.T) {
 	}
 }
 
-// TestRecipeNames checks that each release and each change of a recipe has another directory name.
+// TestRecipeNames checks that two releases, or two versions of a recipe, never have the same directory name.
 func TestRecipeNames(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, r := range append(All(), Workers) {

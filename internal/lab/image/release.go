@@ -1,8 +1,8 @@
 // Package image builds the root file systems that package lab boots. mmdebstrap builds Debian releases from the mirror of
 // the host. The images are in a cache outside of the source tree.
 //
-// An image is a directory that is never changed. An image is built under a temporary name and then renamed, so that all
-// images are complete. The name contains a hash of the recipe, so a changed recipe creates a new image.
+// An image is a directory that is never changed. An image is built under a temporary name and then renamed, so that an image
+// with its final name is always complete. The name contains a hash of the recipe, so a changed recipe creates a new image.
 package image
 
 import (
@@ -27,7 +27,7 @@ const (
 	Workers Release = "workers"
 
 	// Operators is Bookworm with polkit, for tests with users other than root. OperatorsTrixie and OperatorsSid are Trixie
-	// and Sid with polkit: since 257, systemd checks more calls with polkit.
+	// and Sid with polkit, because systemd 257 and newer versions check more calls with polkit.
 	Operators       Release = "operators"
 	OperatorsTrixie Release = "operatorstrixie"
 	OperatorsSid    Release = "operatorssid"

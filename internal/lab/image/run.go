@@ -17,8 +17,8 @@ type builder struct {
 	hide string // the mirror's host, for redact
 }
 
-// run executes one step of a build in its own PID namespace. If a build is cancelled or its process is killed, the first
-// process of the namespace ends. The kernel then ends all processes in the namespace, such as apt and dpkg.
+// The method run executes one step of a build in its own PID namespace. If a build is cancelled or its process is killed,
+// the first process of the namespace ends. The kernel then ends all processes in the namespace, such as apt and dpkg.
 func (b *builder) run(ctx context.Context, stdin string, argv ...string) error {
 	args := append([]string{"--pid", "--mount", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--"}, argv...)
 	cmd := exec.CommandContext(ctx, "unshare", args...)

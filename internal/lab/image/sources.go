@@ -13,8 +13,8 @@ import (
 // own mirror is used.
 const MirrorEnv = "CLUSTERCTL_LAB_MIRROR"
 
-// debianKeyring is a keyring with the keys of all releases. In Debian 12 and later, it contains the keys of 11, 12, 13 and
-// unstable.
+// debianKeyring is a keyring with the keys of all releases. In Debian 12 and later, this keyring contains the keys of 11,
+// 12, 13 and unstable.
 const debianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 // mirror returns the URI of the host's Debian mirror. mirror gets the URI from apt, because sources.list has two formats and

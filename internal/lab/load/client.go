@@ -56,8 +56,8 @@ func (c *client) record(n int64, begin time.Time, worker string, err error) {
 	}
 }
 
-// request sends one request and reads the response. request closes the connection after a failure, and after a response with
-// Connection: close.
+// The method request sends one request and reads the response. The method closes the connection after a failure, and after a
+// response with Connection: close.
 func (c *client) request(n int64, deadline time.Time) (worker string, err error) {
 	if err := c.dial(deadline); err != nil {
 		return "", err
@@ -105,7 +105,7 @@ func (c *client) head(n int64) string {
 		c.run.target.uri, c.run.target.host, n, connection)
 }
 
-// answer reads one complete response.
+// The method answer reads one complete response.
 func (c *client) answer() (*http.Response, string, error) {
 	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
@@ -142,7 +142,7 @@ func (r *errorReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// dial opens a connection if c.conn is nil. With Options.NoticeClose, it first replaces a connection that the peer has
+// dial opens a connection if c.conn is nil. With Options.NoticeClose, dial first replaces a connection that the peer has
 // closed.
 func (c *client) dial(deadline time.Time) error {
 	if c.conn != nil && c.run.opts.NoticeClose && closedByPeer(c.conn) {

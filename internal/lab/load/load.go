@@ -101,7 +101,7 @@ func Start(t testing.TB, m Machine, o Options) *Run {
 	return r
 }
 
-// Begin starts a run for programs that are not tests. The caller must call Stop.
+// Begin starts a run like Start, but needs no testing.TB and returns errors. The caller must call Stop.
 func Begin(m Machine, o Options) (*Run, error) {
 	o = o.withDefaults()
 	tgt, err := parseURL(o.URL)
@@ -165,7 +165,8 @@ func (r *Run) Snapshot() Report {
 	return r.report.clone()
 }
 
-// next reserves a request number and waits until Rate permits that request. next returns false when the run must end.
+// The method next reserves a request number and waits until Rate permits that request. The method returns false when the run
+// must end.
 func (r *Run) next() (int64, bool) {
 	if r.limit.Err() != nil {
 		return 0, false

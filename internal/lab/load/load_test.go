@@ -55,7 +55,7 @@ func answer(c io.Writer, extra string) {
 	fmt.Fprintf(c, "HTTP/1.1 200 OK\r\n%sX-Worker: w1\r\nContent-Length: 2\r\n\r\nok", extra)
 }
 
-// reset makes Close send RST.
+// The function reset makes a later Close send RST.
 func reset(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }
 
 func run(t *testing.T, l net.Listener, o load.Options) load.Report {
@@ -263,7 +263,7 @@ func TestNoticeClose(t *testing.T) {
 	}
 }
 
-// cork delays written data until the connection is closed (tcp(7), TCP_CORK).
+// The function cork delays written data until the connection is closed (tcp(7), TCP_CORK).
 func cork(t *testing.T, c net.Conn) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
 	if err == nil {

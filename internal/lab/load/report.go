@@ -17,7 +17,7 @@ import (
 // maxErrors is the number of failures in Report.Errors.
 const maxErrors = 20
 
-// Report counts requests. Each request is counted in OK or in exactly one kind of failure.
+// Report contains the counts of requests. Each request is counted in OK or in exactly one kind of failure.
 type Report struct {
 	Clients  int // Options.Conns; each sends one request at a time
 	Requests int // all requests
@@ -93,7 +93,8 @@ var errBadStatus = errors.New("bad status")
 // errAnswer means that the response is not HTTP.
 var errAnswer = errors.New("not an HTTP response")
 
-// count increments the counter for an error. connect(2) returns ENOENT or ENOTSOCK if the Unix socket does not exist.
+// The method count increments the counter for an error. connect(2) returns ENOENT or ENOTSOCK if the Unix socket does not
+// exist.
 func (r *Report) count(err error) {
 	switch {
 	case errors.Is(err, errBadStatus):

@@ -45,8 +45,8 @@ func openSockets(pid, domain int) (*sockets, error) {
 	return s, nil
 }
 
-// produce creates sockets. produce does not unlock its thread, so the thread ends with the goroutine, and no other goroutine
-// runs in the other namespace.
+// The method produce creates sockets. The method does not unlock its thread, so the thread ends with the goroutine, and no
+// other goroutine runs in the other namespace.
 func (s *sockets) produce(ns *os.File, domain int, entered chan<- error) {
 	runtime.LockOSThread()
 	err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
@@ -100,7 +100,8 @@ func (s *sockets) dial(t target, deadline time.Time) (*os.File, error) {
 	return f, nil
 }
 
-// connect calls connect(2) on a non-blocking socket, waits until the socket is writable, and returns the error in SO_ERROR.
+// The function connect calls connect(2) on a non-blocking socket, waits until the socket is writable, and returns the error
+// in SO_ERROR.
 func connect(f *os.File, to unix.Sockaddr, deadline time.Time) error {
 	if err := f.SetDeadline(deadline); err != nil {
 		return err
@@ -125,8 +126,8 @@ func connect(f *os.File, to unix.Sockaddr, deadline time.Time) error {
 		if result != nil {
 			return true
 		}
-		// The event may be the EPOLLHUP of the socket before connect(2) (epoll(7)). In this case, SO_ERROR has no error, but
-		// the socket has no peer yet.
+		// The event may be the EPOLLHUP that a socket reports before connect(2) (epoll(7)). In this case, SO_ERROR has no
+		// error, but the socket has no peer yet.
 		_, err := unix.Getpeername(int(fd))
 		return err == nil
 	})
@@ -136,9 +137,9 @@ func connect(f *os.File, to unix.Sockaddr, deadline time.Time) error {
 	return result
 }
 
-// dialUnix connects a blocking socket. While the backlog is full, a non-blocking socket would get EAGAIN (unix(7)), and
-// later no event when the backlog is no longer full. The path is resolved below the root of the machine, so that absolute
-// links (/var/run) lead to files of the machine.
+// dialUnix connects a blocking socket. If the backlog is full, a non-blocking socket would get EAGAIN (unix(7)), and would
+// get no event when the backlog has room again. The path is resolved below the root of the machine, so that absolute links
+// (/var/run) lead to files of the machine.
 func (s *sockets) dialUnix(fd int, path string, deadline time.Time) (*os.File, error) {
 	fail := func(err error) (*os.File, error) {
 		unix.Close(fd)

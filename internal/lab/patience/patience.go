@@ -22,16 +22,17 @@ import (
 // maxFactor limits the factor, so that a hung test ends before "go test -timeout" ends all tests.
 const maxFactor = 10
 
-// For returns the current time limit for a wait that takes at most d on an idle host.
+// The function For returns the current time limit for a wait that takes at most d on an idle host.
 func For(d time.Duration) time.Duration { return thisHost().bound(d) }
 
-// After returns a channel that is closed after the limit For(d). The limit grows if the load rises during the wait.
+// The function After returns a channel that is closed after the limit For(d). The limit grows if the load rises during the
+// wait.
 func After(d time.Duration) <-chan struct{} {
 	ctx, _ := WithTimeout(context.Background(), d)
 	return ctx.Done()
 }
 
-// WithTimeout is context.WithTimeout(parent, For(d)). The limit grows if the load rises during the wait.
+// WithTimeout does the same as context.WithTimeout(parent, For(d)). The limit grows if the load rises during the wait.
 func WithTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	return thisHost().withTimeout(parent, d)
 }
@@ -67,7 +68,7 @@ func factor(loadavg string, cpus int) float64 {
 	average, _ := strconv.ParseFloat(f[0], 64)
 	running, _, _ := strings.Cut(f[3], "/")
 	now, _ := strconv.ParseFloat(running, 64)
-	return min(1+max(average, now-1)/float64(cpus), maxFactor) // now includes this process
+	return min(1+max(average, now-1)/float64(cpus), maxFactor) // the number now includes this process
 }
 
 func (h host) withTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {

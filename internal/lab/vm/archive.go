@@ -59,7 +59,7 @@ func (a *archive) add(e entry) {
 	a.pad()
 }
 
-// text writes a string, such as a header or padding.
+// The method text writes a string, such as a header or padding.
 func (a *archive) text(s string) {
 	if a.err != nil {
 		return
@@ -69,7 +69,7 @@ func (a *archive) text(s string) {
 	a.err = err
 }
 
-// pad writes zeros up to the next multiple of four bytes.
+// The method pad writes zeros up to the next multiple of four bytes.
 func (a *archive) pad() { a.text("\x00\x00\x00"[:-a.at&3]) }
 
 func (a *archive) close() error {
@@ -80,10 +80,10 @@ func (a *archive) close() error {
 	return a.err
 }
 
-// dir adds a directory.
+// The method dir adds a directory.
 func (a *archive) dir(name string) { a.add(entry{name: name, mode: unix.S_IFDIR | 0o755}) }
 
-// file adds a file with the content. The kernel uses the last entry of each name.
+// The method file adds a file with the content. The kernel uses the last entry of each name.
 func (a *archive) file(name, content string, perm uint32) {
 	a.add(entry{name: name, mode: unix.S_IFREG | perm, size: int64(len(content)), body: strings.NewReader(content)})
 }
@@ -92,7 +92,7 @@ func (a *archive) link(name, to string) {
 	a.add(entry{name: name, mode: unix.S_IFLNK | 0o777, size: int64(len(to)), body: strings.NewReader(to)})
 }
 
-// copy adds a file from the host.
+// The method copy adds a file from the host.
 func (a *archive) copy(name, path string, perm uint32) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -114,7 +114,7 @@ func (a *archive) fail(err error) {
 	}
 }
 
-// tree adds all files below a directory of the host, except files and directories for which skip returns true.
+// The method tree adds all files below a directory of the host, except files and directories for which skip returns true.
 func (a *archive) tree(root string, skip func(name string) bool) {
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == root {

@@ -1,8 +1,8 @@
 // Package vm boots a virtual machine, for tests that the containers of package lab cannot run, because containers share the
 // kernel and the cgroups of the host:
 //
-//   - "yama 1: node": Yama's ptrace_scope is 1, as on Ubuntu. The notifier of the shim may then read the memory of a program
-//     only after PR_SET_PTRACER. The drain of a reload copies descriptors of the program with pidfd_getfd(2). A container
+//   - "yama 1: node": Yama's ptrace_scope is 1, as on Ubuntu. The shim may then read the memory of a program
+//     only after PR_SET_PTRACER. Each reload copies descriptors of the program with pidfd_getfd(2). A container
 //     cannot set ptrace_scope only for itself, and many hosts have no Yama.
 //   - "yama 1: below a shell": the shim may not read the memory of a child of the program, so the install fails and suggests
 //     --own-ptrace. With this flag, the install must work. Without Yama, the flag has no effect.

@@ -129,7 +129,7 @@ func fetchKernel(ctx context.Context, name, tmp string) error {
 	return nil
 }
 
-// extract writes the kernel and the modules in a tar archive to dir. extract reads the archive to its end.
+// The function extract writes the kernel and the modules in a tar archive to dir. It reads the archive to its end.
 func extract(r io.Reader, dir string) error {
 	missing := append(modules(), "vmlinuz")
 	for t := tar.NewReader(r); ; {

@@ -56,7 +56,7 @@ func virtualizes() bool {
 	return false
 }
 
-// The size of the machine: two CPUs for two instances, and memory for the root directory.
+// The machine has two CPUs for two instances, and memory that also contains the root directory.
 const (
 	cpus   = "2"
 	memory = "1280" // MiB; the root directory may use at most half of it
@@ -78,8 +78,8 @@ type outcome struct {
 	took, cpu time.Duration
 }
 
-// run boots vmlinuz with initramfs, and waits until the machine is off. run calls result for each line on the second serial
-// port, with the CPU time of qemu so far. If ctx ends first, run kills qemu and returns an error.
+// The function run boots vmlinuz with initramfs, and waits until the machine is off. It calls the function result for each
+// line on the second serial port, with the CPU time of qemu so far. If ctx ends first, it kills qemu and returns an error.
 func run(
 	ctx context.Context, vmlinuz string, initramfs *os.File, accel string, result func(line string, cpu time.Duration),
 ) (o outcome, err error) {
@@ -141,7 +141,8 @@ func cpuOf(pid int) time.Duration {
 	return time.Duration(s.Ticks) * time.Second / perSecond
 }
 
-// onOwnThread runs f on a locked thread, because the kernel sends Pdeathsig when the thread that started the process ends.
+// onOwnThread keeps the thread of this goroutine alive until f returns, because the kernel sends Pdeathsig when the thread
+// that started the process ends.
 func onOwnThread(f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

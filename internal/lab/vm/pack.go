@@ -52,8 +52,8 @@ StandardOutput=journal+console
 TimeoutStartSec=infinity
 `
 
-// omitted reports whether a file of the image is not added to the archive. The root file system is in memory, and no program
-// in the machine reads these files.
+// The function omitted reports whether a file of the image is not added to the archive. The root file system is in memory,
+// and no program in the machine reads these files.
 func omitted(name string) bool {
 	switch name {
 	case "boot", "usr/share/perl", "usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/gconv", "usr/share/zoneinfo",

@@ -15,7 +15,7 @@ const instances = 2
 
 const clusterctl = "/usr/bin/clusterctl"
 
-// check runs all checks, also after a check has failed.
+// The function check runs all checks, also after a check has failed.
 func check() error {
 	r, err := openResults()
 	if err != nil {
@@ -43,8 +43,8 @@ func restrictPtrace() error {
 	return os.WriteFile("/proc/sys/kernel/yama/ptrace_scope", []byte("1"), 0)
 }
 
-// node installs a server, and reloads it under load. The notifier of the shim reads the memory of the program, and the drain
-// copies descriptors of the program.
+// node installs a server, and reloads it under load. The shim reads the memory of the program at bind(2), and copies
+// descriptors of the program before the stop.
 func (r *reporter) node() error {
 	if err := restrictPtrace(); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (r *reporter) installNode() error {
 	return r.wantBoth("hello", report)
 }
 
-// answers sends requests with the options, and returns an error if a request fails.
+// The function answers sends requests with the options, and returns an error if a request fails.
 func answers(url string, o load.Options) (load.Report, error) {
 	o.URL, o.Timeout = url, time.Minute
 	run, err := load.Begin(load.Host(), o)
@@ -100,7 +100,7 @@ func (r *reporter) wantBoth(app string, report load.Report) error {
 	return nil
 }
 
-// reload reloads the app under a small load, on new connections and on keep-alive connections.
+// The method reload reloads the app under a small load, on new connections and on keep-alive connections.
 func (r *reporter) reload() error {
 	var runs []*load.Run
 	for _, keep := range []bool{false, true} {

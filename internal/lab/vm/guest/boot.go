@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// boot loads the kernel modules, because the machine has no udev and no kmod, and then executes systemd.
+// The function boot loads the kernel modules, because the machine has no udev and no kmod, and then executes systemd.
 func boot() error {
 	files, err := filepath.Glob("/lib-vm/*.ko") // in alphabetical order
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // hogPort is the port on which the hog listens.
 const hogPort = "8090"
 
-// hog serves HTTP until SIGTERM or SIGUSR1. After SIGUSR1, it closes its listener, answers its open requests, and allocates
-// memory until it is killed. So the kill of the hog breaks no request.
+// The program hog serves HTTP until SIGTERM or SIGUSR1. After SIGUSR1, it closes its listener, answers its open requests,
+// and allocates memory until it is killed. So the kill of the hog breaks no request.
 func hog() error {
 	grow, stop := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(grow, syscall.SIGUSR1)

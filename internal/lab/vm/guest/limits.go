@@ -15,8 +15,8 @@ func hogArgs(first ...string) []string {
 	return append(first, "--activation", "adopt", "--listen", hogPort, "--no-probe", "--", "/usr/bin/vm-guest", "hog")
 }
 
-// memory sets a memory limit for one of two instances, and makes this instance exceed the limit. The kernel must kill this
-// instance, systemd must restart it, and no request may fail.
+// The method memory sets a memory limit for one of two instances, and makes this instance exceed the limit. The kernel must
+// kill this instance, systemd must restart it, and no request may fail.
 func (r *reporter) memory() error {
 	if err := r.mustInstall(hogArgs("hog", "-i", strconv.Itoa(instances))...); err != nil {
 		return err
@@ -54,8 +54,8 @@ func (r *reporter) memory() error {
 	return r.checkOOM(victim)
 }
 
-// awaitOther waits until a worker that is not in known has answered a request. awaitOther polls the counters of the run,
-// because repeated calls of systemctl would be slow in an emulated machine.
+// awaitOther waits until a worker that is not in the list known has answered a request. awaitOther polls the counters of the
+// run, because repeated calls of systemctl would be slow in an emulated machine.
 func awaitOther(run *load.Run, known map[string]bool) bool {
 	for deadline := time.Now().Add(commandTimeout); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		for pid := range run.Snapshot().Workers {

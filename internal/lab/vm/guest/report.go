@@ -42,7 +42,7 @@ func openResults() (*reporter, error) {
 	return &reporter{out: f}, nil
 }
 
-// check runs f, and writes a line with the error of f and the notes that f has added.
+// The method check runs f, and writes a line with the error of f and the notes that f has added.
 func (r *reporter) check(name string, f func() error) {
 	r.notes = nil
 	start := time.Now()
@@ -63,7 +63,8 @@ func (r *reporter) note(format string, args ...any) {
 	r.notes = append(r.notes, fmt.Sprintf(format, args...))
 }
 
-// try runs a command, and returns its output and its exit status. The status is -1 if the command did not run or was killed.
+// The method try runs a command, and returns its output and its exit status. The status is -1 if the command did not run
+// or was killed.
 func (r *reporter) try(argv ...string) (output string, code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
@@ -81,7 +82,7 @@ func (r *reporter) try(argv ...string) (output string, code int) {
 	return strings.TrimRight(string(out), "\n"), code
 }
 
-// run runs a command and returns its output, and an error if the exit status is not 0.
+// The method run runs a command and returns its output, and an error if the exit status is not 0.
 func (r *reporter) run(argv ...string) (string, error) {
 	out, code := r.try(argv...)
 	if code != 0 {
@@ -90,7 +91,7 @@ func (r *reporter) run(argv ...string) (string, error) {
 	return out, nil
 }
 
-// install runs clusterctl install with long timeouts, because the machine may be emulated on a busy host.
+// The method install runs clusterctl install with long timeouts, because the machine may be emulated on a busy host.
 func (r *reporter) install(args ...string) (output string, code int) {
 	return r.try(append([]string{clusterctl, "install", "--probe-timeout", "2m", "--start-timeout", "5m"}, args...)...)
 }
@@ -105,7 +106,7 @@ func (r *reporter) mustInstall(args ...string) error {
 	return nil
 }
 
-// property returns a property of a unit.
+// The method property returns a property of a unit.
 func (r *reporter) property(unit, name string) (string, error) {
 	return r.run("systemctl", "show", "-p", name, "--value", "--", unit)
 }

@@ -9,9 +9,10 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// wrapped installs a package whose start script runs the program as a child of a shell. This child binds the port. The child
-// does not inherit PR_SET_PTRACER, with which the shim may read the memory of a process. With ptrace_scope 1, the install
-// must work, or fail with a hint to use --own-ptrace. With this flag, the install must work, also in a user namespace.
+// The method wrapped installs a package whose start script runs the program as a child of a shell. This child binds the
+// port. The child does not inherit PR_SET_PTRACER, with which the shim may read the memory of a process. With ptrace_scope
+// 1, the install must work, or fail with a hint to use --own-ptrace. With this flag, the install must work, also in a user
+// namespace.
 func (r *reporter) wrapped() error {
 	const manifest = `{"name": "wrapped", "scripts": {"start": "node server.js; echo it has ended"}}`
 	if err := os.WriteFile("/srv/wrapped/package.json", []byte(manifest), 0o644); err != nil {

@@ -85,8 +85,9 @@ unit:
 images:
 	$(GO) run ./internal/lab/cmd/labimages
 
-# The tests on booted systemd. They spend most of their time waiting, for example for a drain or a restart. So three packages
-# run at the same time, the longest first, and eight tests of each package. Each package boots its own machines.
+# The tests on booted systemd. They spend most of their time waiting, for example for a drain or a restart. So three
+# packages run at the same time, starting with the longest, and up to eight tests of each package run at the same time.
+# Each package boots its own machines.
 E2E = ./internal/e2e/matrix ./internal/e2e ./internal/e2e/hostile ./internal/e2e/deb ./units/control ./units ./internal/lab/...
 e2e:
 	$(GO) test -vet off -tags lab -p 3 -parallel 8 -count 1 -timeout 60m $(E2E)

@@ -72,9 +72,9 @@ func (c *conns) setState(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// The method revive replaces a read deadline that sweep has set. setState calls revive if a request
-// has arrived at the same time: net/http must still read the body of the request, and must notice
-// when the client disconnects.
+// The method revive replaces a read deadline that sweep has set. A request can arrive
+// while sweep sets this deadline. setState then calls revive, so that net/http can read the body of
+// the request and notices when the client disconnects.
 func (c *conns) revive(conn net.Conn) {
 	var deadline time.Time
 	if c.readTimeout > 0 {

@@ -134,8 +134,9 @@ func (c Count) Resolve(cpus CPUs) Sizing {
 }
 
 // The method Today returns how many of the listed instances run on this machine. If the app follows the number of CPUs, the
-// result can be smaller than listed. A percentage or a negative count was resolved when the user set it, so Today returns
-// listed unchanged.
+// result can be smaller than listed. All other counts do not depend on the
+// current number of CPUs: clusterctl resolves a percentage or a negative count when the user sets it. For these counts, the
+// result is the argument listed.
 func (c Count) Today(cpus CPUs, listed int) int {
 	if s := c.Resolve(cpus); s.Follow {
 		return min(s.Want, listed)

@@ -94,8 +94,8 @@ type interpreter struct {
 	// The field value contains options whose value is the rest of the word or the next word. The field attached contains
 	// options whose value is always the rest of the word.
 	value, attached string
-	// The field long contains options of several letters whose value may be the next word. The field longCode contains the
-	// long forms of the options in code.
+	// The field long contains the multi-letter options that can take the next word as their value, such as --require. The
+	// field longCode contains the long forms of the options in code.
 	long, longCode []string
 	// The field verb is a subcommand that may come before the script, as in "bun run".
 	verb string

@@ -22,7 +22,7 @@ func FuzzWord(f *testing.F) {
 			t.Fatalf("%q has a control character", quoted)
 		}
 		line := `"front" ` + quoted + ` "back"`
-		got, err := words(line, true, "%i must not be expanded")
+		got, err := splitValue(line, true, "%i must not be expanded")
 		if err != nil || len(got) != 3 || got[1] != s {
 			t.Fatalf("quoteWord(%q) returned %s, which systemd parses as %q, %v", s, quoted, got, err)
 		}
@@ -40,17 +40,17 @@ func TestOracle(t *testing.T) {
 		`"\t\x41\101\u00e9\s"`: {"\tAAé "},
 		`"%%i %i"`:             {"%i 7"},
 	} {
-		if got, err := words(line, true, "7"); err != nil || strings.Join(got, "\x00") != strings.Join(want, "\x00") ||
+		if got, err := splitValue(line, true, "7"); err != nil || strings.Join(got, "\x00") != strings.Join(want, "\x00") ||
 			len(got) != len(want) {
 			t.Errorf("%s: got %q, %v, want %q", line, got, err, want)
 		}
 	}
 	for _, line := range []string{`"a`, `'a`, `a\`, `"\q"`, `"\x4"`, `"\x00"`, `"50%"`, `%z`, `"\400"`} {
-		if got, err := words(line, true, "7"); err == nil {
+		if got, err := splitValue(line, true, "7"); err == nil {
 			t.Errorf("%s was parsed as %q, want an error", line, got)
 		}
 	}
-	if got, _ := words(`"a\n\\b"`, false, "7"); len(got) != 1 || got[0] != `an\b` {
+	if got, _ := splitValue(`"a\n\\b"`, false, "7"); len(got) != 1 || got[0] != `an\b` {
 		t.Errorf("without C escapes: got %q", got)
 	}
 	for _, line := range []string{`/bin/true`, `:true`, `:/bin/`, `:"/bin/a'b"`, `:/bin/true ; /bin/false`, `:"/a*"`} {

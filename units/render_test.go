@@ -354,7 +354,7 @@ func checkInstance(t *rapid.T, a units.App, set units.Set, from fromValues) {
 	}
 	var assigned []string
 	for _, v := range values(d, "Service", "Environment") {
-		w, err := words(v, true, "1")
+		w, err := splitValue(v, true, "1")
 		if err != nil {
 			t.Fatalf("Environment=%s: %v", v, err)
 		}
@@ -421,7 +421,7 @@ func checkEnvFiles(t *rapid.T, a units.App, patterns []string) {
 func checkWritable(t *rapid.T, a units.App, vs []string) {
 	var got []string
 	for _, v := range vs {
-		w, err := words(v, false, "1")
+		w, err := splitValue(v, false, "1")
 		if err != nil || len(w) != 1 {
 			t.Fatalf("ReadWritePaths=%s has the words %q (%v), want one word", v, w, err)
 		}

@@ -181,8 +181,8 @@ func specifiers(s, instance string) (string, error) {
 	return b.String(), nil
 }
 
-// The function words splits a value into words and resolves the specifiers of each word.
-func words(s string, cunescape bool, instance string) ([]string, error) {
+// splitValue splits a value into words, and resolves the specifiers in each word.
+func splitValue(s string, cunescape bool, instance string) ([]string, error) {
 	var out []string
 	for {
 		w, ok, err := extractWord(&s, cunescape)

@@ -14,8 +14,9 @@ type light struct {
 }
 
 // lightCommand sends light requests at a fixed rate, each on its own connection, and measures the time from the scheduled
-// time of a request to its response. At the same time, some clients send requests, one after the other, each of which blocks
-// a worker: light -port 8080 -light /x -heavy / -clients 1 -rate 50 -for 5s.
+// time of a request to its response. At the same time, other clients (-clients) send requests that block a worker. Such a
+// client sends its next request after the response to the last one. For example: light -port 8080 -light /x -heavy /
+// -clients 1 -rate 50 -for 5s.
 func lightCommand(args []string) (any, error) {
 	f := flags("light")
 	port := f.Int("port", 0, "")

@@ -141,7 +141,7 @@ func details(b *strings.Builder, f result.File) {
 	}
 }
 
-// detail writes the spread of both sides, and each pair.
+// detail writes the quartiles of both sides and of their ratio, and the two results of each pair of measurements.
 func detail(b *strings.Builder, c result.Comparison) {
 	fmt.Fprintf(b, "\n### %s\n\n%s.", c.Name, sentence(cell(c.What)))
 	if c.Better == result.Fewer {

@@ -108,8 +108,8 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// The table variables lists package variables that TestNoVariables allows, each with the reason.
-var variables = map[string]string{
+// allowedVariables maps each package variable that TestNoVariables allows to the reason.
+var allowedVariables = map[string]string{
 	"cmd/clusterctl/cmd_version.go:version": "set by the linker",
 	"internal/lab/lab.go:global":            "the tests of a package can share a machine only through a variable",
 }
@@ -147,14 +147,14 @@ func TestNoVariables(t *testing.T) {
 						continue
 					}
 					used[key] = true
-					if variables[key] == "" {
+					if allowedVariables[key] == "" {
 						t.Errorf("%s:%d: the package variable %s %s", s.path, s.line(name), name.Name, why)
 					}
 				}
 			}
 		}
 	}
-	for key := range variables {
+	for key := range allowedVariables {
 		if !used[key] {
 			t.Errorf("%s no longer needs its exception", key)
 		}

@@ -24,24 +24,24 @@ const (
 	logger       = "/opt/e2e/logger"
 )
 
-// installTalker installs n instances of talker.sh, and waits until all instances accept commands. The parameter more
+// installTalker installs n instances of talker.sh, and waits until all instances accept commands. The parameter extraFlags
 // contains additional flags of install.
-func installTalker(t testing.TB, m *kit.Machine, name string, n int, more ...string) talker {
+func installTalker(t testing.TB, m *kit.Machine, name string, n int, extraFlags ...string) talker {
 	t.Helper()
 	if m.Try("test -e "+talkerScript).Code != 0 {
 		m.CopyIn(t, "testdata/talker.sh", talkerScript)
 		m.Sh(t, "chmod +x "+talkerScript)
 	}
-	return installTalkerProgram(t, m, talkerScript, name, n, more...)
+	return installTalkerProgram(t, m, talkerScript, name, n, extraFlags...)
 }
 
 // installTalkerProgram installs n instances of a program that reads commands from a FIFO, and waits until all instances
 // accept commands. The path of the FIFO is the last argument of the program, a dot and the instance number.
-func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n int, more ...string) talker {
+func installTalkerProgram(t testing.TB, m *kit.Machine, program, name string, n int, extraFlags ...string) talker {
 	t.Helper()
 	flags := []string{name, "--no-listen", "--activation", "native", "--run-as", "root", "--sandbox", "off", "--settle", "1ms"}
 	command := []string{"--", program, "/run/e2e/" + name}
-	a := talker{kit.Install(t, m, name, n, 0, slices.Concat(flags, more, command)...)}
+	a := talker{kit.Install(t, m, name, n, 0, slices.Concat(flags, extraFlags, command)...)}
 	for i := 1; i <= n; i++ {
 		a.awaitReady(t, i)
 	}

@@ -107,11 +107,11 @@ h.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 	}
 }
 
-// deployProject installs server.py with dir as the current directory. The parameter more contains additional flags.
-func deployProject(t *testing.T, m *kit.Machine, dir, port string, more ...string) lab.Result {
+// deployProject installs server.py with dir as the current directory. The parameter extraFlags contains additional flags.
+func deployProject(t *testing.T, m *kit.Machine, dir, port string, extraFlags ...string) lab.Result {
 	t.Helper()
 	return m.ClusterctlIn(t, dir, slices.Concat([]string{"install", "server.py", "--env", "PORT=" + port, "--settle", "100ms",
-		"--probe-timeout", "1m"}, more)...)
+		"--probe-timeout", "1m"}, extraFlags)...)
 }
 
 // wantServedFrom fails the test unless the worker that answers on the port has the working directory dir.

@@ -21,12 +21,12 @@ type takenOver struct {
 }
 
 // takeOver installs testdata/takeover.py in a directory as an app. The user of the app must own the directory. The
-// parameter more contains additional flags.
-func takeOver(t *testing.T, m *kit.Machine, name string, port int, directory string, more ...string) takenOver {
+// parameter extraFlags contains additional flags.
+func takeOver(t *testing.T, m *kit.Machine, name string, port int, directory string, extraFlags ...string) takenOver {
 	t.Helper()
 	m.CopyIn(t, "testdata/takeover.py", directory+"/takeover.py")
 	flags := []string{directory + "/takeover.py", "--listen", fmt.Sprint(port), "--settle", "200ms"}
-	return takenOver{kit.Install(t, m, name, 1, port, slices.Concat(flags, more, []string{"--", fmt.Sprint(port)})...)}
+	return takenOver{kit.Install(t, m, name, 1, port, slices.Concat(flags, extraFlags, []string{"--", fmt.Sprint(port)})...)}
 }
 
 // sh runs a script in the worker, and returns the output of the script.
@@ -83,8 +83,8 @@ func landlockHasScopes() bool {
 	return e == 0 && abi >= 6
 }
 
-// wantNoSignals fails the test if the worker can send a signal to a process outside of its sandbox. A kernel without
-// Landlock scopes permits the signal, and then the test fails if the worker cannot send the signal.
+// wantNoSignals fails the test if the worker can send a signal to a process outside of its sandbox. On a kernel
+// without Landlock scopes, wantNoSignals checks the opposite: the worker must be able to send the signal.
 func (a takenOver) wantNoSignals(t *testing.T, pid int) {
 	t.Helper()
 	script := fmt.Sprintf("kill -0 %d", pid)

@@ -59,7 +59,8 @@ func TestEnvFileOfTheWorker(t *testing.T) {
 			!strings.Contains(unit, "\nEnvironmentFile=/etc/clusterctl/h1.env\nEnvironmentFile=/etc/h1-root.env\n") {
 			t.Errorf("want EnvironmentFile= for both files in /etc, but not for the file of the worker:\n%s", unit)
 		}
-		if r := m.Must(t, "env", a.Name); !strings.Contains(r.Stdout, "/srv/h1/.env (read at each start, as the user of the app)") {
+		want := "# the user of the app reads more variables from /srv/h1/.env at each start"
+		if r := m.Must(t, "env", a.Name); !strings.Contains(r.Stdout, want) {
 			t.Errorf("clusterctl env does not print that /srv/h1/.env is read as the user of the app: %v", r)
 		}
 		for _, secret := range []string{"/etc/h1-other.env", "/root/.aws/credentials"} {

@@ -17,7 +17,7 @@ func TestUninstallLeavesNothing(t *testing.T) {
 		name string
 		make func(t *testing.T, m *kit.Machine, a kit.App)
 	}{
-		// All releases test the first three states, and Bookworm tests all states.
+		// The first three states are tested on every Debian release, the other states only on Bookworm.
 		{"with a failed socket", func(t *testing.T, m *kit.Machine, a kit.App) {
 			// Another program listens on the port, so systemd cannot open the socket.
 			m.Must(t, "stop", a.Name)

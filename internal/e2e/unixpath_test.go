@@ -34,7 +34,7 @@ func TestUnixSocketSurvivesReload(t *testing.T) {
 			{"given", dir + "/given.sock", true, []string{"node", "/opt/e2e/closes.js", dir + "/given.sock"}},
 			{"inrun", "/run/e2e-stays/inrun.sock", false, []string{"node", "/opt/e2e/closes.js", "/run/e2e-stays/inrun.sock"}},
 			{"givenrun", "/run/givenrun.sock", true, []string{"node", "/opt/e2e/closes.js", "/run/givenrun.sock"}},
-			{"allcalls", dir + "/allcalls.sock", false, []string{"python3", "/opt/e2e/unixserver.py", dir, "allcalls.sock", "crooked"}},
+			{"allcalls", dir + "/allcalls.sock", false, []string{"python3", "/opt/e2e/unixserver.py", dir, "allcalls.sock", "with dots"}},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				a := kit.App{Machine: m, Name: c.name, Instances: 2}

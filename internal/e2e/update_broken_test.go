@@ -25,10 +25,10 @@ var failingPrograms = []struct{ path, script, want string }{
 	{"/opt/e2e/update-dies", "#!/bin/sh\n(sleep 0.3; kill $$) &\nexec " + worker + "\n", "update-b@"},
 }
 
-// describeYAML returns a clusterctl.yaml with one app. The parameter more contains additional lines.
-func describeYAML(name string, n, port int, command string, more ...string) string {
+// describeYAML returns a clusterctl.yaml with one app. The parameter extraLines contains additional lines.
+func describeYAML(name string, n, port int, command string, extraLines ...string) string {
 	return fmt.Sprintf("name: %s\ncommand: [%s]\nlisten: [%d]\nactivation: native\nready: notify\nrun-as: dynamic\ninstances: %d\n%s\n",
-		name, command, port, n, strings.Join(more, "\n"))
+		name, command, port, n, strings.Join(extraLines, "\n"))
 }
 
 // TestUpdateToBrokenRelease updates an app under load to programs that fail, with install and with apply. Each update

@@ -13,11 +13,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// installArgs returns the arguments of an install that updates the app. The parameter more contains flags, "--" and the
+// installArgs returns the arguments of an install that updates the app. The parameter extraFlags contains flags, "--" and the
 // command.
-func installArgs(a kit.App, port int, more ...string) []string {
+func installArgs(a kit.App, port int, extraFlags ...string) []string {
 	return slices.Concat([]string{"install", a.Name, "-i", fmt.Sprint(a.Instances), "--listen", fmt.Sprint(port),
-		"--activation", "native", "--settle", "200ms"}, more)
+		"--activation", "native", "--settle", "200ms"}, extraFlags)
 }
 
 // daemonReloads returns the number of daemon-reloads since the boot.

@@ -47,7 +47,7 @@ func runsOf(s backoff.State, written, now time.Time) Runs {
 }
 
 // LeftOf returns the connections that were still open when the last drain of an instance ended. It returns false if there
-// were no such connections, or if the drain ended before the time since.
+// were no such connections, or if the drain ended earlier than since.
 func (h Host) LeftOf(app string, instance int, since time.Time) (left.Report, bool) {
 	path := filepath.Join(h.Runs, contract.State(app, strconv.Itoa(instance)))
 	info, err := os.Stat(path + contract.LeftSuffix)

@@ -117,9 +117,9 @@ func (k *Kills) mark(list []InstanceResult) {
 	}
 }
 
-// The method unreported returns the instances of an app that were killed at their stop and that no error names, and marks
-// them as reported. If n is empty, unreported returns the killed instances of all apps.
-func (k *Kills) unreported(n units.Name) []control.Killed {
+// takeUnreported returns the instances of the app n that were killed during a stop and are not marked as reported, and marks
+// these instances as reported. If n is empty, takeUnreported returns the instances of all apps.
+func (k *Kills) takeUnreported(n units.Name) []control.Killed {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var list []control.Killed
@@ -148,7 +148,7 @@ func (k *Kills) setReported(err error) {
 // have lost data, so the command must fail.
 func (m *Manager) WithKilled(ctx context.Context, a units.App, err error, since time.Time) error {
 	errs := []error{err}
-	for _, k := range m.Kills.unreported(a.Name) {
+	for _, k := range m.Kills.takeUnreported(a.Name) {
 		errs = append(errs, m.explainKilled(ctx, &control.KilledError{Killed: k}, a, since, ""))
 	}
 	return errors.Join(errs...)

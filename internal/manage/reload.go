@@ -36,7 +36,7 @@ func (s *Session) Reload(ctx context.Context, list []int, o control.RollOptions)
 	return s.roll(ctx, s.app, list, o)
 }
 
-// ReloadInJob reloads the app from a job of systemd. The parameter list has the instances in the instance list of the app.
+// ReloadInJob reloads the app from a job of systemd. The caller passes the numbers of all listed instances.
 // The app need not be installed: "clusterctl generate" may have written its units.
 func (s *Session) ReloadInJob(ctx context.Context, list []int, o control.RollOptions) ([]control.Rolled, error) {
 	a, err := s.Current()

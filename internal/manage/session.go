@@ -76,7 +76,8 @@ type Manager struct {
 	Root bool
 	// Note prints a line for the user.
 	Note func(format string, args ...any)
-	// Progress starts a display of the progress of an operation. The parameter total is the number of its instances.
+	// Progress starts a display of the progress of an operation. The parameter total is the number of
+	// instances that the operation waits for.
 	Progress func(app units.Name, total int) Progress
 	// CheckPorts returns an error for each listener of the app whose address is in use.
 	CheckPorts func(context.Context, units.App) error

@@ -43,7 +43,8 @@ func TestSettling(t *testing.T) {
 	}
 }
 
-// TestSettleWatch checks that instances must stay up while they use CPU, and for as long as they took to start.
+// TestSettleWatch checks how long an install watches the instances: at least as long as they took to start, and until they
+// use little CPU.
 func TestSettleWatch(t *testing.T) {
 	for _, c := range []struct {
 		about string

@@ -198,7 +198,7 @@ func instanceOf(number int, st control.State, f InstanceFacts) Instance {
 		Connections: f.Connections, Usage: f.Usage,
 	}
 	if st.Active != control.Inactive && st.Active != control.ActiveFailed {
-		// In all other states, the status is from a worker that has ended.
+		// The status of an inactive or failed unit is omitted, because the worker that sent this status has ended.
 		i.Status = st.StatusText
 	}
 	if i.Status == "" && f.Runs != nil && i.State == "restarting" {

@@ -120,7 +120,7 @@ type CutPeer struct {
 }
 
 // CutOf returns the connections of an instance that were in use at its last stop. CutOf returns nil if there were no such
-// connections, or if the last stop was before the time since.
+// connections, or if the last drain ended earlier than since.
 func CutOf(h inspect.Host, n units.Name, instance int, since time.Time) *Cut {
 	r, found := h.LeftOf(string(n), instance, since)
 	if !found {

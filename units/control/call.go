@@ -81,8 +81,8 @@ func (r *retry) wait(ctx context.Context, l *link, err error) error {
 	if time.Since(r.since) > reconnectTime {
 		return translate(err)
 	}
-	// Usually the first new connection works. A connection to a bus that is about to end does not work. No event reports the
-	// start of the next bus, so try again with growing pauses.
+	// Usually the first new connection works. But if the bus is about to end, a new connection does not work. No event
+	// reports the start of the next bus, so try again with growing pauses.
 	r.pause = min(2*r.pause+time.Millisecond, time.Second)
 	select {
 	case <-time.After(r.pause):

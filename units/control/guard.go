@@ -211,8 +211,7 @@ type Killed struct {
 	Op Op
 	// After is the time that the stop or start had taken before the SIGKILL; 0 means unknown.
 	After time.Duration
-	// Signal is the stop signal, if After is the time since this signal. Signal is 0 if After is the time since the start of
-	// the drain.
+	// If After counts from the stop signal, Signal is this signal. If After counts from the start of the drain, Signal is 0.
 	Signal syscall.Signal
 	// Status is the last STATUS= of the worker. Status may be empty.
 	Status string

@@ -87,7 +87,7 @@ func (s Store) EnableLinks(app units.Name) ([]string, error) {
 				return nil, err
 			}
 			for _, e := range entries {
-				if path := filepath.Join(d, e.Name()); e.Type() == fs.ModeSymlink && s.enables(app, path) {
+				if path := filepath.Join(d, e.Name()); e.Type() == fs.ModeSymlink && s.isEnableLink(app, path) {
 					links = append(links, path)
 				}
 			}
@@ -97,8 +97,8 @@ func (s Store) EnableLinks(app units.Name) ([]string, error) {
 	return links, nil
 }
 
-// The method enables reports whether a symbolic link leads to a unit file of the app. The file need not exist.
-func (s Store) enables(app units.Name, link string) bool {
+// isEnableLink reports whether a symbolic link leads to a unit file of the app. The file need not exist.
+func (s Store) isEnableLink(app units.Name, link string) bool {
 	target, err := os.Readlink(link)
 	if err != nil {
 		return false

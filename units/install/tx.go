@@ -220,7 +220,7 @@ func (p *Pending) Restore() error { return p.undo((*work).restoreAll) }
 func (p *Pending) undo(step func(*work) error) error {
 	w, err := p.store.newWork(p.intent)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // an earlier call has removed the intent
+		return nil // an earlier call has removed the intent file
 	}
 	if err != nil {
 		return err

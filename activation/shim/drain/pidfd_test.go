@@ -20,8 +20,9 @@ func TestPidfds(t *testing.T) {
 	a, b := start(), start()
 	f := make(pidfds)
 	defer f.close()
-	// step calls update. The list first holds the processes of the cgroup at the beginning of update, and the list second
-	// holds its processes after update has opened new pidfds.
+	// The function step calls f.update, and checks which processes f contains afterwards. The list first holds the
+	// processes of the cgroup at the beginning of update, and the list second holds its processes after update has
+	// opened new pidfds.
 	step := func(what string, first, second []int, want ...int) {
 		t.Helper()
 		lists := [][]int{first, second}

@@ -42,8 +42,8 @@ func decoy(k target.Kind, port uint16, nonBlocking bool) (fd int, err error) {
 		return -1, err
 	}
 	if family == unix.AF_INET6 {
-		// The decoy binds an IPv4-mapped address. Such a bind fails with IPV6_V6ONLY, which sysctl net.ipv6.bindv6only may
-		// have set.
+		// The decoy binds an IPv4-mapped address. Such a bind fails if the socket has the option IPV6_V6ONLY.
+		// The sysctl net.ipv6.bindv6only may have set this option.
 		if err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
 			return -1, err
 		}

@@ -58,8 +58,8 @@ func (p *prober) answer() error {
 		}
 	case nr == p.machine.Accept || nr == p.machine.Accept4:
 		if s := p.find(tid, fd); s != nil && !nonBlocking(s.decoy) {
-			// Do not respond, so that the thread waits. The thread would also wait in the kernel, because no client can
-			// connect.
+			// Do not respond, so that the thread waits. If the kernel executed the accept, the thread would wait
+			// too, because no client can connect.
 			s.BlockingAccept = true
 			return nil
 		}

@@ -48,7 +48,7 @@ func Again(pid int, addresses []netip.AddrPort) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	fds, err := find(pid, addresses, healthy)
+	fds, err := boundSockets(pid, addresses, healthy)
 	n := 0
 	errs := []error{err}
 	for _, fd := range fds {
@@ -65,7 +65,7 @@ func Again(pid int, addresses []netip.AddrPort) (int, error) {
 // Watch repairs the listeners of process pid as soon as they are shut down. The parameter worker is a pidfd, and Watch
 // returns when the process of this pidfd ends. Watch calls the function ready before it waits for the first shutdown.
 func Watch(pid int, addresses []netip.AddrPort, worker int, ready func()) error {
-	fds, err := find(pid, addresses, nil)
+	fds, err := boundSockets(pid, addresses, nil)
 	if err != nil {
 		return err
 	}
@@ -97,9 +97,9 @@ func Watch(pid int, addresses []netip.AddrPort, worker int, ready func()) error 
 	}
 }
 
-// The function find duplicates the sockets of a process that are bound to one of the addresses, and returns the
-// descriptors. find skips sockets whose inodes are in skip.
-func find(pid int, addresses []netip.AddrPort, skip map[uint64]bool) (found []int, err error) {
+// boundSockets returns duplicates of the sockets that the process pid has bound to one of the addresses, without the sockets
+// whose inodes are in skip.
+func boundSockets(pid int, addresses []netip.AddrPort, skip map[uint64]bool) (found []int, err error) {
 	directory := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 	entries, err := os.ReadDir(directory)
 	if err != nil {

@@ -53,14 +53,15 @@ type test struct {
 	shown bool
 }
 
-// The function otherwise returns a test that is always true, for the end of a check.
-func otherwise(shown bool) test { return test{unix.BPF_JGE, 0, shown} }
+// lastTest returns a test that is always true. It is the last test of a check, and decides about calls that no earlier test
+// matches.
+func lastTest(shown bool) test { return test{unix.BPF_JGE, 0, shown} }
 
 // checks returns the checks of calls that are shown depending on an argument.
 func (c Calls) checks(m Machine) []check {
-	list := []check{{m.Bind, offArg2Low, []test{{unix.BPF_JGE, c.MinAddrLen, true}, otherwise(false)}}}
+	list := []check{{m.Bind, offArg2Low, []test{{unix.BPF_JGE, c.MinAddrLen, true}, lastTest(false)}}}
 	if !c.AnyShutdown {
-		list = append(list, check{m.Shutdown, offArg1Low, []test{{unix.BPF_JEQ, unix.SHUT_WR, false}, otherwise(true)}})
+		list = append(list, check{m.Shutdown, offArg1Low, []test{{unix.BPF_JEQ, unix.SHUT_WR, false}, lastTest(true)}})
 	}
 	if len(c.Paths) > 0 {
 		list = append(list, check{m.Connect, offArg2Low, c.connectTests()})
@@ -141,7 +142,7 @@ func (c Calls) connectTests() (tests []test) {
 			tests = append(tests, test{unix.BPF_JEQ, n, false})
 		}
 	}
-	return append(tests, test{unix.BPF_JGE, 3, true}, otherwise(false)) // an address of 2 bytes has no path
+	return append(tests, test{unix.BPF_JGE, 3, true}, lastTest(false)) // an address of 2 bytes has no path
 }
 
 // Targets of jumps. The numbers are larger than every distance in a filter, and finish replaces each target by a distance.

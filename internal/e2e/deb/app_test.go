@@ -87,8 +87,8 @@ func (p project) write(t testing.TB, name, data string, mode os.FileMode) {
 }
 
 // The method pack builds a package for a systemd version, and returns the path of the package. If version is "",
-// clusterctl reads the version from package.json. The parameter more contains additional flags.
-func (p project) pack(t testing.TB, systemd int, version string, more ...string) string {
+// clusterctl reads the version from package.json. The parameter extraFlags contains additional flags.
+func (p project) pack(t testing.TB, systemd int, version string, extraFlags ...string) string {
 	t.Helper()
 	out := t.TempDir()
 	file := filepath.Join(out, "clusterctl.yaml")
@@ -100,7 +100,7 @@ func (p project) pack(t testing.TB, systemd int, version string, more ...string)
 	if version != "" {
 		args = append(args, "--package-version", version)
 	}
-	args = append(args, more...)
+	args = append(args, extraFlags...)
 	var result struct{ Packages []struct{ Path string } }
 	if err := json.Unmarshal([]byte(runOnHost(t, "/", nil, args...)), &result); err != nil || len(result.Packages) != 1 {
 		t.Fatalf("clusterctl package --json: want one package: %v: %+v", err, result)

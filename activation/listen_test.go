@@ -196,7 +196,7 @@ func TestNewSetFails(t *testing.T) {
 	if _, err := newSet(e); err == nil || !strings.Contains(err.Error(), `fd 3 ("unknown")`) {
 		t.Errorf("got error %v, want an error for fd 3", err)
 	}
-	s := &set{passed: []sd.Passed{{FD: int(f.Fd()), Name: "a", Kind: sd.Listener}, {FD: 1 << 20, Name: "b"}}}
+	s := &passedSet{passed: []sd.Passed{{FD: int(f.Fd()), Name: "a", Kind: sd.Listener}, {FD: 1 << 20, Name: "b"}}}
 	if _, err := s.files(); err == nil {
 		t.Error("a descriptor that is not open was duplicated")
 	}

@@ -41,7 +41,7 @@ func (a App) Validate() error {
 	}
 	a.validateCommand(add)
 	if a.Directory != "" {
-		_, err := absolute("directory", a.Directory)
+		_, err := absolutePath("directory", a.Directory)
 		add(err)
 	}
 	add(checkUser("run-as", a.RunAs.User))
@@ -134,7 +134,7 @@ func (a App) validateListen(add func(error)) {
 				"%q maps a port of the program, but a native worker does not bind a port", l))
 		}
 		for _, m := range a.Listen[:i] {
-			if l.FDName() == m.FDName() && (l.paired(a.Listen) && !m.Host.IsValid() || m.paired(a.Listen) && !l.Host.IsValid()) &&
+			if l.FDName() == m.FDName() && (l.hasPair(a.Listen) && !m.Host.IsValid() || m.hasPair(a.Listen) && !l.Host.IsValid()) &&
 				l.Network != Unix && m.Network != Unix {
 				add(fieldErrorf("listen", "give one listener a name: NAME="+l.String(), "%q and %q need different socket units", m, l))
 			}
@@ -219,7 +219,7 @@ func checkUser(field, s string) error {
 	if strings.Trim(s, "0123456789") == "" && !validID(s) {
 		return fieldErrorf(field, "", "%q is not a user or group id", s)
 	}
-	_, err := plain(field, s)
+	_, err := lineText(field, s)
 	return err
 }
 

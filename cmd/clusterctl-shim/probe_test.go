@@ -48,10 +48,10 @@ func blocking(port, backlog int, inAccept bool) contract.Report {
 	return contract.Report{HoldAccept: true, Binds: []contract.ProbeBind{b}}
 }
 
-// exited returns the report of a program that ends without listening. The parameter left contains the names of the processes
-// that still run.
-func exited(status string, left ...string) contract.Report {
-	return contract.Report{NonBlocking: true, Exited: true, Status: contract.Exit{Code: "exited", Status: status}, Left: left}
+// exited returns the report of a program that ends without listening. The parameter leftRunning contains the names of the
+// processes that still run.
+func exited(status string, leftRunning ...string) contract.Report {
+	return contract.Report{NonBlocking: true, Exited: true, Status: contract.Exit{Code: "exited", Status: status}, Left: leftRunning}
 }
 
 // TestProbe checks the reports for programs that listen, programs that run without listening, and programs that end.

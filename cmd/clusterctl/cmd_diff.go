@@ -139,7 +139,7 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 				continue
 			}
 			differ = true
-			if _, err := fmt.Fprint(e.stdout, e.coloured(changed)); err != nil {
+			if _, err := fmt.Fprint(e.stdout, e.colourDiff(changed)); err != nil {
 				return differ, err
 			}
 		}
@@ -167,9 +167,9 @@ func unified(path string, before, after []byte) string {
 	return fmt.Sprintf("--- %s\n+++ %s\n", from, to) // one of the files is missing, the other is empty
 }
 
-// The method coloured adds colours to a unified diff if stdout is a terminal. Otherwise it returns the diff unchanged, so
+// colourDiff adds colours to a unified diff if stdout is a terminal. Otherwise it returns the diff unchanged, so
 // that patch(1) can read it.
-func (e *env) coloured(unified string) string {
+func (e *env) colourDiff(unified string) string {
 	if !e.colours {
 		return unified
 	}

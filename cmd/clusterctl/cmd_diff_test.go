@@ -71,11 +71,11 @@ func TestUnifiedFiles(t *testing.T) {
 // TestColoured: a diff has colours only on a terminal, and control characters in the files are replaced.
 func TestColoured(t *testing.T) {
 	text := unified("f", []byte("a\nb\n"), []byte("a\n\x1b[31m\n"))
-	if got := (&env{}).coloured(text); got != text {
+	if got := (&env{}).colourDiff(text); got != text {
 		t.Errorf("in a pipe: got %q, want no colours", got)
 	}
 	want := "\x1b[1m--- f\x1b[0m\n\x1b[1m+++ f\x1b[0m\n\x1b[36m@@ -1,2 +1,2 @@\x1b[0m\n a\n\x1b[31m-b\x1b[0m\n\x1b[32m+\uFFFD[31m\x1b[0m\n"
-	if got := (&env{colours: true}).coloured(text); got != want {
+	if got := (&env{colours: true}).colourDiff(text); got != want {
 		t.Errorf("on a terminal: got %q, want %q", got, want)
 	}
 }

@@ -79,8 +79,8 @@ func TestNoInit(t *testing.T) {
 
 const maxFile, maxFunc = 350, 70
 
-// The table large lists files ("path") and functions ("path:Function") that may exceed the limits, each with the reason.
-var large = map[string]string{}
+// allowedSizes lists files ("path") and functions ("path:Function") that may exceed the limits, each with the reason.
+var allowedSizes = map[string]string{}
 
 func TestSize(t *testing.T) {
 	used := map[string]bool{}
@@ -89,7 +89,7 @@ func TestSize(t *testing.T) {
 			return
 		}
 		used[what] = true
-		if large[what] == "" {
+		if allowedSizes[what] == "" {
 			t.Errorf("%s has %d lines, the limit is %d", what, lines, most)
 		}
 	}
@@ -101,7 +101,7 @@ func TestSize(t *testing.T) {
 			}
 		}
 	}
-	for what := range large {
+	for what := range allowedSizes {
 		if !used[what] {
 			t.Errorf("%s no longer needs its exception", what)
 		}
@@ -141,7 +141,7 @@ func TestNoVariables(t *testing.T) {
 					case len(v.Values) > 0 && !constant(v.Values[min(i, len(v.Values)-1)]):
 						why = "is not an error value or a table"
 					default:
-						why = written(dirs[s.dir], name.Name)
+						why = assignmentOf(dirs[s.dir], name.Name)
 					}
 					if why == "" {
 						continue
@@ -193,10 +193,10 @@ func constant(e ast.Expr) bool {
 	return false
 }
 
-// The function written returns a message if a package assigns to the variable or to a part of the variable, or takes its
-// address, and otherwise "". The function written compares only names, so no local variable of the package may have the same
+// assignmentOf returns a message if a package assigns to the variable or to a part of the variable, or takes its
+// address, and otherwise "". assignmentOf compares only names, so no local variable of the package may have the same
 // name.
-func written(all []source, name string) string {
+func assignmentOf(all []source, name string) string {
 	why := ""
 	base := func(e ast.Expr) string {
 		for {

@@ -44,7 +44,7 @@ func (s *Session) Install(ctx context.Context, f Files, o InstallOptions) (Outco
 	in := &installation{Session: s, Files: f, o: o, out: Outcome{Name: s.Name}}
 	err := in.run(ctx)
 	s.Kills.mark(in.out.Instances)
-	return in.out.finished(err), err
+	return in.out.withDefaults(err), err
 }
 
 func (in *installation) run(ctx context.Context) error {

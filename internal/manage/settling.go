@@ -43,7 +43,7 @@ func (in *installation) settling() control.Settling {
 		return control.Settling{Time: limit}
 	}
 	w := &settleWatch{host: in.Host, now: in.Now, slice: in.Name.Slice(), began: in.Now(), least: in.o.Settle, limit: limit}
-	return control.Settling{Time: sampleInterval, Longer: w.longer}
+	return control.Settling{Time: sampleInterval, Longer: w.remainingWatch}
 }
 
 // isUnproven reports whether the program failed in the probe, or whether neither the probe nor a readiness check shows that
@@ -71,8 +71,8 @@ type settleWatch struct {
 	used         time.Duration // CPU time at the last sample
 }
 
-// The method longer measures the CPU use, and returns for how much longer the instances must stay up.
-func (w *settleWatch) longer(states []control.State) time.Duration {
+// remainingWatch measures the CPU use, and returns for how much longer the instances must stay up.
+func (w *settleWatch) remainingWatch(states []control.State) time.Duration {
 	now := w.now()
 	var used time.Duration
 	busy := false

@@ -69,11 +69,11 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 
 // If a probe would find the listeners of the installed app, keepListeners gives these listeners to the app *a and returns
 // true. Some programs, for example programs with Node's cluster module, fail in a probe if the app is already running. If
-// the parameter longer is set, this probe may take longer than the probe of the installed app, and may find a listener that
-// the earlier probe has not found.
-func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
+// the parameter longerProbe is set, this probe may take longer than the probe of the installed app, and may find a listener
+// that the earlier probe has not found.
+func (r *Resolver) keepListeners(a *units.App, longerProbe bool) bool {
 	installed, err := r.Store.Load(a.Name)
-	if err != nil || !sameListeners(installed, *a) || longer && len(installed.Listen) == 0 {
+	if err != nil || !sameListeners(installed, *a) || longerProbe && len(installed.Listen) == 0 {
 		return false
 	}
 	a.Listen, a.SocketOptions = slices.Clone(installed.Listen), slices.Clone(installed.SocketOptions)
@@ -219,12 +219,12 @@ func notBound(l units.Listener, found []units.Listener) error {
 	return fault.WithHint(err, "use --listen %s, or configure the port in the program", other)
 }
 
-// byFamily returns a copy of listener l, which has no address, for IPv4. If the parameter both is set, it also returns a
+// byFamily returns a copy of listener l, which has no address, for IPv4. If the parameter addIPv6 is set, it also returns a
 // copy for IPv6.
-func (r *Resolver) byFamily(l units.Listener, both bool) []units.Listener {
+func (r *Resolver) byFamily(l units.Listener, addIPv6 bool) []units.Listener {
 	four, six := l, l
 	four.Host, six.Host = netip.IPv4Unspecified(), netip.IPv6Unspecified()
-	if both {
+	if addIPv6 {
 		r.Note("probe: %s becomes one IPv4 and one IPv6 socket, as in the program", l.Description())
 		return []units.Listener{four, six}
 	}

@@ -123,7 +123,7 @@ func (in Input) payload(local units.App) []File {
 	state := in.stateLinks(local)
 	for _, f := range in.Files {
 		root, rel, ok := rootOf(f.Path, in.Roots)
-		if !ok || hasEnvFile(local, f.Path) || slices.ContainsFunc(state, func(s string) bool { return below(rel, s) }) {
+		if !ok || hasEnvFile(local, f.Path) || slices.ContainsFunc(state, func(s string) bool { return isBelow(rel, s) }) {
 			continue
 		}
 		for _, r := range in.Roots {
@@ -171,7 +171,7 @@ func (in Input) addIncluded(local units.App, p *Package) {
 			}
 			f.Mode = 0o600
 		}
-		if below(f.Path, "/etc") && f.Mode.IsRegular() {
+		if isBelow(f.Path, "/etc") && f.Mode.IsRegular() {
 			p.Conffiles = append(p.Conffiles, f.Path)
 		}
 		p.Files = append(p.Files, f)

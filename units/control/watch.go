@@ -92,7 +92,7 @@ func (w *Watch) Next(ctx context.Context) (Change, error) {
 			default:
 				w.handle(s)
 			}
-		case <-w.link.disconnected():
+		case <-w.link.connectionLost():
 			err = w.connect(ctx)
 		case <-ctx.Done():
 			err = ctx.Err()

@@ -52,7 +52,7 @@ func (w *work) restore(i intentItem, now state) error {
 	if i.Old == "" {
 		return d.remove(i.Path)
 	}
-	newName, oldName := i.staged()
+	newName, oldName := i.stagedNames()
 	from := oldName
 	if !w.isStaged(d, oldName, i.Old) {
 		// The method commit has already removed the copy of the old file, so write the old contents from the intent.

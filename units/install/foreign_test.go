@@ -156,7 +156,7 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	plan := planned(t, s, app(2))
 	for _, c := range plan.Changes {
 		item := intentItem{Path: c.rel}
-		newName, oldName := item.staged()
+		newName, oldName := item.stagedNames()
 		for _, n := range []string{newName, oldName} {
 			path := filepath.Join(s.areaDir(c.area), n)
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

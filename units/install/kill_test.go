@@ -244,22 +244,22 @@ func newCopy(t *testing.T, from string) string {
 	return to
 }
 
-// The type killed is the value of a panic that simulates SIGKILL, in tests that need thousands of kills. After the panic,
+// simulatedKill is the value of a panic that simulates SIGKILL, in tests that need thousands of kills. After the panic,
 // the package only closes files.
-type killed struct{}
+type simulatedKill struct{}
 
 // killAtStep runs f and ends it at its n-th step. killAtStep returns false if f has fewer steps.
 func killAtStep(s *Store, n int, f func()) (ended bool) {
 	defer func() {
 		s.fault = nil
 		if r := recover(); r != nil {
-			if _, ok := r.(killed); !ok {
+			if _, ok := r.(simulatedKill); !ok {
 				panic(r)
 			}
 			ended = true
 		}
 	}()
-	s.fault = countdown(n, func() { panic(killed{}) })
+	s.fault = countdown(n, func() { panic(simulatedKill{}) })
 	f()
 	return false
 }

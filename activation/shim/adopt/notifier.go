@@ -25,7 +25,7 @@ type notifier struct {
 	ready        bool // all listeners are ready
 	readyPending bool // the manager's queue was full, so READY=1 must be sent again
 	draining     bool
-	logged       logged
+	logged       messageLog
 	waiting      waitingThreads // threads that wait in accept(2) in the kernel
 	owner        owner          // decides which tasks can get a listener
 	options      sockopt.Set    // options that the program has set on its socket
@@ -116,7 +116,7 @@ func (n *notifier) bind() {
 	}
 	ok, e := n.r.Sockaddr(tid, n.n.Args[1], n.n.Args[2]&0xffffffff, &n.addr)
 	if e != 0 {
-		n.unreadable(tid, e)
+		n.logUnreadable(tid, e)
 		n.proceed()
 		return
 	}

@@ -136,12 +136,12 @@ func Started(instance string, s State) error {
 	return Save(instance, s)
 }
 
-// Stopping records for ExecStop= why the run ends. The parameter requested is true if the service manager stops the
+// Stopping records for ExecStop= why the run ends. The parameter stopRequested is true if the service manager stops the
 // service, and false if the program has ended by itself.
-func Stopping(instance string, requested bool) error {
+func Stopping(instance string, stopRequested bool) error {
 	s := Load(instance)
 	s.Stop = ByItself
-	if requested {
+	if stopRequested {
 		s.Stop = Requested
 	}
 	return Save(instance, s)

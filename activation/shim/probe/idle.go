@@ -21,12 +21,12 @@ type idle struct {
 	limit time.Duration // 0: the program may be idle for any time
 	since time.Time     // when the program was last known to work
 	ticks uint64
-	slept bool // whether the method expired has waited for the end of a sleep
+	slept bool // whether idleTooLong has waited for the end of a sleep
 }
 
-// The method expired reads the state of the program from /proc, and reports whether the program has been idle for
+// idleTooLong reads the state of the program from /proc, and reports whether the program has been idle for
 // i.limit. period is the time since the previous call.
-func (i *idle) expired(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
+func (i *idle) idleTooLong(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
 	if i.limit == 0 {
 		return false
 	}

@@ -99,7 +99,7 @@ func (p *prober) connect(tid uint32) bool {
 	if e != 0 || !ok || len(a.Path()) == 0 || a.Path()[0] == 0 {
 		return false
 	}
-	path := p.absolute(tid, unix.AT_FDCWD, string(a.Path()))
+	path := p.absolutePath(tid, unix.AT_FDCWD, string(a.Path()))
 	if !slices.Contains(p.own, path) && !slices.Contains(p.removed, path) || !p.fd.Valid(p.n.ID) {
 		return false
 	}
@@ -118,12 +118,12 @@ func (p *prober) pathAt(tid uint32, dir, at int) (string, bool) {
 	if e != 0 || !ok || n == 0 {
 		return "", false
 	}
-	return p.absolute(tid, dirfd, string(text[:n])), true
+	return p.absolutePath(tid, dirfd, string(text[:n])), true
 }
 
-// The method absolute returns the absolute form of the path without resolving links. If the directory cannot be read,
-// absolute returns the path unchanged.
-func (p *prober) absolute(tid uint32, dirfd int32, path string) string {
+// absolutePath returns the absolute form of the path without resolving links. If the directory cannot be read,
+// absolutePath returns the path unchanged.
+func (p *prober) absolutePath(tid uint32, dirfd int32, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
 	}

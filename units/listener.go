@@ -271,8 +271,8 @@ func (l Listener) Opened(all []Listener) string {
 // hasPair reports whether l and one of the listeners in the parameter all are a pair (see the method pair).
 func (l Listener) hasPair(all []Listener) bool { return slices.ContainsFunc(all, l.pair) }
 
-// The method clash reports whether two listeners cannot be bound at the same time.
-func (l Listener) clash(m Listener) bool {
+// conflictsWith reports whether two listeners cannot be bound at the same time.
+func (l Listener) conflictsWith(m Listener) bool {
 	if l.Network != m.Network {
 		return false
 	}

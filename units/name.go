@@ -26,7 +26,7 @@ var unitSuffixes = []string{
 // slice.
 func ParseName(s string) (Name, error) {
 	if s == "" {
-		return "", missing("name")
+		return "", missingField("name")
 	}
 	if why := checkName(s); why != "" {
 		hint := ""

@@ -74,7 +74,7 @@ func (a App) validateSecrets(add func(error)) {
 		switch {
 		case !envfile.ValidName(name) || CheckSecretName(name) != nil:
 			add(fieldErrorf("secret-env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)", name))
-		case reserved(name):
+		case isReserved(name):
 			add(fieldErrorf("secret-env", "", "%q is set by systemd", name))
 		case seen[name]:
 			add(fieldErrorf("secret-env", "", "%q is given twice", name))

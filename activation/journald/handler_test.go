@@ -156,7 +156,7 @@ func TestRules(t *testing.T) {
 	err := slogtest.TestHandler(timedHandler{h, r}, func() []map[string]any {
 		var all []map[string]any
 		for _, e := range r.entries {
-			all = append(all, nested(fields(t, e)))
+			all = append(all, nestGroups(fields(t, e)))
 		}
 		return all
 	})
@@ -186,9 +186,9 @@ func (h timedHandler) Handle(ctx context.Context, rec slog.Record) error {
 	return err
 }
 
-// The function nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses upper case for groups and lower case for
+// nestGroups converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses upper case for groups and lower case for
 // keys.
-func nested(flat map[string]string) map[string]any {
+func nestGroups(flat map[string]string) map[string]any {
 	out := map[string]any{}
 	for name, value := range flat {
 		switch name {

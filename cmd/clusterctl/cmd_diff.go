@@ -134,7 +134,7 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 		}
 		for _, c := range p.Changes {
 			before, after := mask.Change(c)
-			changed := unified(c.Path, before, after)
+			changed := unifiedDiff(c.Path, before, after)
 			if c.Op == install.Keep || changed == "" {
 				continue
 			}
@@ -147,9 +147,9 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 	return differ, errors.Join(errs...)
 }
 
-// The function unified returns the difference of two texts in the format of "diff -u", or "" if they are equal. If a file is
+// unifiedDiff returns the difference of two texts in the format of "diff -u", or "" if they are equal. If a file is
 // missing, its text is nil.
-func unified(path string, before, after []byte) string {
+func unifiedDiff(path string, before, after []byte) string {
 	if bytes.Equal(before, after) && (before == nil) == (after == nil) {
 		return ""
 	}

@@ -78,9 +78,9 @@ func (w shellWorld) command(t *testing.T, name string, args ...string) *exec.Cmd
 // completion of clusterctl.
 const behindSudo = "sudo clusterctl restart mail@\t-q"
 
-// The function typing returns a map. Each key is a typed command line with TAB, and its value contains the arguments that
+// typedKeys returns a map. Each key is a typed command line with TAB, and its value contains the arguments that
 // clusterctl gets after completion.
-func typing() map[string]string {
+func typedKeys() map[string]string {
 	return map[string]string{
 		"clusterctl unin\tma\t-y":               "[uninstall][mail][-y]",
 		"clusterctl restart mail@\t":            "[restart][mail@1]",
@@ -178,7 +178,7 @@ func (term *terminal) enter(line string) {
 func (w shellWorld) typesAll(t *testing.T, shell string, without ...string) {
 	t.Helper()
 	term := w.terminal(t, shell)
-	for line, want := range typing() {
+	for line, want := range typedKeys() {
 		if slices.Contains(without, line) {
 			continue
 		}

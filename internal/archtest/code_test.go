@@ -136,7 +136,7 @@ func TestNoVariables(t *testing.T) {
 					switch {
 					case name.Name == "_":
 						continue
-					case len(v.Values) == 0 && !embedded(g, v):
+					case len(v.Values) == 0 && !isEmbedded(g, v):
 						why = "has no initial value, so the code must write to it"
 					case len(v.Values) > 0 && !constant(v.Values[min(i, len(v.Values)-1)]):
 						why = "is not an error value or a table"
@@ -161,7 +161,7 @@ func TestNoVariables(t *testing.T) {
 	}
 }
 
-func embedded(g *ast.GenDecl, v *ast.ValueSpec) bool {
+func isEmbedded(g *ast.GenDecl, v *ast.ValueSpec) bool {
 	for _, doc := range []*ast.CommentGroup{g.Doc, v.Doc} {
 		if doc != nil && slices.ContainsFunc(doc.List, func(c *ast.Comment) bool { return strings.HasPrefix(c.Text, "//go:embed ") }) {
 			return true
@@ -256,7 +256,7 @@ func TestDocs(t *testing.T) {
 			continue
 		}
 		for _, d := range s.file.Decls {
-			for _, name := range undocumented(d) {
+			for _, name := range undocumentedNames(d) {
 				t.Errorf("%s:%d: %s has no comment", s.path, s.line(d), name)
 			}
 		}
@@ -272,7 +272,7 @@ func TestDocs(t *testing.T) {
 var wellKnown = []string{"Error", "String", "Unwrap", "Is", "Close", "Hint", "Len", "Less", "Swap", "Read", "Write", "Addr",
 	"Network", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText"}
 
-func undocumented(d ast.Decl) []string {
+func undocumentedNames(d ast.Decl) []string {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
 		exported := d.Name.IsExported()

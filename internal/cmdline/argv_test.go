@@ -127,14 +127,14 @@ func appTemplate() *App { return typicalApp(new(parsedLine)) }
 // gets.
 type use struct{ typed, long []string }
 
-func typed(uses []use) (words []string) {
+func typedWords(uses []use) (words []string) {
 	for _, u := range uses {
 		words = append(words, u.typed...)
 	}
 	return words
 }
 
-func long(uses []use) (words []string) {
+func longForms(uses []use) (words []string) {
 	for _, u := range uses {
 		words = append(words, u.long...)
 	}
@@ -256,8 +256,8 @@ func TestNormaliseProperty(t *testing.T) {
 				both, o = append(both, o[0]), o[1:]
 			}
 		}
-		typed := slices.Concat([]string{"clusterctl"}, typed(before), typed(ownBefore), []string{name}, mix(t, both, operands))
-		first := slices.Concat([]string{"clusterctl", name}, long(before), long(behind), long(ownBefore), long(own))
+		typed := slices.Concat([]string{"clusterctl"}, typedWords(before), typedWords(ownBefore), []string{name}, mix(t, both, operands))
+		first := slices.Concat([]string{"clusterctl", name}, longForms(before), longForms(behind), longForms(ownBefore), longForms(own))
 		if len(operands) > 0 {
 			first = append(append(first, "--"), operands...)
 		}

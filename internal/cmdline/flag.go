@@ -49,8 +49,8 @@ func (f Flag) wantsValue() bool {
 	return f.Takes != "" && !optional
 }
 
-// The method repeats reports whether the flag may be given several times.
-func (f Flag) repeats() bool {
+// isRepeatable reports whether the flag may be given several times.
+func (f Flag) isRepeatable() bool {
 	_, ok := f.To.(*[]string)
 	return ok
 }

@@ -170,7 +170,7 @@ func (f Flag) row() [2]string {
 	case f.Takes != "":
 		name += "[=" + string(f.Takes) + "]"
 	}
-	if f.repeats() {
+	if f.isRepeatable() {
 		about += "; may repeat"
 	}
 	if s := f.fallback(); s != "" {

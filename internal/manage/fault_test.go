@@ -144,8 +144,8 @@ func (c scenario) prepare(t tester) *lab {
 	return l
 }
 
-// The method changed runs the command without a fault, and returns a snapshot and the steps of the command.
-func (c scenario) changed(t tester) (after, steps []string) {
+// runAndList runs the command without a fault, and returns a snapshot and the steps of the command.
+func (c scenario) runAndList(t tester) (after, steps []string) {
 	l := c.prepare(t)
 	before := len(l.systemd.Steps)
 	if err := c.command(l); err != nil {
@@ -291,7 +291,7 @@ func TestFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := scenario{dir: tempDir(t), before: c[0], command: c[1], filesOnly: strings.HasPrefix(name, "uninstall")}
-			after, steps := c.changed(t)
+			after, steps := c.runAndList(t)
 			for i, step := range steps {
 				c.checkFault(t, "once", i+1, after)
 				if !isRead(step) { // a kill before a read has the same effect as a kill before the next change
@@ -334,7 +334,7 @@ func TestFaultsProperty(t *testing.T) {
 		if rapid.Bool().Draw(t, "stopped") {
 			c.before = installStopped(before)
 		}
-		changed, steps := c.changed(t)
+		changed, steps := c.runAndList(t)
 		if len(steps) > 0 {
 			fault := rapid.SampledFrom(slices.Sorted(maps.Keys(faults))).Draw(t, "fault")
 			c.checkFault(t, fault, rapid.IntRange(1, len(steps)).Draw(t, "step"), changed)

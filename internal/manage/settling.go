@@ -28,11 +28,11 @@ const sampleInterval = 500 * time.Millisecond
 // field Failed is set if the program exited with an error.
 type ProbeFindings struct{ Bound, Failed bool }
 
-// settling returns how long the instances of a new app must stay up. If the user gave --settle, this is its value. If the
+// settlingRule returns how long the instances of a new app must stay up. If the user gave --settle, this is its value. If the
 // app is unproven (see isUnproven), the time is --min-uptime, but at most the default of --min-uptime. In all other cases,
 // the instances must stay up for as long as they took to start, and until they use little CPU. The limit is the same as for
 // an unproven app.
-func (in *installation) settling() control.Settling {
+func (in *installation) settlingRule() control.Settling {
 	if !in.o.Watch {
 		return control.Settling{Time: in.o.Settle}
 	}

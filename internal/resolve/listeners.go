@@ -232,10 +232,10 @@ func (r *Resolver) byFamily(l units.Listener, addIPv6 bool) []units.Listener {
 	return []units.Listener{four}
 }
 
-// The function covers reports whether the kernel would refuse to bind listener l (EADDRINUSE), because listener wide is
+// includesAddress reports whether the kernel would refuse to bind listener l (EADDRINUSE), because listener wide is
 // already bound to the same TCP port on all addresses. In the probe both binds succeed, because the shim binds decoy
 // addresses. Separate sockets for IPv4 and for only IPv6 do not cover each other.
-func covers(wide, l units.Listener) bool {
+func includesAddress(wide, l units.Listener) bool {
 	if wide.Network != units.TCP || l.Network != units.TCP || wide.Port != l.Port || !l.Host.IsValid() || l.Host.IsUnspecified() {
 		return false
 	}
@@ -267,7 +267,7 @@ func listeners(found contract.Report) []units.Listener {
 			// The socket accepts IPv6 and IPv4, like a port without an address.
 			l.Host = netip.Addr{}
 		}
-		if !slices.ContainsFunc(list, func(m units.Listener) bool { return l == m || covers(l, m) || covers(m, l) }) {
+		if !slices.ContainsFunc(list, func(m units.Listener) bool { return l == m || includesAddress(l, m) || includesAddress(m, l) }) {
 			list = append(list, l)
 		}
 	}

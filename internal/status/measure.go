@@ -51,9 +51,9 @@ func (m *meter) begin(apps []Listed) {
 	m.lastTime, m.begun = m.now(), true
 }
 
-// The method covers reports whether the method begin has set marks for the cgroups of all running units. Units are in other
+// hasSameUnits reports whether the method begin has set marks for the cgroups of all running units. Units are in other
 // cgroups if a user has changed their Slice=.
-func (m *meter) covers(states []control.State) bool {
+func (m *meter) hasSameUnits(states []control.State) bool {
 	for _, st := range states {
 		if _, ok := m.before[st.ControlGroup]; !ok && st.ControlGroup != "" {
 			return false
@@ -105,7 +105,7 @@ func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]contr
 	wait := false
 	if m != nil {
 		fresh := m.begun || len(m.before) == 0
-		if !m.covers(all) {
+		if !m.hasSameUnits(all) {
 			cpu = m.mark(all)
 		}
 		m.begun, wait = false, fresh && len(m.before) > 0

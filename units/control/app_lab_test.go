@@ -282,7 +282,7 @@ func TestStopDuringStart(t *testing.T) {
 }
 
 func TestCancelEndsStart(t *testing.T) {
-	on(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+	onReleases(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		const name = units.Name("endless")
 		files(t, m, c, app(t, string(name), func(a *units.App, _ *units.Sizing) { a.Ready = units.ReadyNotify }))
 		cleanApp(t, c, name)

@@ -29,10 +29,10 @@ func TestMain(m *testing.M) { lab.Main(m) }
 
 // onAll runs a test on all releases. Each release has a different version of systemd.
 func onAll(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn)) {
-	on(t, f, lab.All()...)
+	onReleases(t, f, lab.All()...)
 }
 
-func on(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn), releases ...lab.Release) {
+func onReleases(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn), releases ...lab.Release) {
 	for _, r := range releases {
 		t.Run(string(r), func(t *testing.T) {
 			t.Parallel() // each release has its own machine

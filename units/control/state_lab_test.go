@@ -52,7 +52,7 @@ func TestStatesInOneRoundTrip(t *testing.T) {
 // TestManyUnits checks that the states of 200 units can be read, although the bus limits the number of calls that wait for a
 // reply.
 func TestManyUnits(t *testing.T) {
-	on(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+	onReleases(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		files(t, m, c, map[string]string{"many@.service": "[Service]\nExecStart=/bin/sleep 1000\n"})
 		var names []string
 		for i := range 200 {

@@ -63,7 +63,7 @@ func newTracker(name units.Name, op Op, instances []int, sockets []string, progr
 	return t
 }
 
-func (t *tracker) watched() []string {
+func (t *tracker) watchedUnits() []string {
 	var us []string
 	for _, u := range t.units {
 		us = append(us, u.unit)

@@ -75,7 +75,7 @@ func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 				err = c.findEnded(ctx, w)
 			default:
 				if j, ok := jobRemoved(s); ok {
-					w.removed(j)
+					w.jobRemoved(j)
 				}
 			}
 		case <-l.connectionLost():
@@ -133,7 +133,7 @@ func jobRemoved(s *dbus.Signal) (jobEnd, bool) {
 	return jobEnd{id, path, unit, Result(word)}, okID && okPath && okUnit && okWord
 }
 
-func (w *wait) removed(j jobEnd) {
+func (w *wait) jobRemoved(j jobEnd) {
 	for _, i := range w.jobs[j.path] {
 		w.out[i].Result = j.result
 	}

@@ -198,7 +198,7 @@ func (w *Watch) handle(s *dbus.Signal) {
 			w.pending = append(w.pending, Change{State: w.states[i], Ended: ended})
 		}
 		if w.jobs != nil {
-			w.jobs.removed(j)
+			w.jobs.jobRemoved(j)
 			w.jobsEnded()
 		}
 		return

@@ -23,7 +23,7 @@ func (w *work) restoreAll() error {
 			return err
 		}
 		for n, i := range slices.Backward(w.Files) {
-			if i.changes() {
+			if i.isChange() {
 				if err := w.restore(i, states[n]); err != nil {
 					return err
 				}
@@ -101,7 +101,7 @@ func (w *work) needsRevision() bool {
 	changed, before := false, false
 	for _, i := range w.Files {
 		// A rollback does not restore secrets, so an apply that changes only the list of secrets makes no revision.
-		changed = changed || i.changes() && i.Path != w.App.SecretsDropIn()
+		changed = changed || i.isChange() && i.Path != w.App.SecretsDropIn()
 		before = before || i.Area == configArea && i.Old != ""
 	}
 	return changed && before

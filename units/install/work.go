@@ -102,7 +102,7 @@ func (w *work) currentStates() ([]state, error) {
 	states := make([]state, len(w.Files))
 	var errs []error
 	for n, i := range w.Files {
-		if !i.changes() {
+		if !i.isChange() {
 			continue
 		}
 		var err error
@@ -122,7 +122,7 @@ func (w *work) stageAll() error {
 		return err
 	}
 	for n, i := range w.Files {
-		if i.changes() {
+		if i.isChange() {
 			if err := w.stage(i, states[n]); err != nil {
 				return err
 			}
@@ -147,7 +147,7 @@ func (w *work) replaceAll() error {
 		return err
 	}
 	for n, i := range w.Files {
-		if i.changes() {
+		if i.isChange() {
 			if err := w.replace(i, states[n]); err != nil {
 				return err
 			}

@@ -130,7 +130,7 @@ func (n *notifier) logRename(l *Listener) {
 // service manager keeps the socket open and the socket keeps its membership, so the call fails with EADDRINUSE in the
 // next worker.
 func (n *notifier) join() {
-	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
+	l := n.sharedListener(n.n.PID, uint32(n.n.Args[0]))
 	n.proceed()
 	if l == nil || n.logged.joined {
 		return

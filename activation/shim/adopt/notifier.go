@@ -197,7 +197,7 @@ func (n *notifier) swap(l *Listener, tid, fd uint32) {
 // The method listen lets the call succeed on a shared listener, and lets the kernel run every other call. It compares
 // inodes, so it also recognises the listener in forked children, and after dup(2) or SCM_RIGHTS.
 func (n *notifier) listen() {
-	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
+	l := n.sharedListener(n.n.PID, uint32(n.n.Args[0]))
 	if l == nil {
 		n.proceed()
 		return
@@ -207,7 +207,7 @@ func (n *notifier) listen() {
 	}
 }
 
-func (n *notifier) shared(tid, fd uint32) *Listener {
+func (n *notifier) sharedListener(tid, fd uint32) *Listener {
 	inode, ok := n.r.Inode(tid, fd)
 	for i := range n.ls {
 		if ok && n.ls[i].Inode == inode {

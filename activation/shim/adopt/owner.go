@@ -39,17 +39,17 @@ func (n *notifier) canGetListener(tid uint32) bool {
 		}
 		o.known = true
 	}
-	if o.allows(present) {
+	if o.mayGetListener(present) {
 		return true
 	}
 	n.notOwner(tid)
 	return false
 }
 
-// The method allows reports whether the task can get a listener. The parameter present is true if o.now holds the present
+// mayGetListener reports whether the task can get a listener. The parameter present is true if o.now holds the present
 // identity of the main process. If the main process has changed its user, tasks with the new user can get a listener,
 // too.
-func (o *owner) allows(present bool) bool {
+func (o *owner) mayGetListener(present bool) bool {
 	uid := o.task.UID
 	if !o.task.Same(&o.firstIdentity) {
 		return false

@@ -40,16 +40,16 @@ func (i *idle) idleTooLong(r *target.Reader, now, deadline time.Time, period tim
 	}
 	// Wait for the end of one sleep only, because a program with a repeating timer sleeps again and again until the
 	// deadline.
-	if sleep := longestSleep(pids); !i.slept && sleep > period && now.Add(sleep).Before(deadline) && !connected(r, pids) {
+	if sleep := longestSleep(pids); !i.slept && sleep > period && now.Add(sleep).Before(deadline) && !hasConnection(r, pids) {
 		i.slept, i.since = true, now.Add(sleep+period-i.limit)
 		return false
 	}
 	return true
 }
 
-// The function connected reports whether one of the processes has a socket of TCP or UDP. Such a program already works as
+// hasConnection reports whether one of the processes has a socket of TCP or UDP. Such a program already works as
 // a client.
-func connected(r *target.Reader, pids []int) bool {
+func hasConnection(r *target.Reader, pids []int) bool {
 	for _, pid := range pids {
 		fds, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
 		if err != nil {

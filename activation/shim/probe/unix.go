@@ -46,7 +46,7 @@ func (p *prober) unixCall(tid, nr uint32) bool {
 		}
 		paths = append(paths, path)
 	}
-	if !slices.ContainsFunc(paths, p.protects) || !p.fd.Valid(p.n.ID) {
+	if !slices.ContainsFunc(paths, p.isProtected) || !p.fd.Valid(p.n.ID) {
 		return false
 	}
 	switch nr {
@@ -63,9 +63,9 @@ func (p *prober) unixCall(tid, nr uint32) bool {
 	return true
 }
 
-// The method protects reports whether the path is a Unix socket of the app or of another program, which the probe must
+// isProtected reports whether the path is a Unix socket of the app or of another program, which the probe must
 // not remove or change.
-func (p *prober) protects(path string) bool {
+func (p *prober) isProtected(path string) bool {
 	if slices.Contains(p.own, path) || p.boundTo(path) != nil {
 		return true
 	}

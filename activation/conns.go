@@ -168,9 +168,9 @@ func (c *conns) count() int {
 	return len(c.open)
 }
 
-// The method active returns the number of connections with a request in progress. If h2 is true,
-// active counts the HTTP/2 connections, and otherwise the HTTP/1 connections.
-func (c *conns) active(h2 bool) int {
+// activeCount returns the number of connections with a request in progress. If h2 is true,
+// activeCount counts the HTTP/2 connections, and otherwise the HTTP/1 connections.
+func (c *conns) activeCount(h2 bool) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0

@@ -125,9 +125,9 @@ func (r *run) drain(signals <-chan os.Signal) error {
 	})
 	err := r.awaitServe(ctx)
 	r.conns.wait(ctx, func(open int) { _ = Notify(status(open)) })
-	cut := r.conns.active(false)
+	cut := r.conns.activeCount(false)
 	if err != nil || r.server.HTTP.Shutdown(ctx) != nil {
-		cut += r.conns.active(true)
+		cut += r.conns.activeCount(true)
 		r.conns.closeAll() // http.Server.Close would wait without a limit if accept blocks in the kernel
 	}
 	if cut > 0 {

@@ -8,10 +8,10 @@ import (
 	"github.com/clusterctl/clusterctl/activation/internal/sd"
 )
 
-// The type set holds the descriptors that systemd passed to this process. The descriptors stay
+// passedSet holds the descriptors that systemd passed to this process. The descriptors stay
 // open until the process ends, so that Files can duplicate them. The listeners have their own
 // duplicates, so a caller can close a listener.
-type set struct {
+type passedSet struct {
 	passed  []sd.Passed
 	streams []net.Listener   // the listener of each descriptor, or nil if the descriptor is not a listener
 	packets []net.PacketConn // the connection of each descriptor, or nil if the descriptor is not a datagram socket
@@ -19,12 +19,12 @@ type set struct {
 
 // newSet receives the descriptors and opens a listener or a packet connection for each socket.
 // After an error, newSet has closed the listeners and connections.
-func newSet(e sd.Env) (*set, error) {
+func newSet(e sd.Env) (*passedSet, error) {
 	passed, err := sd.Receive(e)
 	if err != nil {
 		return nil, err
 	}
-	s := &set{passed: passed, streams: make([]net.Listener, len(passed)), packets: make([]net.PacketConn, len(passed))}
+	s := &passedSet{passed: passed, streams: make([]net.Listener, len(passed)), packets: make([]net.PacketConn, len(passed))}
 	for i, p := range passed {
 		switch p.Kind {
 		case sd.Listener:
@@ -40,7 +40,7 @@ func newSet(e sd.Env) (*set, error) {
 	return s, nil
 }
 
-func (s *set) close() {
+func (s *passedSet) close() {
 	for i := range s.passed {
 		if s.streams[i] != nil {
 			s.streams[i].Close()
@@ -51,7 +51,7 @@ func (s *set) close() {
 	}
 }
 
-func (s *set) files() (map[string][]*os.File, error) {
+func (s *passedSet) files() (map[string][]*os.File, error) {
 	files := make([]*os.File, len(s.passed))
 	for i, p := range s.passed {
 		f, err := p.Dup()
@@ -69,7 +69,7 @@ func (s *set) files() (map[string][]*os.File, error) {
 // The method check returns an error if a descriptor is neither a listener nor a datagram socket,
 // because the socket unit is probably wrong. The parameter want is the kind of socket that the
 // caller expects.
-func (s *set) check(want string) error {
+func (s *passedSet) check(want string) error {
 	for _, p := range s.passed {
 		if p.Kind == sd.Other {
 			return fmt.Errorf("%v is not a %s, but %s; Files returns it", p, want, p.What)

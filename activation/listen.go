@@ -25,7 +25,7 @@ var ErrNoListener = errors.New("no such listener was passed")
 
 // inherited returns the descriptors that systemd has passed. All callers share one result,
 // because the first call unsets the environment variables that describe the descriptors.
-var inherited = sync.OnceValues(func() (*set, error) { return newSet(sd.System()) })
+var inherited = sync.OnceValues(func() (*passedSet, error) { return newSet(sd.System()) })
 
 // Listeners returns the stream listeners that systemd has passed, by their names in
 // FileDescriptorName= (systemd.socket(5)). Listeners with the same name are in the order of

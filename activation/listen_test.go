@@ -129,9 +129,9 @@ func TestNotActivated(t *testing.T) {
 	}
 }
 
-// The function nonblocking reports whether O_NONBLOCK is set on the open file description. It
+// isNonblocking reports whether O_NONBLOCK is set on the open file description. It
 // reads the flag from /proc, like "clusterctl doctor".
-func nonblocking(t *testing.T, pid int, fd uintptr) bool {
+func isNonblocking(t *testing.T, pid int, fd uintptr) bool {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
 	if err != nil {
@@ -149,23 +149,23 @@ func nonblocking(t *testing.T, pid int, fd uintptr) bool {
 // description share this flag.
 func TestFilesAreNonblocking(t *testing.T) {
 	shared := share(t, listenTCP(t))
-	if !nonblocking(t, os.Getpid(), shared.Fd()) {
+	if !isNonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Fatal("the socket of the test is blocking")
 	}
 	runReport(t, "http", shared) // the child lists, duplicates and closes the descriptors, and calls Fd
-	if !nonblocking(t, os.Getpid(), shared.Fd()) {
+	if !isNonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("a child cleared O_NONBLOCK on the shared description")
 	}
 	w := startWorker(t, "worker", []*os.File{shared})
 	w.expect(t, "READY=1")
-	if !nonblocking(t, w.cmd.Process.Pid, 3) {
+	if !isNonblocking(t, w.cmd.Process.Pid, 3) {
 		t.Error("O_NONBLOCK is not set in the worker")
 	}
 	w.signal(t, unix.SIGTERM)
 	if status := w.exit(t); status != 0 {
 		t.Errorf("exit status %d: %s", status, w.stderr)
 	}
-	if !nonblocking(t, os.Getpid(), shared.Fd()) {
+	if !isNonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("a stopping worker cleared O_NONBLOCK on the shared description")
 	}
 	// Without NonBlocking=yes, systemd clears the flag before each start. Then the package
@@ -174,7 +174,7 @@ func TestFilesAreNonblocking(t *testing.T) {
 		t.Fatal(err)
 	}
 	runReport(t, "http", shared)
-	if !nonblocking(t, os.Getpid(), shared.Fd()) {
+	if !isNonblocking(t, os.Getpid(), shared.Fd()) {
 		t.Error("O_NONBLOCK was not set on a blocking listener")
 	}
 }
@@ -196,7 +196,7 @@ func TestNewSetFails(t *testing.T) {
 	if _, err := newSet(e); err == nil || !strings.Contains(err.Error(), `fd 3 ("unknown")`) {
 		t.Errorf("got error %v, want an error for fd 3", err)
 	}
-	s := &set{passed: []sd.Passed{{FD: int(f.Fd()), Name: "a", Kind: sd.Listener}, {FD: 1 << 20, Name: "b"}}}
+	s := &passedSet{passed: []sd.Passed{{FD: int(f.Fd()), Name: "a", Kind: sd.Listener}, {FD: 1 << 20, Name: "b"}}}
 	if _, err := s.files(); err == nil {
 		t.Error("a descriptor that is not open was duplicated")
 	}

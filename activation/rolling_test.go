@@ -127,7 +127,7 @@ func TestRollingRestart(t *testing.T) {
 		}
 		*w = startWorker(t, "worker", shared)
 		(*w).expect(t, "READY=1")
-		if !nonblocking(t, (*w).cmd.Process.Pid, 3) {
+		if !isNonblocking(t, (*w).cmd.Process.Pid, 3) {
 			t.Fatalf("restart %d: O_NONBLOCK is not set on the shared socket", i)
 		}
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/patience"
 )
 
-// The type served is a Server under test. Its function stop ends the context of Serve.
-type served struct {
+// testServer is a Server under test. Its function stop ends the context of Serve.
+type testServer struct {
 	addr     string
 	stop     func()
 	draining chan struct{}       // closed when the drain begins
@@ -26,11 +26,11 @@ type served struct {
 	result   chan error
 }
 
-func serve(t *testing.T, s *Server, handler http.HandlerFunc) *served {
+func serve(t *testing.T, s *Server, handler http.HandlerFunc) *testServer {
 	t.Helper()
 	l := listenTCP(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	v := &served{
+	v := &testServer{
 		addr:     l.Addr().String(),
 		stop:     cancel,
 		draining: make(chan struct{}),
@@ -66,19 +66,19 @@ func within[T any](t *testing.T, what string, c <-chan T) T {
 }
 
 // The method begin stops the server and waits until the drain begins.
-func (v *served) begin(t *testing.T) {
+func (v *testServer) begin(t *testing.T) {
 	t.Helper()
 	v.stop()
 	within(t, "begin of the drain", v.draining)
 }
 
-func (v *served) until(t *testing.T, want http.ConnState) {
+func (v *testServer) until(t *testing.T, want http.ConnState) {
 	t.Helper()
 	for within(t, "state "+want.String(), v.states) != want {
 	}
 }
 
-func (v *served) end(t *testing.T) {
+func (v *testServer) end(t *testing.T) {
 	t.Helper()
 	if err := within(t, "end", v.result); err != nil {
 		t.Error(err)
@@ -115,12 +115,12 @@ func (c *client) want(t *testing.T, closes bool) {
 		t.Errorf("the response has Connection: close: %v, want %v", got, closes)
 	}
 	if closes {
-		c.ended(t)
+		c.wantFIN(t)
 	}
 }
 
-// The method ended checks that the connection was closed with a FIN.
-func (c *client) ended(t *testing.T) {
+// wantFIN checks that the connection was closed with a FIN.
+func (c *client) wantFIN(t *testing.T) {
 	t.Helper()
 	if _, err := c.r.ReadByte(); err != io.EOF {
 		t.Errorf("the connection ended with %v, want EOF", err)
@@ -237,8 +237,8 @@ func TestSilentConnectionsEnd(t *testing.T) {
 	idle.exchange(t, get, false)
 	v.until(t, http.StateIdle)
 	v.begin(t)
-	fresh.ended(t)
-	idle.ended(t)
+	fresh.wantFIN(t)
+	idle.wantFIN(t)
 	v.end(t)
 }
 
@@ -329,7 +329,7 @@ func TestDrainTimeout(t *testing.T) {
 	if !errors.Is(err, ErrCut) || !strings.HasSuffix(err.Error(), "connections cut off: 1 (drain timeout)") {
 		t.Errorf("got error %v, want ErrCut for 1 connection", err)
 	}
-	busy.ended(t)
+	busy.wantFIN(t)
 }
 
 // TestDrainTimeoutOnIdle checks that Serve returns no error if all connections are idle at

@@ -54,7 +54,7 @@ func measure(ctx context.Context, o options) (result.File, error) {
 		if err != nil {
 			made = g.Fail(err)
 		} else {
-			made = group(ctx, o, g, sizes, o.within(g, left, pace))
+			made = group(ctx, o, g, sizes, o.groupLimit(g, left, pace))
 			pace.add(g, sizes.Pairs, time.Since(groupBegin))
 		}
 		f.Comparisons = append(f.Comparisons, made...)
@@ -73,9 +73,9 @@ type limit struct {
 	over error
 }
 
-// The method within returns the limit of a group: the shorter one of the group's own limit and the remaining time of the
+// groupLimit returns the limit of a group: the shorter one of the group's own limit and the remaining time of the
 // run. If a smoke run has no time left, the error in the result wraps compare.ErrNoTime.
-func (o options) within(g compare.Group, left time.Duration, pace fit) limit {
+func (o options) groupLimit(g compare.Group, left time.Duration, pace fit) limit {
 	limited := g.Timeout * time.Duration(o.slow)
 	if o.quick {
 		limited = patience.For(pace.limit(g)) * time.Duration(o.slow)

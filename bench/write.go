@@ -11,8 +11,8 @@ import (
 	"github.com/clusterctl/clusterctl/bench/result"
 )
 
-// The method whole reports whether the run is complete, so that docs/benchmarks.md may be written from it.
-func (o options) whole(f result.File) bool { return !f.Quick && o.only == "" }
+// isComplete reports whether the run is complete, so that docs/benchmarks.md may be written from it.
+func (o options) isComplete(f result.File) bool { return !f.Quick && o.only == "" }
 
 // stem returns the name of the run's files without extension: the date of the run, and
 // its kind if it is not complete.
@@ -48,7 +48,7 @@ func (o options) document(f result.File) error {
 	dir := o.docs
 	switch {
 	case dir != "":
-	case o.whole(f):
+	case o.isComplete(f):
 		dir = filepath.Join(o.root, "docs")
 	default:
 		dir = filepath.Join(o.resultsDir(), o.stem(f))

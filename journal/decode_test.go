@@ -10,8 +10,8 @@ import (
 	"testing/iotest"
 )
 
-// The function all returns copies of the entries in r.
-func all(r io.Reader) (entries []Entry, err error) {
+// readAll returns copies of the entries in r.
+func readAll(r io.Reader) (entries []Entry, err error) {
 	for e, err := range Entries(r) {
 		if err != nil {
 			return entries, err
@@ -36,7 +36,7 @@ func TestDecode(t *testing.T) {
 		"half of each buffer": iotest.HalfReader(bytes.NewReader(data)),
 		"empty lines":         bytes.NewReader(append([]byte("\n\n"), data...)),
 	} {
-		got, err := all(r)
+		got, err := readAll(r)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %d entries, error %v, want the %d entries that were encoded", name, len(got), err, len(want))
 		}
@@ -49,7 +49,7 @@ func TestDecodeEndsAnywhere(t *testing.T) {
 	one, two := encode(entry("A", "1", "B", "\x00\n")), encode(entry("C", "2", "D", "\xff\xff"))
 	data := append(bytes.Clone(one), two...)
 	for n := range data {
-		got, err := all(bytes.NewReader(data[:n]))
+		got, err := readAll(bytes.NewReader(data[:n]))
 		want := 0
 		if n >= len(one) {
 			want = 1
@@ -64,14 +64,14 @@ func TestDecodeEndsAnywhere(t *testing.T) {
 func TestDecodeBounds(t *testing.T) {
 	// The size of the field is larger than the input. Next must not allocate memory of this size.
 	lie := append([]byte("MESSAGE\n"), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 'x')
-	if got, err := all(bytes.NewReader(lie)); len(got) != 0 || err != io.ErrUnexpectedEOF {
+	if got, err := readAll(bytes.NewReader(lie)); len(got) != 0 || err != io.ErrUnexpectedEOF {
 		t.Errorf("a size without a value: got %d entries, error %v, want io.ErrUnexpectedEOF", len(got), err)
 	}
-	if _, err := all(strings.NewReader("MESSAGE\n\x01\x00\x00\x00\x00\x00\x00\x00ab\n\n")); err == nil || err == io.ErrUnexpectedEOF {
+	if _, err := readAll(strings.NewReader("MESSAGE\n\x01\x00\x00\x00\x00\x00\x00\x00ab\n\n")); err == nil || err == io.ErrUnexpectedEOF {
 		t.Errorf("a value that is longer than its size: got error %v, want an error other than io.ErrUnexpectedEOF", err)
 	}
 	for _, value := range []string{strings.Repeat("y", MaxField+10), "\x00" + strings.Repeat("y", MaxField+10)} {
-		got, err := all(bytes.NewReader(encode(entry("MESSAGE", value, "AFTER", "1"))))
+		got, err := readAll(bytes.NewReader(encode(entry("MESSAGE", value, "AFTER", "1"))))
 		if err != nil || len(got) != 1 || !got[0].Cut || string(got[0].Get("AFTER")) != "1" ||
 			!strings.HasPrefix(value, string(got[0].Get("MESSAGE"))) {
 			t.Fatalf("got %d entries, error %v, want one entry with Cut and the field AFTER", len(got), err)
@@ -82,20 +82,20 @@ func TestDecodeBounds(t *testing.T) {
 	}
 }
 
-// A repeated reader returns the bytes in the field data several times. The field left is the remaining number of times.
+// A repeated reader returns the bytes in the field data several times. The field remaining is the remaining number of times.
 type repeated struct {
-	data []byte
-	left int
-	at   int
+	data      []byte
+	remaining int
+	at        int
 }
 
 func (r *repeated) Read(p []byte) (int, error) {
-	if r.left == 0 {
+	if r.remaining == 0 {
 		return 0, io.EOF
 	}
 	n := copy(p, r.data[r.at:])
 	if r.at += n; r.at == len(r.data) {
-		r.at, r.left = 0, r.left-1
+		r.at, r.remaining = 0, r.remaining-1
 	}
 	return n, nil
 }
@@ -106,7 +106,7 @@ func TestMemory(t *testing.T) {
 	s := newSorter([]Scope{shop()})
 	j := joiner{incomplete: map[string]*Line{}}
 	f := Formatter{Colour: true}
-	d := NewDecoder(&repeated{data: encode(worker(1, "1", strings.Repeat("m", 100)), worker(2, "2", "x\ny")), left: 100_000})
+	d := NewDecoder(&repeated{data: encode(worker(1, "1", strings.Repeat("m", 100)), worker(2, "2", "x\ny")), remaining: 100_000})
 	var before, after runtime.MemStats
 	var line []byte
 	for n := 0; ; n++ {
@@ -140,12 +140,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xff"))
 	f.Add([]byte("\n\n=\n\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		entries, err := all(bytes.NewReader(data))
-		slow, slowErr := all(iotest.OneByteReader(bytes.NewReader(data)))
+		entries, err := readAll(bytes.NewReader(data))
+		slow, slowErr := readAll(iotest.OneByteReader(bytes.NewReader(data)))
 		if !reflect.DeepEqual(entries, slow) || (err == nil) != (slowErr == nil) {
 			t.Fatalf("got %v, error %v; one byte per read: got %v, error %v", entries, err, slow, slowErr)
 		}
-		again, err := all(bytes.NewReader(encode(entries...)))
+		again, err := readAll(bytes.NewReader(encode(entries...)))
 		if err != nil || len(again) != len(entries) {
 			t.Fatalf("%d entries became %d, error %v", len(entries), len(again), err)
 		}

@@ -130,7 +130,7 @@ const wakeInterval = 50 * time.Millisecond
 // newWaker creates the directory. If it returns an error, journalctl reads the journal directly, with its usual delay.
 func newWaker(namespaces []string) (_ *waker, err error) {
 	w := &waker{candidates: Directories(namespaces)}
-	w.links = existing(w.candidates)
+	w.links = existingDirs(w.candidates)
 	if len(w.links) == 0 {
 		return nil, errors.New("there is no journal")
 	}
@@ -167,7 +167,7 @@ func (w *waker) wake(ctx context.Context, changed func()) {
 				// Somebody has removed the file. journalctl continues with its usual delay.
 				return
 			}
-			for _, dir := range existing(w.candidates) {
+			for _, dir := range existingDirs(w.candidates) {
 				if !slices.Contains(w.links, dir) {
 					changed()
 					return
@@ -199,9 +199,9 @@ func Directories(namespaces []string) []string {
 }
 
 // Existing returns the existing directories of the journal of a namespace.
-func Existing(namespace string) []string { return existing(Directories([]string{namespace})) }
+func Existing(namespace string) []string { return existingDirs(Directories([]string{namespace})) }
 
-func existing(dirs []string) []string {
+func existingDirs(dirs []string) []string {
 	return slices.DeleteFunc(slices.Clone(dirs), func(d string) bool {
 		info, err := os.Stat(d)
 		return err != nil || !info.IsDir()

@@ -75,7 +75,7 @@ func (f *Formatter) head(l *Line) []byte {
 		if zone == nil {
 			zone = time.UTC
 		}
-		head = f.styled(head, sgrDim, func(b []byte) []byte { return f.Time.appendTime(b, l.Time().In(zone)) })
+		head = f.appendStyled(head, sgrDim, func(b []byte) []byte { return f.Time.appendTime(b, l.Time().In(zone)) })
 		head = append(head, ' ')
 	}
 	label := l.Label()
@@ -116,7 +116,7 @@ func (f *Formatter) body(l *Line, message []byte) []byte {
 	text := bytes.Clone(message)
 	for _, field := range l.addedFields() {
 		text = append(append(append(text, ' '), field.Name...), '=')
-		if quoted(field.Value) {
+		if needsQuotes(field.Value) {
 			text = strconv.AppendQuote(text, string(field.Value))
 		} else {
 			text = append(text, field.Value...)
@@ -137,7 +137,7 @@ func SuppressedText(n int) string {
 	return fmt.Sprintf("%d %s missing here, suppressed by its rate limit (LogRateLimitBurst=)", n, noun)
 }
 
-func quoted(value []byte) bool {
+func needsQuotes(value []byte) bool {
 	return len(value) == 0 || bytes.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || r >= 0x7f })
 }
 
@@ -154,7 +154,7 @@ func (f *Formatter) appendText(dst []byte, l *Line, line []byte) []byte {
 	case p == 7:
 		style = sgrDim
 	}
-	return f.styled(dst, style, func(b []byte) []byte {
+	return f.appendStyled(dst, style, func(b []byte) []byte {
 		var marks [][]int
 		if f.Highlight != nil && f.Colour {
 			marks = f.Highlight(line)
@@ -180,7 +180,7 @@ func (f *Formatter) appendText(dst []byte, l *Line, line []byte) []byte {
 	})
 }
 
-func (f *Formatter) styled(dst []byte, style string, write func([]byte) []byte) []byte {
+func (f *Formatter) appendStyled(dst []byte, style string, write func([]byte) []byte) []byte {
 	if !f.Colour || style == "" {
 		return write(dst)
 	}

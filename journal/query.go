@@ -93,7 +93,7 @@ func (q Query) arguments(p part) []string {
 		// capital letter would make q.Grep case-sensitive.
 		args = append(args, "--grep=(?:"+q.Grep+`)|^.uppressed \d+ messages from `)
 	}
-	return append(args, q.matches(p.follow)...)
+	return append(args, q.matchArguments(p.follow)...)
 }
 
 // The method namespaces returns the argument of journalctl that selects the journals. The journal of the machine needs
@@ -109,10 +109,10 @@ func (q Query) namespaces() []string {
 	return []string{"--namespace=*"}
 }
 
-// The method matches returns the matches (journalctl(1)) of all scopes. The matches are groups of FIELD=VALUE, separated
+// matchArguments returns the matches (journalctl(1)) of all scopes. The matches are groups of FIELD=VALUE, separated
 // by "+". An entry matches a group if, for each field of the group, the entry has one of the values. journalctl prints
 // the entries that match at least one group.
-func (q Query) matches(follow bool) []string {
+func (q Query) matchArguments(follow bool) []string {
 	var groups [][]string
 	for _, s := range q.Scopes {
 		groups = append(groups, s.workerTerms()...)

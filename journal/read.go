@@ -38,16 +38,16 @@ func (r *reader) read(ctx context.Context) error {
 	if r.query.Follow {
 		// Find the end before the history is read, so that no entry between the history and the new entries is lost.
 		if err := r.findEnd(ctx); err != nil {
-			return r.ended(ctx, err)
+			return r.convertError(ctx, err)
 		}
 	}
 	if r.query.Lines != 0 {
 		if err := r.history(ctx); err != nil {
-			return r.ended(ctx, err)
+			return r.convertError(ctx, err)
 		}
 	}
 	if r.query.Follow {
-		return r.ended(ctx, r.follow(ctx))
+		return r.convertError(ctx, r.follow(ctx))
 	}
 	for _, l := range r.joiner.flush() {
 		if err := r.sink.Line(l); err != nil {
@@ -57,9 +57,9 @@ func (r *reader) read(ctx context.Context) error {
 	return r.sink.Idle()
 }
 
-// The method ended converts an error to the error that Read returns. If a query with Follow was canceled, the result is
+// convertError converts an error to the error that Read returns. If a query with Follow was canceled, the result is
 // nil. If ctx has ended for another reason, the result is ctx.Err().
-func (r *reader) ended(ctx context.Context, err error) error {
+func (r *reader) convertError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		if r.query.Follow && errors.Is(ctx.Err(), context.Canceled) {
 			return nil

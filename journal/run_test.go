@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The function ended runs a script with sh, and returns the error.
-func ended(t *testing.T, script string) error {
+// exitError runs a script with sh, and returns the error.
+func exitError(t *testing.T, script string) error {
 	t.Helper()
 	return exec.Command("sh", "-c", script).Run()
 }
@@ -33,7 +33,7 @@ func TestExplain(t *testing.T) {
 			"journalctl: Failed to open journal: Input/output error", nil},
 		"killed": {"kill -9 $$", "", "journalctl ended: signal: killed", nil},
 	} {
-		err := explain(ended(t, c.script), c.stderr)
+		err := explain(exitError(t, c.script), c.stderr)
 		if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}

@@ -180,7 +180,7 @@ func (s *sorter) inSlice(slice string) Line {
 func (s *sorter) byFields(e *Entry) Line {
 	app, i := string(e.Get(appField)), string(e.Get(instanceField))
 	at := slices.IndexFunc(s.scopes, func(scope Scope) bool { return scope.App == app })
-	if at < 0 || string(e.Get("_TRANSPORT")) != "stdout" && !s.scopes[at].wrote(e) {
+	if at < 0 || string(e.Get("_TRANSPORT")) != "stdout" && !s.scopes[at].isFromHandler(e) {
 		return Line{}
 	}
 	if i == "" {
@@ -189,8 +189,8 @@ func (s *sorter) byFields(e *Entry) Line {
 	return s.find(app + "@" + i + ".service")
 }
 
-// The method wrote reports whether the handler in activation/journald sent a message as the user of the workers. The
+// isFromHandler reports whether the handler in activation/journald sent a message as the user of the workers. The
 // user in the entry is correct, because journald gets it from the kernel.
-func (s Scope) wrote(e *Entry) bool {
+func (s Scope) isFromHandler(e *Entry) bool {
 	return s.UID != "" && string(e.Get("_UID")) == s.UID && string(e.Get(senderField)) == "worker"
 }

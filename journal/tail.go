@@ -23,7 +23,7 @@ import (
 // Only root and the members of the groups adm and systemd-journal can read the system journal. For other users, Tail
 // returns no lines and no error.
 func Tail(ctx context.Context, unit, namespace string, n int, since time.Time) ([]string, error) {
-	from, err := monotonic(since)
+	from, err := monotonicTime(since)
 	if err != nil {
 		return nil, err
 	}
@@ -46,9 +46,9 @@ func lastLines(lines []string, n int) []string {
 	return append(own[max(len(own)-n, 0):], lines[last:]...)
 }
 
-// The function monotonic returns the time of t on CLOCK_MONOTONIC, which journald stores with each entry. The result
+// monotonicTime returns the time of t on CLOCK_MONOTONIC, which journald stores with each entry. The result
 // may be slightly too early, but never too late.
-func monotonic(t time.Time) (time.Duration, error) {
+func monotonicTime(t time.Time) (time.Duration, error) {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		return 0, fmt.Errorf("reading the clock: %w", err)

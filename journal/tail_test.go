@@ -58,7 +58,7 @@ func TestLastLines(t *testing.T) {
 	}
 }
 
-// TestMonotonic checks that the function monotonic converts a result of time.Now to the monotonic clock.
+// TestMonotonic checks that monotonicTime converts a result of time.Now to the monotonic clock.
 func TestMonotonic(t *testing.T) {
 	var clock [4]time.Duration
 	read := func(i int) {
@@ -72,9 +72,9 @@ func TestMonotonic(t *testing.T) {
 	moment := time.Now()
 	read(1)
 	read(2)
-	got, err := monotonic(moment)
+	got, err := monotonicTime(moment)
 	read(3)
-	// The function monotonic reads two clocks one after the other, so the result may be too early by at most the
+	// monotonicTime reads two clocks one after the other, so the result may be too early by at most the
 	// duration of the call.
 	if earliest := clock[0] - (clock[3] - clock[2]); err != nil || got < earliest || got > clock[1] {
 		t.Errorf("got %v, error %v, want a time between %v and %v", got, err, earliest, clock[1])

@@ -57,8 +57,8 @@ func (a App) SocketFiles() []string {
 // if a user may be able to replace a socket, the shim changes the owners of all sockets of the app.
 func (a App) socketInReach() bool {
 	return slices.ContainsFunc(a.SocketFiles(), func(p string) bool {
-		return !below(p, "/run") && !below(p, "/var/run") ||
-			slices.ContainsFunc(a.WritableTrees(), func(dir string) bool { return below(p, dir) })
+		return !isBelow(p, "/run") && !isBelow(p, "/var/run") ||
+			slices.ContainsFunc(a.WritableTrees(), func(dir string) bool { return isBelow(p, dir) })
 	})
 }
 

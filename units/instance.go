@@ -68,13 +68,13 @@ func (r *renderer) instance() instanceView {
 		v.Extra = fixed(path.Join(contract.RunDirectory, contract.ExtraDirectory, string(a.Name)+"@%i"))
 	}
 	if a.Directory != "" {
-		v.Directory = r.must(absolute("directory", a.Directory))
+		v.Directory = r.must(absolutePath("directory", a.Directory))
 	}
 	if a.RunAs.Dynamic() {
 		v.DynamicUser = fixed(a.Name.DynamicUser())
 	} else {
-		v.User = r.must(plain("run-as", a.RunAs.User))
-		v.Group = r.must(plain("run-as", a.RunAs.Group))
+		v.User = r.must(lineText("run-as", a.RunAs.User))
+		v.Group = r.must(lineText("run-as", a.RunAs.Group))
 	}
 	r.variables(&v)
 	return v
@@ -158,7 +158,7 @@ func (r *renderer) guardWords() []string {
 
 // stopTime returns the time from the stop signal to SIGKILL. If the program drains itself, this time includes the drain.
 func (a App) stopTime() time.Duration {
-	if a.Timeouts.Stop > 0 || a.drained() || a.Timeouts.Drain == 0 {
+	if a.Timeouts.Stop > 0 || a.isDrained() || a.Timeouts.Drain == 0 {
 		return cmp.Or(a.Timeouts.Stop, contract.StopTimeout)
 	}
 	return max(contract.StopTimeout, a.Timeouts.Drain+stopMargin)
@@ -167,7 +167,7 @@ func (a App) stopTime() time.Duration {
 // unitStop returns TimeoutStopSec=. systemd applies this limit separately to the drain (ExecStop=) and to the time after the
 // stop signal.
 func (a App) unitStop() time.Duration {
-	if !a.drained() {
+	if !a.isDrained() {
 		return a.stopTime()
 	}
 	return max(a.stopTime(), cmp.Or(a.Timeouts.Drain, contract.DrainTimeout)+stopMargin)
@@ -217,7 +217,7 @@ const knowsRestartSteps = 254
 // restarts since the last manual start. After ten crashes in a year, each restart would then have the longest delay
 // (systemd.service(5)).
 func (r *renderer) restarts(v *instanceView) {
-	if r.app.drained() {
+	if r.app.isDrained() {
 		v.Drain = fixed(r.drainWords())
 	}
 	if r.app.NeedsShim() {
@@ -228,12 +228,12 @@ func (r *renderer) restarts(v *instanceView) {
 		v.NoRestart = fixed(strings.Join(final, " "))
 	}
 	if r.app.Restart == RestartNo {
-		if v.NotifyAccess != "" && !r.app.drained() {
+		if v.NotifyAccess != "" && !r.app.isDrained() {
 			v.Noted = fixed("-+:" + r.stoppingWords())
 		}
 		return
 	}
-	if !r.app.drained() {
+	if !r.app.isDrained() {
 		// If the shim does not drain, this command records that the stop was requested. Otherwise a worker that exits with 0
 		// after SIGTERM would look like a worker that ended by itself.
 		v.Noted = fixed("-+:" + r.stoppingWords())

@@ -97,7 +97,7 @@ func parseUnixListener(l Listener, rest string, fail func(subject, why string) (
 	case l.Path[0] == '/' && path.Clean(l.Path) != l.Path:
 		return fail("the path", "is not in its shortest form, "+path.Clean(l.Path))
 	}
-	if _, err := plain("listen", l.Path); err != nil {
+	if _, err := lineText("listen", l.Path); err != nil {
 		return fail("the path", "has a character that a unit file cannot hold")
 	}
 	return l, nil
@@ -251,7 +251,7 @@ func (l Listener) Opened(all []Listener) string {
 	switch {
 	case l.Network == Unix:
 		return l.Path
-	case !l.Host.IsValid(), l.Host == netip.IPv6Unspecified() && !l.paired(all):
+	case !l.Host.IsValid(), l.Host == netip.IPv6Unspecified() && !l.hasPair(all):
 		where = kind + "port " + port + " of all addresses"
 	case l.Host.IsUnspecified() && l.Host.Is4():
 		where = kind + "port " + port + " of all IPv4 addresses"
@@ -268,18 +268,18 @@ func (l Listener) Opened(all []Listener) string {
 	return where
 }
 
-// The method paired reports whether l and one of the listeners in the parameter all are a pair (see the method pair).
-func (l Listener) paired(all []Listener) bool { return slices.ContainsFunc(all, l.pair) }
+// hasPair reports whether l and one of the listeners in the parameter all are a pair (see the method pair).
+func (l Listener) hasPair(all []Listener) bool { return slices.ContainsFunc(all, l.pair) }
 
-// The method clash reports whether two listeners cannot be bound at the same time.
-func (l Listener) clash(m Listener) bool {
+// conflictsWith reports whether two listeners cannot be bound at the same time.
+func (l Listener) conflictsWith(m Listener) bool {
 	if l.Network != m.Network {
 		return false
 	}
 	if l.Network == Unix {
 		return l.Path == m.Path
 	}
-	return l.Port == m.Port && !l.pair(m) && (l.everywhere() || m.everywhere() || l.Host == m.Host)
+	return l.Port == m.Port && !l.pair(m) && (l.bindsAll() || m.bindsAll() || l.Host == m.Host)
 }
 
 // SharesPort reports whether two listeners have the same protocol and port, or the same path. The hosts of the listeners may
@@ -295,6 +295,6 @@ func (l Listener) pair(m Listener) bool {
 		l.Host.IsUnspecified() && m.Host.IsUnspecified() && l.Host.Is4() != m.Host.Is4()
 }
 
-// The method everywhere reports whether the listener binds all addresses. An unspecified IPv6 address includes IPv4 (the
+// bindsAll reports whether the listener binds all addresses. An unspecified IPv6 address includes IPv4 (the
 // default of BindIPv6Only= is net.ipv6.bindv6only, which is 0).
-func (l Listener) everywhere() bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }
+func (l Listener) bindsAll() bool { return !l.Host.IsValid() || l.Host.IsUnspecified() }

@@ -26,7 +26,7 @@ var unitSuffixes = []string{
 // slice.
 func ParseName(s string) (Name, error) {
 	if s == "" {
-		return "", missing("name")
+		return "", missingField("name")
 	}
 	if why := checkName(s); why != "" {
 		hint := ""
@@ -119,10 +119,10 @@ func (n Name) Slice() string {
 }
 
 // Socket returns the name of the socket unit whose listeners have the given FileDescriptorName=. The setting applies to a
-// whole socket unit, so each name has its own unit. The parameter first is the name of the app's first listener, whose unit
-// is app.socket.
-func (n Name) Socket(first, name string) string {
-	if name == first {
+// whole socket unit, so each name has its own unit. The parameter firstName is the name of the app's first listener, whose
+// unit is app.socket.
+func (n Name) Socket(firstName, name string) string {
+	if name == firstName {
 		return string(n) + ".socket"
 	}
 	return string(n) + "-" + name + ".socket"

@@ -25,7 +25,7 @@ func RenderProbe(a App, t Target, timeout, idle time.Duration) (File, error) {
 		return File{}, err
 	}
 	r := renderer{app: a, target: t}
-	r.source = r.must(plain("source", t.Source))
+	r.source = r.must(lineText("source", t.Source))
 	name := a.Name.probe()
 	v := r.instance()
 	v.header = r.header(name)

@@ -30,10 +30,10 @@ func badText(s string) string {
 	return ""
 }
 
-// The function plain returns a text for a setting that uses the rest of the line as its value, such as WorkingDirectory=,
+// lineText returns a text for a setting that uses the rest of the line as its value, such as WorkingDirectory=,
 // ListenStream= and User=. systemd does not unquote or unescape this value, but expands specifiers in it. The function
 // returns an error if such a value cannot contain the text.
-func plain(field, s string) (value, error) {
+func lineText(field, s string) (value, error) {
 	switch why := badText(s); {
 	case strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }):
 		return "", fieldErrorf(field, "", "%q has a control character, which a unit file cannot hold here", s)
@@ -47,8 +47,8 @@ func plain(field, s string) (value, error) {
 	return value(escapePercent(s)), nil
 }
 
-// The function absolute returns an absolute path for the same settings as the function plain.
-func absolute(field, s string) (value, error) {
+// absolutePath returns an absolute path for the same settings as lineText.
+func absolutePath(field, s string) (value, error) {
 	if !strings.HasPrefix(s, "/") {
 		return "", fieldErrorf(field, "", "%q is not an absolute path", s)
 	}
@@ -58,7 +58,7 @@ func absolute(field, s string) (value, error) {
 	if why := longPath(s); why != "" {
 		return "", fieldErrorf(field, "", "%q %s", s, why)
 	}
-	return plain(field, s)
+	return lineText(field, s)
 }
 
 // longPath returns why a path is too long for systemd and the kernel, or "" if it is not.
@@ -77,10 +77,10 @@ func longPath(s string) string {
 // globPath returns an absolute path for EnvironmentFile=. globPath escapes the path, because the value is a glob pattern
 // (core/execute.c, exec_context_load_environment).
 func globPath(field, s string) (value, error) {
-	if v, err := absolute(field, s); err != nil {
+	if v, err := absolutePath(field, s); err != nil {
 		return v, err
 	}
-	return absolute(field, strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s))
+	return absolutePath(field, strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s))
 }
 
 // unescapeGlob undoes the escaping of globPath.
@@ -143,7 +143,7 @@ func quoteWord(s string) string {
 
 // pathWord returns an absolute path as a quoted word, for a list such as ReadWritePaths=.
 func pathWord(field, s string) (value, error) {
-	if _, err := absolute(field, s); err != nil {
+	if _, err := absolutePath(field, s); err != nil {
 		return "", err
 	}
 	return word(field, s)

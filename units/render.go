@@ -52,7 +52,7 @@ func Render(a App, t Target) (Set, error) {
 		return nil, fieldErrorf("instances", "", "%d must be between 1 and %d", t.Sizing.Listed, MaxInstances)
 	}
 	r := renderer{app: a, target: t}
-	r.source = r.must(plain("source", t.Source))
+	r.source = r.must(lineText("source", t.Source))
 	sockets := r.socketViews()
 	for _, s := range sockets {
 		r.sockets = append(r.sockets, string(s.Unit))
@@ -189,7 +189,7 @@ func (r *renderer) dualStack(l Listener, current value) value {
 	switch {
 	case l.Network == Unix:
 		return current
-	case l.paired(r.app.Listen):
+	case l.hasPair(r.app.Listen):
 		return "ipv6-only"
 	case !l.Host.IsValid() && current == "":
 		return "both"
@@ -211,7 +211,7 @@ func (r *renderer) socketViews() []socketView {
 			})
 		}
 		v := &views[i]
-		addr := r.must(plain("listen", l.Address()))
+		addr := r.must(lineText("listen", l.Address()))
 		if l.Network == UDP {
 			v.Datagrams = append(v.Datagrams, addr)
 		} else {
@@ -225,21 +225,21 @@ func (r *renderer) socketViews() []socketView {
 		if l.file() {
 			access := r.app.SocketAccess()
 			v.Mode = fixed(FormatSocketMode(access.Mode))
-			v.User = r.must(plain("socket-user", access.User))
-			v.Group = r.must(plain("socket-group", access.Group))
+			v.User = r.must(lineText("socket-user", access.User))
+			v.Group = r.must(lineText("socket-group", access.Group))
 			if r.app.socketInReach() && v.User+v.Group != "" {
 				v.Files = append(v.Files, r.must(word("listen", l.Path)))
 			}
 		}
 	}
 	for i := range views {
-		views[i].own(r.target.shim())
+		views[i].setOwnCommand(r.target.shim())
 	}
 	return views
 }
 
-// The method own sets the command with which the shim changes the owner of the files. PID 1 then does not change the owner.
-func (v *socketView) own(shim string) {
+// setOwnCommand sets the command with which the shim changes the owner of the files. PID 1 then does not change the owner.
+func (v *socketView) setOwnCommand(shim string) {
 	if len(v.Files) == 0 {
 		return
 	}

@@ -17,9 +17,9 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// The map since contains the first systemd that supports a key, for every key in the templates ("Added in version" in the
+// sinceVersion contains the first systemd that supports a key, for every key in the templates ("Added in version" in the
 // man pages). 0 means that all versions that we support have the key. The tests fail for a key that is missing here.
-var since = map[string]map[string]int{
+var sinceVersion = map[string]map[string]int{
 	"Unit": keys(0, "Description", "SourcePath", "X-Clusterctl-App", "StartLimitIntervalSec", "Requires", "Wants", "After",
 		"PartOf", "ConditionCPUs", "ConditionPathExists"),
 	"Install": keys(0, "WantedBy"),
@@ -286,7 +286,7 @@ func checkFile(t *rapid.T, a units.App, target units.Target, f units.File) {
 		t.Fatalf("%s: %d lines, but %d directives", f.Path, lines, len(directives))
 	}
 	for _, d := range directives {
-		version, ok := since[d.section][d.key]
+		version, ok := sinceVersion[d.section][d.key]
 		if !ok {
 			t.Fatalf("%s: [%s] %s= is not in the table of known keys", f.Path, d.section, d.key)
 		}
@@ -572,7 +572,7 @@ func TestVersions(t *testing.T) {
 					t.Errorf("%s for systemd %d: %s: %v", g.path, v, f.Path, err)
 				}
 				for _, x := range d {
-					if n, ok := since[x.section][x.key]; !ok || n > v {
+					if n, ok := sinceVersion[x.section][x.key]; !ok || n > v {
 						t.Errorf("%s for systemd %d: %s: [%s] %s= needs systemd %d (in the table: %v)",
 							g.path, v, f.Path, x.section, x.key, n, ok)
 					}

@@ -49,7 +49,7 @@ func (r *renderer) sandbox() sandboxView {
 	if a.Adopted() {
 		v.Seccomp = "seccomp pidfd_getfd"
 	}
-	if a.confined() && r.target.Systemd >= knowsLandlock {
+	if a.isConfined() && r.target.Systemd >= knowsLandlock {
 		v.Landlock = "landlock_create_ruleset landlock_restrict_self"
 	}
 	if a.Sandbox == SandboxStrict {
@@ -169,7 +169,7 @@ func (a App) bound() []string {
 	paths := slices.Clone(a.Reads)
 	writable := a.WritableTrees()
 	for _, p := range slices.Concat([]string{a.Directory}, a.Writable, a.Command, a.workerEnvFiles()) {
-		covered := slices.ContainsFunc(paths, func(above string) bool { return p == above || below(p, above) })
+		covered := slices.ContainsFunc(paths, func(above string) bool { return p == above || isBelow(p, above) })
 		if strings.HasPrefix(p, "/") && inHome(p) && (!covered || slices.Contains(writable, p) && !slices.Contains(paths, p)) {
 			paths = append(paths, p)
 		}
@@ -177,14 +177,14 @@ func (a App) bound() []string {
 	return paths
 }
 
-// The function below reports whether p is in the directory dir.
-func below(p, dir string) bool {
+// isBelow reports whether p is in the directory dir.
+func isBelow(p, dir string) bool {
 	return strings.HasPrefix(path.Clean(p)+"/", strings.TrimSuffix(path.Clean(dir), "/")+"/")
 }
 
 // inHome reports whether a path is in a directory that ProtectHome= hides.
 func inHome(p string) bool {
-	return below(p, "/home") || below(p, "/root") || below(p, "/run/user")
+	return isBelow(p, "/home") || isBelow(p, "/root") || isBelow(p, "/run/user")
 }
 
 // isHome reports whether a path is a home directory or a directory of home directories.
@@ -252,9 +252,9 @@ func ParseAllowance(s string) (Allowance, error) {
 // The method allows reports whether a part of the sandbox is switched off for the app.
 func (a App) allows(part Allowance) bool { return slices.Contains(a.Allow, part) }
 
-// The method confined reports whether the shim prevents the workers from sending signals to processes outside the app. A
+// isConfined reports whether the shim prevents the workers from sending signals to processes outside the app. A
 // native worker is confined only if the worker runs as root, because root may send signals to every process of the machine.
-func (a App) confined() bool {
+func (a App) isConfined() bool {
 	if a.Sandbox == SandboxOff || a.allows(AllowUsers) {
 		return false
 	}

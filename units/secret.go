@@ -45,7 +45,7 @@ type secretsView struct {
 // Encrypted secrets are omitted if systemd does not support them, which happens only after a downgrade of systemd.
 func (r *renderer) credentials() (plain, encrypted []value) {
 	for _, s := range r.target.Secrets {
-		line := fixed(s.Name + ":" + string(r.must(absolute("secret", s.Path))))
+		line := fixed(s.Name + ":" + string(r.must(absolutePath("secret", s.Path))))
 		switch old := r.target.Systemd > 0 && r.target.Systemd < EncryptedSecrets; {
 		case s.Encrypted && old:
 		case s.Encrypted:
@@ -74,7 +74,7 @@ func (a App) validateSecrets(add func(error)) {
 		switch {
 		case !envfile.ValidName(name) || CheckSecretName(name) != nil:
 			add(fieldErrorf("secret-env", "", "%q is not a variable name (letters, digits and \"_\", not beginning with a digit)", name))
-		case reserved(name):
+		case isReserved(name):
 			add(fieldErrorf("secret-env", "", "%q is set by systemd", name))
 		case seen[name]:
 			add(fieldErrorf("secret-env", "", "%q is given twice", name))

@@ -27,7 +27,7 @@ func (a App) Adopted() bool { return a.Activation == Adopt && len(a.Listen) > 0 
 // NeedsShim reports whether ExecStart= runs clusterctl-shim, so the app cannot start without the shim. The shim adopts the
 // program, or does something for which systemd has no setting.
 func (a App) NeedsShim() bool {
-	return a.Adopted() || a.confined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 ||
+	return a.Adopted() || a.isConfined() || a.Shim.Pin || a.Shim.MaxRestarts > 0 || len(a.Shim.Increment) > 0 ||
 		len(a.workerEnvFiles()) > 0 || len(a.SecretEnv) > 0
 }
 
@@ -111,7 +111,7 @@ func (r *renderer) envFileWords() []string {
 // programWords returns the flags that a run and a probe of the program have in common.
 func (r *renderer) programWords(instance string) []string {
 	var words []string
-	if r.app.confined() {
+	if r.app.isConfined() {
 		words = append(words, "--confine")
 	}
 	words = append(append(words, "--instance="+instance), r.envFileWords()...)
@@ -124,8 +124,8 @@ func (r *renderer) programWords(instance string) []string {
 	return words
 }
 
-// The method drained reports whether the shim drains a worker before its stop signal.
-func (a App) drained() bool { return len(a.Listen) > 0 && !a.Shim.NoDrain }
+// isDrained reports whether the shim drains a worker before its stop signal.
+func (a App) isDrained() bool { return len(a.Listen) > 0 && !a.Shim.NoDrain }
 
 // bindKind returns the kind of bind for which the shim substitutes a listener, or 0 if the bind has the same IP version and
 // port as the listener. A listener with an address is used for both IP versions, so a program that binds [::] can serve on
@@ -135,7 +135,7 @@ func (r *renderer) bindKind(l Listener) contract.Kind {
 	if l.Network == UDP {
 		either, four, six = contract.UDP, contract.UDP4, contract.UDP6
 	}
-	paired := l.Network != Unix && l.paired(r.app.Listen)
+	paired := l.Network != Unix && l.hasPair(r.app.Listen)
 	switch {
 	case paired && l.Bind == 0:
 		return 0

@@ -41,7 +41,7 @@ func (a App) Validate() error {
 	}
 	a.validateCommand(add)
 	if a.Directory != "" {
-		_, err := absolute("directory", a.Directory)
+		_, err := absolutePath("directory", a.Directory)
 		add(err)
 	}
 	add(checkUser("run-as", a.RunAs.User))
@@ -101,7 +101,7 @@ func (a App) validateSandbox(add func(error)) {
 
 func (a App) validateCommand(add func(error)) {
 	if len(a.Command) == 0 {
-		add(missing("command"))
+		add(missingField("command"))
 		return
 	}
 	if !strings.HasPrefix(a.Command[0], "/") {
@@ -134,11 +134,11 @@ func (a App) validateListen(add func(error)) {
 				"%q maps a port of the program, but a native worker does not bind a port", l))
 		}
 		for _, m := range a.Listen[:i] {
-			if l.FDName() == m.FDName() && (l.paired(a.Listen) && !m.Host.IsValid() || m.paired(a.Listen) && !l.Host.IsValid()) &&
+			if l.FDName() == m.FDName() && (l.hasPair(a.Listen) && !m.Host.IsValid() || m.hasPair(a.Listen) && !l.Host.IsValid()) &&
 				l.Network != Unix && m.Network != Unix {
 				add(fieldErrorf("listen", "give one listener a name: NAME="+l.String(), "%q and %q need different socket units", m, l))
 			}
-			if l.clash(m) {
+			if l.conflictsWith(m) {
 				add(fieldErrorf("listen", "", "%q and %q cannot both be bound", m, l))
 			}
 		}
@@ -156,7 +156,7 @@ func (a App) validateEnv(add func(error)) {
 		if seen[e.Name] {
 			add(variable(fieldErrorf("env", "", "is given twice"), i, e.Name))
 		}
-		if reserved(e.Name) {
+		if isReserved(e.Name) {
 			add(variable(fieldErrorf("env", "", "is set by systemd"), i, e.Name))
 		}
 		seen[e.Name] = true
@@ -201,7 +201,7 @@ func (a App) validateEnvFiles(add func(error)) {
 var reservedEnv = []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "RUNTIME_DIRECTORY", "MAINPID",
 	"INVOCATION_ID", "CREDENTIALS_DIRECTORY"}
 
-func reserved(name string) bool {
+func isReserved(name string) bool {
 	return strings.HasPrefix(name, "LISTEN_") || slices.Contains(reservedEnv, name)
 }
 
@@ -219,7 +219,7 @@ func checkUser(field, s string) error {
 	if strings.Trim(s, "0123456789") == "" && !validID(s) {
 		return fieldErrorf(field, "", "%q is not a user or group id", s)
 	}
-	_, err := plain(field, s)
+	_, err := lineText(field, s)
 	return err
 }
 
@@ -260,7 +260,7 @@ func fieldErrorf(key, hint, format string, args ...any) *FieldError {
 	return &FieldError{Key: key, Index: -1, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
-func missing(key string) *FieldError {
+func missingField(key string) *FieldError {
 	return &FieldError{Key: key, Index: -1, Missing: true, Message: "is empty"}
 }
 

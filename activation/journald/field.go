@@ -83,15 +83,15 @@ func fieldName(s string) string {
 		return '_'
 	}, s)
 	// journald drops a field whose name begins with "_", because only journald itself may set such a field.
-	if name == "" || name[0] == '_' || name[0] >= '0' && name[0] <= '9' || reserved(name) {
+	if name == "" || name[0] == '_' || name[0] >= '0' && name[0] <= '9' || isReserved(name) {
 		name = "X_" + strings.TrimLeft(name, "_")
 	}
 	return name[:min(len(name), maxName)]
 }
 
-// The function reserved reports whether a name has a meaning to journald, systemd, syslog(3) or clusterctl
+// isReserved reports whether a name has a meaning to journald, systemd, syslog(3) or clusterctl
 // (systemd.journal-fields(7)).
-func reserved(name string) bool {
+func isReserved(name string) bool {
 	names := []string{"MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "ERRNO", "INVOCATION_ID", "USER_INVOCATION_ID",
 		"UNIT", "USER_UNIT", "TID", "N_DROPPED", "N_RESTARTS", "OBJECT_PID"}
 	prefixes := []string{"SYSLOG_", "CLUSTERCTL_", "COREDUMP_", "OBJECT_"}

@@ -153,10 +153,10 @@ func TestFallback(t *testing.T) {
 func TestRules(t *testing.T) {
 	r := &recorder{}
 	h := newHandler(nil, r, slog.DiscardHandler)
-	err := slogtest.TestHandler(timed{h, r}, func() []map[string]any {
+	err := slogtest.TestHandler(timedHandler{h, r}, func() []map[string]any {
 		var all []map[string]any
 		for _, e := range r.entries {
-			all = append(all, nested(fields(t, e)))
+			all = append(all, nestGroups(fields(t, e)))
 		}
 		return all
 	})
@@ -165,15 +165,19 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// The type timed is a handler that adds the time of a record as a field.
-type timed struct {
+// timedHandler is a handler that adds the time of a record as a field.
+type timedHandler struct {
 	slog.Handler
 	r *recorder
 }
 
-func (h timed) WithAttrs(a []slog.Attr) slog.Handler { return timed{h.Handler.WithAttrs(a), h.r} }
-func (h timed) WithGroup(name string) slog.Handler   { return timed{h.Handler.WithGroup(name), h.r} }
-func (h timed) Handle(ctx context.Context, rec slog.Record) error {
+func (h timedHandler) WithAttrs(a []slog.Attr) slog.Handler {
+	return timedHandler{h.Handler.WithAttrs(a), h.r}
+}
+func (h timedHandler) WithGroup(name string) slog.Handler {
+	return timedHandler{h.Handler.WithGroup(name), h.r}
+}
+func (h timedHandler) Handle(ctx context.Context, rec slog.Record) error {
 	err := h.Handler.Handle(ctx, rec)
 	if !rec.Time.IsZero() {
 		last := len(h.r.entries) - 1
@@ -182,9 +186,9 @@ func (h timed) Handle(ctx context.Context, rec slog.Record) error {
 	return err
 }
 
-// The function nested converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses upper case for groups and lower case for
+// nestGroups converts G_H_I=1 to {"G": {"H": {"i": 1}}}: slogtest uses upper case for groups and lower case for
 // keys.
-func nested(flat map[string]string) map[string]any {
+func nestGroups(flat map[string]string) map[string]any {
 	out := map[string]any{}
 	for name, value := range flat {
 		switch name {

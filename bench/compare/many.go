@@ -70,8 +70,8 @@ func (s sleepers) ecosystem(ctx context.Context, b *bench) (path string, err err
 	return path, err
 }
 
-// sleeping returns an error unless the given number of processes is named sleep.
-func (b *bench) sleeping(ctx context.Context, want int) error {
+// awaitSleeping returns an error unless the given number of processes is named sleep.
+func (b *bench) awaitSleeping(ctx context.Context, want int) error {
 	u, err := b.Usage(ctx, false, "name:sleep")
 	if err == nil && u[0].Processes != want {
 		err = fmt.Errorf("%d processes are named sleep, want %d", u[0].Processes, want)
@@ -109,7 +109,7 @@ func listLatency(ctx context.Context, b *bench) error {
 				return err
 			}
 		}
-		if err := b.sleeping(ctx, 2*total); err != nil {
+		if err := b.awaitSleeping(ctx, 2*total); err != nil {
 			return err
 		}
 		runs := 3
@@ -167,7 +167,7 @@ func start100(ctx context.Context, b *bench) error {
 			if err != nil {
 				return err
 			}
-			if err := b.sleeping(ctx, s.n); err != nil {
+			if err := b.awaitSleeping(ctx, s.n); err != nil {
 				return err
 			}
 			d, err := b.Time(ctx, 1, side[1]...)

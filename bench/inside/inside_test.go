@@ -245,7 +245,7 @@ func TestFollow(t *testing.T) {
 	}))
 	defer s.Close()
 	port := s.URL[strings.LastIndexByte(s.URL, ':')+1:]
-	got := call[followed](t, "logfollow", "-port", port, "-n", "3", "-burst", "100", "--", "tail", "-n", "0", "-F", path)
+	got := call[followResults](t, "logfollow", "-port", port, "-n", "3", "-burst", "100", "--", "tail", "-n", "0", "-F", path)
 	if len(got.MS) != 3 || got.Missed != 0 || got.Seen != 100 {
 		t.Errorf("got %+v, want 3 times, no missed line and 100 lines of the burst", got)
 	}

@@ -17,9 +17,9 @@ import (
 // The constant quiet is the time without new lines after which missing lines count as lost.
 const quiet = 5 * time.Second
 
-// The type stored contains the number of lines of a burst that were stored, and the time until the last of these lines was
+// storedLines contains the number of lines of a burst that were stored, and the time until the last of these lines was
 // stored.
-type stored struct {
+type storedLines struct {
 	Seconds float64 `json:"seconds"`
 	Lines   int     `json:"lines"`
 }
@@ -42,7 +42,7 @@ func logWriteCommand(args []string) (any, error) {
 	}
 	if *app == "" {
 		lines, at, err := inFiles(*files, *id, *n)
-		return stored{at.Sub(begin).Seconds(), lines}, err
+		return storedLines{at.Sub(begin).Seconds(), lines}, err
 	}
 	// journalctl --sync returns when journald has stored all lines that were sent before.
 	if out, err := exec.Command("journalctl", "--sync").CombinedOutput(); err != nil {
@@ -54,7 +54,7 @@ func logWriteCommand(args []string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the journal: %w", err)
 	}
-	return stored{took, countLines(out, *id)}, nil
+	return storedLines{took, countLines(out, *id)}, nil
 }
 
 func write(port int, id string, n int) error {
@@ -123,9 +123,9 @@ func linesAfter(path string, offset int64) ([]byte, int64, error) {
 	return b, int64(len(b)), nil
 }
 
-// The type followed contains the results of a follower, which is a command that shows new lines: for single lines, and for a
+// followResults contains the results of a follower, which is a command that shows new lines: for single lines, and for a
 // burst.
-type followed struct {
+type followResults struct {
 	MS     []float64 `json:"ms"`     // times from the request for a line until the line is shown
 	Missed int       `json:"missed"` // number of single lines that were not shown
 	Seen   int       `json:"seen"`   // number of shown lines of the burst
@@ -170,8 +170,8 @@ func logFollowCommand(args []string) (any, error) {
 	return got, err
 }
 
-func follow(port, n, burst int, lines <-chan string) (followed, error) {
-	var got followed
+func follow(port, n, burst int, lines <-chan string) (followResults, error) {
+	var got followResults
 	if err := warmUp(port, lines); err != nil {
 		return got, err
 	}

@@ -169,7 +169,7 @@ func row(c *canvas, y float64, m result.Comparison, most float64) {
 		label = m.Name
 	}
 	c.text(labels-8, y+barHeight-2, "end", ink, label)
-	c.text(labels-8, y+2*barHeight, "end", "#666666", short(m.PeerSide, 38))
+	c.text(labels-8, y+2*barHeight, "end", "#666666", shorten(m.PeerSide, 38))
 	space := float64(width - labels - values)
 	for i, side := range []struct {
 		s      result.Spread
@@ -183,7 +183,7 @@ func row(c *canvas, y float64, m result.Comparison, most float64) {
 	}
 }
 
-func short(s string, n int) string {
+func shorten(s string, n int) string {
 	if r := []rune(s); len(r) > n {
 		return string(r[:n-1]) + "…"
 	}

@@ -21,19 +21,19 @@ func Markdown(f result.File, source string) string {
 		b.WriteString("**This is a smoke run. It shows that everything can be measured; its figures prove nothing.**\n\n")
 	}
 	b.WriteString(intro)
-	if len(measured(f)) > 0 {
+	if len(measuredComparisons(f)) > 0 {
 		fmt.Fprintf(&b, "\n![All ratios](%s/%s)\n", Plots, plot.Overview)
 	}
 	writeBehind(&b, f)
 	summary(&b, f)
 	writeMissing(&b, f)
-	setting(&b, f)
+	writeSetting(&b, f)
 	b.WriteString("\n" + method)
 	details(&b, f)
 	return b.String()
 }
 
-func measured(f result.File) []result.Comparison {
+func measuredComparisons(f result.File) []result.Comparison {
 	var cs []result.Comparison
 	for _, c := range f.Comparisons {
 		if c.Ratio != nil {
@@ -47,7 +47,7 @@ func measured(f result.File) []result.Comparison {
 func writeBehind(b *strings.Builder, f result.File) {
 	b.WriteString("\n## Where the other side is ahead\n\n")
 	var cs []result.Comparison
-	for _, c := range measured(f) {
+	for _, c := range measuredComparisons(f) {
 		if result.VerdictOf(*c.RatioSpread) == result.Behind {
 			cs = append(cs, c)
 		}
@@ -75,7 +75,7 @@ func base(name string) string {
 
 func summary(b *strings.Builder, f result.File) {
 	b.WriteString("\n## All results\n\n")
-	table(b, measured(f))
+	table(b, measuredComparisons(f))
 }
 
 // table writes one line for each comparison.
@@ -112,7 +112,7 @@ func writeMissing(b *strings.Builder, f result.File) {
 	}
 }
 
-func setting(b *strings.Builder, f result.File) {
+func writeSetting(b *strings.Builder, f result.File) {
 	m := f.Machine
 	b.WriteString("\n## The machine\n\n")
 	fmt.Fprintf(b, "%s UTC, %.0f minutes. %s, %d CPUs, %d MB of memory, Linux %s. Load average before the run: %.2f.\n",
@@ -128,7 +128,7 @@ func setting(b *strings.Builder, f result.File) {
 
 func details(b *strings.Builder, f result.File) {
 	last := ""
-	for _, c := range measured(f) {
+	for _, c := range measuredComparisons(f) {
 		if n := base(c.Name); n != last {
 			last = n
 			fmt.Fprintf(b, "\n## %s\n\n", n)

@@ -180,7 +180,7 @@ func TestKills(t *testing.T) {
 	}
 	// waitGone waits for the end of the output, which comes shortly before the end of the notifier.
 	_ = w.waitGone(t)
-	if !ends(pidfd) {
+	if !endsSoon(pidfd) {
 		t.Errorf("notifier %d still runs after the program was killed", n)
 	}
 
@@ -194,8 +194,8 @@ func TestKills(t *testing.T) {
 	sibling.stop(t)
 }
 
-// ends reports whether a process ends in time. A zombie counts as ended.
-func ends(pidfd int) bool {
+// endsSoon reports whether a process ends in time. A zombie counts as ended.
+func endsSoon(pidfd int) bool {
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for end := time.Now().Add(patience.For(bound)); ; {
 		n, err := unix.Poll(fds, int(max(time.Until(end), 0).Milliseconds()))

@@ -60,8 +60,8 @@ func probeCommand(args []string) (int, error) {
 	runtime.LockOSThread()
 	r, err := probe.Run(probe.Config{
 		// Without these variables, the program cannot send messages to systemd for the unit of the probe.
-		Argv: o.argv, Env: without(env, "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"), Timeout: timeout, Settle: settle, Idle: idle,
-		Child: child, Own: own,
+		Argv: o.argv, Env: withoutVariables(env, "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"),
+		Timeout: timeout, Settle: settle, Idle: idle, Child: child, Own: own,
 	})
 	if err != nil {
 		return 0, unavailable(err)

@@ -41,17 +41,17 @@ func epoll(binds ...contract.ProbeBind) contract.Report {
 	return contract.Report{NonBlocking: true, Binds: binds}
 }
 
-// The function blocking returns the report of a program with a blocking IPv4 listener on all addresses.
-func blocking(port, backlog int, inAccept bool) contract.Report {
+// blockingReport returns the report of a program with a blocking IPv4 listener on all addresses.
+func blockingReport(port, backlog int, inAccept bool) contract.Report {
 	b := listener("inet", "0.0.0.0", port, backlog)
 	b.NonBlocking, b.Epoll, b.BlockingAccept = false, false, inAccept
 	return contract.Report{HoldAccept: true, Binds: []contract.ProbeBind{b}}
 }
 
-// exited returns the report of a program that ends without listening. The parameter left contains the names of the processes
-// that still run.
-func exited(status string, left ...string) contract.Report {
-	return contract.Report{NonBlocking: true, Exited: true, Status: contract.Exit{Code: "exited", Status: status}, Left: left}
+// exitReport returns the report of a program that ends without listening. The parameter leftRunning contains the names of the
+// processes that still run.
+func exitReport(status string, leftRunning ...string) contract.Report {
+	return contract.Report{NonBlocking: true, Exited: true, Status: contract.Exit{Code: "exited", Status: status}, Left: leftRunning}
 }
 
 // TestProbe checks the reports for programs that listen, programs that run without listening, and programs that end.
@@ -75,10 +75,10 @@ func TestProbe(t *testing.T) {
 	}{
 		{"node", slow(node(t), data(t, "server.js"), port(a6)), epoll(listener("inet6", "::", p6, 511))},
 		{"node cluster", slow(node(t), data(t, "cluster.js"), "5803"), epoll(listener("inet6", "::", 5803, 511))},
-		{"python http.server", slow(python(t), "-m", "http.server", port(a4)), blocking(p4, 5, false)},
-		{"children that bind the same address", slow(python(t), data(t, "prefork.py"), port(a4)), blocking(p4, 5, false)},
-		{"blocking C server", slow(filepath.Join(testdata, "cserver"), port(a4)), blocking(p4, 16, true)},
-		{"ends without a bind", []string{"--", "/bin/sh", "-c", "exit 3"}, exited("3")},
+		{"python http.server", slow(python(t), "-m", "http.server", port(a4)), blockingReport(p4, 5, false)},
+		{"children that bind the same address", slow(python(t), data(t, "prefork.py"), port(a4)), blockingReport(p4, 5, false)},
+		{"blocking C server", slow(filepath.Join(testdata, "cserver"), port(a4)), blockingReport(p4, 16, true)},
+		{"ends without a bind", []string{"--", "/bin/sh", "-c", "exit 3"}, exitReport("3")},
 		{"keeps running without a bind", []string{"--timeout", "300ms", "--", "/bin/sleep", "600"},
 			contract.Report{NonBlocking: true, TimedOut: true}},
 		{"does nothing for --idle", idle("/bin/sleep", "600"), contract.Report{NonBlocking: true, Idle: true}},
@@ -86,12 +86,12 @@ func TestProbe(t *testing.T) {
 import socket, time
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
     time.sleep(20)`), contract.Report{NonBlocking: true, Idle: true}},
-		{"sleeps before it listens", idle(python(t), "-c", laterPython, "time.sleep(5)", port(a4)), blocking(p4, 5, false)},
+		{"sleeps before it listens", idle(python(t), "-c", laterPython, "time.sleep(5)", port(a4)), blockingReport(p4, 5, false)},
 		{"waits for a timer before it listens", idle(node(t), "-e", "setTimeout(() => require('http').createServer().listen(5804), 5000)"),
 			epoll(listener("inet6", "::", 5804, 511))},
 		{"a child works before the program listens", idle("/bin/sh", "-c", `"$0" -c 'import time
-while time.process_time() < 3: pass'; exec "$0" -m http.server "$1"`, python(t), port(a4)), blocking(p4, 5, false)},
-		{"leaves a process in the background", slow("/bin/sh", "-c", "sleep 600 & exit 0"), exited("0", "sleep")},
+while time.process_time() < 3: pass'; exec "$0" -m http.server "$1"`, python(t), port(a4)), blockingReport(p4, 5, false)},
+		{"leaves a process in the background", slow("/bin/sh", "-c", "sleep 600 & exit 0"), exitReport("0", "sleep")},
 		{"listens on a second port after 100 ms", slow(node(t), "-e", `
 const http = require('http');
 http.createServer(() => {}).listen(5801, '127.0.0.1', () =>

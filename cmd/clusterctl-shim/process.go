@@ -21,14 +21,14 @@ import (
 // removes LISTEN_FDS and the related variables, because the notifier uses the sockets of the unit.
 func environment(env []string, o *runOptions) ([]string, error) {
 	if o.adopt {
-		env = without(env, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+		env = withoutVariables(env, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 	}
 	if o.instance > 0 {
-		env = set(env, contract.InstanceVariable, strconv.Itoa(o.instance))
-		env = set(env, contract.NodeInstanceVariable, strconv.Itoa(o.instance-1))
+		env = withVariable(env, contract.InstanceVariable, strconv.Itoa(o.instance))
+		env = withVariable(env, contract.NodeInstanceVariable, strconv.Itoa(o.instance-1))
 	}
 	for _, name := range o.increment {
-		value, ok := get(env, name)
+		value, ok := valueOf(env, name)
 		if !ok {
 			return nil, fmt.Errorf("--increment %s: the variable is not set", name)
 		}
@@ -36,18 +36,18 @@ func environment(env []string, o *runOptions) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--increment %s: its value %q is not a number", name, value)
 		}
-		env = set(env, name, strconv.Itoa(n+o.instance-1))
+		env = withVariable(env, name, strconv.Itoa(n+o.instance-1))
 	}
 	for _, name := range o.secretEnv {
 		value, err := credential(env, name)
 		if err != nil {
 			return nil, fmt.Errorf("--secret-env %s: %w", name, err)
 		}
-		env = set(env, name, value)
+		env = withVariable(env, name, value)
 	}
 	if o.nodePreload != "" {
-		value, _ := get(env, "NODE_OPTIONS")
-		env = set(env, "NODE_OPTIONS", strings.TrimLeft(value+" --require "+nodeQuote(o.nodePreload), " "))
+		value, _ := valueOf(env, "NODE_OPTIONS")
+		env = withVariable(env, "NODE_OPTIONS", strings.TrimLeft(value+" --require "+nodeQuote(o.nodePreload), " "))
 	}
 	return env, nil
 }
@@ -55,7 +55,7 @@ func environment(env []string, o *runOptions) ([]string, error) {
 // credential returns the value of a credential that the unit loads (LoadCredential= in systemd.exec(5)). Errors must not
 // contain the value.
 func credential(env []string, name string) (string, error) {
-	dir, ok := get(env, "CREDENTIALS_DIRECTORY")
+	dir, ok := valueOf(env, "CREDENTIALS_DIRECTORY")
 	if !ok || strings.ContainsAny(name, "/=") || name == "" {
 		return "", errors.New("the unit does not load a credential with this name")
 	}
@@ -81,8 +81,8 @@ func nodeQuote(s string) string {
 	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
 }
 
-// The function get returns the value of a variable. The result ok is false if the variable is not set.
-func get(env []string, name string) (value string, ok bool) {
+// valueOf returns the value of a variable. The result ok is false if the variable is not set.
+func valueOf(env []string, name string) (value string, ok bool) {
 	for _, kv := range env {
 		if k, v, ok := strings.Cut(kv, "="); ok && k == name {
 			return v, true
@@ -91,13 +91,13 @@ func get(env []string, name string) (value string, ok bool) {
 	return "", false
 }
 
-// The function set returns env with the variable name=value.
-func set(env []string, name, value string) []string {
+// withVariable returns env with the variable name=value.
+func withVariable(env []string, name, value string) []string {
 	return envfile.Merge(env, []string{name + "=" + value})
 }
 
-// The function without returns the variables of env, except those whose names are in the list names.
-func without(env []string, names ...string) []string {
+// withoutVariables returns the variables of env, except those whose names are in the list names.
+func withoutVariables(env []string, names ...string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		return slices.Contains(names, name)

@@ -47,7 +47,7 @@ func delayStart(instance string, policy backoff.Policy, longest time.Duration) e
 func gaveUp(s backoff.State, maxRestarts int) error {
 	return &failure{code: contract.StatusGaveUp,
 		err: fmt.Errorf("gave up after %d restarts: the last run ended after %v with %s",
-			maxRestarts, s.Uptime.Round(time.Millisecond), ended(s)),
+			maxRestarts, s.Uptime.Round(time.Millisecond), describeEnd(s)),
 		hint: "read journalctl -u UNIT, then run: clusterctl reset APP && clusterctl start APP",
 	}
 }
@@ -74,8 +74,8 @@ func waitCommand(args []string) (int, error) {
 	return 0, delayStart(*state, backoff.Policy{MinUptime: *minUptime, MaxRestarts: *maxRestarts}, *longest)
 }
 
-// The function ended returns a text about the end of the last run, such as "exited/7".
-func ended(s backoff.State) string {
+// describeEnd returns a text about the end of the last run, such as "exited/7".
+func describeEnd(s backoff.State) string {
 	if s.Status == "" {
 		return s.Result
 	}
@@ -85,7 +85,7 @@ func ended(s backoff.State) string {
 // sendWaiting sends the reason for the delay to systemd, and extends the timeout of the start.
 func sendWaiting(s backoff.State, d time.Duration) {
 	err := adopt.Notify(
-		"STATUS="+contract.Waiting{Delay: d.Round(time.Millisecond), ShortRuns: s.Failures, Last: ended(s)}.String(),
+		"STATUS="+contract.Waiting{Delay: d.Round(time.Millisecond), ShortRuns: s.Failures, Last: describeEnd(s)}.String(),
 		// After the delay, the program may take as long as in a start without a delay.
 		"EXTEND_TIMEOUT_USEC="+strconv.FormatInt((d+contract.StartTimeout).Microseconds(), 10),
 	)

@@ -187,8 +187,8 @@ func (f *appFlags) app(name string, command []string) (units.App, error) {
 	return a, errors.Join(errs...)
 }
 
-// The method given reports which fields of the app the user has set with flags.
-func (f *appFlags) given(a units.App) resolve.Given {
+// givenFields reports which fields of the app the user has set with flags.
+func (f *appFlags) givenFields(a units.App) resolve.Given {
 	return resolve.Given{
 		Instances: a.Instances.Given(), Directory: a.Directory != "", RunAs: f.runAs != "",
 		Activation: f.activation != auto, Ready: f.ready != "", Drain: f.drain != auto,

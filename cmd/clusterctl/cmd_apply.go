@@ -124,7 +124,7 @@ func (e *env) applyOne(ctx context.Context, a units.App, o changeOptions) (out m
 	}
 	out, err = e.change(ctx, s, f, o)
 	if err == nil && slices.ContainsFunc(out.Changed, func(path string) bool { return units.KindOf(path) == units.KindSocket }) {
-		for _, where := range opened(a) {
+		for _, where := range openedAddresses(a) {
 			e.note("%s: listening on %s", a.Name, where)
 		}
 		e.noteSocketAccess(a)

@@ -134,12 +134,12 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 		}
 		for _, c := range p.Changes {
 			before, after := mask.Change(c)
-			changed := unified(c.Path, before, after)
+			changed := unifiedDiff(c.Path, before, after)
 			if c.Op == install.Keep || changed == "" {
 				continue
 			}
 			differ = true
-			if _, err := fmt.Fprint(e.stdout, e.coloured(changed)); err != nil {
+			if _, err := fmt.Fprint(e.stdout, e.colourDiff(changed)); err != nil {
 				return differ, err
 			}
 		}
@@ -147,9 +147,9 @@ func (e *env) diffApps(ctx context.Context, apps []units.App) (differ bool, err 
 	return differ, errors.Join(errs...)
 }
 
-// The function unified returns the difference of two texts in the format of "diff -u", or "" if they are equal. If a file is
+// unifiedDiff returns the difference of two texts in the format of "diff -u", or "" if they are equal. If a file is
 // missing, its text is nil.
-func unified(path string, before, after []byte) string {
+func unifiedDiff(path string, before, after []byte) string {
 	if bytes.Equal(before, after) && (before == nil) == (after == nil) {
 		return ""
 	}
@@ -167,9 +167,9 @@ func unified(path string, before, after []byte) string {
 	return fmt.Sprintf("--- %s\n+++ %s\n", from, to) // one of the files is missing, the other is empty
 }
 
-// The method coloured adds colours to a unified diff if stdout is a terminal. Otherwise it returns the diff unchanged, so
+// colourDiff adds colours to a unified diff if stdout is a terminal. Otherwise it returns the diff unchanged, so
 // that patch(1) can read it.
-func (e *env) coloured(unified string) string {
+func (e *env) colourDiff(unified string) string {
 	if !e.colours {
 		return unified
 	}

@@ -22,7 +22,7 @@ func TestUnified(t *testing.T) {
 			return s
 		})
 		before, after := text.Draw(t, "before"), text.Draw(t, "after")
-		got := unified("f", []byte(before), []byte(after))
+		got := unifiedDiff("f", []byte(before), []byte(after))
 		if (got == "") != (before == after) {
 			t.Fatalf("%q and %q: got the diff %q", before, after, got)
 		}
@@ -58,24 +58,24 @@ func TestUnifiedFiles(t *testing.T) {
 		{nil, nil, ""}, {[]byte{}, []byte{}, ""},
 		{nil, []byte{}, "--- /dev/null\n+++ f\n"},
 	} {
-		if got := unified("f", tt.before, tt.after); got != tt.want {
+		if got := unifiedDiff("f", tt.before, tt.after); got != tt.want {
 			t.Errorf("%q and %q: got\n%q, want\n%q", tt.before, tt.after, got, tt.want)
 		}
 	}
 	long := func(n int) []byte { return []byte(strings.Repeat("x\ny\n", n)) }
-	if got := unified("f", append(long(2500), 'z'), append([]byte("w\n"), long(2400)...)); !strings.Contains(got, "+w\n") {
+	if got := unifiedDiff("f", append(long(2500), 'z'), append([]byte("w\n"), long(2400)...)); !strings.Contains(got, "+w\n") {
 		t.Error("got no diff for a large file")
 	}
 }
 
 // TestColoured: a diff has colours only on a terminal, and control characters in the files are replaced.
 func TestColoured(t *testing.T) {
-	text := unified("f", []byte("a\nb\n"), []byte("a\n\x1b[31m\n"))
-	if got := (&env{}).coloured(text); got != text {
+	text := unifiedDiff("f", []byte("a\nb\n"), []byte("a\n\x1b[31m\n"))
+	if got := (&env{}).colourDiff(text); got != text {
 		t.Errorf("in a pipe: got %q, want no colours", got)
 	}
 	want := "\x1b[1m--- f\x1b[0m\n\x1b[1m+++ f\x1b[0m\n\x1b[36m@@ -1,2 +1,2 @@\x1b[0m\n a\n\x1b[31m-b\x1b[0m\n\x1b[32m+\uFFFD[31m\x1b[0m\n"
-	if got := (&env{colours: true}).coloured(text); got != want {
+	if got := (&env{colours: true}).colourDiff(text); got != want {
 		t.Errorf("on a terminal: got %q, want %q", got, want)
 	}
 }

@@ -140,7 +140,7 @@ func (e *env) installProgram(ctx context.Context, o installOptions, what string)
 			return err
 		}
 	}
-	if a, err = r.App(resolve.Request{App: a, Given: o.app.given(a)}); err != nil {
+	if a, err = r.App(resolve.Request{App: a, Given: o.app.givenFields(a)}); err != nil {
 		return err
 	}
 	if err := a.Unprobed().Validate(); err != nil {
@@ -189,10 +189,10 @@ func (o installOptions) listenOptions() resolve.ListenOptions {
 	}
 }
 
-// installFromFile installs an app of the clusterctl.yaml in this directory. The parameter given contains the names of the
-// flags on the command line.
-func installFromFile(ctx context.Context, e *env, o installOptions, a units.App, given []string) error {
-	for _, flag := range given {
+// installFromFile installs an app of the clusterctl.yaml in this directory. The parameter givenFields contains the names of
+// the flags on the command line.
+func installFromFile(ctx context.Context, e *env, o installOptions, a units.App, givenFields []string) error {
+	for _, flag := range givenFields {
 		if !slices.Contains([]string{"dry-run", "settle", "json", "force", "replace", "yes"}, flag) {
 			return fault.WithHint(
 				fault.Usagef("--%s cannot be used for %s, which %s describes", flag, a.Name, resolve.DefaultFile),

@@ -30,7 +30,7 @@ func TestLs(t *testing.T) {
 	}
 
 	w.file(t, "config/bad.yaml", "name: bad\nbogus: 1\n", 0o644)
-	w.installed(t, "gone", 2)
+	w.installApp(t, "gone", 2)
 	if err := os.Remove(filepath.Join(w.store.Units, "gone.service.d/50-instances.conf")); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestLs(t *testing.T) {
 		len(list.Apps) != 2 || list.Apps[0].State != "unknown" || list.Apps[0].Problem == "" {
 		t.Errorf("got status %d, stdout %q, stderr %q", code, w.out.String(), w.err.String())
 	}
-	w.installed(t, "web", 2)
+	w.installApp(t, "web", 2)
 	if code := w.do("ls"); code != exitFailed && code != exitUsage ||
 		!strings.Contains(w.err.String(), "systemd is not running here") || w.out.Len() > 0 {
 		t.Errorf("got status %d, stdout %q, stderr %q", code, w.out.String(), w.err.String())
@@ -53,7 +53,7 @@ func TestLs(t *testing.T) {
 // TestCat: cat prints the files with the drop-ins of the administrator.
 func TestCat(t *testing.T) {
 	w := newWorld(t)
-	w.installed(t, "web", 2, units.Listener{Port: 8080})
+	w.installApp(t, "web", 2, units.Listener{Port: 8080})
 	w.file(t, "units/web@.service.d/local.conf", "[Service]\nNice=5", 0o644)
 	w.file(t, "units/web@.service.d/ignored.txt", "no", 0o644)
 	if code := w.do("cat", "web"); code != exitDone || w.err.Len() > 0 {

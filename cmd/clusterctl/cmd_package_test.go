@@ -14,9 +14,9 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg/deb"
 )
 
-// The function packed creates the directory of an app, and a clusterctl.yaml that describes the app. It returns the path of
+// createApp creates the directory of an app, and a clusterctl.yaml that describes the app. It returns the path of
 // the directory and the path of the file.
-func packed(t *testing.T) (dir, file string) {
+func createApp(t *testing.T) (dir, file string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "shop")
 	for name, data := range map[string]string{
@@ -41,7 +41,7 @@ func packed(t *testing.T) (dir, file string) {
 }
 
 func TestPackage(t *testing.T) {
-	dir, file := packed(t)
+	dir, file := createApp(t)
 	w := newWorld(t)
 	w.env.lookPath = exec.LookPath
 	out := t.TempDir()
@@ -103,7 +103,7 @@ func TestPackage(t *testing.T) {
 }
 
 func TestPackageErrors(t *testing.T) {
-	dir, file := packed(t)
+	dir, file := createApp(t)
 	w := newWorld(t)
 	w.env.lookPath = exec.LookPath
 	for _, c := range []struct {
@@ -133,7 +133,7 @@ func TestPackageErrors(t *testing.T) {
 
 // TestPackagePublishesNoSecret: everyone can read a package, so a variable that looks like a secret is an error.
 func TestPackagePublishesNoSecret(t *testing.T) {
-	_, file := packed(t)
+	_, file := createApp(t)
 	w := newWorld(t)
 	w.env.lookPath = exec.LookPath
 	data, err := os.ReadFile(file)
@@ -161,7 +161,7 @@ func TestPackagePublishesNoSecret(t *testing.T) {
 
 // TestPackageNames checks that control characters in file names reach neither the terminal nor dpkg.
 func TestPackageNames(t *testing.T) {
-	dir, file := packed(t)
+	dir, file := createApp(t)
 	w := newWorld(t)
 	w.env.lookPath = exec.LookPath
 	args := []string{"package", file, "--output", t.TempDir(), "--systemd-version", "252"}
@@ -184,7 +184,7 @@ func TestPackageNames(t *testing.T) {
 // TestPackageFollowsItsTop: the directory of an app may be a symbolic link, such as "current". The package holds the files
 // of its target. Symbolic links inside the directory stay links.
 func TestPackageFollowsItsTop(t *testing.T) {
-	dir, file := packed(t)
+	dir, file := createApp(t)
 	top := filepath.Join(t.TempDir(), "deploy", "current")
 	data, err := os.ReadFile(file)
 	if err := errors.Join(err, os.MkdirAll(filepath.Dir(top), 0o755), os.Symlink(dir, top),

@@ -51,8 +51,8 @@ func (o rollFlags) check() error {
 	return nil
 }
 
-// The method special reports whether a flag has a value that "systemctl reload" does not use.
-func (o rollFlags) special() bool {
+// hasOwnFlags reports whether a flag has a value that "systemctl reload" does not use.
+func (o rollFlags) hasOwnFlags() bool {
 	return o.batch > 1 || o.surge > 0 || o.force || o.settle != manage.DefaultSettle || o.timeout > 0
 }
 
@@ -96,14 +96,15 @@ func jsonFlag(asJSON *bool) cmdline.Flag {
 	return cmdline.Flag{Name: "json", To: asJSON, Usage: "print JSON"}
 }
 
-// rollOf holds an app and the numbers of the instances to replace. If the field only is empty, all instances are replaced.
+// rollOf holds an app and the numbers of the instances to replace. If the field onlyInstances is empty, all instances are
+// replaced.
 type rollOf struct {
 	target
-	only []int
+	onlyInstances []int
 }
 
 func (r rollOf) String() string {
-	if len(r.only) == 1 {
+	if len(r.onlyInstances) == 1 {
 		return r.target.String()
 	}
 	return string(r.app.Name)
@@ -116,13 +117,13 @@ next:
 	for _, t := range targets {
 		for i := range out {
 			if out[i].app.Name == t.app.Name {
-				out[i].only = append(out[i].only, t.instance)
+				out[i].onlyInstances = append(out[i].onlyInstances, t.instance)
 				continue next
 			}
 		}
 		r := rollOf{target: t}
 		if t.instance > 0 {
-			r.only = []int{t.instance}
+			r.onlyInstances = []int{t.instance}
 		}
 		out = append(out, r)
 	}
@@ -151,7 +152,7 @@ func runReload(ctx context.Context, e *env, o rollFlags, in cmdline.Input) error
 			}
 		}
 	}
-	if e.euid != 0 && o.special() {
+	if e.euid != 0 && o.hasOwnFlags() {
 		return e.needRoot()
 	}
 	results, err := withEngine(ctx, e, byApp(targets), func(m *manage.Manager, r rollOf) (manage.AppResult, error) {
@@ -180,7 +181,7 @@ func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFla
 		return nil, err
 	}
 	var rolled []control.Rolled
-	if !m.Root && r.only == nil {
+	if !m.Root && r.onlyInstances == nil {
 		rolled, err = s.ReloadByJob(ctx)
 	} else {
 		if m.Root {
@@ -188,7 +189,7 @@ func (e *env) reload(ctx context.Context, m *manage.Manager, r rollOf, o rollFla
 				return nil, err
 			}
 		}
-		rolled, err = s.Reload(ctx, r.only, o.optionsOf(a, listed))
+		rolled, err = s.Reload(ctx, r.onlyInstances, o.optionsOf(a, listed))
 	}
 	if err != nil {
 		return rolled, err

@@ -34,7 +34,7 @@ func runSignal(ctx context.Context, e *env, all bool, in cmdline.Input) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.each(withoutHangup(ctx), in.Args[1:], false, func(ctx context.Context, s *manage.Session, t target) error {
+	_, err = e.actOnEach(withoutHangup(ctx), in.Args[1:], false, func(ctx context.Context, s *manage.Session, t target) error {
 		return e.signal(ctx, s, t, sig, all)
 	})
 	return err

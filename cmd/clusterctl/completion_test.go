@@ -10,11 +10,11 @@ import (
 // TestComplete checks the output for the completion scripts. The user is typing the last word of each command line.
 func TestComplete(t *testing.T) {
 	w := newWorld(t)
-	w.installed(t, "web", 3)
+	w.installApp(t, "web", 3)
 	w.file(t, "config/web.secrets/A_KEY.cred", "x", 0o600)
 	w.file(t, "config/web.secrets/b.pem", "x", 0o600)
-	w.installed(t, "web-api", 1)
-	w.installed(t, "mail", 1)
+	w.installApp(t, "web-api", 1)
+	w.installApp(t, "mail", 1)
 	w.file(t, "bin/noodle", "", 0o755)
 	w.file(t, "bin/noodle.txt", "", 0o644)
 	w.vars["PATH"] = w.dir + "/bin:/nowhere"
@@ -95,7 +95,7 @@ func TestComplete(t *testing.T) {
 // TestCompleteQuietly checks that completion returns no error for any command line, and prints one line per candidate.
 func TestCompleteQuietly(t *testing.T) {
 	w := newWorld(t)
-	w.installed(t, "web", 2)
+	w.installApp(t, "web", 2)
 	word := rapid.OneOf(
 		rapid.SampledFrom([]string{"", "start", "install", "web@", "--restart=", "-i", "--", "-", "$(x)", "'", "\"",
 			"a\nb", "start\n", "--env", "=", "@", "*"}),
@@ -119,7 +119,7 @@ func TestCompleteQuietly(t *testing.T) {
 // TestCompleteUnreadable checks that completion returns no apps and no error if it cannot read the store.
 func TestCompleteUnreadable(t *testing.T) {
 	w := newWorld(t)
-	w.installed(t, "web", 2)
+	w.installApp(t, "web", 2)
 	w.store.Config = "/dev/null/nothing"
 	w.store.Units = "/dev/null/nothing"
 	for _, last := range []string{"", "web@"} {

@@ -67,13 +67,13 @@ func (e *env) mayChange(ctx context.Context, old, a units.App, c consent) error 
 		return nil
 	case !e.stdinTTY:
 		return fault.WithHint(fault.Usagef("%s gets more rights (%s): cannot ask for confirmation without a terminal", a.Name, rights),
-			"%s", e.with("--yes"))
+			"%s", e.withWords("--yes"))
 	}
 	return e.confirm(ctx, fmt.Sprintf("%s gets more rights (%s); continue?", a.Name, text.Printable(rights)))
 }
 
-// The method with returns the command line with sudo in front and with more words inserted before "--".
-func (e *env) with(words ...string) string {
+// withWords returns the command line with sudo in front and with more words inserted before "--".
+func (e *env) withWords(words ...string) string {
 	i := slices.Index(e.args, "--")
 	if i < 0 {
 		i = len(e.args)
@@ -95,16 +95,16 @@ func (e *env) mayReplace(now, a units.App, fromFile bool) error {
 		return nil
 	}
 	free := e.freeName(a)
-	hint := fmt.Sprintf("%s, or replace the app: --replace", e.named(free))
+	hint := fmt.Sprintf("%s, or replace the app: --replace", e.withAppName(free))
 	if fromFile {
-		hint = fmt.Sprintf("rename the app to %s in the file, or replace the installed app: %s", free, e.with("--replace"))
+		hint = fmt.Sprintf("rename the app to %s in the file, or replace the installed app: %s", free, e.withWords("--replace"))
 	}
 	return fault.WithHint(fault.Usagef("%s is the app of %s (%s), not of %s (%s)", now.Name, origin.Place(now), runsAs(now),
 		origin.Place(a), runsAs(a)), "%s", hint)
 }
 
-// The method named returns the command line with sudo in front and with another name for the app.
-func (e *env) named(name string) string {
+// withAppName returns the command line with sudo in front and with another name for the app.
+func (e *env) withAppName(name string) string {
 	for i, word := range e.args {
 		if word == "--" {
 			break
@@ -116,7 +116,7 @@ func (e *env) named(name string) string {
 			return sudoHint(slices.Replace(slices.Clone(e.args), i, i+1, "--name="+name))
 		}
 	}
-	return e.with("--name", name)
+	return e.withWords("--name", name)
 }
 
 // freeName joins the names of the app and its project to a name that no app has, and returns this name.

@@ -78,7 +78,7 @@ func systemEnv() *env {
 		getenv:   os.Getenv,
 		password: func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) },
 		getwd:    os.Getwd,
-		booted:   booted,
+		booted:   isBooted,
 		lookPath: exec.LookPath,
 		stat:     os.Stat,
 		readFile: os.ReadFile,
@@ -101,8 +101,8 @@ func (e *env) resolver() *resolve.Resolver {
 	}
 }
 
-// booted reports whether systemd is PID 1, as sd_booted(3) does.
-func booted() bool {
+// isBooted reports whether systemd is PID 1, as sd_booted(3) does.
+func isBooted() bool {
 	info, err := os.Lstat("/run/systemd/system")
 	return err == nil && info.IsDir()
 }

@@ -92,8 +92,8 @@ func (w *world) mkdir(t *testing.T, name string, mode os.FileMode) string {
 	return path
 }
 
-// The method installed writes an app with n instances to the store. It does not start the app.
-func (w *world) installed(t *testing.T, name units.Name, n int, listen ...units.Listener) units.App {
+// installApp writes an app with n instances to the store. It does not start the app.
+func (w *world) installApp(t *testing.T, name units.Name, n int, listen ...units.Listener) units.App {
 	t.Helper()
 	a := units.App{Name: name, Command: []string{"/bin/true"}, Instances: units.Count{N: n}, Listen: listen, Activation: units.Native}
 	set, err := units.Render(a, units.Target{

@@ -63,12 +63,12 @@ func TestInstallFromFile(t *testing.T) {
 // change modified.
 func TestRevisions(t *testing.T) {
 	w := newWorld(t)
-	w.installed(t, "shop", 1)
+	w.installApp(t, "shop", 1)
 	if w.do("show", "shop", "--revisions") != exitDone || !strings.Contains(w.err.String(), "has not been changed") || w.out.Len() > 0 {
 		t.Errorf("got stdout %s, stderr %s", w.out.String(), w.err.String())
 	}
 	for n := range install.KeepRevisions + 3 {
-		w.installed(t, "shop", n+2)
+		w.installApp(t, "shop", n+2)
 	}
 	if w.do("show", "shop", "--revisions") != exitDone {
 		t.Fatalf("got stderr %s", w.err.String())

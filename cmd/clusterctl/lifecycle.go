@@ -23,15 +23,15 @@ func lifecycle(e *env, cmd *cmdline.Command, asJSON *bool, act action) *cmdline.
 		cmd.Flags = append(cmd.Flags, rollJSONFlag(asJSON))
 	}
 	cmd.Run = func(ctx context.Context, in cmdline.Input) error {
-		results, err := e.each(withoutHangup(ctx), in.Args, cmd.Name == "stop", act)
+		results, err := e.actOnEach(withoutHangup(ctx), in.Args, cmd.Name == "stop", act)
 		return withResults(e, results, err, asJSON != nil && *asJSON)
 	}
 	return cmd
 }
 
-// The method each calls the function act for each target in args. It returns the results of the targets, or nil if an error
+// actOnEach calls the function act for each target in args. It returns the results of the targets, or nil if an error
 // prevents the first call. The parameter stop means that the function act stops instances.
-func (e *env) each(ctx context.Context, args []string, stop bool, act action) ([]manage.AppResult, error) {
+func (e *env) actOnEach(ctx context.Context, args []string, stop bool, act action) ([]manage.AppResult, error) {
 	targets, err := e.targets(args)
 	if err != nil {
 		return nil, err

@@ -17,9 +17,9 @@ import (
 
 func TestResolve(t *testing.T) {
 	w := newWorld(t)
-	w.installed(t, "web", 3)
-	w.installed(t, "web-api", 1)
-	w.installed(t, "mail", 12)
+	w.installApp(t, "web", 3)
+	w.installApp(t, "web-api", 1)
+	w.installApp(t, "mail", 12)
 	// The name of a damaged app is valid, because ls lists the app and uninstall removes it.
 	w.file(t, "config/bad.yaml", "{", 0o644)
 	for words, want := range map[string]string{
@@ -108,7 +108,7 @@ func errorText(w *world, err error) string {
 // name.
 func TestResolveByPattern(t *testing.T) {
 	w := newWorld(t)
-	w.installed(t, "web", 2)
+	w.installApp(t, "web", 2)
 	got, err := w.resolve([]string{"web@2", "web@*"})
 	if err != nil || len(got) != 2 || got[0].implied || !got[1].implied || got[1].instance != 1 {
 		t.Errorf("got %+v, error %v", got, err)
@@ -137,7 +137,7 @@ func TestResolveProperty(t *testing.T) {
 	w := newWorld(t)
 	listed := map[units.Name]int{"a": 2, "ab": 1, "b-c": 11}
 	for n, k := range listed {
-		w.installed(t, n, k)
+		w.installApp(t, n, k)
 	}
 	word := rapid.OneOf(
 		rapid.SampledFrom([]string{"a", "ab", "b-c", "a@1", "b-c@11", "all", "*", "a*", "*@1", "?", "b-c@1?", "/b/", "*@*", "zz"}),
@@ -167,8 +167,8 @@ func TestResolveProperty(t *testing.T) {
 // TestTargetsReadAllFirst checks that the method targets returns one error with the problems of all damaged apps.
 func TestTargetsReadAllFirst(t *testing.T) {
 	w := newWorld(t)
-	w.installed(t, "web", 1)
-	w.installed(t, "one", 1)
+	w.installApp(t, "web", 1)
+	w.installApp(t, "one", 1)
 	w.file(t, "config/one.yaml", "name: one\nspeed: 3\n", 0o644)
 	if err := os.Remove(filepath.Join(w.store.Units, units.Name("web").DropIn())); err != nil {
 		t.Fatal(err)

@@ -51,7 +51,7 @@ func up(pid int, since int64, restarts int) control.State {
 		MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
 }
 
-func failed(status int) control.State {
+func failedState(status int) control.State {
 	return control.State{Load: control.Loaded, Active: control.ActiveFailed, Sub: "failed", Result: "exit-code",
 		ExecMainCode: 1, ExecMainStatus: status, StatusText: "old"}
 }
@@ -60,13 +60,13 @@ func inactive() control.State {
 	return control.State{Load: control.Loaded, Active: control.Inactive, Sub: "dead", Result: "success", StatusText: "old"}
 }
 
-func skipped() control.State {
+func skippedState() control.State {
 	s := inactive()
 	s.ConditionSince = time.Unix(1, 0)
 	return s
 }
 
-func in(active control.Active) control.State {
+func stateIn(active control.Active) control.State {
 	return control.State{Load: control.Loaded, Active: active, Result: "success"}
 }
 
@@ -79,14 +79,14 @@ func sampleFacts(conns int, cpu float64, memory int64, runs *inspect.Runs) statu
 // The function samples returns the status of apps with all kinds of problems. The parameter now is the time of this status.
 func samples(t *testing.T, now time.Time) *status.List {
 	t.Helper()
-	active := in(control.ActiveRunning)
+	active := stateIn(control.ActiveRunning)
 	enabled := active
 	enabled.FileState = "enabled"
 	crash := &inspect.Runs{Failures: 9, Next: now.Add(1700 * time.Millisecond), Uptime: 310 * time.Millisecond,
 		Result: "exit-code", Status: "exited/7"}
-	again := in(control.Activating)
+	again := stateIn(control.Activating)
 	again.Sub, again.Restarts = "start-pre", 12
-	masked := in(control.Inactive)
+	masked := stateIn(control.Inactive)
 	masked.Load = control.Masked
 	l := &status.List{}
 	add := func(name units.Name, listen []units.Listener, f status.Facts, states ...control.State) {
@@ -115,12 +115,12 @@ func samples(t *testing.T, now time.Time) *status.List {
 			Instances: []status.InstanceFacts{sampleFacts(0, 0.04, 31<<20, nil), sampleFacts(0, 0, 1331<<20, nil)},
 		}, active, active, active, up(871, now.Add(-50*time.Hour).Unix(), 0), up(873, now.Add(-50*time.Hour).Unix(), 0))
 	add("looping", nil, status.Facts{Instances: []status.InstanceFacts{{Runs: crash}}}, active, again)
-	add("tired", nil, status.Facts{}, active, failed(contract.StatusGaveUp))
-	add("off", port, status.Facts{}, in(control.Inactive), in(control.Inactive), inactive(), inactive())
+	add("tired", nil, status.Facts{}, active, failedState(contract.StatusGaveUp))
+	add("off", port, status.Facts{}, stateIn(control.Inactive), stateIn(control.Inactive), inactive(), inactive())
 	add("hidden", port, status.Facts{}, active, active, up(1, since, 0), masked)
-	add("small", port, status.Facts{}, active, active, up(1, since, 0), skipped())
-	add("slow", port, status.Facts{Instances: []status.InstanceFacts{{Runs: &inspect.Runs{}}}}, in(control.Activating),
-		active, in(control.Activating))
+	add("small", port, status.Facts{}, active, active, up(1, since, 0), skippedState())
+	add("slow", port, status.Facts{Instances: []status.InstanceFacts{{Runs: &inspect.Runs{}}}}, stateIn(control.Activating),
+		active, stateIn(control.Activating))
 	l.Broken = []status.App{{Name: "torn", State: "unknown", Problem: "torn.yaml:1: x\ntorn.yaml:2: y", Listen: []string{},
 		Instances: []status.Instance{}}}
 	return l

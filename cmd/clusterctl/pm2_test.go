@@ -153,7 +153,7 @@ func TestPM2Mistakes(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.path["npm"], w.path["ls"] = "/usr/bin/npm", "/bin/ls"
-		w.installed(t, "web", 1)
+		w.installApp(t, "web", 1)
 		want = "clusterctl: " + strings.ReplaceAll(want, "\n", "\nclusterctl: ") + "\n"
 		if w.do(strings.Fields(typed)...); w.err.String() != want || w.out.Len() > 0 {
 			t.Errorf("%s: got\n%swant\n%s", typed, w.err.String(), want)
@@ -164,8 +164,8 @@ func TestPM2Mistakes(t *testing.T) {
 // TestPM2Start checks that "start" starts an installed app and installs a program.
 func TestPM2Start(t *testing.T) {
 	w := newWorld(t)
-	w.installed(t, "web", 1)
-	w.installed(t, "app.js", 1)
+	w.installApp(t, "web", 1)
+	w.installApp(t, "app.js", 1)
 	file := w.file(t, "wd/server", "", 0o755)
 	for typed, want := range map[string]string{
 		"start web":                    "start",

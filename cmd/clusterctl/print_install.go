@@ -30,7 +30,7 @@ func (e *env) announce(f manage.Files, out manage.Outcome) error {
 	}
 	fmt.Fprintf(e.stdout, "%s: %s %s (%s) as %s\n", f.App.Name, text.Count(f.Target.Sizing.Want, "instance"), state,
 		f.Target.Sizing.Reason, runsAs(f.App))
-	for _, where := range opened(f.App) {
+	for _, where := range openedAddresses(f.App) {
 		fmt.Fprintf(e.stdout, "listening on %s\n", text.Printable(where))
 	}
 	if n := couldRun(f); n > 0 {
@@ -55,9 +55,9 @@ func couldRun(f manage.Files) int {
 	return perCPU
 }
 
-// The function opened returns a text for each listener of the app. The text contains the address and, for a Unix socket, the
+// openedAddresses returns a text for each listener of the app. The text contains the address and, for a Unix socket, the
 // mode and the owner.
-func opened(a units.App) []string {
+func openedAddresses(a units.App) []string {
 	var all []string
 	for _, l := range a.Listen {
 		where := l.Opened(a.Listen)

@@ -103,7 +103,7 @@ func TestByApp(t *testing.T) {
 		return out
 	}
 	grouped := byApp(of("web@3", "api", "web@1"))
-	if len(grouped) != 2 || !cmp.Equal(grouped[0].only, []int{3, 1}) || grouped[1].only != nil {
+	if len(grouped) != 2 || !cmp.Equal(grouped[0].onlyInstances, []int{3, 1}) || grouped[1].onlyInstances != nil {
 		t.Errorf("got %v", grouped)
 	}
 }

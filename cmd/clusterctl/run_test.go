@@ -360,7 +360,7 @@ func TestCommandErrors(t *testing.T) {
 		t.Run(c.args, func(t *testing.T) {
 			w := newWorld(t)
 			w.euid = c.euid
-			w.installed(t, "web", 2)
+			w.installApp(t, "web", 2)
 			before := filesBelow(t, w.dir)
 			program := "/bin/true"
 			code := w.do(strings.Fields(strings.ReplaceAll(c.args, "TRUE", program))...)

@@ -29,8 +29,8 @@ func newShellWorld(t *testing.T) shellWorld {
 	t.Helper()
 	w := shellWorld{world: newWorld(t)}
 	w.called, w.pwned = filepath.Join(w.dir, "called"), filepath.Join(w.dir, "pwned")
-	w.installed(t, "web", 12)
-	w.installed(t, "mail", 1)
+	w.installApp(t, "web", 12)
+	w.installApp(t, "mail", 1)
 	w.file(t, "wd/server.js", "", 0o644)
 	w.file(t, "wd/my program.js", "", 0o644)
 	w.mkdir(t, "wd/there", 0o755)
@@ -78,9 +78,9 @@ func (w shellWorld) command(t *testing.T, name string, args ...string) *exec.Cmd
 // completion of clusterctl.
 const behindSudo = "sudo clusterctl restart mail@\t-q"
 
-// The function typing returns a map. Each key is a typed command line with TAB, and its value contains the arguments that
+// typedKeys returns a map. Each key is a typed command line with TAB, and its value contains the arguments that
 // clusterctl gets after completion.
-func typing() map[string]string {
+func typedKeys() map[string]string {
 	return map[string]string{
 		"clusterctl unin\tma\t-y":               "[uninstall][mail][-y]",
 		"clusterctl restart mail@\t":            "[restart][mail@1]",
@@ -99,8 +99,8 @@ func typing() map[string]string {
 	}
 }
 
-// The method harmful returns words that create a file if a shell evaluates them. Completion must not evaluate the words.
-func (w shellWorld) harmful() []string {
+// harmfulWords returns words that create a file if a shell evaluates them. Completion must not evaluate the words.
+func (w shellWorld) harmfulWords() []string {
 	touch := "touch " + w.pwned
 	return []string{
 		"$(" + touch + ")", "`" + touch + "`", "'$(" + touch + ")'", "\"$(" + touch + ")\"", "'", "\"", "\"`" + touch + "`",
@@ -178,7 +178,7 @@ func (term *terminal) enter(line string) {
 func (w shellWorld) typesAll(t *testing.T, shell string, without ...string) {
 	t.Helper()
 	term := w.terminal(t, shell)
-	for line, want := range typing() {
+	for line, want := range typedKeys() {
 		if slices.Contains(without, line) {
 			continue
 		}
@@ -192,7 +192,7 @@ func (w shellWorld) typesAll(t *testing.T, shell string, without ...string) {
 	}
 	// The harmful word is in front of the word that TAB completes. zsh itself would evaluate the word under the cursor.
 	// Ctrl-U deletes the line.
-	for _, word := range w.harmful() {
+	for _, word := range w.harmfulWords() {
 		// Without a closing quote, the rest of the line is one word under the cursor, so zsh itself evaluates it.
 		open := strings.Count(word, "'")%2+strings.Count(word, `"`)%2 > 0
 		if open && len(word) > 1 || strings.ContainsAny(word, "\n\t") {
@@ -231,7 +231,7 @@ func TestBash(t *testing.T) {
 				t.Errorf("%q: got %q, want %q", c.words, got, c.want)
 			}
 		}
-		for _, word := range w.harmful() {
+		for _, word := range w.harmfulWords() {
 			w.callBash(t, plain, []string{"clusterctl", " stop", " " + word})
 			w.wantUnharmed(t, word)
 			if got := w.callBash(t, plain, []string{"clusterctl", " stop", " " + word, " ma"}); got != "mail" &&
@@ -315,13 +315,13 @@ func TestFish(t *testing.T) {
 	}
 	args := []string{"--no-config", "-c", "source $argv[1]; for line in $argv[2..-1]; complete -C $line; end",
 		w.share("fish/clusterctl.fish")}
-	for _, word := range w.harmful() {
+	for _, word := range w.harmfulWords() {
 		args = append(args, "clusterctl stop "+word, "clusterctl stop "+word+" ma")
 	}
 	if out, err := w.command(t, "fish", args...).CombinedOutput(); err != nil {
 		t.Errorf("got error %v\n%s", err, out)
 	}
-	w.wantUnharmed(t, "one of "+strings.Join(w.harmful(), " "))
+	w.wantUnharmed(t, "one of "+strings.Join(w.harmfulWords(), " "))
 }
 
 // TestCompletionReadsNames checks that completion reads only the names of the files of apps, not their contents.
@@ -330,7 +330,7 @@ func TestCompletionReadsNames(t *testing.T) {
 	for i := range 200 {
 		w.file(t, fmt.Sprintf("config/app%d.yaml", i), "{", 0o000)
 	}
-	w.installed(t, units.Name("web"), 1)
+	w.installApp(t, units.Name("web"), 1)
 	if w.do("__complete", "--", "stop", ""); strings.Count(w.out.String(), "\n") != 1+201+1 {
 		t.Errorf("got stdout %s, stderr %s", w.out.String(), w.err.String())
 	}

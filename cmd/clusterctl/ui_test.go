@@ -97,7 +97,7 @@ func TestInterrupted(t *testing.T) {
 	cancel()
 	w := newWorld(t)
 	w.dial = func(ctx context.Context) (*control.Conn, error) { return nil, fmt.Errorf("connecting: %w", ctx.Err()) }
-	w.installed(t, "web", 1)
+	w.installApp(t, "web", 1)
 	if code := w.doContext(ctx, "ls"); code != exitInterrupted || w.err.String() != "clusterctl: interrupted\n" || w.out.Len() > 0 {
 		t.Errorf("got status %d, stderr %q, stdout %q", code, w.err.String(), w.out.String())
 	}

@@ -79,8 +79,8 @@ func TestNoInit(t *testing.T) {
 
 const maxFile, maxFunc = 350, 70
 
-// The table large lists files ("path") and functions ("path:Function") that may exceed the limits, each with the reason.
-var large = map[string]string{}
+// allowedSizes lists files ("path") and functions ("path:Function") that may exceed the limits, each with the reason.
+var allowedSizes = map[string]string{}
 
 func TestSize(t *testing.T) {
 	used := map[string]bool{}
@@ -89,7 +89,7 @@ func TestSize(t *testing.T) {
 			return
 		}
 		used[what] = true
-		if large[what] == "" {
+		if allowedSizes[what] == "" {
 			t.Errorf("%s has %d lines, the limit is %d", what, lines, most)
 		}
 	}
@@ -101,7 +101,7 @@ func TestSize(t *testing.T) {
 			}
 		}
 	}
-	for what := range large {
+	for what := range allowedSizes {
 		if !used[what] {
 			t.Errorf("%s no longer needs its exception", what)
 		}
@@ -136,12 +136,12 @@ func TestNoVariables(t *testing.T) {
 					switch {
 					case name.Name == "_":
 						continue
-					case len(v.Values) == 0 && !embedded(g, v):
+					case len(v.Values) == 0 && !isEmbedded(g, v):
 						why = "has no initial value, so the code must write to it"
 					case len(v.Values) > 0 && !constant(v.Values[min(i, len(v.Values)-1)]):
 						why = "is not an error value or a table"
 					default:
-						why = written(dirs[s.dir], name.Name)
+						why = assignmentOf(dirs[s.dir], name.Name)
 					}
 					if why == "" {
 						continue
@@ -161,7 +161,7 @@ func TestNoVariables(t *testing.T) {
 	}
 }
 
-func embedded(g *ast.GenDecl, v *ast.ValueSpec) bool {
+func isEmbedded(g *ast.GenDecl, v *ast.ValueSpec) bool {
 	for _, doc := range []*ast.CommentGroup{g.Doc, v.Doc} {
 		if doc != nil && slices.ContainsFunc(doc.List, func(c *ast.Comment) bool { return strings.HasPrefix(c.Text, "//go:embed ") }) {
 			return true
@@ -193,10 +193,10 @@ func constant(e ast.Expr) bool {
 	return false
 }
 
-// The function written returns a message if a package assigns to the variable or to a part of the variable, or takes its
-// address, and otherwise "". The function written compares only names, so no local variable of the package may have the same
+// assignmentOf returns a message if a package assigns to the variable or to a part of the variable, or takes its
+// address, and otherwise "". assignmentOf compares only names, so no local variable of the package may have the same
 // name.
-func written(all []source, name string) string {
+func assignmentOf(all []source, name string) string {
 	why := ""
 	base := func(e ast.Expr) string {
 		for {
@@ -256,7 +256,7 @@ func TestDocs(t *testing.T) {
 			continue
 		}
 		for _, d := range s.file.Decls {
-			for _, name := range undocumented(d) {
+			for _, name := range undocumentedNames(d) {
 				t.Errorf("%s:%d: %s has no comment", s.path, s.line(d), name)
 			}
 		}
@@ -272,7 +272,7 @@ func TestDocs(t *testing.T) {
 var wellKnown = []string{"Error", "String", "Unwrap", "Is", "Close", "Hint", "Len", "Less", "Swap", "Read", "Write", "Addr",
 	"Network", "MarshalJSON", "UnmarshalJSON", "MarshalText", "UnmarshalText"}
 
-func undocumented(d ast.Decl) []string {
+func undocumentedNames(d ast.Decl) []string {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
 		exported := d.Name.IsExported()

@@ -11,9 +11,9 @@ import (
 
 const maxColumns = 140
 
-// The table wide lists files and directories ("units/") that may have longer lines, each with the reason. An entry for a
+// allowedWidths lists files and directories ("units/") that may have longer lines, each with the reason. An entry for a
 // directory does not apply to the tests in it.
-var wide = map[string]string{}
+var allowedWidths = map[string]string{}
 
 // TestColumns checks that no line of a Go file, including tests, has more than 140 columns. A tab counts as four columns.
 func TestColumns(t *testing.T) {
@@ -50,7 +50,7 @@ func TestColumns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key := range wide {
+	for key := range allowedWidths {
 		if !used[key] {
 			t.Errorf("%s no longer needs its exception", key)
 		}
@@ -59,7 +59,7 @@ func TestColumns(t *testing.T) {
 
 // exceptionFor returns the key in wide that applies to a file, or "".
 func exceptionFor(path string) string {
-	for key := range wide {
+	for key := range allowedWidths {
 		if path == key || strings.HasSuffix(key, "/") && strings.HasPrefix(path, key) && !strings.HasSuffix(path, "_test.go") {
 			return key
 		}

@@ -90,7 +90,7 @@ func TestAllowedImports(t *testing.T) {
 			continue
 		}
 		for _, im := range p.Imports {
-			if ours(im) && !under(inModule(im), allowedImports[i].may...) {
+			if isOurs(im) && !under(inModule(im), allowedImports[i].may...) {
 				t.Errorf("%s imports %s, but may import only %q", p.path(), inModule(im), allowedImports[i].may)
 			}
 		}
@@ -116,7 +116,7 @@ var libraries = map[string][]string{
 func TestLibraries(t *testing.T) {
 	for _, p := range packages(t) {
 		for _, im := range p.Imports {
-			if ours(im) || !strings.Contains(strings.SplitN(im, "/", 2)[0], ".") {
+			if isOurs(im) || !strings.Contains(strings.SplitN(im, "/", 2)[0], ".") {
 				continue
 			}
 			library := ""
@@ -149,7 +149,7 @@ func TestPure(t *testing.T) {
 			continue
 		}
 		for _, im := range p.Imports {
-			if !ours(im) && !slices.Contains(pure, im) {
+			if !isOurs(im) && !slices.Contains(pure, im) {
 				t.Errorf("%s imports %s, which is not in the list pure", p.path(), im)
 			}
 		}
@@ -200,8 +200,8 @@ func TestSmall(t *testing.T) {
 			}
 			found = true
 			for _, d := range p.Deps {
-				library := strings.Contains(strings.SplitN(d, "/", 2)[0], ".") && !ours(d) && !under(d, "golang.org/x/sys/...")
-				if library || ours(d) && !under(inModule(d), "activation/...") || under(inModule(d), never...) {
+				library := strings.Contains(strings.SplitN(d, "/", 2)[0], ".") && !isOurs(d) && !under(d, "golang.org/x/sys/...")
+				if library || isOurs(d) && !under(inModule(d), "activation/...") || under(inModule(d), never...) {
 					t.Errorf("%s depends on %s", p.path(), inModule(d))
 				}
 			}
@@ -220,7 +220,7 @@ func TestNames(t *testing.T) {
 			}
 		}
 		for _, im := range p.Imports {
-			if under(inModule(im), "cmd/...") && ours(im) {
+			if under(inModule(im), "cmd/...") && isOurs(im) {
 				t.Errorf("%s imports the command %s", p.path(), inModule(im))
 			}
 		}

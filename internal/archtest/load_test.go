@@ -39,7 +39,7 @@ func inModule(importPath string) string {
 	return strings.TrimPrefix(importPath, module+"/")
 }
 
-func ours(importPath string) bool {
+func isOurs(importPath string) bool {
 	return importPath == module || strings.HasPrefix(importPath, module+"/")
 }
 

@@ -89,13 +89,13 @@ func lacksValue(known []Flag, flags []string) bool {
 	return false
 }
 
-// splitFlags separates flags and their values from operands. If the parameter first is true, it stops at the first operand,
-// and the result rest contains all words from there.
-func splitFlags(known []Flag, args []string, first bool) (flags, rest []string) {
+// splitFlags separates flags and their values from operands. If the parameter stopAtOperand is true, it stops at the first
+// operand, and the result rest contains all words from there.
+func splitFlags(known []Flag, args []string, stopAtOperand bool) (flags, rest []string) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if !isFlag(arg) {
-			if first {
+			if stopAtOperand {
 				return flags, args[i:]
 			}
 			rest = append(rest, arg)

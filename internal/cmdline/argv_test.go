@@ -37,16 +37,16 @@ func TestSplitProgram(t *testing.T) {
 	}
 }
 
-// The type parsed contains what cli has read from a command line: the command, the value of each flag, and the operands.
-type parsed struct {
+// parsedLine contains what cli has read from a command line: the command, the value of each flag, and the operands.
+type parsedLine struct {
 	command, flags string
 	operands       []string
 	err            string
 }
 
-// The function typical returns an App with commands and flags of every type, some with the same names. Each command writes
+// typicalApp returns an App with commands and flags of every type, some with the same names. Each command writes
 // its name, its operands and the values of its flags to p.
-func typical(p *parsed) *App {
+func typicalApp(p *parsedLine) *App {
 	var (
 		quiet, yes, asJSON, all         bool
 		instances, name, runAs, restart string
@@ -112,29 +112,29 @@ func typical(p *parsed) *App {
 }
 
 // The function parse passes args to cli without a call of normalise, and returns what cli has read.
-func parse(args []string) parsed {
-	var p parsed
-	if err := typical(&p).library(args, nil).RunContext(context.Background(), args); err != nil {
+func parse(args []string) parsedLine {
+	var p parsedLine
+	if err := typicalApp(&p).library(args, nil).RunContext(context.Background(), args); err != nil {
 		p.err = err.Error()
 	}
 	return p
 }
 
-// The function template returns the App of the function typical for tests that do not run a command.
-func template() *App { return typical(new(parsed)) }
+// appTemplate returns the App of typicalApp for tests that do not run a command.
+func appTemplate() *App { return typicalApp(new(parsedLine)) }
 
 // A use is one flag on a command line. It contains the words that users type, and the words with the long name, which cli
 // gets.
 type use struct{ typed, long []string }
 
-func typed(uses []use) (words []string) {
+func typedWords(uses []use) (words []string) {
 	for _, u := range uses {
 		words = append(words, u.typed...)
 	}
 	return words
 }
 
-func long(uses []use) (words []string) {
+func longForms(uses []use) (words []string) {
 	for _, u := range uses {
 		words = append(words, u.long...)
 	}
@@ -230,7 +230,7 @@ func mix(t *rapid.T, uses []use, operands []string) []string {
 // TestNormaliseProperty passes mixed flags and operands to the function normalise. From its result, cli must parse the same
 // values as if the user had typed all flags first.
 func TestNormaliseProperty(t *testing.T) {
-	tree := template()
+	tree := appTemplate()
 	rapid.Check(t, func(t *rapid.T) {
 		cmd := rapid.SampledFrom(tree.Commands).Draw(t, "command")
 		name := rapid.SampledFrom(cmd.names()).Draw(t, "command name")
@@ -256,8 +256,8 @@ func TestNormaliseProperty(t *testing.T) {
 				both, o = append(both, o[0]), o[1:]
 			}
 		}
-		typed := slices.Concat([]string{"clusterctl"}, typed(before), typed(ownBefore), []string{name}, mix(t, both, operands))
-		first := slices.Concat([]string{"clusterctl", name}, long(before), long(behind), long(ownBefore), long(own))
+		typed := slices.Concat([]string{"clusterctl"}, typedWords(before), typedWords(ownBefore), []string{name}, mix(t, both, operands))
+		first := slices.Concat([]string{"clusterctl", name}, longForms(before), longForms(behind), longForms(ownBefore), longForms(own))
 		if len(operands) > 0 {
 			first = append(append(first, "--"), operands...)
 		}
@@ -271,7 +271,7 @@ func TestNormaliseProperty(t *testing.T) {
 // TestNormaliseKeepsWords calls normalise with random words. The result must contain all words, in any order, and may also
 // contain "--". A word may be missing only if cli refuses the command line.
 func TestNormaliseKeepsWords(t *testing.T) {
-	tree := template()
+	tree := appTemplate()
 	word := rapid.OneOf(
 		rapid.SampledFrom([]string{
 			"install", "ls", "--instances", "--nope", "--quiet", "--quiet=", "--json", "--name", "---", "-", "x", "-1", "=", "--=x",
@@ -322,7 +322,7 @@ func TestFlagsAnywhere(t *testing.T) {
 		"uninstall -qy web":                "uninstall [web] yes=true",
 		"uninstall web -yq":                "uninstall [web] yes=true",
 	} {
-		p := parse(template().normalise(append([]string{"clusterctl"}, strings.Fields(typed)...)))
+		p := parse(appTemplate().normalise(append([]string{"clusterctl"}, strings.Fields(typed)...)))
 		what, flag, _ := strings.Cut(want, "] ")
 		if got := p.command + " " + fmt.Sprint(p.operands); p.err != "" || got != what+"]" || !strings.Contains(p.flags, flag) {
 			t.Errorf("%s: got %s, error %q, flags\n%s", typed, got, p.err, p.flags)

@@ -28,7 +28,7 @@ func (a *App) operandValues(cmd *Command, operands []string, current string) (ki
 		case File, Directory:
 			kind = offerFiles
 		case Secret:
-			all = append(all, named(a.Machine.Secrets(operands), "secret")...)
+			all = append(all, namedCandidates(a.Machine.Secrets(operands), "secret")...)
 		case CommandName:
 			all = append(all, a.commandNames(current)...)
 		case Name:
@@ -49,7 +49,7 @@ func (a *App) operandValues(cmd *Command, operands []string, current string) (ki
 // and offerDirs.
 func (a *App) flagValues(f Flag, current string) (kind string, all []candidate) {
 	kind, all = a.Machine.values(f.Takes, current)
-	return kind, append(named(f.Words, ""), all...)
+	return kind, append(namedCandidates(f.Words, ""), all...)
 }
 
 // The method values returns the candidates for a form. The result kind is one of the constants offerWords, offerFiles and
@@ -63,26 +63,26 @@ func (m Machine) values(form Form, current string) (kind string, all []candidate
 	case Program:
 		return offerFiles, programs(m.Path(), current)
 	case Name:
-		return offerWords, named(m.Apps(), "app")
+		return offerWords, namedCandidates(m.Apps(), "app")
 	case Instance:
 		if app, _, found := strings.Cut(current, "@"); found {
-			return offerWords, named(m.Instances(app), "instance")
+			return offerWords, namedCandidates(m.Instances(app), "instance")
 		}
 	case User, UserGroup:
-		return offerWords, named(accounts("/etc/passwd"), "user")
+		return offerWords, namedCandidates(accounts("/etc/passwd"), "user")
 	case GroupName:
-		return offerWords, named(accounts("/etc/group"), "group")
+		return offerWords, namedCandidates(accounts("/etc/group"), "group")
 	case Signal:
-		return offerWords, named([]string{"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP", "WINCH"}, "")
+		return offerWords, namedCandidates([]string{"HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP", "WINCH"}, "")
 	default:
 		if string(form) == strings.ToLower(string(form)) {
-			return offerWords, named([]string{string(form)}, "")
+			return offerWords, namedCandidates([]string{string(form)}, "")
 		}
 	}
 	return offerWords, nil
 }
 
-func named(words []string, about string) []candidate {
+func namedCandidates(words []string, about string) []candidate {
 	all := make([]candidate, 0, len(words))
 	for _, w := range words {
 		all = append(all, candidate{w, about})
@@ -112,7 +112,7 @@ func programs(path, prefix string) []candidate {
 		}
 	}
 	slices.Sort(names)
-	return named(slices.Compact(names), "")
+	return namedCandidates(slices.Compact(names), "")
 }
 
 // accounts returns the names of users or groups in a file such as /etc/passwd. It does not find users and groups that are
@@ -135,7 +135,7 @@ func accounts(path string) []string {
 func flagNames(known []Flag, given []string) []candidate {
 	var all []candidate
 	for _, f := range known {
-		if f.repeats() || !slices.Contains(given, f.Name) {
+		if f.isRepeatable() || !slices.Contains(given, f.Name) {
 			all = append(all, candidate{"--" + f.Name, f.Usage})
 		}
 	}
@@ -153,7 +153,7 @@ func (a *App) commandNames(current string) []candidate {
 			continue
 		}
 		names = append(names, candidate{cmd.Name, cmd.Usage})
-		aliases = append(aliases, named(cmd.Aliases, cmd.Usage)...)
+		aliases = append(aliases, namedCandidates(cmd.Aliases, cmd.Usage)...)
 	}
 	if fit := startingWith(names, current); len(fit) > 0 {
 		return fit

@@ -88,7 +88,7 @@ func (a *App) complete(words []string) (kind string, all []candidate) {
 		if i == len(words)-1 {
 			current = strings.TrimLeft(w, `'"`)
 		} else {
-			before = append(before, unquoted(w))
+			before = append(before, unquote(w))
 		}
 	}
 	if i := slices.Index(before, "--"); i >= 0 {
@@ -127,9 +127,9 @@ func (a *App) complete(words []string) (kind string, all []candidate) {
 	return kind, startingWith(all, current)
 }
 
-// unquoted removes one pair of quotes around a word. It does not remove quotes or backslashes inside the word, as a shell
+// unquote removes one pair of quotes around a word. It does not remove quotes or backslashes inside the word, as a shell
 // would.
-func unquoted(w string) string {
+func unquote(w string) string {
 	if len(w) > 1 && (w[0] == '\'' || w[0] == '"') && w[len(w)-1] == w[0] {
 		return w[1 : len(w)-1]
 	}

@@ -49,8 +49,8 @@ func (f Flag) wantsValue() bool {
 	return f.Takes != "" && !optional
 }
 
-// The method repeats reports whether the flag may be given several times.
-func (f Flag) repeats() bool {
+// isRepeatable reports whether the flag may be given several times.
+func (f Flag) isRepeatable() bool {
 	_, ok := f.To.(*[]string)
 	return ok
 }
@@ -112,16 +112,16 @@ func libraryFlags(flags []Flag) []cli.Flag {
 	return out
 }
 
-// The method check returns an error if the value is invalid in a way that cli does not detect. The parameter given means
+// The method check returns an error if the value is invalid in a way that cli does not detect. The parameter isGiven means
 // that the flag was given.
-func (f Flag) check(given bool) error {
+func (f Flag) check(isGiven bool) error {
 	switch to := f.To.(type) {
 	case *time.Duration:
 		if *to < 0 {
 			return fault.WithHint(fault.Usagef("--%s must not be negative", f.Name), "--%s 30s", f.Name)
 		}
 	case *string:
-		if f.NotEmpty && given && *to == "" {
+		if f.NotEmpty && isGiven && *to == "" {
 			return fault.Usagef("--%s: the value is empty", f.Name)
 		}
 	}

@@ -87,14 +87,14 @@ func (p *printer) paragraphs(all ...string) {
 	}
 }
 
-// The method wrap prints the text s with line breaks. The parameter first is the prefix of the first line, and rest is the
-// prefix of all other lines.
-func (p *printer) wrap(first, rest, s string) {
-	line, empty := first, true
+// The method wrap prints the text s with line breaks. The parameter firstPrefix is the prefix of the first line, and
+// restPrefix is the prefix of all other lines.
+func (p *printer) wrap(firstPrefix, restPrefix, s string) {
+	line, empty := firstPrefix, true
 	for _, word := range strings.Fields(s) {
 		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > p.width {
 			p.out.WriteString(strings.TrimRight(line, " ") + "\n")
-			line, empty = rest, true
+			line, empty = restPrefix, true
 		}
 		if !empty {
 			line += " "
@@ -170,7 +170,7 @@ func (f Flag) row() [2]string {
 	case f.Takes != "":
 		name += "[=" + string(f.Takes) + "]"
 	}
-	if f.repeats() {
+	if f.isRepeatable() {
 		about += "; may repeat"
 	}
 	if s := f.fallback(); s != "" {

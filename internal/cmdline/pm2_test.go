@@ -27,12 +27,12 @@ func TestPM2SameFlags(t *testing.T) {
 		"--max-restarts 16":             "max-restarts=16 ",
 		"-i 0":                          `instances="0" `,
 	} {
-		p := parse(template().normalise(slices.Concat([]string{"clusterctl", "install", "app.js"}, strings.Fields(typed))))
+		p := parse(appTemplate().normalise(slices.Concat([]string{"clusterctl", "install", "app.js"}, strings.Fields(typed))))
 		if p.err != "" || !strings.Contains(p.flags, want) || !slices.Equal(p.operands, []string{"app.js"}) {
 			t.Errorf("%s: got error %q, operands %q, flags\n%s", typed, p.err, p.operands, p.flags)
 		}
 	}
-	p := parse(template().normalise([]string{"clusterctl", "logs", "--nostream"}))
+	p := parse(appTemplate().normalise([]string{"clusterctl", "logs", "--nostream"}))
 	if p.err != "" || !strings.Contains(p.flags, "no-follow=true ") {
 		t.Errorf("--nostream: got error %q, flags\n%s", p.err, p.flags)
 	}
@@ -41,7 +41,7 @@ func TestPM2SameFlags(t *testing.T) {
 // TestTranslate checks that translate replaces a command of PM2, even after flags, and that it does not change commands of
 // clusterctl.
 func TestTranslate(t *testing.T) {
-	tree := template()
+	tree := appTemplate()
 	tree.StartsProgram = func(operands []string) bool { return operands[0] == "app.js" }
 	for typed, want := range map[string]string{
 		"jlist":                    "ls --json",

@@ -62,7 +62,7 @@ func TestFlagOwners(t *testing.T) {
 	for flag, want := range map[string]string{
 		"keep-logs": `"clusterctl uninstall"`, "json": `"clusterctl install", "clusterctl ls"`, "nope": "",
 	} {
-		if got := template().ownersOf(flag); got != want {
+		if got := appTemplate().ownersOf(flag); got != want {
 			t.Errorf("%s: got %s, want %s", flag, got, want)
 		}
 	}
@@ -87,7 +87,7 @@ func TestErrors(t *testing.T) {
 		"hiden":                     {`unknown command "hiden"`, "clusterctl --help lists the commands"},
 		"help nope":                 {`unknown command "nope"`, "clusterctl --help lists the commands"},
 	} {
-		err := template().Run(context.Background(), append([]string{"clusterctl"}, strings.Fields(typed)...))
+		err := appTemplate().Run(context.Background(), append([]string{"clusterctl"}, strings.Fields(typed)...))
 		var usage *fault.UsageError
 		if !errors.As(err, &usage) || err.Error() != want[0] || fault.Hint(err) != want[1] {
 			t.Errorf("%s: got %v (hint: %s), want %q", typed, err, fault.Hint(err), want)

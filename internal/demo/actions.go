@@ -53,7 +53,7 @@ func (d *demo) brokenRelease() {
 	d.sh("clusterctl ls -a hello")
 }
 
-func (d *demo) unmodified() {
+func (d *demo) showUnmodified() {
 	d.heading("an unmodified Node server that listens on port 8080: two instances, on the public port 3000")
 	d.install("web", "2 instances of an unmodified Node server",
 		"clusterctl install /opt/web/server.js --name web --instances 2 --listen 3000:8080")

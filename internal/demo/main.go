@@ -47,7 +47,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	for _, action := range []func(){d.installHello, d.crashOne, d.crashAll, d.rollingReload, d.brokenRelease,
-		d.unmodified, d.otherWorkers, d.cleanUp} {
+		d.showUnmodified, d.otherWorkers, d.cleanUp} {
 		if action(); d.err != nil {
 			return d.err
 		}

@@ -51,17 +51,17 @@ type refusal struct {
 	want  []string // texts that stderr must contain
 }
 
-// The function installing returns the command line of an install that must fail. --settle is 10 s, but the install does
+// installArguments returns the command line of an install that must fail. --settle is 10 s, but the install does
 // not wait so long, because it ends when the first instance exits. The default of --settle is too short on a busy
 // machine with systemd 247: systemd reports a native worker as running after the fork, but can need another second to
 // prepare the sandbox before it executes the program.
-func installing(name string, more ...string) []string {
+func installArguments(name string, more ...string) []string {
 	return slices.Concat([]string{kit.Ctl, "install", name, "-i", "2", "--activation", "native", "--settle", "10s"}, more)
 }
 
 // onPort returns the command line of an install with --listen port. This install must fail.
 func onPort(name, port string, command ...string) []string {
-	return installing(name, slices.Concat([]string{"--listen", port, "--"}, command)...)
+	return installArguments(name, slices.Concat([]string{"--listen", port, "--"}, command)...)
 }
 
 // checkAll runs one subtest for each refusal. The subtest runs the command, checks the exit status and stderr, and checks
@@ -193,20 +193,20 @@ func TestProgramsThatCannotRun(t *testing.T) {
 		},
 		{
 			name: "never sends READY=1", setup: script("/opt/e2e/silent", "#!/bin/sh\necho I am busy\nexec sleep 1000"),
-			argv: installing("bad", "--listen", "8201", "--ready", "notify", "--start-timeout", "10s", "--", "/opt/e2e/silent"),
+			argv: installArguments("bad", "--listen", "8201", "--ready", "notify", "--start-timeout", "10s", "--", "/opt/e2e/silent"),
 			code: notReached, want: []string{"bad@", "READY=1", "I am busy"},
 		},
 		{
 			name: "has no interpreter", setup: script("/opt/e2e/nointerp", "#!/no/such/interpreter"),
 			argv: onPort("bad", "8201", "/opt/e2e/nointerp"), code: notReached, want: []string{"bad@"},
 		},
-		{name: "missing directory", argv: installing("bad", "--listen", "8201", "--cwd", "/no/such/dir", "--", goWorker),
+		{name: "missing directory", argv: installArguments("bad", "--listen", "8201", "--cwd", "/no/such/dir", "--", goWorker),
 			code: failed, want: []string{"/no/such/dir", hint + "mkdir -p /no/such/dir"}},
-		{name: "unknown user", argv: installing("bad", "--listen", "8201", "--run-as", "nobodyknows", "--", goWorker),
+		{name: "unknown user", argv: installArguments("bad", "--listen", "8201", "--run-as", "nobodyknows", "--", goWorker),
 			code: failed, want: []string{"nobodyknows", hint}},
-		{name: "unknown group", argv: installing("bad", "--listen", "8201", "--run-as", "nobody:nobodyknows", "--", goWorker),
+		{name: "unknown group", argv: installArguments("bad", "--listen", "8201", "--run-as", "nobody:nobodyknows", "--", goWorker),
 			code: failed, want: []string{"nobodyknows", hint}},
-		{name: "missing environment file", argv: installing("bad", "--listen", "8201", "--env-file", "/no/env", "--", goWorker),
+		{name: "missing environment file", argv: installArguments("bad", "--listen", "8201", "--env-file", "/no/env", "--", goWorker),
 			code: failed, want: []string{"/no/env", hint}},
 		{
 			name: "a program that a dynamic user cannot read", setup: "mkdir -p -m 700 /opt/e2e/private && cp " + goWorker +
@@ -320,8 +320,9 @@ func TestUsage(t *testing.T) {
 		{name: "too many instances", argv: bad("install", "x", "-i", "1001", "--listen", "8209", "--", goWorker), want: []string{"1001"}},
 		{name: "port out of range", argv: onPort("x", "70000", goWorker), want: []string{"70000", hint}},
 		{name: "host name", argv: onPort("x", "localhost:80", goWorker), want: []string{"localhost"}},
-		{name: "same port twice", argv: installing("x", "--listen", "8209", "--listen", "8209", "--", goWorker), want: []string{"8209"}},
-		{name: "--listen and --no-listen", argv: installing("x", "--listen", "8209", "--no-listen", "--", goWorker),
+		{name: "same port twice", argv: installArguments("x", "--listen", "8209", "--listen", "8209", "--", goWorker),
+			want: []string{"8209"}},
+		{name: "--listen and --no-listen", argv: installArguments("x", "--listen", "8209", "--no-listen", "--", goWorker),
 			want: []string{"--no-listen"}},
 		{name: "unknown activation", argv: bad("install", "x", "--activation", "magic", "--listen", "8209", "--", goWorker),
 			want: []string{"magic"}},
@@ -333,9 +334,10 @@ func TestUsage(t *testing.T) {
 		{name: "missing program", argv: bad("install", "x", "--listen", "8209", "--"), want: []string{"program", hint}},
 		{name: "missing name", argv: bad("install", "--listen", "8209", "--", goWorker), want: []string{"NAME"}},
 		{name: "two names", argv: bad("install", "x", "y", "--listen", "8209", "--", goWorker), want: []string{`"y"`}},
-		{name: "variable without a value", argv: installing("x", "--listen", "8209", "--env", "A", "--", goWorker),
+		{name: "variable without a value", argv: installArguments("x", "--listen", "8209", "--env", "A", "--", goWorker),
 			want: []string{`"A"`, hint}},
-		{name: "invalid variable name", argv: installing("x", "--listen", "8209", "--env", "1A=b", "--", goWorker), want: []string{"1A"}},
+		{name: "invalid variable name", argv: installArguments("x", "--listen", "8209", "--env", "1A=b", "--", goWorker),
+			want: []string{"1A"}},
 		{name: "no terminal for the confirmation", setup: "true", argv: bad("uninstall", "usage-there"),
 			want: []string{hint + "sudo clusterctl uninstall usage-there --yes"}},
 	}

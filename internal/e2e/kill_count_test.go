@@ -65,7 +65,7 @@ func (k *killCount) countAndKill(t testing.TB, m *kit.Machine, pid int) error {
 func acceptedConnections(pid int) (int, error) {
 	proc := fmt.Sprintf("/proc/%d", pid)
 	// The loop polls, because the kernel notifies only the parent of a stopped process. A stop takes microseconds.
-	for end := time.Now().Add(patience.For(time.Minute)); !stopped(proc); time.Sleep(100 * time.Microsecond) {
+	for end := time.Now().Add(patience.For(time.Minute)); !allStopped(proc); time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(end) {
 			return 0, fmt.Errorf("process %d does not stop after SIGSTOP", pid)
 		}
@@ -94,9 +94,9 @@ func acceptedConnections(pid int) (int, error) {
 	return max(sockets-1, 0), nil // one socket is the listener; a worker that is starting may have no socket
 }
 
-// The function stopped reports whether all threads of a process are stopped or have ended. The parameter proc is the
+// allStopped reports whether all threads of a process are stopped or have ended. The parameter proc is the
 // directory of the process in /proc.
-func stopped(proc string) bool {
+func allStopped(proc string) bool {
 	tasks, _ := filepath.Glob(proc + "/task/*/stat")
 	for _, path := range tasks {
 		b, err := os.ReadFile(path)

@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// The type hinted is an error with a hint. Other packages define errors that also have a method Hint.
-type hinted struct {
+// errorWithHint is an error with a hint. Other packages define errors that also have a method Hint.
+type errorWithHint struct {
 	err  error
 	hint string
 }
 
-func (e *hinted) Error() string { return e.err.Error() }
-func (e *hinted) Unwrap() error { return e.err }
+func (e *errorWithHint) Error() string { return e.err.Error() }
+func (e *errorWithHint) Unwrap() error { return e.err }
 
 // Hint returns what to type to fix the error.
-func (e *hinted) Hint() string { return e.hint }
+func (e *errorWithHint) Hint() string { return e.hint }
 
 // WithHint returns an error with the text of err and a hint, which contains what to type.
 func WithHint(err error, format string, args ...any) error {
-	return &hinted{err: err, hint: fmt.Sprintf(format, args...)}
+	return &errorWithHint{err: err, hint: fmt.Sprintf(format, args...)}
 }
 
 // Hint returns the first hint that is not empty in the chain of wrapped errors, or "".

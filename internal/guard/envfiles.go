@@ -89,5 +89,5 @@ func (c *check) mayRead(path string) bool {
 		return true
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
-	return !ok || who.has(st, toRead)
+	return !ok || who.hasRight(st, toRead)
 }

@@ -21,8 +21,8 @@ import (
 	"github.com/clusterctl/clusterctl/units"
 )
 
-// A value of the type guarded is a path that root, PID 1 or the workers depend on.
-type guarded struct {
+// A guardedPath is a path that root, PID 1 or the workers depend on.
+type guardedPath struct {
 	what  string
 	path  string
 	scope trust.Scope
@@ -116,7 +116,7 @@ func (g Guard) Resolve(a units.App) (units.App, error) {
 		}
 		errs = append(errs, c.refuse(p))
 	}
-	return c.resolved(), errors.Join(errs...)
+	return c.resolvedApp(), errors.Join(errs...)
 }
 
 // The method evaluate decides who reads each environment file of an app. It returns the check with these decisions, and the
@@ -129,7 +129,7 @@ func (g Guard) evaluate(a units.App) (*check, []UnsafePath, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	unsafe, err := c.unsafe()
+	unsafe, err := c.unsafePaths()
 	return c, unsafe, err
 }
 
@@ -141,13 +141,13 @@ func (g Guard) Preview(a units.App) units.App {
 	if err != nil {
 		return a
 	}
-	return c.resolved()
+	return c.resolvedApp()
 }
 
-// The method resolved returns the app that was checked, with the decisions about its environment files. If a path is safe
+// resolvedApp returns the app that was checked, with the decisions about its environment files. If a path is safe
 // only because the caller is the writer, it adds the caller to the field Trust, so that a later reload by another user or by
 // systemd accepts the path, too.
-func (c *check) resolved() units.App {
+func (c *check) resolvedApp() units.App {
 	a := c.app
 	if name := c.guard.CallerName(); c.byCaller && !slices.Contains(a.Trust, name) {
 		a.Trust = append(slices.Clone(a.Trust), name)
@@ -165,7 +165,7 @@ func (g Guard) StillSafe(a units.App, source string) error {
 	if err != nil {
 		return err
 	}
-	unsafe, err := c.unsafe()
+	unsafe, err := c.unsafePaths()
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ func (g Guard) Unsafe(a units.App) []UnsafePath {
 	if err != nil {
 		return nil
 	}
-	all, err := c.unsafe()
+	all, err := c.unsafePaths()
 	if err != nil {
 		return nil
 	}
@@ -201,11 +201,11 @@ func (g Guard) Unsafe(a units.App) []UnsafePath {
 
 func (c *check) root() bool { return c.who.UID == 0 }
 
-func (c *check) paths() []guarded {
+func (c *check) paths() []guardedPath {
 	a, root := c.app, c.root()
-	var list []guarded
+	var list []guardedPath
 	for _, p := range a.Programs() {
-		list = append(list, guarded{what: whatProgram, path: p, scope: trust.Contents, worker: !root, strict: root})
+		list = append(list, guardedPath{what: whatProgram, path: p, scope: trust.Contents, worker: !root, strict: root})
 	}
 	if root {
 		list = append(list, c.rootInputs()...)
@@ -215,35 +215,35 @@ func (c *check) paths() []guarded {
 		if root {
 			scope = trust.Contents
 		}
-		list = append(list, guarded{what: whatDirectory, path: a.Directory, scope: scope, worker: !root, strict: true})
+		list = append(list, guardedPath{what: whatDirectory, path: a.Directory, scope: scope, worker: !root, strict: true})
 	}
 	for _, f := range a.EnvFiles {
 		list = append(list, c.envFile(f))
 	}
 	for _, p := range a.Writable {
-		list = append(list, guarded{what: whatWritable, path: p, worker: true, strict: true})
+		list = append(list, guardedPath{what: whatWritable, path: p, worker: true, strict: true})
 	}
 	for _, l := range a.Listen {
 		if l.Network == units.Unix && filepath.IsAbs(l.Path) { // an abstract socket is in no directory
 			// A worker that can replace this directory by a link could choose where PID 1 creates the socket.
 			dir := filepath.Dir(l.Path)
-			list = append(list, guarded{what: whatSocket, path: dir, worker: dir == filepath.Clean(a.Directory), strict: true})
+			list = append(list, guardedPath{what: whatSocket, path: dir, worker: dir == filepath.Clean(a.Directory), strict: true})
 		}
 	}
 	return list
 }
 
-func (c *check) envFile(f units.EnvFile) guarded {
-	return guarded{what: whatEnvFile, path: f.Path, scope: trust.Contents, worker: f.ByWorker, strict: !f.ByWorker || c.root()}
+func (c *check) envFile(f units.EnvFile) guardedPath {
+	return guardedPath{what: whatEnvFile, path: f.Path, scope: trust.Contents, worker: f.ByWorker, strict: !f.ByWorker || c.root()}
 }
 
 // rootInputs returns files that an app of root runs or reads, but not its programs. These are the interpreters in the first
 // lines of the programs, the files among the arguments, and the files that Node reads in the directory of the app.
-func (c *check) rootInputs() []guarded {
-	var list []guarded
+func (c *check) rootInputs() []guardedPath {
+	var list []guardedPath
 	add := func(what, path string) {
 		if info, err := os.Stat(path); err == nil && (info.Mode().IsRegular() || info.IsDir()) {
-			list = append(list, guarded{what: what, path: path, scope: trust.Contents, strict: true})
+			list = append(list, guardedPath{what: what, path: path, scope: trust.Contents, strict: true})
 		}
 	}
 	programs := c.app.Programs()
@@ -277,7 +277,7 @@ func (c *check) rootInputs() []guarded {
 // writers returns who may change a path, except root and the caller. writers sets byCaller if the path is safe only because
 // the caller is the writer. For a path that the caller may not read, writers returns nil, because a caller without root
 // cannot install the app anyway.
-func (c *check) writers(p guarded) ([]trust.Writer, error) {
+func (c *check) writers(p guardedPath) ([]trust.Writer, error) {
 	found, err := c.writersOf(p)
 	if errors.Is(err, fs.ErrPermission) && !c.guard.Root {
 		return nil, nil
@@ -285,7 +285,7 @@ func (c *check) writers(p guarded) ([]trust.Writer, error) {
 	return found, err
 }
 
-func (c *check) writersOf(p guarded) ([]trust.Writer, error) {
+func (c *check) writersOf(p guardedPath) ([]trust.Writer, error) {
 	allowed := func(more ...int) []int {
 		list := slices.Concat(c.trusted, more)
 		if !p.worker {
@@ -302,8 +302,8 @@ func (c *check) writersOf(p guarded) ([]trust.Writer, error) {
 	return with, err
 }
 
-// The method unsafe returns the paths that other users may change.
-func (c *check) unsafe() ([]UnsafePath, error) {
+// unsafePaths returns the paths that other users may change.
+func (c *check) unsafePaths() ([]UnsafePath, error) {
 	list := []UnsafePath{}
 	for _, p := range c.paths() {
 		writers, err := c.writers(p)

@@ -139,8 +139,8 @@ func TestCallerIsTrusted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.byCaller = true; !slices.Equal(c.resolved().Trust, []string{w.CallerName()}) {
-		t.Errorf("got trust %q, want %s", c.resolved().Trust, w.CallerName())
+	if c.byCaller = true; !slices.Equal(c.resolvedApp().Trust, []string{w.CallerName()}) {
+		t.Errorf("got trust %q, want %s", c.resolvedApp().Trust, w.CallerName())
 	}
 	w.Caller = 0
 	if err := w.StillSafe(a, ""); err != nil {

@@ -69,7 +69,7 @@ func (id Identity) BlockedBy(path string) string {
 			return ""
 		}
 		st, ok := info.Sys().(*syscall.Stat_t)
-		if ok && !id.has(st, toExecute) && !HasACL(at) {
+		if ok && !id.hasRight(st, toExecute) && !HasACL(at) {
 			return at
 		}
 	}
@@ -83,8 +83,8 @@ const (
 	toRead    = 0o4
 )
 
-// The method has reports whether the mode bits of a file give the identity the right.
-func (id Identity) has(st *syscall.Stat_t, right uint32) bool {
+// hasRight reports whether the mode bits of a file give the identity the right.
+func (id Identity) hasRight(st *syscall.Stat_t, right uint32) bool {
 	switch {
 	case id.UID == 0 && !id.noCapabilities:
 		return true

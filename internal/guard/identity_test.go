@@ -39,7 +39,7 @@ func TestModeBits(t *testing.T) {
 		{7, 1, 0o100, true}, {7, 70, 0o011, false}, {1, 70, 0o010, true}, {1, 71, 0o101, false}, {1, 1, 0o001, true},
 		{1, 1, 0o110, false}, {1, 1, 0o666, false},
 	} {
-		if got := who.has(&syscall.Stat_t{Uid: c.uid, Gid: c.gid, Mode: c.mode}, toExecute); got != c.want {
+		if got := who.hasRight(&syscall.Stat_t{Uid: c.uid, Gid: c.gid, Mode: c.mode}, toExecute); got != c.want {
 			t.Errorf("%d:%d %o: got %v, want %v", c.uid, c.gid, c.mode, got, c.want)
 		}
 	}

@@ -19,8 +19,8 @@ func (h Host) process(pid int, file string) string {
 	return filepath.Join(h.Proc, strconv.Itoa(pid), file)
 }
 
-// The function ended reports whether the error means that the process has ended.
-func ended(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
+// isEnded reports whether the error means that the process has ended.
+func isEnded(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
 
 // SocketsOf returns the inodes of the sockets that the processes have open. It returns false if it cannot read the
 // descriptors of a process. Only root and the user of a process can read its descriptors.
@@ -29,7 +29,7 @@ func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
 	for _, pid := range pids {
 		dir := h.process(pid, "fd")
 		f, err := os.Open(dir)
-		if ended(err) {
+		if isEnded(err) {
 			continue
 		}
 		if err != nil {
@@ -37,7 +37,7 @@ func (h Host) SocketsOf(pids []int) (map[uint64]bool, bool) {
 		}
 		names, err := f.Readdirnames(-1)
 		_ = f.Close()
-		if err != nil && !ended(err) {
+		if err != nil && !isEnded(err) {
 			return nil, false
 		}
 		for _, name := range names {

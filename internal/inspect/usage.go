@@ -72,7 +72,7 @@ func (h Host) sum(pids []int, file string, parse func([]byte) (int64, bool)) (in
 	total, found := int64(0), false
 	for _, pid := range pids {
 		text, err := os.ReadFile(h.process(pid, file))
-		if ended(err) || err == nil && len(text) == 0 {
+		if isEnded(err) || err == nil && len(text) == 0 {
 			continue // the process has ended or is a zombie
 		}
 		n, ok := parse(text)

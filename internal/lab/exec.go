@@ -102,9 +102,9 @@ func (m *Machine) Run(ctx context.Context, argv ...string) Result {
 	return r
 }
 
-// The method bounded runs a command for at most shTimeout. The method does not use the context of the test, which has ended
+// runBounded runs a command for at most shTimeout. The method does not use the context of the test, which has ended
 // when cleanups run.
-func (m *Machine) bounded(argv ...string) Result {
+func (m *Machine) runBounded(argv ...string) Result {
 	ctx, cancel := patience.WithTimeout(context.Background(), shTimeout)
 	defer cancel()
 	return m.Run(ctx, argv...)
@@ -112,14 +112,14 @@ func (m *Machine) bounded(argv ...string) Result {
 
 // Try runs a shell script (sh -c) in the machine, for at most twenty minutes.
 func (m *Machine) Try(script string) Result {
-	return m.bounded("sh", "-c", script)
+	return m.runBounded("sh", "-c", script)
 }
 
 // Sh runs a shell script (sh -ec) in the machine and returns its stdout, without the last newline. If the exit status is not
 // 0, the test fails and prints all output.
 func (m *Machine) Sh(t testing.TB, script string) string {
 	t.Helper()
-	r := m.bounded("sh", "-ec", script)
+	r := m.runBounded("sh", "-ec", script)
 	if r.Code != 0 {
 		t.Fatalf("in %s: %s\n%v", m.name, script, r)
 	}

@@ -54,7 +54,7 @@ func (m *Machine) Systemd(t testing.TB) int {
 // ReadFile returns the content of a file in the machine. The file may be in /proc or /run.
 func (m *Machine) ReadFile(t testing.TB, path string) string {
 	t.Helper()
-	r := m.bounded("cat", "--", path)
+	r := m.runBounded("cat", "--", path)
 	if r.Code != 0 {
 		t.Fatalf("reading %s in %s: %v", path, m.name, r)
 	}
@@ -134,7 +134,7 @@ func (m *Machine) HostPID(t testing.TB, pid int) int {
 // Journal returns the output of journalctl with the given arguments.
 func (m *Machine) Journal(t testing.TB, args ...string) string {
 	t.Helper()
-	r := m.bounded(append([]string{"journalctl", "--no-pager", "-q"}, args...)...)
+	r := m.runBounded(append([]string{"journalctl", "--no-pager", "-q"}, args...)...)
 	if r.Code != 0 {
 		t.Fatalf("journalctl %q in %s: %v", args, m.name, r)
 	}

@@ -53,8 +53,8 @@ func (l *lab) snapshot() []string {
 
 var errFault = errors.New("injected fault")
 
-// A panic with a value of the type killed simulates a kill of the process.
-type killed struct{}
+// A panic with a value of the type simulatedKill simulates a kill of the process.
+type simulatedKill struct{}
 
 // The map faults has a function for each kind of fault. Each function returns the Fault of a simulated systemd, which begins
 // to fail at the step with the number at.
@@ -78,7 +78,7 @@ var faults = map[string]func(at int) func(int, string) error{
 	"killed": func(at int) func(int, string) error {
 		return func(n int, _ string) error {
 			if n >= at {
-				panic(killed{})
+				panic(simulatedKill{})
 			}
 			return nil
 		}
@@ -91,7 +91,7 @@ func (l *lab) try(command func(*lab) error, fault func(int, string) error) (err 
 	defer func() {
 		l.systemd.Fault = nil
 		if p := recover(); p != nil {
-			if _, ok := p.(killed); !ok {
+			if _, ok := p.(simulatedKill); !ok {
 				panic(p)
 			}
 			died = true
@@ -113,8 +113,8 @@ type scenario struct {
 	filesOnly bool
 }
 
-// The method restored reports whether two snapshots are equal. If filesOnly is set, it compares only their files.
-func (c scenario) restored(now, before []string) bool {
+// isRestored reports whether two snapshots are equal. If filesOnly is set, it compares only their files.
+func (c scenario) isRestored(now, before []string) bool {
 	if !c.filesOnly {
 		return cmp.Equal(now, before)
 	}
@@ -132,8 +132,8 @@ type tester interface {
 	Fatalf(string, ...any)
 }
 
-// The method prepared returns a lab with the app in the state before the command.
-func (c scenario) prepared(t tester) *lab {
+// prepare returns a lab with the app in the state before the command.
+func (c scenario) prepare(t tester) *lab {
 	if err := os.RemoveAll(c.dir); err != nil {
 		t.Fatal(err)
 	}
@@ -144,9 +144,9 @@ func (c scenario) prepared(t tester) *lab {
 	return l
 }
 
-// The method changed runs the command without a fault, and returns a snapshot and the steps of the command.
-func (c scenario) changed(t tester) (after, steps []string) {
-	l := c.prepared(t)
+// runAndList runs the command without a fault, and returns a snapshot and the steps of the command.
+func (c scenario) runAndList(t tester) (after, steps []string) {
+	l := c.prepare(t)
 	before := len(l.systemd.Steps)
 	if err := c.command(l); err != nil {
 		t.Fatalf("without a fault: got error %v", err)
@@ -161,7 +161,7 @@ func (c scenario) changed(t tester) (after, steps []string) {
 // exist with which the next command restores the app. If one of the last steps fails, the state after a successful command
 // is also correct.
 func (c scenario) checkFault(t tester, fault string, at int, after []string) {
-	l := c.prepared(t)
+	l := c.prepare(t)
 	before := l.snapshot()
 	err, died := l.try(c.command, faults[fault](at))
 	about := fmt.Sprintf("a fault at step %d (%s), %q", at, fault, l.systemd.Steps[len(l.systemd.Steps)-1])
@@ -177,7 +177,7 @@ func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 		t.Fatalf("%s: got no error, but the app is not as after the command (-want +got):\n%s", about, cmp.Diff(after, now))
 	case !died && err != nil && !errors.Is(err, errFault):
 		t.Fatalf("%s: got error %v, want the injected fault", about, err)
-	case !pending && !c.restored(now, before) && !cmp.Equal(now, after):
+	case !pending && !c.isRestored(now, before) && !cmp.Equal(now, after):
 		t.Fatalf("%s: no intent is kept, but the app is not as before (-before +now):\n%s", about, cmp.Diff(before, now))
 	}
 	s, err := l.Open(context.Background(), "shop")
@@ -188,7 +188,7 @@ func (c scenario) checkFault(t tester, fault string, at int, after []string) {
 		t.Fatalf("%s: the next command: got error %v", about, err)
 	}
 	now = l.snapshot()
-	if _, pending, _ := l.Store.Pending("shop"); pending || !c.restored(now, before) && !cmp.Equal(now, after) {
+	if _, pending, _ := l.Store.Pending("shop"); pending || !c.isRestored(now, before) && !cmp.Equal(now, after) {
 		t.Fatalf("%s: the next command has not restored the app (-before +now), an intent is left: %v\n%s",
 			about, pending, cmp.Diff(before, now))
 	}
@@ -234,8 +234,8 @@ func installs(a units.App) func(*lab) error {
 	}
 }
 
-// The function stopped returns a command that installs an app and stops it.
-func stopped(a units.App) func(*lab) error {
+// installStopped returns a command that installs an app and stops it.
+func installStopped(a units.App) func(*lab) error {
 	return func(l *lab) error {
 		if err := installs(a)(l); err != nil {
 			return err
@@ -278,20 +278,20 @@ func TestFaults(t *testing.T) {
 		"the listener removed":        {installs(shop()), installs(shop(withListeners()))},
 		"more instances":              {installs(shop()), installs(shop(withInstances(units.Count{N: 4})))},
 		"fewer and a variable":        {installs(shop()), installs(shop(withInstances(units.Count{N: 1}), withEnv("1")))},
-		"another variable, stopped":   {stopped(shop()), updatesStopped},
-		"a start by an update":        {stopped(shop()), installs(shop(withEnv("1")))},
+		"another variable, stopped":   {installStopped(shop()), updatesStopped},
+		"a start by an update":        {installStopped(shop()), installs(shop(withEnv("1")))},
 		"scale up":                    {installs(shop()), scales(Scaling{By: 2})},
 		"scale down":                  {installs(shop()), scales(Scaling{By: -1})},
 		"scale to max":                {installs(shop()), scales(Scaling{To: units.Count{Max: true}})},
 		"scale from max":              {installs(ofMax), scales(Scaling{To: units.Count{N: 2}})},
-		"scale of a stopped app":      {stopped(shop()), scales(Scaling{By: 2})},
+		"scale of a stopped app":      {installStopped(shop()), scales(Scaling{By: 2})},
 		"uninstall":                   {installs(shop()), uninstalls},
-		"uninstall of a stopped app":  {stopped(shop()), uninstalls},
+		"uninstall of a stopped app":  {installStopped(shop()), uninstalls},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := scenario{dir: tempDir(t), before: c[0], command: c[1], filesOnly: strings.HasPrefix(name, "uninstall")}
-			after, steps := c.changed(t)
+			after, steps := c.runAndList(t)
 			for i, step := range steps {
 				c.checkFault(t, "once", i+1, after)
 				if !isRead(step) { // a kill before a read has the same effect as a kill before the next change
@@ -332,9 +332,9 @@ func TestFaultsProperty(t *testing.T) {
 		before, after := anyShop(t, "before"), anyShop(t, "after")
 		c := scenario{dir: dir, before: installs(before), command: installs(after)}
 		if rapid.Bool().Draw(t, "stopped") {
-			c.before = stopped(before)
+			c.before = installStopped(before)
 		}
-		changed, steps := c.changed(t)
+		changed, steps := c.runAndList(t)
 		if len(steps) > 0 {
 			fault := rapid.SampledFrom(slices.Sorted(maps.Keys(faults))).Draw(t, "fault")
 			c.checkFault(t, fault, rapid.IntRange(1, len(steps)).Draw(t, "step"), changed)

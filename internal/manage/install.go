@@ -44,7 +44,7 @@ func (s *Session) Install(ctx context.Context, f Files, o InstallOptions) (Outco
 	in := &installation{Session: s, Files: f, o: o, out: Outcome{Name: s.Name}}
 	err := in.run(ctx)
 	s.Kills.mark(in.out.Instances)
-	return in.out.finished(err), err
+	return in.out.withDefaults(err), err
 }
 
 func (in *installation) run(ctx context.Context) error {
@@ -118,7 +118,7 @@ func (in *installation) startNew(ctx context.Context) error {
 	if err := in.Conn.Reload(ctx); err != nil {
 		return err
 	}
-	return in.startApp(ctx, in.Target.Sizing.Want, in.Target.Sizing.Listed, in.settling(), nil)
+	return in.startApp(ctx, in.Target.Sizing.Want, in.Target.Sizing.Listed, in.settlingRule(), nil)
 }
 
 // rollBack stops a new app and removes its files. An interrupt of the command does not stop rollBack, but the timeouts of

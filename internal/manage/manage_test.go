@@ -16,8 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// The method effects returns the steps that have changed something since the last call of this method.
-func (l *lab) effects() []string {
+// effectCalls returns the steps that have changed something since the last call of this method.
+func (l *lab) effectCalls() []string {
 	var list []string
 	for _, step := range l.systemd.Steps {
 		if !isRead(step) && step != "reset" {
@@ -79,9 +79,9 @@ func TestEffects(t *testing.T) {
 		if out := l.mustInstall(t, c.before); out.Action != Created || len(out.Instances) != 2 {
 			t.Errorf("%s: the first install: got %+v, want a created app with 2 instances", c.what, out)
 		}
-		l.effects()
+		l.effectCalls()
 		out := l.mustInstall(t, c.after)
-		if got := strings.ReplaceAll(strings.Join(l.effects(), ", "), ".service", ""); got != c.effects {
+		if got := strings.ReplaceAll(strings.Join(l.effectCalls(), ", "), ".service", ""); got != c.effects {
 			t.Errorf("%s: got the steps %s, want %s", c.what, got, c.effects)
 		}
 		if got := out.String(); got != c.outcome {

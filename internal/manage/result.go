@@ -50,10 +50,10 @@ type RunState struct {
 }
 
 // FailedOutcome returns the outcome of an app that was not changed because of the error err.
-func FailedOutcome(n units.Name, err error) Outcome { return Outcome{Name: n}.finished(err) }
+func FailedOutcome(n units.Name, err error) Outcome { return Outcome{Name: n}.withDefaults(err) }
 
-// The method finished returns the outcome with defaults for empty fields and with the text of err.
-func (o Outcome) finished(err error) Outcome {
+// withDefaults returns the outcome with defaults for empty fields and with the text of err.
+func (o Outcome) withDefaults(err error) Outcome {
 	if o.Action == "" {
 		o.Action = Failed
 	}

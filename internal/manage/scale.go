@@ -69,10 +69,10 @@ type scale struct {
 	o       ScaleOptions
 	started time.Time
 	result  *ScaleResult
-	// The field up has the instances to start, and the field down has the instances to stop, in the order of the starts and
-	// stops.
-	up, down  []int
-	newListed int
+	// The field toStart has the instances to start, and the field toStop has the instances to stop, in the order of the
+	// starts and stops.
+	toStart, toStop []int
+	newListed       int
 }
 
 // Scale changes the number of instances of an app. After an error the app has the old number.
@@ -121,21 +121,21 @@ func (c *scale) run(ctx context.Context, how Scaling) error {
 	if err := c.startSkipped(ctx, c.result.To, c.newListed); err != nil {
 		return err
 	}
-	return errors.Join(c.removeInstanceState(ctx, c.down), c.Store.UnmarkExtra(c.Name, c.up...))
+	return errors.Join(c.removeInstanceState(ctx, c.toStop), c.Store.UnmarkExtra(c.Name, c.toStart...))
 }
 
-// The method startAndStop starts the instances in c.up, or stops the instances in c.down.
+// The method startAndStop starts the instances in c.toStart, or stops the instances in c.toStop.
 func (c *scale) startAndStop(ctx context.Context) error {
-	if len(c.up) > 0 {
+	if len(c.toStart) > 0 {
 		return c.startAdded(ctx)
 	}
-	if len(c.down) == 0 || !c.result.Running {
+	if len(c.toStop) == 0 || !c.result.Running {
 		return nil
 	}
-	c.Note("%s: stopping %s", c.Name, text.Count(len(c.down), "instance"))
+	c.Note("%s: stopping %s", c.Name, text.Count(len(c.toStop), "instance"))
 	began := c.Now()
-	err := c.Conn.StopInstances(ctx, c.Name, c.down)
-	for _, i := range c.down {
+	err := c.Conn.StopInstances(ctx, c.Name, c.toStop)
+	for _, i := range c.toStop {
 		r := InstanceResult{Unit: c.Name.Instance(i), Instance: i, Outcome: "stopped", TookMs: c.Now().Sub(began).Milliseconds()}
 		if err != nil {
 			r.Outcome, r.Reason = control.RollFailed.String(), err.Error()
@@ -147,18 +147,18 @@ func (c *scale) startAndStop(ctx context.Context) error {
 }
 
 func (c *scale) startAdded(ctx context.Context) error {
-	if err := c.Store.MarkExtra(c.Name, c.up...); err != nil {
+	if err := c.Store.MarkExtra(c.Name, c.toStart...); err != nil {
 		return err
 	}
-	p := c.Progress(c.Name, len(c.up))
+	p := c.Progress(c.Name, len(c.toStart))
 	defer p.End()
 	began := c.Now()
-	results := make([]InstanceResult, len(c.up))
-	for k, i := range c.up {
+	results := make([]InstanceResult, len(c.toStart))
+	for k, i := range c.toStart {
 		results[k] = InstanceResult{Unit: c.Name.Instance(i), Instance: i, Outcome: control.RollFailed.String()}
 	}
 	c.result.Instances = results
-	return c.Conn.StartInstances(ctx, c.Name, c.up, c.o.Settle, c.o.Timeout, func(ev control.Progress) {
+	return c.Conn.StartInstances(ctx, c.Name, c.toStart, c.o.Settle, c.o.Timeout, func(ev control.Progress) {
 		p.Observe(ev)
 		for k := range results {
 			if results[k].Instance == ev.Instance {
@@ -182,8 +182,8 @@ func (s *Session) startSkipped(ctx context.Context, want, listed int) error {
 func (c *scale) scaleBack(ctx context.Context, tx *install.Tx) error {
 	ctx = context.WithoutCancel(ctx)
 	c.Note("%s: scaling back to %s", c.Name, text.Count(c.result.From, "instance"))
-	err := c.removeInstances(ctx, c.up)
-	stopped := slices.DeleteFunc(slices.Clone(c.down), func(i int) bool { return i > c.result.From })
+	err := c.removeInstances(ctx, c.toStart)
+	stopped := slices.DeleteFunc(slices.Clone(c.toStop), func(i int) bool { return i > c.result.From })
 	if len(stopped) > 0 && c.result.Running {
 		err = errors.Join(err, c.Conn.StartInstances(ctx, c.Name, stopped, 0, 0, nil))
 	}

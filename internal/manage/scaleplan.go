@@ -11,7 +11,7 @@ import (
 	"github.com/clusterctl/clusterctl/units/install"
 )
 
-// The method plan returns the changes of files. It also sets the fields c.up, c.down and c.newListed, and the result.
+// The method plan returns the changes of files. It also sets the fields c.toStart, c.toStop and c.newListed, and the result.
 func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
 	a, listed := c.app, c.listed
 	if err := cmp.Or(c.appErr, c.listedErr); err != nil {
@@ -41,8 +41,8 @@ func (c *scale) plan(ctx context.Context, how Scaling) (install.Plan, error) {
 		return plan, err
 	}
 	r.Running = states[0].Up() || states[0].Active == control.Activating
-	if c.up, c.down = scaleSteps(from, r.To, listed); !r.Running {
-		c.up = nil // keep c.down, because stopped instances may have state in /run
+	if c.toStart, c.toStop = scaleSteps(from, r.To, listed); !r.Running {
+		c.toStart = nil // keep c.toStop, because stopped instances may have state in /run
 	}
 	return plan, nil
 }

@@ -28,11 +28,11 @@ const sampleInterval = 500 * time.Millisecond
 // field Failed is set if the program exited with an error.
 type ProbeFindings struct{ Bound, Failed bool }
 
-// settling returns how long the instances of a new app must stay up. If the user gave --settle, this is its value. If the
+// settlingRule returns how long the instances of a new app must stay up. If the user gave --settle, this is its value. If the
 // app is unproven (see isUnproven), the time is --min-uptime, but at most the default of --min-uptime. In all other cases,
 // the instances must stay up for as long as they took to start, and until they use little CPU. The limit is the same as for
 // an unproven app.
-func (in *installation) settling() control.Settling {
+func (in *installation) settlingRule() control.Settling {
 	if !in.o.Watch {
 		return control.Settling{Time: in.o.Settle}
 	}
@@ -43,7 +43,7 @@ func (in *installation) settling() control.Settling {
 		return control.Settling{Time: limit}
 	}
 	w := &settleWatch{host: in.Host, now: in.Now, slice: in.Name.Slice(), began: in.Now(), least: in.o.Settle, limit: limit}
-	return control.Settling{Time: sampleInterval, Longer: w.longer}
+	return control.Settling{Time: sampleInterval, Longer: w.remainingWatch}
 }
 
 // isUnproven reports whether the program failed in the probe, or whether neither the probe nor a readiness check shows that
@@ -71,8 +71,8 @@ type settleWatch struct {
 	used         time.Duration // CPU time at the last sample
 }
 
-// The method longer measures the CPU use, and returns for how much longer the instances must stay up.
-func (w *settleWatch) longer(states []control.State) time.Duration {
+// remainingWatch measures the CPU use, and returns for how much longer the instances must stay up.
+func (w *settleWatch) remainingWatch(states []control.State) time.Duration {
 	now := w.now()
 	var used time.Duration
 	busy := false

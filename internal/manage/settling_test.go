@@ -36,7 +36,7 @@ func TestSettling(t *testing.T) {
 			Session: &Session{Manager: l.Manager}, Files: Files{App: c.app},
 			o: InstallOptions{Settle: 3 * time.Second, Watch: !c.given, Seen: c.seen},
 		}
-		got := in.settling()
+		got := in.settlingRule()
 		if (got.Longer != nil) != (c.want == 0) || c.want > 0 && got.Time != c.want {
 			t.Errorf("%s: got %v, want %v (0: the time depends on the instances)", c.about, got.Time, c.want)
 		}
@@ -71,7 +71,7 @@ func TestSettleWatch(t *testing.T) {
 			Files:   Files{App: units.App{Name: "web", Listen: []units.Listener{{Port: 80}}}},
 			o:       InstallOptions{Settle: time.Second, Watch: true},
 		}
-		s := in.settling()
+		s := in.settlingRule()
 		now = now.Add(c.start)
 		up := now
 		for more, samples := s.Time, 0; more > 0; samples++ {

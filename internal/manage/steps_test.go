@@ -39,8 +39,8 @@ func newApp(t *testing.T, args ...string) units.App {
 	return a
 }
 
-// The function changes compares the files of two apps and returns the differences, like install.Store.Plan.
-func changes(t *testing.T, before, after units.App) []install.Change {
+// planChanges compares the files of two apps and returns the differences, like install.Store.Plan.
+func planChanges(t *testing.T, before, after units.App) []install.Change {
 	t.Helper()
 	files := func(a units.App) map[string][]byte {
 		set, err := units.Render(a, units.Target{Systemd: 252, Sizing: units.Sizing{Want: a.Instances.N, Listed: a.Instances.N}})
@@ -178,7 +178,7 @@ func TestSteps(t *testing.T) {
 	for _, tt := range tests {
 		before, after := newApp(t, tt.before...), newApp(t, tt.after...)
 		c := change{
-			files: changes(t, before, after), from: before.Instances.N, to: after.Instances.N, running: !tt.stopped, start: tt.start,
+			files: planChanges(t, before, after), from: before.Instances.N, to: after.Instances.N, running: !tt.stopped, start: tt.start,
 		}
 		steps, reason := c.steps()
 		var words []string
@@ -208,7 +208,7 @@ func TestStepsOfSourceOnly(t *testing.T) {
 // TestFindChanged checks which instances an undo restarts or stops.
 func TestFindChanged(t *testing.T) {
 	since := time.Date(2026, 11, 26, 5, 0, 0, 0, time.UTC)
-	r := undo{Session: &Session{Name: "shop"}, since: since, files: changes(t, newApp(t, "i=4"), newApp(t, "i=3", "env=1"))}
+	r := undo{Session: &Session{Name: "shop"}, since: since, files: planChanges(t, newApp(t, "i=4"), newApp(t, "i=3", "env=1"))}
 	before, after := since.Add(-time.Hour), since.Add(time.Second)
 	state := func(i int, active control.Active, at time.Time) control.State {
 		return control.State{Unit: units.Name("shop").Instance(i), Active: active, StateSince: at, ActiveSince: before}

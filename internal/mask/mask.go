@@ -59,11 +59,11 @@ func File(path string, data []byte) []byte {
 // changedStars replaces a secret value that is not equal to the old value of the variable.
 const changedStars = Stars + " (changed)"
 
-// Values returns a values file with secret values masked. The parameter before is the old version of the file, or nil. If a
+// Values returns a values file with secret values masked. The parameter oldFile is the old version of the file, or nil. If a
 // secret value differs from the old version, Values prints changedStars.
-func Values(data, before []byte) []byte {
+func Values(data, oldFile []byte) []byte {
 	vars, _ := units.ParseValues(data)
-	old, _ := units.ParseValues(before)
+	old, _ := units.ParseValues(oldFile)
 	secret := false
 	for i, v := range vars {
 		shown, masked := Value(v.Name, v.Value)

@@ -15,7 +15,7 @@ import (
 // directory, or "" if neither exists.
 func Name(file string) string {
 	dir := filepath.Dir(file)
-	for d := dir; !shared(d); d = filepath.Dir(d) {
+	for d := dir; !isShared(d); d = filepath.Dir(d) {
 		if name := PackageName(d); name != "" {
 			return name
 		}
@@ -26,7 +26,7 @@ func Name(file string) string {
 // DirectoryName returns the name of the project's directory in a path, or "". It skips directories within a project, such
 // as dist, and directories of releases.
 func DirectoryName(dir string) string {
-	for d := filepath.Clean(dir); !shared(d); d = filepath.Dir(d) {
+	for d := filepath.Clean(dir); !isShared(d); d = filepath.Dir(d) {
 		if base := filepath.Base(d); !Common(base) && !isLayout(base) && !isRelease(filepath.Base(filepath.Dir(d)), base) {
 			return base
 		}
@@ -81,9 +81,9 @@ func isRelease(parent, base string) bool {
 	return isReleases(parent) || version.MatchString(base) && (len(base) >= 7 || strings.ContainsAny(base, "v."))
 }
 
-// The function shared reports whether a directory can contain many projects: /, /srv, /var/www, a home, and directories of
+// isShared reports whether a directory can contain many projects: /, /srv, /var/www, a home, and directories of
 // the system.
-func shared(dir string) bool {
+func isShared(dir string) bool {
 	parent := filepath.Dir(dir)
 	return parent == "/" || parent == "/home" || parent == "/var" || parent == "." || system(dir)
 }

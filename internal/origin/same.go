@@ -70,8 +70,8 @@ func exists(path string) bool {
 // samePlace reports whether two directories are equal or differ only in the release. It compares the paths as they are, and
 // again after it has resolved symbolic links such as "current".
 func samePlace(a, b string) bool {
-	for _, p := range []string{a, resolved(a)} {
-		for _, q := range []string{b, resolved(b)} {
+	for _, p := range []string{a, resolvePath(a)} {
+		for _, q := range []string{b, resolvePath(b)} {
 			if p == q || differInRelease(p, q) {
 				return true
 			}
@@ -80,7 +80,7 @@ func samePlace(a, b string) bool {
 	return false
 }
 
-func resolved(path string) string {
+func resolvePath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
 	}

@@ -69,11 +69,11 @@ func (r *Resolver) Listeners(ctx context.Context, a units.App, o ListenOptions, 
 
 // If a probe would find the listeners of the installed app, keepListeners gives these listeners to the app *a and returns
 // true. Some programs, for example programs with Node's cluster module, fail in a probe if the app is already running. If
-// the parameter longer is set, this probe may take longer than the probe of the installed app, and may find a listener that
-// the earlier probe has not found.
-func (r *Resolver) keepListeners(a *units.App, longer bool) bool {
+// the parameter longerProbe is set, this probe may take longer than the probe of the installed app, and may find a listener
+// that the earlier probe has not found.
+func (r *Resolver) keepListeners(a *units.App, longerProbe bool) bool {
 	installed, err := r.Store.Load(a.Name)
-	if err != nil || !sameListeners(installed, *a) || longer && len(installed.Listen) == 0 {
+	if err != nil || !sameListeners(installed, *a) || longerProbe && len(installed.Listen) == 0 {
 		return false
 	}
 	a.Listen, a.SocketOptions = slices.Clone(installed.Listen), slices.Clone(installed.SocketOptions)
@@ -219,12 +219,12 @@ func notBound(l units.Listener, found []units.Listener) error {
 	return fault.WithHint(err, "use --listen %s, or configure the port in the program", other)
 }
 
-// byFamily returns a copy of listener l, which has no address, for IPv4. If the parameter both is set, it also returns a
+// byFamily returns a copy of listener l, which has no address, for IPv4. If the parameter addIPv6 is set, it also returns a
 // copy for IPv6.
-func (r *Resolver) byFamily(l units.Listener, both bool) []units.Listener {
+func (r *Resolver) byFamily(l units.Listener, addIPv6 bool) []units.Listener {
 	four, six := l, l
 	four.Host, six.Host = netip.IPv4Unspecified(), netip.IPv6Unspecified()
-	if both {
+	if addIPv6 {
 		r.Note("probe: %s becomes one IPv4 and one IPv6 socket, as in the program", l.Description())
 		return []units.Listener{four, six}
 	}
@@ -232,10 +232,10 @@ func (r *Resolver) byFamily(l units.Listener, both bool) []units.Listener {
 	return []units.Listener{four}
 }
 
-// The function covers reports whether the kernel would refuse to bind listener l (EADDRINUSE), because listener wide is
+// includesAddress reports whether the kernel would refuse to bind listener l (EADDRINUSE), because listener wide is
 // already bound to the same TCP port on all addresses. In the probe both binds succeed, because the shim binds decoy
 // addresses. Separate sockets for IPv4 and for only IPv6 do not cover each other.
-func covers(wide, l units.Listener) bool {
+func includesAddress(wide, l units.Listener) bool {
 	if wide.Network != units.TCP || l.Network != units.TCP || wide.Port != l.Port || !l.Host.IsValid() || l.Host.IsUnspecified() {
 		return false
 	}
@@ -267,7 +267,7 @@ func listeners(found contract.Report) []units.Listener {
 			// The socket accepts IPv6 and IPv4, like a port without an address.
 			l.Host = netip.Addr{}
 		}
-		if !slices.ContainsFunc(list, func(m units.Listener) bool { return l == m || covers(l, m) || covers(m, l) }) {
+		if !slices.ContainsFunc(list, func(m units.Listener) bool { return l == m || includesAddress(l, m) || includesAddress(m, l) }) {
 			list = append(list, l)
 		}
 	}

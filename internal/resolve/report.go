@@ -138,7 +138,7 @@ func (r *Resolver) setOptions(a *units.App, found contract.Report) {
 			name = ""
 		}
 		for _, b := range found.Binds {
-			if !replaces(b, l) {
+			if !canReplace(b, l) {
 				continue
 			}
 			for _, p := range b.Options {
@@ -154,8 +154,8 @@ func (r *Resolver) setOptions(a *units.App, found contract.Report) {
 	}
 }
 
-// The function replaces reports whether listener l replaces the socket b of the program.
-func replaces(b contract.ProbeBind, l units.Listener) bool {
+// canReplace reports whether listener l replaces the socket b of the program.
+func canReplace(b contract.ProbeBind, l units.Listener) bool {
 	switch {
 	case b.Family == "unix":
 		return l.Network == units.Unix && l.Bind == 0 && l.Path == b.Address

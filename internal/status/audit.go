@@ -71,7 +71,7 @@ func (c *Collector) audit(ctx context.Context, l *List) error {
 			b.Drift, b.DriftUnknown = []Drift{}, err.Error()
 		}
 		b.Unsafe = c.Guard.Unsafe(a.App)
-		b.Suppressed = c.suppressed(ctx, a.App)
+		b.Suppressed = c.suppressedLines(ctx, a.App)
 		c.audits[a.App.Name], c.slices[a.App.Name] = b, own[0]
 	}
 	return ctx.Err()
@@ -145,9 +145,9 @@ func driftOfError(err error) ([]Drift, error) {
 	return list, nil
 }
 
-// The method suppressed returns how many log lines of an app the journal has dropped, or nil if the number is unknown. Users
+// suppressedLines returns how many log lines of an app the journal has dropped, or nil if the number is unknown. Users
 // other than root get nil instead of 0, because the journal of the machine looks empty to them.
-func (c *Collector) suppressed(ctx context.Context, app units.App) *int64 {
+func (c *Collector) suppressedLines(ctx context.Context, app units.App) *int64 {
 	n, err := journal.Suppressed(ctx, app.LogNamespace(), func(unit string) bool {
 		name, _, err := units.ParseInstance(unit)
 		return err == nil && name == app.Name

@@ -13,10 +13,10 @@ func BenchmarkSummarise(b *testing.B) {
 	for _, n := range []int{10, 100, 500} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			a := units.App{Name: "web", Listen: []units.Listener{{Port: 8080}}}
-			states := []control.State{in(control.ActiveRunning), in(control.ActiveRunning)}
+			states := []control.State{stateIn(control.ActiveRunning), stateIn(control.ActiveRunning)}
 			for i := range n {
 				if i%50 == 49 {
-					states = append(states, restarting(1))
+					states = append(states, restartingState(1))
 				} else {
 					states = append(states, up(1000+i, 50, 0))
 				}

@@ -66,8 +66,8 @@ func (c *Collector) fill(ctx context.Context, l *List, states []control.State) e
 	}
 	for i, a := range l.Known {
 		s := Summarise(a.App, l.States[i], l.Facts[i])
-		if a.only != nil {
-			s.Instances = slices.DeleteFunc(s.Instances, func(i Instance) bool { return !slices.Contains(a.only, i.Instance) })
+		if a.onlyInstances != nil {
+			s.Instances = slices.DeleteFunc(s.Instances, func(i Instance) bool { return !slices.Contains(a.onlyInstances, i.Instance) })
 		}
 		l.Apps = append(l.Apps, s)
 	}

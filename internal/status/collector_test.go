@@ -42,13 +42,13 @@ func (f *fakeConn) Watch(context.Context, []string) (*control.Watch, error) {
 // TestCollector checks the state and the details of two apps, and that a second call of Details uses the last audit until
 // auditAge has passed.
 func TestCollector(t *testing.T) {
-	edited := in(control.ActiveRunning)
+	edited := stateIn(control.ActiveRunning)
 	edited.NeedDaemonReload = true
 	edited.DropIns = []string{"/etc/systemd/system/web.service.d/50-instances.conf", "/etc/systemd/system/web.service.d/mine.conf"}
-	slice := in(control.ActiveRunning)
+	slice := stateIn(control.ActiveRunning)
 	slice.Limits = control.Limits{TasksMax: 400}
 	conn := &fakeConn{states: map[string]control.State{
-		"web.service": edited, "web@1.service": up(10, 50, 0), "web@2.service": restarting(7), "clusterctl-web.slice": slice,
+		"web.service": edited, "web@1.service": up(10, 50, 0), "web@2.service": restartingState(7), "clusterctl-web.slice": slice,
 	}}
 	dir := t.TempDir()
 	now := time.Unix(1000, 0)

@@ -16,8 +16,8 @@ import (
 type Listed struct {
 	App   units.App
 	Count int
-	// The field only has the numbers of the requested instances, or is nil for all instances.
-	only []int
+	// The field onlyInstances has the numbers of the requested instances, or is nil for all instances.
+	onlyInstances []int
 }
 
 // List has the requested apps. [Collector.Collect] adds the state of these apps.
@@ -64,13 +64,13 @@ func (l *List) Add(app units.App, count, instance int) {
 	case i < 0:
 		a := Listed{App: app, Count: count}
 		if instance > 0 {
-			a.only = []int{instance}
+			a.onlyInstances = []int{instance}
 		}
 		l.Known = append(l.Known, a)
 	case instance == 0:
-		l.Known[i].only = nil
-	case l.Known[i].only != nil:
-		l.Known[i].only = append(l.Known[i].only, instance)
+		l.Known[i].onlyInstances = nil
+	case l.Known[i].onlyInstances != nil:
+		l.Known[i].onlyInstances = append(l.Known[i].onlyInstances, instance)
 	}
 }
 

@@ -14,11 +14,11 @@ func TestAdd(t *testing.T) {
 	l.Add(b, 2, 0)
 	l.Add(a, 4, 3)
 	l.Add(b, 2, 1)
-	if len(l.Known) != 2 || len(l.Known[0].only) != 2 || l.Known[1].only != nil || len(l.units()) != 5+3 {
+	if len(l.Known) != 2 || len(l.Known[0].onlyInstances) != 2 || l.Known[1].onlyInstances != nil || len(l.units()) != 5+3 {
 		t.Errorf("got %+v", l.Known)
 	}
 	l.Add(a, 4, 0)
-	if l.Known[0].only != nil {
+	if l.Known[0].onlyInstances != nil {
 		t.Errorf("got %+v", l.Known)
 	}
 }

@@ -20,10 +20,10 @@ type meter struct {
 	host   inspect.Host
 	now    func() time.Time
 	before map[string]cpuMark // the last marks, by cgroup
-	// The field at has the time of the last call of the method mark or begin. The field last has the last result of the
-	// method mark, or is nil if this result was empty.
-	at   time.Time
-	last map[string]float64
+	// The field lastTime has the time of the last call of the method mark or begin. The field lastResult has the last result
+	// of the method mark, or is nil if this result was empty.
+	lastTime   time.Time
+	lastResult map[string]float64
 	// The field begun is true from the call of the method begin to the end of the first measurement.
 	begun bool
 }
@@ -48,12 +48,12 @@ func (m *meter) begin(apps []Listed) {
 			}
 		}
 	}
-	m.at, m.begun = m.now(), true
+	m.lastTime, m.begun = m.now(), true
 }
 
-// The method covers reports whether the method begin has set marks for the cgroups of all running units. Units are in other
+// hasSameUnits reports whether the method begin has set marks for the cgroups of all running units. Units are in other
 // cgroups if a user has changed their Slice=.
-func (m *meter) covers(states []control.State) bool {
+func (m *meter) hasSameUnits(states []control.State) bool {
 	for _, st := range states {
 		if _, ok := m.before[st.ControlGroup]; !ok && st.ControlGroup != "" {
 			return false
@@ -66,8 +66,8 @@ func (m *meter) covers(states []control.State) bool {
 // mark, in percent of one CPU. The result omits cgroups that were created after the last mark, even if an old cgroup had the
 // same name.
 func (m *meter) mark(states []control.State) map[string]float64 {
-	if m.last != nil && m.now().Sub(m.at) < cpuInterval {
-		return m.last // the time since the last mark is too short for a measurement
+	if m.lastResult != nil && m.now().Sub(m.lastTime) < cpuInterval {
+		return m.lastResult // the time since the last mark is too short for a measurement
 	}
 	marks, cpu := map[string]cpuMark{}, map[string]float64{}
 	for _, st := range states {
@@ -85,9 +85,9 @@ func (m *meter) mark(states []control.State) map[string]float64 {
 			cpu[st.ControlGroup] = math.Round(100*share) / 100 // two decimals are exact enough
 		}
 	}
-	m.before, m.at, m.last = marks, m.now(), cpu
+	m.before, m.lastTime, m.lastResult = marks, m.now(), cpu
 	if len(cpu) == 0 {
-		m.last = nil
+		m.lastResult = nil
 	}
 	return cpu
 }
@@ -105,7 +105,7 @@ func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]contr
 	wait := false
 	if m != nil {
 		fresh := m.begun || len(m.before) == 0
-		if !m.covers(all) {
+		if !m.hasSameUnits(all) {
 			cpu = m.mark(all)
 		}
 		m.begun, wait = false, fresh && len(m.before) > 0
@@ -117,7 +117,7 @@ func (c *Collector) measure(ctx context.Context, apps []Listed, states [][]contr
 	}
 	if wait {
 		// The kernel has no event for the use of CPU time, so the method waits for a fixed time.
-		t := time.NewTimer(max(cpuInterval-c.Now().Sub(m.at), 0))
+		t := time.NewTimer(max(cpuInterval-c.Now().Sub(m.lastTime), 0))
 		defer t.Stop()
 		select {
 		case <-t.C:

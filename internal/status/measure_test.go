@@ -66,10 +66,10 @@ func TestMeterBegins(t *testing.T) {
 	use("1000000")
 	m.begin([]Listed{{App: units.App{Name: "my-app"}, Count: 2}})
 	states := []control.State{{ControlGroup: one}, {}}
-	if !m.covers(states) {
+	if !m.hasSameUnits(states) {
 		t.Error("covers returns false for the cgroup of our units")
 	}
-	if m.covers(append(states, control.State{ControlGroup: "/elsewhere.slice/my-app@2.service"})) {
+	if m.hasSameUnits(append(states, control.State{ControlGroup: "/elsewhere.slice/my-app@2.service"})) {
 		t.Error("covers returns true for a cgroup in another slice")
 	}
 	now = now.Add(time.Second)

@@ -87,8 +87,8 @@ func instanceState(st control.State, runs *inspect.Runs) string {
 }
 
 // appState returns the state of the app: "running", "degraded", "starting", "stopping", "restarting", "stopped", "gave up"
-// or "failed". The parameter broken is set if a socket of the app has failed or is masked.
-func appState(aggregate control.State, s App, broken bool) string {
+// or "failed". The parameter socketBroken is set if a socket of the app has failed or is masked.
+func appState(aggregate control.State, s App, socketBroken bool) string {
 	some := func(state string) bool {
 		return slices.ContainsFunc(s.Instances, func(i Instance) bool { return i.State == state })
 	}
@@ -113,7 +113,7 @@ func appState(aggregate control.State, s App, broken bool) string {
 		return "stopped"
 	case s.Wanted > 0 && !slices.ContainsFunc(s.Instances, func(i Instance) bool { return i.State != "gave up" && i.State != "skipped" }):
 		return "gave up"
-	case aggregate.Active == control.Inactive && !broken:
+	case aggregate.Active == control.Inactive && !socketBroken:
 		// The service of the app is inactive only if somebody has stopped the app. A worker can still be in a failed state,
 		// because it failed before or during the stop.
 		return "stopped"

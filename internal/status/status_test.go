@@ -21,12 +21,12 @@ func up(pid int, since int64, restarts int) control.State {
 		MainPID: pid, Restarts: restarts, ActiveSince: time.Unix(since, 0), StatusText: "ready"}
 }
 
-func restarting(status int) control.State {
+func restartingState(status int) control.State {
 	return control.State{Load: control.Loaded, Active: control.Activating, Sub: "auto-restart", Result: "exit-code",
 		ExecMainCode: 1, ExecMainStatus: status, Restarts: 3, StatusText: "dead"}
 }
 
-func failed(status int) control.State {
+func failedState(status int) control.State {
 	return control.State{Load: control.Loaded, Active: control.ActiveFailed, Sub: "failed", Result: "exit-code",
 		ExecMainCode: 1, ExecMainStatus: status, StatusText: "old"}
 }
@@ -35,37 +35,37 @@ func inactive() control.State {
 	return control.State{Load: control.Loaded, Active: control.Inactive, Sub: "dead", Result: "success", StatusText: "old"}
 }
 
-func skipped() control.State {
+func skippedState() control.State {
 	s := inactive()
 	s.ConditionSince = time.Unix(1, 0)
 	return s
 }
 
-func masked() control.State {
+func maskedState() control.State {
 	s := inactive()
 	s.Load = control.Masked
 	return s
 }
 
-func finished() control.State {
+func finishedState() control.State {
 	s := inactive()
 	s.ExecMainCode = 1
 	return s
 }
 
-func in(active control.Active) control.State {
+func stateIn(active control.Active) control.State {
 	return control.State{Load: control.Loaded, Active: active, Result: "success"}
 }
 
 func TestInstanceState(t *testing.T) {
 	for want, states := range map[string][]control.State{
-		"running":    {up(1, 1, 0), in(control.Reloading), in(control.Refreshing)},
-		"restarting": {restarting(1), {Active: control.Activating, Sub: "auto-restart-queued"}},
-		"starting":   {in(control.Activating)},
-		"stopping":   {in(control.Deactivating)},
-		"failed":     {failed(1), {Active: control.ActiveFailed, Result: "signal", ExecMainStatus: contract.StatusGaveUp}},
-		"gave up":    {failed(contract.StatusGaveUp)},
-		"skipped":    {skipped()},
+		"running":    {up(1, 1, 0), stateIn(control.Reloading), stateIn(control.Refreshing)},
+		"restarting": {restartingState(1), {Active: control.Activating, Sub: "auto-restart-queued"}},
+		"starting":   {stateIn(control.Activating)},
+		"stopping":   {stateIn(control.Deactivating)},
+		"failed":     {failedState(1), {Active: control.ActiveFailed, Result: "signal", ExecMainStatus: contract.StatusGaveUp}},
+		"gave up":    {failedState(contract.StatusGaveUp)},
+		"skipped":    {skippedState()},
 		"stopped": {inactive(), {}, {Load: control.NotFound, Active: control.Inactive},
 			{Active: control.ActiveFailed, Result: "signal", PreCode: 2, PreStatus: 15}},
 	} {
@@ -79,7 +79,7 @@ func TestInstanceState(t *testing.T) {
 
 func TestSummarise(t *testing.T) {
 	socket := []units.Listener{{Port: 8080}, {Name: "admin", Port: 9000}}
-	active, dead := in(control.ActiveRunning), in(control.Inactive)
+	active, dead := stateIn(control.ActiveRunning), stateIn(control.Inactive)
 	brokenSocket := control.State{Load: control.Loaded, Active: control.ActiveFailed, Result: "resources", Listen: []string{"[::]:8080"}}
 	for _, c := range []struct {
 		about         string
@@ -91,33 +91,33 @@ func TestSummarise(t *testing.T) {
 		problem       string
 	}{
 		{"all run", active, nil, []control.State{up(10, 50, 1), up(11, 40, 2)}, "running", 2, 2, ""},
-		{"above the number of CPUs", active, nil, []control.State{up(10, 50, 0), skipped(), skipped()}, "running", 1, 1, ""},
-		{"one crashes", active, nil, []control.State{up(10, 50, 0), restarting(7)}, "degraded", 1, 2,
+		{"above the number of CPUs", active, nil, []control.State{up(10, 50, 0), skippedState(), skippedState()}, "running", 1, 1, ""},
+		{"one crashes", active, nil, []control.State{up(10, 50, 0), restartingState(7)}, "degraded", 1, 2,
 			"web@2.service: exited with status 7"},
-		{"all crash", active, nil, []control.State{restarting(1), restarting(2)}, "restarting", 0, 2,
+		{"all crash", active, nil, []control.State{restartingState(1), restartingState(2)}, "restarting", 0, 2,
 			"web@1.service: exited with status 1"},
 		{"stopped", dead, []control.State{dead, dead}, []control.State{inactive(), inactive()}, "stopped", 0, 2, ""},
-		{"starting", in(control.Activating), []control.State{active, active}, []control.State{in(control.Activating)},
+		{"starting", stateIn(control.Activating), []control.State{active, active}, []control.State{stateIn(control.Activating)},
 			"starting", 0, 1, ""},
-		{"half started", in(control.Activating), nil, []control.State{up(1, 1, 0), in(control.Activating)}, "degraded", 1, 2, ""},
-		{"stopping", in(control.Deactivating), nil, []control.State{in(control.Deactivating)}, "stopping", 0, 1, ""},
-		{"finished", active, nil, []control.State{finished(), finished()}, "stopped", 0, 2, ""},
-		{"all gave up", active, nil, []control.State{failed(contract.StatusGaveUp), failed(contract.StatusGaveUp)},
+		{"half started", stateIn(control.Activating), nil, []control.State{up(1, 1, 0), stateIn(control.Activating)}, "degraded", 1, 2, ""},
+		{"stopping", stateIn(control.Deactivating), nil, []control.State{stateIn(control.Deactivating)}, "stopping", 0, 1, ""},
+		{"finished", active, nil, []control.State{finishedState(), finishedState()}, "stopped", 0, 2, ""},
+		{"all gave up", active, nil, []control.State{failedState(contract.StatusGaveUp), failedState(contract.StatusGaveUp)},
 			"gave up", 0, 2, "web@1.service: "},
-		{"one gave up", active, nil, []control.State{failed(contract.StatusGaveUp), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: "},
+		{"one gave up", active, nil, []control.State{failedState(contract.StatusGaveUp), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: "},
 		{"the port is taken", dead, []control.State{active, brokenSocket}, []control.State{inactive()}, "failed", 0,
 			1, "web-admin.socket: it could not listen"},
-		{"one is masked", active, nil, []control.State{masked(), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: it is masked"},
-		{"all are masked", active, nil, []control.State{masked(), masked()}, "failed", 0, 2, "web@1.service: it is masked"},
-		{"stopped, and one is masked", dead, nil, []control.State{inactive(), masked()}, "stopped", 0, 2, ""},
-		{"one is skipped, the others crash", active, nil, []control.State{restarting(1), skipped()}, "restarting", 0, 1,
+		{"one is masked", active, nil, []control.State{maskedState(), up(3, 9, 0)}, "degraded", 1, 2, "web@1.service: it is masked"},
+		{"all are masked", active, nil, []control.State{maskedState(), maskedState()}, "failed", 0, 2, "web@1.service: it is masked"},
+		{"stopped, and one is masked", dead, nil, []control.State{inactive(), maskedState()}, "stopped", 0, 2, ""},
+		{"one is skipped, the others crash", active, nil, []control.State{restartingState(1), skippedState()}, "restarting", 0, 1,
 			"web@1.service: exited with status 1"},
-		{"gave up, and one is skipped", active, nil, []control.State{failed(contract.StatusGaveUp), skipped()}, "gave up",
+		{"gave up, and one is skipped", active, nil, []control.State{failedState(contract.StatusGaveUp), skippedState()}, "gave up",
 			0, 1, "web@1.service: "},
-		{"all start again", active, nil, []control.State{in(control.Activating)}, "starting", 0, 1, ""},
+		{"all start again", active, nil, []control.State{stateIn(control.Activating)}, "starting", 0, 1, ""},
 		{"a user stopped the socket", active, []control.State{dead, active}, []control.State{up(1, 1, 0)},
 			"degraded", 1, 1, "web.socket: it does not listen"},
-		{"stopped while a worker failed", dead, nil, []control.State{failed(1), inactive()}, "stopped", 0, 2,
+		{"stopped while a worker failed", dead, nil, []control.State{failedState(1), inactive()}, "stopped", 0, 2,
 			"web@1.service: exited with status 1"},
 	} {
 		t.Run(c.about, func(t *testing.T) {
@@ -189,13 +189,13 @@ func TestWords(t *testing.T) {
 func TestInstance(t *testing.T) {
 	now := time.Unix(1000, 0)
 	due := &inspect.Runs{Failures: 3, Next: now.Add(time.Second), Uptime: 2 * time.Second, Result: "exit-code", Status: "exited/1"}
-	auto := restarting(7)
+	auto := restartingState(7)
 	auto.StateSince, auto.RestartDelay = now, 5*time.Second
-	delayed := in(control.Activating)
+	delayed := stateIn(control.Activating)
 	delayed.Sub, delayed.Restarts = "start-pre", 2
-	first := in(control.Activating)
+	first := stateIn(control.Activating)
 	first.Sub = "start-pre"
-	adopted := in(control.Activating)
+	adopted := stateIn(control.Activating)
 	adopted.Sub = "start"
 	announced := adopted
 	announced.Restarts, announced.StatusText = 4, "waiting 337ms after 5 short runs, the last with exited/1"
@@ -226,12 +226,12 @@ func TestInstance(t *testing.T) {
 		{"runs again", up(5, 900, 3), &started, "running", -1, "exited with status 1 after 2.0s", ""},
 		{"masked while it runs", masked, nil, "running", -1, "it is masked", ""},
 		{"stopped by a user", inactive(), due, "stopped", -1, "", ""},
-		{"gave up", failed(contract.StatusGaveUp), &inspect.Runs{GaveUp: true}, "gave up", -1,
-			control.Explain(failed(contract.StatusGaveUp)), control.Explain(failed(contract.StatusGaveUp))},
+		{"gave up", failedState(contract.StatusGaveUp), &inspect.Runs{GaveUp: true}, "gave up", -1,
+			control.Explain(failedState(contract.StatusGaveUp)), control.Explain(failedState(contract.StatusGaveUp))},
 		{
-			"gave up after recorded runs", failed(contract.StatusGaveUp),
+			"gave up after recorded runs", failedState(contract.StatusGaveUp),
 			&inspect.Runs{GaveUp: true, Result: "exit-code", Status: "exited/7", Uptime: 2 * time.Second}, "gave up", -1,
-			"exited with status 7 after 2.0s", control.Explain(failed(contract.StatusGaveUp)),
+			"exited with status 7 after 2.0s", control.Explain(failedState(contract.StatusGaveUp)),
 		},
 	} {
 		got := instanceOf(1, c.st, InstanceFacts{Runs: c.runs})
@@ -279,7 +279,7 @@ func TestUsageSum(t *testing.T) {
 // TestOwnListeners checks the problem of an app whose instances bind addresses themselves.
 func TestOwnListeners(t *testing.T) {
 	own := Facts{OwnListen: []string{"3000", "127.0.0.1:9229"}}
-	active := in(control.ActiveRunning)
+	active := stateIn(control.ActiveRunning)
 	status := func(a units.App, f Facts, instances ...control.State) App {
 		states := slices.Concat([]control.State{active}, instances)
 		if len(a.Listen) > 0 {
@@ -287,7 +287,7 @@ func TestOwnListeners(t *testing.T) {
 		}
 		return Summarise(a, states, f)
 	}
-	s := status(units.App{Name: "web"}, own, up(1, 1, 0), restarting(1))
+	s := status(units.App{Name: "web"}, own, up(1, 1, 0), restartingState(1))
 	if want := "listens on 3000 127.0.0.1:9229, each instance for itself; install it with --listen 3000"; s.Problem != want {
 		t.Errorf("got the problem %q, want %q", s.Problem, want)
 	}
@@ -302,7 +302,7 @@ func TestOwnListeners(t *testing.T) {
 			t.Errorf("got %+v", s)
 		}
 	}
-	shared := status(units.App{Name: "web", Listen: []units.Listener{{Port: 80}}}, own, up(1, 1, 0), restarting(1))
+	shared := status(units.App{Name: "web", Listen: []units.Listener{{Port: 80}}}, own, up(1, 1, 0), restartingState(1))
 	if strings.HasPrefix(shared.Problem, "listens") {
 		t.Errorf("got %+v", shared)
 	}

@@ -19,14 +19,14 @@ type Accounts struct {
 	// The map members has the uids in the group of each gid. A uid is in a group by its primary group, by /etc/group or by
 	// the method With.
 	members map[int][]int
-	// The map unknown has the groups in /etc/group with members who are not in /etc/passwd.
-	unknown map[int]bool
+	// unknownMembers has the groups in /etc/group with members who are not in /etc/passwd.
+	unknownMembers map[int]bool
 }
 
 // ReadAccounts reads the files passwd and group in a directory, usually /etc. A missing file has no entries. Groups and
 // members from other sources, such as LDAP, are unknown. A group with unknown members may contain any user.
 func ReadAccounts(etc string) (Accounts, error) {
-	a := Accounts{users: map[int]string{}, groups: map[int]string{}, members: map[int][]int{}, unknown: map[int]bool{}}
+	a := Accounts{users: map[int]string{}, groups: map[int]string{}, members: map[int][]int{}, unknownMembers: map[int]bool{}}
 	uids := map[string]int{}
 	err := records(filepath.Join(etc, "passwd"), 4, func(f []string) {
 		uid, uidErr := strconv.Atoi(f[2])
@@ -55,7 +55,7 @@ func ReadAccounts(etc string) (Accounts, error) {
 			if uid, ok := uids[name]; ok {
 				a.members[gid] = append(a.members[gid], uid)
 			} else if name != "" {
-				a.unknown[gid] = true
+				a.unknownMembers[gid] = true
 			}
 		}
 	})
@@ -111,5 +111,5 @@ func (a Accounts) outsiders(gid int, allowed []int) (users []int, found bool) {
 		}
 	}
 	slices.Sort(users)
-	return users, len(users) > 0 || a.groups[gid] == "" || a.unknown[gid]
+	return users, len(users) > 0 || a.groups[gid] == "" || a.unknownMembers[gid]
 }

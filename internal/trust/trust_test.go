@@ -79,9 +79,9 @@ func (b box) link(name, target string, uid int) {
 	}
 }
 
-// The method want checks the writers of a path. The path in name and the paths in the parameter want are relative to the
+// wantWriters checks the writers of a path. The path in name and the paths in the parameter want are relative to the
 // box.
-func (b box) want(name string, scope Scope, allowed []int, want ...Writer) {
+func (b box) wantWriters(name string, scope Scope, allowed []int, want ...Writer) {
 	b.t.Helper()
 	got, err := checker(b.t).Writers(b.path(name), scope, allowed...)
 	if err != nil {
@@ -98,20 +98,20 @@ func (b box) want(name string, scope Scope, allowed []int, want ...Writer) {
 func TestOwnersAndModes(t *testing.T) {
 	b := newBox(t)
 	b.make("root", 0o644, 0, 0)
-	b.want("root", Contents, nil)
+	b.wantWriters("root", Contents, nil)
 	b.make("anns", 0o444, ann, annOwn)
-	b.want("anns", Contents, nil, Writer{"anns", Owner, ann, nil})
-	b.want("anns", Contents, []int{ann})
-	b.want("anns", Place, nil)
+	b.wantWriters("anns", Contents, nil, Writer{"anns", Owner, ann, nil})
+	b.wantWriters("anns", Contents, []int{ann})
+	b.wantWriters("anns", Place, nil)
 	b.make("open", 0o602, 0, 0)
-	b.want("open", Contents, []int{ann}, Writer{"open", Everybody, 0, nil})
+	b.wantWriters("open", Contents, []int{ann}, Writer{"open", Everybody, 0, nil})
 	b.make("dir/", 0o755, bob, bobOwn)
 	b.make("dir/file", 0o644, 0, 0)
-	b.want("dir/file", Place, nil, Writer{"dir", Owner, bob, nil})
+	b.wantWriters("dir/file", Place, nil, Writer{"dir", Owner, bob, nil})
 	b.make("wide/", 0o777, 0, 0)
 	b.make("wide/deep/file", 0o600, 0, 0)
-	b.want("wide/deep/file", Place, nil, Writer{"wide", Everybody, 0, nil})
-	b.want("wide/deep/../deep/./file", Place, nil, Writer{"wide", Everybody, 0, nil})
+	b.wantWriters("wide/deep/file", Place, nil, Writer{"wide", Everybody, 0, nil})
+	b.wantWriters("wide/deep/../deep/./file", Place, nil, Writer{"wide", Everybody, 0, nil})
 	if _, err := checker(t).Writers("relative", Place); err == nil {
 		t.Error("Writers returned no error for a relative path")
 	}
@@ -120,18 +120,18 @@ func TestOwnersAndModes(t *testing.T) {
 func TestGroups(t *testing.T) {
 	b := newBox(t)
 	b.make("devs", 0o664, 0, devs)
-	b.want("devs", Contents, nil, Writer{"devs", Group, devs, []int{ann, bob}})
-	b.want("devs", Contents, []int{ann}, Writer{"devs", Group, devs, []int{bob}})
-	b.want("devs", Contents, []int{ann, bob})
+	b.wantWriters("devs", Contents, nil, Writer{"devs", Group, devs, []int{ann, bob}})
+	b.wantWriters("devs", Contents, []int{ann}, Writer{"devs", Group, devs, []int{bob}})
+	b.wantWriters("devs", Contents, []int{ann, bob})
 	b.make("private", 0o664, ann, annOwn)
-	b.want("private", Contents, []int{ann})
+	b.wantWriters("private", Contents, []int{ann})
 	b.make("nobody", 0o664, 0, nurse)
-	b.want("nobody", Contents, nil)
+	b.wantWriters("nobody", Contents, nil)
 	b.make("unknown", 0o664, 0, 4999)
-	b.want("unknown", Contents, []int{ann}, Writer{"unknown", Group, 4999, nil})
+	b.wantWriters("unknown", Contents, []int{ann}, Writer{"unknown", Group, 4999, nil})
 	b.make("ldap", 0o664, 0, ldap)
-	b.want("ldap", Contents, nil, Writer{"ldap", Group, ldap, []int{ann}})
-	b.want("ldap", Contents, []int{ann}, Writer{"ldap", Group, ldap, nil})
+	b.wantWriters("ldap", Contents, nil, Writer{"ldap", Group, ldap, []int{ann}})
+	b.wantWriters("ldap", Contents, []int{ann}, Writer{"ldap", Group, ldap, nil})
 	c := checker(t)
 	c.Accounts = c.Accounts.With(web, nurse)
 	if got, err := c.Writers(b.path("nobody"), Contents); err != nil || len(got) != 1 || !reflect.DeepEqual(got[0].Users, []int{web}) {
@@ -146,17 +146,17 @@ func TestSticky(t *testing.T) {
 	b := newBox(t)
 	b.make("tmp/", 0o777|os.ModeSticky, 0, 0)
 	b.make("tmp/roots", 0o600, 0, 0)
-	b.want("tmp/roots", Contents, nil)
+	b.wantWriters("tmp/roots", Contents, nil)
 	b.make("tmp/anns", 0o600, ann, annOwn)
-	b.want("tmp/anns", Place, nil, Writer{"tmp/anns", Owner, ann, nil})
+	b.wantWriters("tmp/anns", Place, nil, Writer{"tmp/anns", Owner, ann, nil})
 	b.link("tmp/link", "../real", ann)
 	b.make("real", 0o600, 0, 0)
-	b.want("tmp/link", Contents, nil, Writer{"tmp/link", Owner, ann, nil})
+	b.wantWriters("tmp/link", Contents, nil, Writer{"tmp/link", Owner, ann, nil})
 	// All users may create the missing entry.
-	b.want("tmp/missing/file", Place, nil, Writer{"tmp", Everybody, 0, nil})
+	b.wantWriters("tmp/missing/file", Place, nil, Writer{"tmp", Everybody, 0, nil})
 	b.make("bobs/", 0o755|os.ModeSticky, bob, bobOwn)
 	b.make("bobs/file", 0o600, 0, 0)
-	b.want("bobs/file", Place, nil, Writer{"bobs", Owner, bob, nil})
+	b.wantWriters("bobs/file", Place, nil, Writer{"bobs", Owner, bob, nil})
 }
 
 func TestLinks(t *testing.T) {
@@ -166,17 +166,17 @@ func TestLinks(t *testing.T) {
 	b.make("c/file", 0o644, 0, 0)
 	b.link("a/one", "../b/two", 0)
 	b.link("b/two", b.path("c"), 0)
-	b.want("a/one/file", Contents, nil, Writer{"a", Owner, ann, nil}, Writer{"b", Owner, bob, nil})
-	b.want("a/one/file", Contents, []int{ann, bob})
+	b.wantWriters("a/one/file", Contents, nil, Writer{"a", Owner, ann, nil}, Writer{"b", Owner, bob, nil})
+	b.wantWriters("a/one/file", Contents, []int{ann, bob})
 	// The owner of a link in a directory of root cannot change the link.
 	b.link("anns", "c/file", ann)
-	b.want("anns", Contents, nil)
+	b.wantWriters("anns", Contents, nil)
 	// ".." after a link is the parent of the link's target.
 	b.make("b/sub/x", 0o644, 0, 0)
 	b.link("sub", "b/sub", 0)
-	b.want("sub/../file", Place, nil, Writer{"b", Owner, bob, nil})
+	b.wantWriters("sub/../file", Place, nil, Writer{"b", Owner, bob, nil})
 	b.link("gone", "b/nothing", 0)
-	b.want("gone", Contents, nil, Writer{"b", Owner, bob, nil})
+	b.wantWriters("gone", Contents, nil, Writer{"b", Owner, bob, nil})
 	b.link("loop", "loop", 0)
 	b.link("ping", "pong", 0)
 	b.link("pong", "ping", 0)
@@ -212,12 +212,12 @@ func TestACL(t *testing.T) {
 		}
 	}
 	set("open", 6)
-	b.want("open", Contents, nil, Writer{"open", ACLUser, bob, nil}, Writer{"open", ACLGroup, devs, []int{ann, bob}})
-	b.want("open", Contents, []int{bob}, Writer{"open", ACLGroup, devs, []int{ann}})
-	b.want("open", Contents, []int{ann, bob})
+	b.wantWriters("open", Contents, nil, Writer{"open", ACLUser, bob, nil}, Writer{"open", ACLGroup, devs, []int{ann, bob}})
+	b.wantWriters("open", Contents, []int{bob}, Writer{"open", ACLGroup, devs, []int{ann}})
+	b.wantWriters("open", Contents, []int{ann, bob})
 	// The mask removes the write permission of all entries.
 	set("masked", 4)
-	b.want("masked", Contents, nil)
+	b.wantWriters("masked", Contents, nil)
 }
 
 func TestParseACL(t *testing.T) {

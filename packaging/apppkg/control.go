@@ -88,9 +88,9 @@ func (in Input) check() error {
 	return nil
 }
 
-// The method depends returns the dependencies of the package: systemd, clusterctl if the shim starts the program, and
+// dependencies returns the dependencies of the package: systemd, clusterctl if the shim starts the program, and
 // in.Depends.
-func (in Input) depends() []string {
+func (in Input) dependencies() []string {
 	all := []string{fmt.Sprintf("systemd (>= %d~)", in.Target.Systemd)}
 	if in.App.NeedsShim() {
 		all = append(all, "clusterctl")
@@ -117,7 +117,7 @@ func (in Input) control(kilobytes int64) string {
 	field("Architecture", in.Arch)
 	field("Maintainer", in.Maintainer)
 	field("Installed-Size", fmt.Sprint(kilobytes))
-	field("Depends", strings.Join(in.depends(), ", "))
+	field("Depends", strings.Join(in.dependencies(), ", "))
 	if !in.App.NeedsShim() {
 		field("Suggests", "clusterctl")
 	}

@@ -107,7 +107,7 @@ func Junk(rel string) bool {
 // because these files are mostly certificates of test suites. The parameter rel is the path relative to the directory of
 // the app.
 func Secret(rel string) bool {
-	if below("/"+rel, "/node_modules") || strings.Contains(rel, "/node_modules/") || strings.Contains(rel, "/site-packages/") {
+	if isBelow("/"+rel, "/node_modules") || strings.Contains(rel, "/node_modules/") || strings.Contains(rel, "/site-packages/") {
 		return false
 	}
 	base := path.Base(rel)

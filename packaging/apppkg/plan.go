@@ -84,7 +84,7 @@ func Plan(in Input) (Package, error) {
 	if err != nil {
 		return Package{}, err
 	}
-	p := Package{Name: DebName(a.Name), Version: in.Version, Arch: in.Arch, Depends: in.depends(), Notes: notes}
+	p := Package{Name: DebName(a.Name), Version: in.Version, Arch: in.Arch, Depends: in.dependencies(), Notes: notes}
 	release := in.payload(local)
 	links := in.addUnits(&release, &p, set)
 	release = append(release,
@@ -123,7 +123,7 @@ func (in Input) payload(local units.App) []File {
 	state := in.stateLinks(local)
 	for _, f := range in.Files {
 		root, rel, ok := rootOf(f.Path, in.Roots)
-		if !ok || hasEnvFile(local, f.Path) || slices.ContainsFunc(state, func(s string) bool { return below(rel, s) }) {
+		if !ok || hasEnvFile(local, f.Path) || slices.ContainsFunc(state, func(s string) bool { return isBelow(rel, s) }) {
 			continue
 		}
 		for _, r := range in.Roots {
@@ -131,14 +131,14 @@ func (in Input) payload(local units.App) []File {
 			f.Link = replacePath(f.Link, r.From, r.To)
 		}
 		f.Path = path.Join(strings.TrimPrefix(root.To, current(in.App.Name)+"/"), rel)
-		out = append(out, normalized(f))
+		out = append(out, normalize(f))
 	}
 	return out
 }
 
-// The function normalized returns a file with the permissions of a package: everyone can read the file, and setuid and
+// normalize returns a file with the permissions of a package: everyone can read the file, and setuid and
 // setgid are removed.
-func normalized(f File) File {
+func normalize(f File) File {
 	switch {
 	case f.Mode&fs.ModeSymlink != 0:
 		f.Mode = fs.ModeSymlink | 0o777
@@ -164,14 +164,14 @@ func (in Input) addIncluded(local units.App, p *Package) {
 		if !f.Included || Contains(in.Roots, f.Path) && !variables {
 			continue
 		}
-		f = normalized(f)
+		f = normalize(f)
 		if variables {
 			if Contains(in.Roots, f.Path) {
 				f.Path = envFilePath(in.App.Name, f.Path)
 			}
 			f.Mode = 0o600
 		}
-		if below(f.Path, "/etc") && f.Mode.IsRegular() {
+		if isBelow(f.Path, "/etc") && f.Mode.IsRegular() {
 			p.Conffiles = append(p.Conffiles, f.Path)
 		}
 		p.Files = append(p.Files, f)

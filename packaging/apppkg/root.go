@@ -38,21 +38,21 @@ func EnvFile(n units.Name) string { return etc(n) + "/env" }
 // systemDirs are directories that do not contain apps, except for /usr/local.
 var systemDirs = []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/dev", "/run", "/boot"}
 
-// The function below reports whether p is dir or a path in dir.
-func below(p, dir string) bool {
+// isBelow reports whether p is dir or a path in dir.
+func isBelow(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // isSystemPath reports whether a path is in a system directory. It returns false for paths in /usr/local.
 func isSystemPath(p string) bool {
-	return !below(p, "/usr/local") && slices.ContainsFunc(systemDirs, func(d string) bool { return below(p, d) })
+	return !isBelow(p, "/usr/local") && slices.ContainsFunc(systemDirs, func(d string) bool { return isBelow(p, d) })
 }
 
 // The function packable reports whether a directory can be the directory of an app. For example, it returns false for
 // /srv and /home/me, which also contain other files.
 func packable(dir string) bool {
 	least := 2
-	if below(dir, "/home") || below(dir, "/usr/local") || below(dir, "/var") {
+	if isBelow(dir, "/home") || isBelow(dir, "/usr/local") || isBelow(dir, "/var") {
 		least = 3
 	}
 	return !isSystemPath(dir) && strings.Count(path.Clean(dir), "/") >= least
@@ -90,7 +90,7 @@ func Contains(roots []Root, p string) bool {
 // rootOf returns the root that contains a path, and the path relative to this root.
 func rootOf(p string, roots []Root) (_ Root, rel string, ok bool) {
 	for _, r := range roots {
-		if below(p, r.From) {
+		if isBelow(p, r.From) {
 			return r, strings.TrimPrefix(strings.TrimPrefix(p, r.From), "/"), true
 		}
 	}

@@ -92,8 +92,8 @@ func (in Input) view(local units.App, p *Package) scriptView {
 	}
 	for _, f := range p.Files {
 		switch {
-		case f.Mode.IsDir() || below(f.Path, dist(n)):
-		case below(f.Path, in.unitDir()):
+		case f.Mode.IsDir() || isBelow(f.Path, dist(n)):
+		case isBelow(f.Path, in.unitDir()):
 			v.Units = append(v.Units, strings.TrimPrefix(f.Path, in.unitDir()+"/"))
 		default:
 			v.Others = append(v.Others, f.Path)

@@ -21,14 +21,14 @@ func writablePaths(a units.App, roots []Root) ([]string, error) {
 			}
 			to = stateOf(a.Name) + "/" + rel
 		}
-		if below(to, stateOf(a.Name)) {
+		if isBelow(to, stateOf(a.Name)) {
 			if err := checkState(a, w, to); err != nil {
 				return nil, err
 			}
 			// postinst creates these directories as root, so none of them may be in a directory in which the workers can
 			// create links.
 			for i, other := range out {
-				if below(to, other) || below(other, to) {
+				if isBelow(to, other) || isBelow(other, to) {
 					return nil, nestedError(w, from[i])
 				}
 			}
@@ -55,7 +55,7 @@ func nestedError(a, b string) error {
 	if inner == outer {
 		return writableError("", "%q is given twice", a)
 	}
-	if below(outer, inner) {
+	if isBelow(outer, inner) {
 		inner, outer = outer, inner
 	}
 	return writableError(fmt.Sprintf("omit %q: the workers can create it", inner),
@@ -83,14 +83,14 @@ func (in Input) checkWritable() error {
 		for _, f := range in.Files {
 			switch {
 			case !Contains(in.Roots, w):
-				if f.Included && below(f.Path, w) {
+				if f.Included && isBelow(f.Path, w) {
 					return writableError("move it into the app's directory",
 						"%q is included, but the workers can write to its parent %q", f.Path, w)
 				}
 			case f.Path == w && !f.Mode.IsDir():
 				return writableError("move it into a separate directory, and make the directory writable",
 					"%q is not a directory, and a package can keep only directories", w)
-			case f.Mode&fs.ModeSymlink != 0 && below(w, f.Path):
+			case f.Mode&fs.ModeSymlink != 0 && isBelow(w, f.Path):
 				return writableError("use the target of the link", "%q is behind the link %q", w, f.Path)
 			}
 		}
@@ -110,7 +110,7 @@ func requiredWritable(a units.App) []string {
 	}
 	var out []string
 	for _, w := range a.Writable {
-		if !below(w, stateOf(a.Name)) {
+		if !isBelow(w, stateOf(a.Name)) {
 			out = append(out, w)
 		}
 	}

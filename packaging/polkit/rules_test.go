@@ -57,7 +57,7 @@ func allVerbs() []string {
 // in polkit itself. If the rule does not allow a request, it must return NOT_HANDLED, because "no" would override other
 // rules.
 func TestRule(t *testing.T) {
-	text := shipped(t)
+	text := shippedRule(t)
 	m := newMachine(t)
 	for _, app := range []string{"shop", "front-end", "a.b", "other"} {
 		m.install("/etc/systemd/system", app, "1 2 10")
@@ -152,10 +152,10 @@ func TestRuleWantsOurFile(t *testing.T) {
 			q = append(q, start)
 		}
 	}
-	m.evaluate(t, strings.Replace(shipped(t), none, `var apps = ["shop", "x-*"];`, 1), q)
+	m.evaluate(t, strings.Replace(shippedRule(t), none, `var apps = ["shop", "x-*"];`, 1), q)
 }
 
-func shipped(t *testing.T) string {
+func shippedRule(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("50-clusterctl-operators.rules")
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/clusterctl/clusterctl/units/config"
 )
 
-// The function described returns a file with n apps.
-func described(n int) []byte {
+// describeApps returns a file with n apps.
+func describeApps(n int) []byte {
 	var b bytes.Buffer
 	b.WriteString("apps:\n")
 	for i := range n {
@@ -23,7 +23,7 @@ func described(n int) []byte {
 func BenchmarkDecode(b *testing.B) {
 	for _, n := range []int{1, 100} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			data := described(n)
+			data := describeApps(n)
 			b.SetBytes(int64(len(data)))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -94,15 +94,15 @@ type appReader struct {
 	body   *yaml.Node
 	// The map places contains the node of each field in the file. The map bad contains the fields for which an error was
 	// reported.
-	places map[string]place
+	places map[string]nodeOf
 	bad    map[string]bool
 	// The map suggested contains the keys that were suggested in place of an unknown key. Such a key is not reported as
 	// missing.
 	suggested map[string]bool
 }
 
-// The type place holds the node of a field. If the field is a list or a map, the slice items contains its entries.
-type place struct {
+// nodeOf holds the node of a field. If the field is a list or a map, the slice items contains its entries.
+type nodeOf struct {
 	node  *yaml.Node
 	items []item
 }
@@ -116,7 +116,7 @@ type item struct {
 func (d *decoder) app(prefix string, body *yaml.Node, pairs []pair) *appReader {
 	r := &appReader{
 		decoder: d, prefix: prefix, body: body,
-		places: map[string]place{}, bad: map[string]bool{}, suggested: map[string]bool{},
+		places: map[string]nodeOf{}, bad: map[string]bool{}, suggested: map[string]bool{},
 	}
 	r.app.Instances.Max = d.generated // applies if the key is missing
 	for _, p := range pairs {
@@ -124,17 +124,17 @@ func (d *decoder) app(prefix string, body *yaml.Node, pairs []pair) *appReader {
 		switch {
 		case strings.HasPrefix(p.name, extension):
 		case !known:
-			r.unknown(p)
+			r.unknownKey(p)
 		default:
-			r.places[p.name] = place{node: p.value}
+			r.places[p.name] = nodeOf{node: p.value}
 			f.read(r, f.name, p.value)
 		}
 	}
 	return r
 }
 
-// The method unknown reports an unknown key, and suggests a known key that is similar.
-func (r *appReader) unknown(p pair) {
+// unknownKey reports an unknown key, and suggests a known key that is similar.
+func (r *appReader) unknownKey(p pair) {
 	hint := ""
 	if best := suggest(p.name); best != "" {
 		r.suggested[best] = true
@@ -149,7 +149,7 @@ func (r *appReader) nameFromKey(p pair) {
 		r.fail("name", inner.node, "omit it", "must not be set, because the key of the app, %q, is its name", p.name)
 		return
 	}
-	r.places["name"] = place{node: p.key}
+	r.places["name"] = nodeOf{node: p.key}
 	r.app.Name = units.Name(p.name)
 }
 
@@ -203,7 +203,7 @@ func (r *appReader) path(field string) string {
 }
 
 // The method entry returns the node of the entry with the index, or the node of the whole field if the entry does not exist.
-func (p place) entry(index int) *yaml.Node {
+func (p nodeOf) entry(index int) *yaml.Node {
 	if index < 0 || index >= len(p.items) {
 		return p.node
 	}

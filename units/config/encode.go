@@ -41,7 +41,7 @@ func encode(a units.App) []byte {
 	if slices.ContainsFunc(a.Env, func(e units.EnvVar) bool { return e.Hidden }) {
 		fmt.Fprintf(&b, "# The values of variables are in %s, which only root can read.\n", a.Name.ValuesFile())
 	}
-	keys := written(a)
+	keys := keyLines(a)
 	for _, key := range Keys() {
 		b.WriteString(keys[key])
 	}
@@ -50,12 +50,12 @@ func encode(a units.App) []byte {
 
 // The function Changed returns the keys in which two apps differ, in the order of Encode.
 func Changed(before, after units.App) []string {
-	a, b := written(before), written(after)
+	a, b := keyLines(before), keyLines(after)
 	return slices.DeleteFunc(Keys(), func(key string) bool { return a[key] == b[key] })
 }
 
-// The function written returns the lines of all keys whose value is not the default.
-func written(a units.App) writer {
+// keyLines returns the lines of all keys whose value is not the default.
+func keyLines(a units.App) writer {
 	w := writer{}
 	w.text("name", string(a.Name), "")
 	w.list("command", a.Command)
@@ -198,9 +198,9 @@ func flow(values []string) string {
 	return "[" + strings.Join(words, ", ") + "]"
 }
 
-// The function scalar returns a text in quotes, or without quotes if the function plain returns true.
+// The function scalar returns a text in quotes, or without quotes if isPlain returns true.
 func scalar(s string) string {
-	if plain(s) {
+	if isPlain(s) {
 		return s
 	}
 	var b strings.Builder
@@ -237,9 +237,9 @@ func escape(r rune) string {
 	return fmt.Sprintf(`\U%08x`, r)
 }
 
-// The function plain reports whether the text needs no quotes: every YAML 1.1 or 1.2 reader returns the same text, or a
+// isPlain reports whether the text needs no quotes: every YAML 1.1 or 1.2 reader returns the same text, or a
 // number with the same digits.
-func plain(s string) bool {
+func isPlain(s string) bool {
 	if integer(s) {
 		return true
 	}

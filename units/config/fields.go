@@ -22,45 +22,53 @@ func fields() []field {
 		{"command", (*appReader).command},
 		{"directory", func(r *appReader, f string, n *yaml.Node) { r.app.Directory = r.nonEmpty(f, n) }},
 		{"run-as", (*appReader).runAs},
-		{"instances", func(r *appReader, f string, n *yaml.Node) { r.app.Instances = parsed(r, f, n, units.ParseCount) }},
+		{"instances", func(r *appReader, f string, n *yaml.Node) { r.app.Instances = parseScalar(r, f, n, units.ParseCount) }},
 		{"listen", func(r *appReader, f string, n *yaml.Node) { r.app.Listen = parsedList(r, f, n, units.ParseListener) }},
-		{"socket-mode", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.Mode = parsed(r, f, n, units.ParseSocketMode) }},
+		{"socket-mode", func(r *appReader, f string, n *yaml.Node) {
+			r.app.Socket.Mode = parseScalar(r, f, n, units.ParseSocketMode)
+		}},
 		{"socket-user", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.User = r.nonEmpty(f, n) }},
 		{"socket-group", func(r *appReader, f string, n *yaml.Node) { r.app.Socket.Group = r.nonEmpty(f, n) }},
 		{"socket-options", func(r *appReader, f string, n *yaml.Node) {
 			r.app.SocketOptions = parsedList(r, f, n, units.ParseSocketOption)
 		}},
-		{"activation", func(r *appReader, f string, n *yaml.Node) { r.app.Activation = parsed(r, f, n, units.ParseActivation) }},
-		{"ready", func(r *appReader, f string, n *yaml.Node) { r.app.Ready = parsed(r, f, n, units.ParseReady) }},
+		{"activation", func(r *appReader, f string, n *yaml.Node) {
+			r.app.Activation = parseScalar(r, f, n, units.ParseActivation)
+		}},
+		{"ready", func(r *appReader, f string, n *yaml.Node) { r.app.Ready = parseScalar(r, f, n, units.ParseReady) }},
 		{"env", func(r *appReader, f string, n *yaml.Node) { r.app.Env = r.variables(f, n) }},
 		{"env-files", (*appReader).envFiles},
 		{"worker-env-files", (*appReader).envFiles},
 		{"trust", func(r *appReader, f string, n *yaml.Node) { r.app.Trust = r.texts(f, n) }},
 		{"secret-env", func(r *appReader, f string, n *yaml.Node) { r.app.SecretEnv = r.texts(f, n) }},
-		{"restart", func(r *appReader, f string, n *yaml.Node) { r.app.Restart = parsed(r, f, n, units.ParseRestart) }},
-		{"sandbox", func(r *appReader, f string, n *yaml.Node) { r.app.Sandbox = parsed(r, f, n, units.ParseSandbox) }},
+		{"restart", func(r *appReader, f string, n *yaml.Node) { r.app.Restart = parseScalar(r, f, n, units.ParseRestart) }},
+		{"sandbox", func(r *appReader, f string, n *yaml.Node) { r.app.Sandbox = parseScalar(r, f, n, units.ParseSandbox) }},
 		{"writable", func(r *appReader, f string, n *yaml.Node) { r.app.Writable = r.texts(f, n) }},
 		{"read", func(r *appReader, f string, n *yaml.Node) { r.app.Reads = r.texts(f, n) }},
 		{"allow", func(r *appReader, f string, n *yaml.Node) { r.app.Allow = parsedList(r, f, n, parseAllowance) }},
-		{"start-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Start = parsed(r, f, n, parseDuration) }},
-		{"drain-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Drain = parsed(r, f, n, parseDuration) }},
-		{"stop-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Stop = parsed(r, f, n, parseDuration) }},
-		{"surge", func(r *appReader, f string, n *yaml.Node) { r.app.Surge = parsed(r, f, n, parseNumber) }},
+		{"start-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Start = parseScalar(r, f, n, parseDuration) }},
+		{"drain-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Drain = parseScalar(r, f, n, parseDuration) }},
+		{"stop-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Stop = parseScalar(r, f, n, parseDuration) }},
+		{"surge", func(r *appReader, f string, n *yaml.Node) { r.app.Surge = parseScalar(r, f, n, parseNumber) }},
 		{"increment", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Increment = r.variables(f, n) }},
-		{"pin", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Pin = parsed(r, f, n, parseBool) }},
-		{"max-restarts", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MaxRestarts = parsed(r, f, n, parseNumber) }},
-		{"min-uptime", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MinUptime = parsed(r, f, n, parseDuration) }},
-		{"node-preload", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.NoNodePreload = !parsed(r, f, n, parseBool) }},
-		{"accept", func(r *appReader, f string, n *yaml.Node) {
-			r.app.Shim.HoldAccept = parsed(r, f, n, oneOf("hold", "pass"))
+		{"pin", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Pin = parseScalar(r, f, n, parseBool) }},
+		{"max-restarts", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MaxRestarts = parseScalar(r, f, n, parseNumber) }},
+		{"min-uptime", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MinUptime = parseScalar(r, f, n, parseDuration) }},
+		{"node-preload", func(r *appReader, f string, n *yaml.Node) {
+			r.app.Shim.NoNodePreload = !parseScalar(r, f, n, parseBool)
 		}},
-		{"own-ptrace", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.OwnPtrace = parsed(r, f, n, parseBool) }},
-		{"drain", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.NoDrain = parsed(r, f, n, oneOf("off", "on")) }},
-		{"blocking", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Blocking = parsed(r, f, n, parseBool) }},
-		{"log-namespace", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.Namespace = parsed(r, f, n, parseBool) }},
-		{"log-max-size", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.MaxSize = parsed(r, f, n, units.ParseSize) }},
-		{"log-max-age", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.MaxAge = parsed(r, f, n, units.ParseAge) }},
-		{"log-rate", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.Rate = parsed(r, f, n, units.ParseLogRate) }},
+		{"accept", func(r *appReader, f string, n *yaml.Node) {
+			r.app.Shim.HoldAccept = parseScalar(r, f, n, oneOf("hold", "pass"))
+		}},
+		{"own-ptrace", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.OwnPtrace = parseScalar(r, f, n, parseBool) }},
+		{"drain", func(r *appReader, f string, n *yaml.Node) {
+			r.app.Shim.NoDrain = parseScalar(r, f, n, oneOf("off", "on"))
+		}},
+		{"blocking", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Blocking = parseScalar(r, f, n, parseBool) }},
+		{"log-namespace", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.Namespace = parseScalar(r, f, n, parseBool) }},
+		{"log-max-size", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.MaxSize = parseScalar(r, f, n, units.ParseSize) }},
+		{"log-max-age", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.MaxAge = parseScalar(r, f, n, units.ParseAge) }},
+		{"log-rate", func(r *appReader, f string, n *yaml.Node) { r.app.Logs.Rate = parseScalar(r, f, n, units.ParseLogRate) }},
 	}
 }
 
@@ -109,8 +117,8 @@ func (r *appReader) nonEmpty(field string, n *yaml.Node) string {
 	return s
 }
 
-// The function parsed parses a scalar.
-func parsed[T any](r *appReader, field string, n *yaml.Node, parse func(string) (T, error)) T {
+// parseScalar parses a scalar.
+func parseScalar[T any](r *appReader, field string, n *yaml.Node, parse func(string) (T, error)) T {
 	var v T
 	s, ok := r.text(field, n)
 	if !ok {
@@ -150,7 +158,7 @@ func (r *appReader) list(field string, n *yaml.Node) []item {
 			items = append(items, item{text: s, node: c})
 		}
 	}
-	r.places[field] = place{node: n, items: items}
+	r.places[field] = nodeOf{node: n, items: items}
 	return items
 }
 
@@ -227,7 +235,7 @@ func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
 			items = append(items, item{text: p.name, node: p.key})
 		}
 	}
-	r.places[field] = place{node: target(n), items: items}
+	r.places[field] = nodeOf{node: target(n), items: items}
 	return vars
 }
 

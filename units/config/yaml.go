@@ -128,15 +128,15 @@ func (d *decoder) syntax(data []byte, err error) {
 		}
 	}
 	hint := ""
-	if unquoted(data, e.Mark.Line) {
+	if isUnquoted(data, e.Mark.Line) {
 		hint = `put a value that begins with @, [, *, & or % into quotes: "[::1]:8080"`
 	}
 	d.add(at, "", hint, message)
 }
 
-// The function unquoted reports whether a word in the line with this number, counted from 1, begins with a character that
+// isUnquoted reports whether a word in the line with this number, counted from 1, begins with a character that
 // has a meaning in YAML.
-func unquoted(data []byte, line int) bool {
+func isUnquoted(data []byte, line int) bool {
 	for text := range bytes.Lines(data) {
 		if line--; line == 0 {
 			return slices.ContainsFunc(strings.Fields(string(text)), func(w string) bool { return strings.IndexByte("@[*&%`", w[0]) >= 0 })

@@ -208,7 +208,7 @@ func (c *Conn) run(ctx context.Context, name units.Name, m operation, progress f
 			m.onKill(k)
 		}
 	}
-	w, err := c.Watch(ctx, t.watched())
+	w, err := c.Watch(ctx, t.watchedUnits())
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func phases(seen map[int][]string) func(Progress) {
 
 func TestStartAndStopApp(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
-		ctx := bounded(t)
+		ctx := boundedContext(t)
 		const name = units.Name("up-down")
 		files(t, m, c, app(t, string(name), func(a *units.App, _ *units.Sizing) {
 			a.Command, a.Ready = notifier(""), units.ReadyNotify
@@ -89,7 +89,7 @@ func TestStartAndStopApp(t *testing.T) {
 
 func states(t testing.TB, c *Conn, names ...string) []State {
 	t.Helper()
-	ss, err := c.States(bounded(t), names)
+	ss, err := c.States(boundedContext(t), names)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestInstanceErrorReason(t *testing.T) {
 				name := units.Name(f.name)
 				cleanApp(t, c, name)
 				seen := make(map[int][]string)
-				err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 5 * time.Second}, phases(seen))
+				err := c.StartApp(boundedContext(t), name, []int{1, 2}, Settling{Time: 5 * time.Second}, phases(seen))
 				var failed *InstanceError
 				if !errors.As(err, &failed) {
 					t.Fatalf("got %v, want an InstanceError", err)
@@ -180,10 +180,10 @@ func TestPortTaken(t *testing.T) {
 		all["squatter@.service"] = "[Service]\nExecStart=/bin/true\n"
 		files(t, m, c, all)
 		cleanApp(t, c, name)
-		if out, err := c.Do(bounded(t), Start, Replace, "squatter.socket"); err != nil || out[0].Result != Done {
+		if out, err := c.Do(boundedContext(t), Start, Replace, "squatter.socket"); err != nil || out[0].Result != Done {
 			t.Fatalf("got the outcomes %v, error %v, want done", out, err)
 		}
-		err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: time.Second}, nil)
+		err := c.StartApp(boundedContext(t), name, []int{1, 2}, Settling{Time: time.Second}, nil)
 		var failed *SocketError
 		if !errors.As(err, &failed) {
 			t.Fatalf("got %v, want a SocketError", err)
@@ -194,14 +194,14 @@ func TestPortTaken(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", failed, want)
 		}
 		// At the second start, the socket has already failed.
-		if err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: time.Second}, nil); !errors.As(err, &failed) {
+		if err := c.StartApp(boundedContext(t), name, []int{1, 2}, Settling{Time: time.Second}, nil); !errors.As(err, &failed) {
 			t.Errorf("second start: got %v, want a SocketError", err)
 		}
-		if _, err := c.Do(bounded(t), Stop, Replace, "squatter.socket"); err != nil {
+		if _, err := c.Do(boundedContext(t), Stop, Replace, "squatter.socket"); err != nil {
 			t.Error(err)
 		}
 		// The port is free, so the app starts.
-		if err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 100 * time.Millisecond}, nil); err != nil {
+		if err := c.StartApp(boundedContext(t), name, []int{1, 2}, Settling{Time: 100 * time.Millisecond}, nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -217,7 +217,8 @@ func TestConditionSkips(t *testing.T) {
 		cleanApp(t, c, name)
 		for range 2 {
 			seen := make(map[int][]string)
-			if err := c.StartApp(bounded(t), name, []int{1, 2, 3}, Settling{Time: 100 * time.Millisecond}, phases(seen)); err != nil {
+			settling := Settling{Time: 100 * time.Millisecond}
+			if err := c.StartApp(boundedContext(t), name, []int{1, 2, 3}, settling, phases(seen)); err != nil {
 				t.Fatal(err)
 			}
 			if steps := seen[3]; len(steps) == 0 || steps[len(steps)-1] != "skipped" {
@@ -240,15 +241,15 @@ func TestMasked(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = os.Remove(mask) })
-		if err := c.Reload(bounded(t)); err != nil {
+		if err := c.Reload(boundedContext(t)); err != nil {
 			t.Fatal(err)
 		}
-		err := c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: 100 * time.Millisecond}, nil)
+		err := c.StartApp(boundedContext(t), name, []int{1, 2}, Settling{Time: 100 * time.Millisecond}, nil)
 		var failed *InstanceError
 		if !errors.As(err, &failed) || failed.Instance != 2 || failed.Reason != "it is masked" {
 			t.Errorf("start of the app: got %v, want the reason \"it is masked\" for instance 2", err)
 		}
-		out, err := c.Do(bounded(t), Start, Replace, "veiled@2.service", "no-such-unit.service", "veiled@1.service")
+		out, err := c.Do(boundedContext(t), Start, Replace, "veiled@2.service", "no-such-unit.service", "veiled@1.service")
 		if err != nil || !errors.Is(out[0].Err, ErrMasked) || !errors.Is(out[1].Err, ErrNotFound) || out[2].Result != Done {
 			t.Errorf("got the outcomes %v, error %v, want ErrMasked, ErrNotFound and done", out, err)
 		}
@@ -263,14 +264,14 @@ func TestStopDuringStart(t *testing.T) {
 		started, ended := make(chan struct{}), make(chan error, 1)
 		go func() {
 			n := 0
-			ended <- c.StartApp(bounded(t), name, []int{1, 2}, Settling{Time: time.Second}, func(p Progress) {
+			ended <- c.StartApp(boundedContext(t), name, []int{1, 2}, Settling{Time: time.Second}, func(p Progress) {
 				if n++; p.Phase == Starting && n == 2 {
 					close(started)
 				}
 			})
 		}()
 		<-started
-		if err := c.StopApp(bounded(t), name); err != nil {
+		if err := c.StopApp(boundedContext(t), name); err != nil {
 			t.Error(err)
 		}
 		var failed *JobError
@@ -281,11 +282,11 @@ func TestStopDuringStart(t *testing.T) {
 }
 
 func TestCancelEndsStart(t *testing.T) {
-	on(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+	onReleases(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		const name = units.Name("endless")
 		files(t, m, c, app(t, string(name), func(a *units.App, _ *units.Sizing) { a.Ready = units.ReadyNotify }))
 		cleanApp(t, c, name)
-		ctx, cancel := context.WithCancel(bounded(t))
+		ctx, cancel := context.WithCancel(boundedContext(t))
 		err := c.StartApp(ctx, name, []int{1, 2}, Settling{Time: time.Second}, func(Progress) { cancel() })
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want context.Canceled", err)

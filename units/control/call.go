@@ -131,7 +131,7 @@ func (l *link) busCall(ctx context.Context, member string, reply []any, args ...
 // PID 1 has no rules and sends every signal.
 func (l *link) match(ctx context.Context, options ...dbus.MatchOption) error {
 	key := fmt.Sprint(options)
-	if l.private || l.has(key) {
+	if l.isPrivate || l.has(key) {
 		return nil
 	}
 	// If two goroutines add the same rule, the bus still sends each message only once.
@@ -180,7 +180,7 @@ func (l *link) unlisten(signals chan *dbus.Signal) { l.bus.RemoveSignal(signals)
 // its list of subscribers when it re-executes itself.
 func (l *link) subscribe(ctx context.Context) error {
 	const key = "subscribed"
-	if l.private || l.has(key) {
+	if l.isPrivate || l.has(key) {
 		return nil
 	}
 	call := l.bus.Object(busName, managerPath).CallWithContext(ctx, manager+".Subscribe", dbus.FlagNoAutoStart)
@@ -207,8 +207,8 @@ func (l *link) add(key string) {
 	l.asked[key] = true
 }
 
-// The method disconnected returns a channel that is closed when the connection is lost.
-func (l *link) disconnected() <-chan struct{} { return l.bus.Context().Done() }
+// connectionLost returns a channel that is closed when the connection is lost.
+func (l *link) connectionLost() <-chan struct{} { return l.bus.Context().Done() }
 
 // awaitManager waits until PID 1 owns its name on the bus. When the bus stops, PID 1 leaves the bus before the connection is
 // lost. If the connection is lost during the wait, awaitManager also returns nil, and the caller makes a new connection.
@@ -236,7 +236,7 @@ func (l *link) awaitManager(ctx context.Context) error {
 			if !ok || managerReturned(s) {
 				return nil
 			}
-		case <-l.disconnected():
+		case <-l.connectionLost():
 			return nil
 		case <-ctx.Done():
 			return fmt.Errorf("%w: PID 1 has been absent from the bus for %v", ErrLost, reconnectTime.Round(time.Second))

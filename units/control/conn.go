@@ -45,16 +45,16 @@ func dialUnix(ctx context.Context, socket string) (stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &buffered{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}, nil
+	return &bufferedSocket{Conn: conn, r: bufio.NewReaderSize(conn, 64<<10)}, nil
 }
 
-// The type buffered is a socket with a read buffer. Without the buffer, godbus calls read(2) five times for each message.
-type buffered struct {
+// bufferedSocket is a socket with a read buffer. Without the buffer, godbus calls read(2) five times for each message.
+type bufferedSocket struct {
 	net.Conn
 	r *bufio.Reader
 }
 
-func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
+func (b *bufferedSocket) Read(p []byte) (int, error) { return b.r.Read(p) }
 
 // Conn is a connection to the systemd of the machine. Several goroutines may use a Conn. Conn replaces a lost connection by
 // a new one.
@@ -143,9 +143,9 @@ func (c *Conn) redial(ctx context.Context) (*link, error) {
 // The type link is one connection to the bus or to PID 1. Conn replaces a link that is lost.
 type link struct {
 	bus *dbus.Conn
-	// The field private is true if the connection leads to PID 1 and not to the bus. PID 1 has no match rules and sends
+	// The field isPrivate is true if the connection leads to PID 1 and not to the bus. PID 1 has no match rules and sends
 	// every signal.
-	private bool
+	isPrivate bool
 
 	mu sync.Mutex
 	// The map asked has a key for each match rule on the bus, and a key for the subscription at PID 1.
@@ -164,7 +164,7 @@ func newLink(ctx context.Context, dial dialer) (*link, error) {
 	}
 	if os.Geteuid() == 0 {
 		if bus, second := handshake(ctx, dial, privateBus, false); second == nil {
-			return &link{bus: bus, private: true, asked: make(map[string]bool)}, nil
+			return &link{bus: bus, isPrivate: true, asked: make(map[string]bool)}, nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -198,7 +198,7 @@ func handshake(ctx context.Context, dial dialer, socket string, hello bool) (_ *
 	if err := authenticate(s); err != nil {
 		return nil, err
 	}
-	bus, err := dbus.NewConn(&authenticated{stream: s}, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	bus, err := dbus.NewConn(&authenticatedStream{stream: s}, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
 	if err != nil {
 		return nil, err
 	}
@@ -239,15 +239,15 @@ func authenticate(s stream) error {
 	return nil
 }
 
-// The type authenticated is a stream on which authenticate has succeeded. godbus always authenticates before it reads
+// authenticatedStream is a stream on which authenticate has succeeded. godbus always authenticates before it reads
 // messages. Write drops the requests of this second authentication, and Read returns the responses that godbus expects.
-type authenticated struct {
+type authenticatedStream struct {
 	stream
 	answers bytes.Buffer
 	begun   bool
 }
 
-func (r *authenticated) Write(p []byte) (int, error) {
+func (r *authenticatedStream) Write(p []byte) (int, error) {
 	if r.begun {
 		return r.stream.Write(p)
 	}
@@ -262,7 +262,7 @@ func (r *authenticated) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (r *authenticated) Read(p []byte) (int, error) {
+func (r *authenticatedStream) Read(p []byte) (int, error) {
 	if !r.begun {
 		return r.answers.Read(p)
 	}

@@ -40,20 +40,20 @@ func open(t testing.TB, m *lab.Machine, name string) {
 func startDo(t testing.TB, c *Conn, w *wire, op Op, unit string) <-chan Outcome {
 	t.Helper()
 	ended := make(chan Outcome, 1)
-	watch, err := c.Watch(bounded(t), []string{unit})
+	watch, err := c.Watch(boundedContext(t), []string{unit})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer watch.Close()
 	go func() {
-		out, err := c.Do(bounded(t), op, Replace, unit)
+		out, err := c.Do(boundedContext(t), op, Replace, unit)
 		if err != nil {
 			out[0].Err = err
 		}
 		ended <- out[0]
 	}()
 	for {
-		change, err := watch.Next(bounded(t))
+		change, err := watch.Next(boundedContext(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestReexecDuringWait(t *testing.T) {
 						t.Errorf("got the outcome %+v, want done", o)
 					}
 				}
-				if _, err := c.Do(bounded(t), Stop, Replace, "late-"+mode+".service", early+".service"); err != nil {
+				if _, err := c.Do(boundedContext(t), Stop, Replace, "late-"+mode+".service", early+".service"); err != nil {
 					t.Error(err)
 				}
 			})
@@ -111,7 +111,7 @@ func TestBusEndsDuringWait(t *testing.T) {
 		w := new(wire)
 		c := guest(t, m, w)
 		files(t, m, c, gate("orphan"))
-		watch, err := c.Watch(bounded(t), []string{"orphan.service"})
+		watch, err := c.Watch(boundedContext(t), []string{"orphan.service"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestBusEndsDuringWait(t *testing.T) {
 			t.Errorf("got the outcome %+v, want done", o)
 		}
 		for watch.States()[0].Active != ActiveRunning {
-			if _, err := watch.Next(bounded(t)); err != nil {
+			if _, err := watch.Next(boundedContext(t)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -133,10 +133,10 @@ func TestBusEndsDuringWait(t *testing.T) {
 		if !slices.Equal(sockets, []string{systemBus, privateBus}) {
 			t.Errorf("connected to %v, want the bus and then the private socket", sockets)
 		}
-		if v, err := c.Version(bounded(t)); err != nil || v < units.OldestSystemd {
+		if v, err := c.Version(boundedContext(t)); err != nil || v < units.OldestSystemd {
 			t.Errorf("got the version %d, error %v, want at least %d", v, err, units.OldestSystemd)
 		}
-		if _, err := c.Do(bounded(t), Stop, Replace, "orphan.service"); err != nil {
+		if _, err := c.Do(boundedContext(t), Stop, Replace, "orphan.service"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -173,13 +173,13 @@ func TestPermission(t *testing.T) {
 		defer unix.Close(root)
 		var user *Conn
 		asNobody(t, func() {
-			user, err = dialWith(bounded(t), under(fmt.Sprintf("/proc/self/fd/%d", root)))
+			user, err = dialWith(boundedContext(t), under(fmt.Sprintf("/proc/self/fd/%d", root)))
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer user.Close()
-		ctx := bounded(t)
+		ctx := boundedContext(t)
 		if _, err := user.States(ctx, []string{"forbidden.service"}); err != nil {
 			t.Errorf("States: %v", err)
 		}
@@ -203,7 +203,7 @@ func under(root string) dialer {
 }
 
 func TestNoSystemd(t *testing.T) {
-	if _, err := dialWith(bounded(t), under(t.TempDir())); !errors.Is(err, ErrNoSystemd) {
+	if _, err := dialWith(boundedContext(t), under(t.TempDir())); !errors.Is(err, ErrNoSystemd) {
 		t.Errorf("without sockets: got %v, want ErrNoSystemd", err)
 	}
 	// Connect to a bus that accepts the connection and never replies.
@@ -239,7 +239,7 @@ func TestNoSystemd(t *testing.T) {
 
 func TestManager(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
-		ctx := bounded(t)
+		ctx := boundedContext(t)
 		v, err := c.Version(ctx)
 		if err != nil || v != m.Systemd(t) {
 			t.Errorf("got the version %d, error %v, want %d", v, err, m.Systemd(t))
@@ -298,13 +298,13 @@ func TestManager(t *testing.T) {
 // awaitState waits until the state of a unit matches.
 func awaitState(t testing.TB, c *Conn, unit string, matches func(State) bool) {
 	t.Helper()
-	w, err := c.Watch(bounded(t), []string{unit})
+	w, err := c.Watch(boundedContext(t), []string{unit})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Close()
 	for !matches(w.States()[0]) {
-		if _, err := w.Next(bounded(t)); err != nil {
+		if _, err := w.Next(boundedContext(t)); err != nil {
 			t.Fatalf("waiting for a state: %v; the last state was %+v", err, w.States()[0])
 		}
 	}
@@ -315,14 +315,14 @@ func TestFailModeKeepsQueuedJob(t *testing.T) {
 		w := new(wire)
 		files(t, m, c, gate("busy"))
 		first := startDo(t, guest(t, m, w), w, Start, "busy.service")
-		out, err := c.Do(bounded(t), Stop, Fail, "busy.service")
+		out, err := c.Do(boundedContext(t), Stop, Fail, "busy.service")
 		if err != nil || !errors.Is(out[0].Err, ErrConflict) || out[0].Result != NoResult {
 			t.Errorf("mode fail: got the outcomes %+v, error %v, want ErrConflict", out, err)
 		}
 		if s := states(t, c, "busy.service")[0]; s.Job != "start" || s.Active != Activating {
 			t.Errorf("got the state %+v, want activating with a start job", s)
 		}
-		out, err = c.Do(bounded(t), Stop, Replace, "busy.service")
+		out, err = c.Do(boundedContext(t), Stop, Replace, "busy.service")
 		if err != nil || out[0].Result != Done {
 			t.Errorf("mode replace: got the outcomes %+v, error %v, want done", out, err)
 		}

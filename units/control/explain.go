@@ -76,7 +76,7 @@ func Explain(s State) string {
 		if s.ExecMainCode == 0 {
 			return beforeMain(s)
 		}
-		return ended(s.ExecMainCode, s.ExecMainStatus)
+		return exitReason(s.ExecMainCode, s.ExecMainStatus)
 	case "timeout":
 		return timedOut(s)
 	case "oom-kill":
@@ -100,7 +100,7 @@ func Explain(s State) string {
 	}
 	// The Result is "success", so the unit ended as intended. Explain such an end only if the unit must stay up.
 	if s.WaitsForRestart() || s.Active == Inactive && s.ExecMainCode != 0 {
-		return ended(s.ExecMainCode, s.ExecMainStatus)
+		return exitReason(s.ExecMainCode, s.ExecMainStatus)
 	}
 	return ""
 }
@@ -114,16 +114,16 @@ func beforeMain(s State) string {
 	case s.PreCode == 0:
 		return why
 	case s.PreCode == cldExited && exitMeaning[s.PreStatus] != "":
-		return exited(s.PreStatus)
+		return exitStatusReason(s.PreStatus)
 	}
-	return "the command before the program (ExecStartPre=) " + ended(s.PreCode, s.PreStatus)
+	return "the command before the program (ExecStartPre=) " + exitReason(s.PreCode, s.PreStatus)
 }
 
-func ended(code, status int) string {
+func exitReason(code, status int) string {
 	if code == cldExited {
-		return exited(status)
+		return exitStatusReason(status)
 	}
-	return killed(code, status)
+	return signalReason(code, status)
 }
 
 // These are the CLD_* codes of siginfo_t.
@@ -133,14 +133,14 @@ const (
 	cldDumped = 3
 )
 
-func exited(status int) string {
+func exitStatusReason(status int) string {
 	if why, ok := exitMeaning[status]; ok {
 		return fmt.Sprintf("%s (status %d)", why, status)
 	}
 	return fmt.Sprintf("exited with status %d", status)
 }
 
-func killed(code, signal int) string {
+func signalReason(code, signal int) string {
 	name := unix.SignalName(syscall.Signal(signal))
 	if name == "" {
 		name = fmt.Sprintf("signal %d", signal)
@@ -198,7 +198,7 @@ func ExplainExit(result, exit string) string {
 	case s.ExecMainCode == 0 && (result == "success" || result == "unknown"):
 		return ""
 	case result == "unknown":
-		return ended(s.ExecMainCode, s.ExecMainStatus)
+		return exitReason(s.ExecMainCode, s.ExecMainStatus)
 	}
 	return Explain(s)
 }

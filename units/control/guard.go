@@ -70,7 +70,7 @@ func (c *Conn) guard(ctx context.Context, op Op, units []string) (guarded contex
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		g := guard{states: c.States, signal: c.Kill, onKill: c.reportKill, op: op, units: units, killed: make(map[string]time.Time)}
+		g := guard{states: c.States, signal: c.Kill, onKill: c.reportKill, op: op, units: units, killTimes: make(map[string]time.Time)}
 		if err := g.run(guarded); err != nil {
 			cancel(&guardError{err})
 		}
@@ -101,8 +101,8 @@ type guard struct {
 	onKill func(Killed)
 	op     Op
 	units  []string
-	// The map killed has the time of the first SIGKILL of each unit.
-	killed map[string]time.Time
+	// The map killTimes has the time of the first SIGKILL of each unit.
+	killTimes map[string]time.Time
 	// The map changes has the time of the last state change of each unit. lastChange is the time of the last check that
 	// found a change of a state.
 	changes    []uint64
@@ -137,11 +137,11 @@ func (g *guard) check(ctx context.Context) (time.Duration, error) {
 	next := firstCheck
 	for _, s := range states {
 		limit, age := s.limit(), s.age()
-		switch since, killed := g.killed[s.Unit]; {
+		switch since, killed := g.killTimes[s.Unit]; {
 		case limit == 0:
-			delete(g.killed, s.Unit)
+			delete(g.killTimes, s.Unit)
 		case age < limit:
-			delete(g.killed, s.Unit)
+			delete(g.killTimes, s.Unit)
 			next = min(next, limit-age)
 		case killed && time.Since(since) > killTime:
 			return 0, &StuckError{Unit: s.Unit, After: time.Since(since)}
@@ -163,7 +163,7 @@ func (g *guard) kill(ctx context.Context, s State, again bool) error {
 	case err != nil || again:
 		return err
 	}
-	g.killed[s.Unit] = time.Now()
+	g.killTimes[s.Unit] = time.Now()
 	k := Killed{Unit: s.Unit, Op: Stop, After: s.age()}
 	if s.Active == Activating {
 		k.Op = Start
@@ -195,7 +195,7 @@ func (g *guard) checkJobs(states []State) error {
 
 // The function age returns the time since the unit entered its current Active state.
 func (s State) age() time.Duration {
-	now := monotonic()
+	now := monotonicMicros()
 	if s.changeMono == 0 || s.changeMono > now {
 		return 0
 	}

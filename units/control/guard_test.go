@@ -87,10 +87,10 @@ func TestGuardKills(t *testing.T) {
 			states: func(context.Context, []string) ([]State, error) { return late, c.read },
 			signal: func(context.Context, string, syscall.Signal) error { return c.kill },
 			onKill: func(k Killed) { killed = append(killed, k) },
-			op:     Stop, units: []string{"shop@1.service"}, killed: make(map[string]time.Time),
+			op:     Stop, units: []string{"shop@1.service"}, killTimes: make(map[string]time.Time),
 		}
 		next, err := g.check(t.Context())
-		if !errors.Is(err, c.want) || len(killed) != c.killed || len(g.killed) != c.killed || err == nil && next <= 0 {
+		if !errors.Is(err, c.want) || len(killed) != c.killed || len(g.killTimes) != c.killed || err == nil && next <= 0 {
 			t.Errorf("%s: got error %v, want %v; next check in %v, killed %v, want %d kills", c.name, err, c.want, next, killed, c.killed)
 		}
 	}

@@ -29,10 +29,10 @@ func TestMain(m *testing.M) { lab.Main(m) }
 
 // onAll runs a test on all releases. Each release has a different version of systemd.
 func onAll(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn)) {
-	on(t, f, lab.All()...)
+	onReleases(t, f, lab.All()...)
 }
 
-func on(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn), releases ...lab.Release) {
+func onReleases(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn), releases ...lab.Release) {
 	for _, r := range releases {
 		t.Run(string(r), func(t *testing.T) {
 			t.Parallel() // each release has its own machine
@@ -42,8 +42,8 @@ func on(t *testing.T, f func(t *testing.T, m *lab.Machine, c *Conn), releases ..
 	}
 }
 
-// The function bounded returns a context with a long timeout, which ends only a test that hangs.
-func bounded(t testing.TB) context.Context {
+// boundedContext returns a context with a long timeout, which ends only a test that hangs.
+func boundedContext(t testing.TB) context.Context {
 	ctx, cancel := patience.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
@@ -52,7 +52,7 @@ func bounded(t testing.TB) context.Context {
 // guest connects to the systemd of a machine, through the sockets below the root directory of the machine.
 func guest(t testing.TB, m *lab.Machine, w *wire) *Conn {
 	t.Helper()
-	c, err := dialGuest(bounded(t), m, w)
+	c, err := dialGuest(boundedContext(t), m, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,14 +190,14 @@ func (t *tap) Write(p []byte) (int, error) {
 		return n, err
 	}
 	t.out.Write(p)
-	for t.next() {
+	for t.nextMessage() {
 	}
 	return n, err
 }
 
-// The method next removes one complete message from the buffer out and records the message. The fixed header of a message
+// nextMessage removes one complete message from the buffer out and records the message. The fixed header of a message
 // has 16 bytes, and its fields are padded to a multiple of 8 (D-Bus specification, Message Format).
-func (t *tap) next() bool {
+func (t *tap) nextMessage() bool {
 	b := t.out.Bytes()
 	if len(b) < 16 {
 		return false
@@ -243,7 +243,7 @@ func files(t testing.TB, m *lab.Machine, c *Conn, content map[string]string) {
 		}
 		m.Sh(t, "systemctl daemon-reload")
 	})
-	if err := c.Reload(bounded(t)); err != nil {
+	if err := c.Reload(boundedContext(t)); err != nil {
 		t.Fatal(err)
 	}
 }

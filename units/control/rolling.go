@@ -92,10 +92,10 @@ func (c *Conn) RollApp(ctx context.Context, name units.Name, instances []int, o 
 	steps := rollSteps(r.todo, slices.Max(instances), o.Batch, o.Surge)
 	for i, s := range steps {
 		if err := c.rollStep(ctx, r, s); err != nil {
-			return r.out, errors.Join(r.failed(s, c.withConflict(ctx, err)), c.endSurge(ctx, name, steps[i+1:]))
+			return r.out, errors.Join(r.failStep(s, c.withConflict(ctx, err)), c.endSurge(ctx, name, steps[i+1:]))
 		}
-		if r.killed != nil && !o.Force {
-			return r.out, errors.Join(r.killed, c.endSurge(ctx, name, steps[i+1:]))
+		if r.killError != nil && !o.Force {
+			return r.out, errors.Join(r.killError, c.endSurge(ctx, name, steps[i+1:]))
 		}
 	}
 	return r.out, nil
@@ -154,8 +154,8 @@ func (r *roll) recordKill(k Killed) {
 	if one := r.find(k.Unit); one != nil {
 		one.Killed, one.Reason = true, k.Reason()
 	}
-	if r.killed == nil {
-		r.killed = &KilledError{k}
+	if r.killError == nil {
+		r.killError = &KilledError{k}
 	}
 }
 
@@ -181,8 +181,8 @@ type roll struct {
 	todo, down []int
 	// The field since is the time at which the step began.
 	since time.Time
-	// The field killed is the error of the first instance that was killed because it did not stop.
-	killed error
+	// The field killError is the error of the first instance that was killed because it did not stop.
+	killError error
 }
 
 // The method begin decides which instances are replaced, and in which order, and reports the instances that are skipped.
@@ -273,9 +273,9 @@ func (r *roll) find(unit string) *Rolled {
 	return &r.out[i]
 }
 
-// The method failed returns the error of the step that ended the reload, and sets the reason of the instance to which the
+// failStep returns the error of the step that ended the reload, and sets the reason of the instance to which the
 // error belongs.
-func (r *roll) failed(s step, err error) error {
+func (r *roll) failStep(s step, err error) error {
 	var refused *RefusedError
 	var job *JobError
 	unit := ""

@@ -102,7 +102,7 @@ func TestRollObserve(t *testing.T) {
 	observe(7, Starting, State{}, "")
 	observe(7, Ready, up, "")
 	conflict := &RefusedError{Unit: r.name.Instance(5), Op: Restart, Err: ErrConflict, Job: "stop"}
-	if err := r.failed(step{Restart, []int{4, 5}}, conflict); !errors.Is(err, ErrConflict) {
+	if err := r.failStep(step{Restart, []int{4, 5}}, conflict); !errors.Is(err, ErrConflict) {
 		t.Error(err)
 	}
 	want := []string{
@@ -117,7 +117,7 @@ func TestRollObserve(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("outcomes (-want +got):\n%s", d)
 	}
-	if err := r.failed(step{Start, []int{8}}, &InstanceError{Unit: r.name.Instance(8), Instance: 8}); err == nil ||
+	if err := r.failStep(step{Start, []int{8}}, &InstanceError{Unit: r.name.Instance(8), Instance: 8}); err == nil ||
 		!errors.As(err, new(*InstanceError)) {
 		t.Errorf("got %v for an extra instance, want an InstanceError", err)
 	}

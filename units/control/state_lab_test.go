@@ -52,13 +52,13 @@ func TestStatesInOneRoundTrip(t *testing.T) {
 // TestManyUnits checks that the states of 200 units can be read, although the bus limits the number of calls that wait for a
 // reply.
 func TestManyUnits(t *testing.T) {
-	on(t, func(t *testing.T, m *lab.Machine, c *Conn) {
+	onReleases(t, func(t *testing.T, m *lab.Machine, c *Conn) {
 		files(t, m, c, map[string]string{"many@.service": "[Service]\nExecStart=/bin/sleep 1000\n"})
 		var names []string
 		for i := range 200 {
 			names = append(names, fmt.Sprintf("many@%d.service", i+1))
 		}
-		out, err := c.Do(bounded(t), TryRestart, Replace, names...)
+		out, err := c.Do(boundedContext(t), TryRestart, Replace, names...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestStatesOfMissingUnits(t *testing.T) {
 		if ss[2].Active != Inactive || ss[3].Active != Inactive {
 			t.Errorf("got the states %+v\n%+v, want inactive", ss[2], ss[3])
 		}
-		if none, err := c.States(bounded(t), nil); err != nil || none != nil {
+		if none, err := c.States(boundedContext(t), nil); err != nil || none != nil {
 			t.Errorf("got the states %v, error %v without units, want none", none, err)
 		}
 	})
@@ -103,22 +103,22 @@ func TestWatchCrashLoop(t *testing.T) {
 				"Restart=always\nRestartSec=100ms\n" +
 				"ExecStart=/bin/sh -c 'test -e /run/looping-good || exit 3; systemd-notify --ready; exec sleep 1000'\n",
 		})
-		w, err := c.Watch(bounded(t), []string{unit})
+		w, err := c.Watch(boundedContext(t), []string{unit})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer w.Close()
-		if _, err := c.Do(bounded(t), Start, Replace, unit); err != nil {
+		if _, err := c.Do(boundedContext(t), Start, Replace, unit); err != nil {
 			t.Fatal(err)
 		}
 		awaitState(t, c, unit, func(s State) bool { return s.Restarts > 1 })
 		m.Sh(t, "touch /run/looping-good")
 		t.Cleanup(func() { m.Sh(t, "systemctl stop "+unit+"; rm /run/looping-good") })
-		if err := w.enqueue(bounded(t), Restart, Replace, []string{unit}); err != nil {
+		if err := w.enqueue(boundedContext(t), Restart, Replace, []string{unit}); err != nil {
 			t.Fatal(err)
 		}
 		for done := false; !done; {
-			change, err := w.Next(bounded(t))
+			change, err := w.Next(boundedContext(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,18 +140,18 @@ func TestWatchReportsCrash(t *testing.T) {
 		files(t, m, c, map[string]string{
 			"crash@.service": "[Service]\nType=exec\nExecStart=/bin/sleep 1000\nRestart=always\nRestartSec=100ms\n",
 		})
-		w, err := c.Watch(bounded(t), []string{"crash@1.service", "crash@2.service"})
+		w, err := c.Watch(boundedContext(t), []string{"crash@1.service", "crash@2.service"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer w.Close()
-		if _, err := c.Do(bounded(t), Start, Replace, "crash@2.service", "crash@1.service"); err != nil {
+		if _, err := c.Do(boundedContext(t), Start, Replace, "crash@2.service", "crash@1.service"); err != nil {
 			t.Fatal(err)
 		}
 		next := func(what string, is func(Change) bool) State {
 			t.Helper()
 			for {
-				change, err := w.Next(bounded(t))
+				change, err := w.Next(boundedContext(t))
 				if err != nil {
 					t.Fatalf("waiting for %s: %v", what, err)
 				}
@@ -161,7 +161,7 @@ func TestWatchReportsCrash(t *testing.T) {
 			}
 		}
 		next("the end of a job", func(c Change) bool { return c.State.Unit == "crash@1.service" && c.Ended == Done && c.State.Up() })
-		if err := c.Kill(bounded(t), "crash@1.service", unix.SIGKILL); err != nil {
+		if err := c.Kill(boundedContext(t), "crash@1.service", unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		s := next("the delay before the restart", func(c Change) bool { return c.State.WaitsForRestart() })
@@ -172,7 +172,7 @@ func TestWatchReportsCrash(t *testing.T) {
 		if s.Unit != "crash@1.service" || s.Restarts != 1 || s.MainPID == 0 {
 			t.Errorf("got the state %+v, want active after one restart", s)
 		}
-		if _, err := c.Do(bounded(t), Stop, Replace, "crash@2.service", "crash@1.service"); err != nil {
+		if _, err := c.Do(boundedContext(t), Stop, Replace, "crash@2.service", "crash@1.service"); err != nil {
 			t.Fatal(err)
 		}
 		next("the stop", func(c Change) bool { return c.State.Unit == "crash@2.service" && c.State.Active == Inactive })
@@ -187,14 +187,14 @@ func TestStartJobEndsAtFirstFailure(t *testing.T) {
 			"loop.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=notify\nExecStart=/bin/false\n" +
 				"Restart=always\nRestartSec=100ms\n",
 		})
-		out, err := c.Do(bounded(t), Start, Replace, "loop.service")
+		out, err := c.Do(boundedContext(t), Start, Replace, "loop.service")
 		if err != nil || out[0].Result != Failed {
 			t.Errorf("got the outcomes %+v, error %v, want failed", out, err)
 		}
 		if s := states(t, c, "loop.service")[0]; s.Active != Activating {
 			t.Errorf("got the state %+v, want activating", s)
 		}
-		if out, err := c.Do(bounded(t), Stop, Replace, "loop.service"); err != nil || out[0].Result != Done {
+		if out, err := c.Do(boundedContext(t), Stop, Replace, "loop.service"); err != nil || out[0].Result != Done {
 			t.Errorf("got the outcomes %+v, error %v, want done", out, err)
 		}
 	})
@@ -202,7 +202,7 @@ func TestStartJobEndsAtFirstFailure(t *testing.T) {
 
 func TestCPUs(t *testing.T) {
 	onAll(t, func(t *testing.T, m *lab.Machine, c *Conn) {
-		free, err := c.CPUs(bounded(t), units.Name("sized-app").Slice())
+		free, err := c.CPUs(boundedContext(t), units.Name("sized-app").Slice())
 		if err != nil || free.Affinity < 1 {
 			t.Fatalf("got %+v, error %v, want at least one CPU", free, err)
 		}
@@ -214,7 +214,7 @@ func TestCPUs(t *testing.T) {
 			"clusterctl.slice.d/50-quota.conf":    "[Slice]\nCPUQuota=70%\n",
 			"clusterctl-y.slice.d/50-nobody.conf": "[Slice]\nCPUQuota=1%\n",
 		})
-		got, err := c.CPUs(bounded(t), slice)
+		got, err := c.CPUs(boundedContext(t), slice)
 		if err != nil || got.Quota != 0.7 || got.Affinity != free.Affinity {
 			t.Errorf("got %+v, error %v, want the quota 0.7", got, err)
 		}

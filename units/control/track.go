@@ -26,8 +26,8 @@ type tracker struct {
 	// states of these units, in the same order.
 	units  []*tracked
 	states []State
-	// The field finished is true when our own jobs have ended.
-	finished bool
+	// The field jobsDone is true when our own jobs have ended.
+	jobsDone bool
 	// The fields limit, longer and onKill come from the operation.
 	limit  time.Duration
 	longer func([]State) time.Duration
@@ -45,8 +45,8 @@ type tracked struct {
 	// became ready.
 	result   Result
 	restarts int
-	// The field killed is true if the instance was killed because it did not stop.
-	killed bool
+	// The field wasKilled is true if the instance was killed because it did not stop.
+	wasKilled bool
 }
 
 func newTracker(name units.Name, op Op, instances []int, sockets []string, progress func(Progress)) *tracker {
@@ -63,7 +63,7 @@ func newTracker(name units.Name, op Op, instances []int, sockets []string, progr
 	return t
 }
 
-func (t *tracker) watched() []string {
+func (t *tracker) watchedUnits() []string {
 	var us []string
 	for _, u := range t.units {
 		us = append(us, u.unit)
@@ -150,7 +150,7 @@ func (t *tracker) allComplete() bool {
 			return false
 		}
 	}
-	return t.finished
+	return t.jobsDone
 }
 
 func (t *tracker) handle(e event) error {
@@ -171,7 +171,7 @@ func (t *tracker) handle(e event) error {
 	if r := e.change.Ended; r != NoResult && r != Canceled {
 		u.jobEnded, u.result = true, r
 	}
-	if i == 0 && t.op == Start && t.states[i].Active == Reloading && !t.finished {
+	if i == 0 && t.op == Start && t.states[i].Active == Reloading && !t.jobsDone {
 		// The app is up. systemd has merged our job into a reload job of another command, and the reload still runs.
 		return t.end(nil)
 	}
@@ -186,11 +186,11 @@ func (t *tracker) find(unit string) int {
 // recordKill reports an instance that was killed during its stop. recordKill reports each instance only once, because the
 // state shows the kill until the next start.
 func (t *tracker) recordKill(u *tracked, before, s State) {
-	if u.instance == 0 || u.killed || t.onKill == nil || s.JobID == 0 && before.JobID == 0 {
+	if u.instance == 0 || u.wasKilled || t.onKill == nil || s.JobID == 0 && before.JobID == 0 {
 		return
 	}
 	if k, killed := killedAtStop(before, s); killed {
-		u.killed = true
+		u.wasKilled = true
 		t.onKill(k)
 	}
 }
@@ -206,7 +206,7 @@ func (t *tracker) end(outcomes []Outcome) error {
 			return &JobError{Unit: o.Unit, Op: t.op, Result: o.Result}
 		}
 	}
-	t.finished = true
+	t.jobsDone = true
 	for _, u := range t.units {
 		u.jobEnded = true
 	}
@@ -282,7 +282,7 @@ func (t *tracker) checkInstance(u *tracked, s State) error {
 		return t.fail(u, s, Explain(s))
 	case s.Active == Inactive && s.Result == "success" && s.ExecMainCode != 0 && u.result == Done:
 		t.setPhase(u, s, Finished, Explain(s))
-	case s.Active == Inactive && t.finished:
+	case s.Active == Inactive && t.jobsDone:
 		return t.fail(u, s, "another job stopped it")
 	}
 	return nil // the state is not final, so wait for the next change of the unit

@@ -23,7 +23,7 @@ type wait struct {
 }
 
 func newWait(op Op, mode Mode, units []string) *wait {
-	w := &wait{op: op, mode: mode, out: make([]Outcome, len(units)), queued: monotonic()}
+	w := &wait{op: op, mode: mode, out: make([]Outcome, len(units)), queued: monotonicMicros()}
 	for i, u := range units {
 		w.out[i].Unit = u
 	}
@@ -75,10 +75,10 @@ func (c *Conn) awaitOn(ctx context.Context, l *link, w *wait) (bool, error) {
 				err = c.findEnded(ctx, w)
 			default:
 				if j, ok := jobRemoved(s); ok {
-					w.removed(j)
+					w.jobRemoved(j)
 				}
 			}
-		case <-l.disconnected():
+		case <-l.connectionLost():
 			return false, nil
 		case <-ctx.Done():
 			return false, ctx.Err()
@@ -133,7 +133,7 @@ func jobRemoved(s *dbus.Signal) (jobEnd, bool) {
 	return jobEnd{id, path, unit, Result(word)}, okID && okPath && okUnit && okWord
 }
 
-func (w *wait) removed(j jobEnd) {
+func (w *wait) jobRemoved(j jobEnd) {
 	for _, i := range w.jobs[j.path] {
 		w.out[i].Result = j.result
 	}
@@ -203,8 +203,8 @@ func inferResult(op Op, s State, since uint64) Result {
 	return Failed // the unit has failed or waits for its automatic restart
 }
 
-// The function monotonic returns the time of CLOCK_MONOTONIC in µs, like the properties of systemd that end in Monotonic.
-func monotonic() uint64 {
+// monotonicMicros returns the time of CLOCK_MONOTONIC in µs, like the properties of systemd that end in Monotonic.
+func monotonicMicros() uint64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
 		return 0 // this call cannot fail on Linux

@@ -92,7 +92,7 @@ func (w *Watch) Next(ctx context.Context) (Change, error) {
 			default:
 				w.handle(s)
 			}
-		case <-w.link.disconnected():
+		case <-w.link.connectionLost():
 			err = w.connect(ctx)
 		case <-ctx.Done():
 			err = ctx.Err()
@@ -198,7 +198,7 @@ func (w *Watch) handle(s *dbus.Signal) {
 			w.pending = append(w.pending, Change{State: w.states[i], Ended: ended})
 		}
 		if w.jobs != nil {
-			w.jobs.removed(j)
+			w.jobs.jobRemoved(j)
 			w.jobsEnded()
 		}
 		return

@@ -25,7 +25,7 @@ func TestApply(t *testing.T) {
 	s := storeAt(root)
 	before := tree(t, root)
 
-	p := planned(t, s, app(2))
+	p := makePlan(t, s, app(2))
 	if !p.Changed() || !p.NeedsReload() || p.Uninstall {
 		t.Errorf("got the first plan %+v, want an install that needs a reload", p)
 	}
@@ -45,7 +45,7 @@ func TestApply(t *testing.T) {
 	if diff := cmp.Diff(want, paths); diff != "" {
 		t.Error(diff)
 	}
-	same(t, "the files after Plan", tree(t, root), before)
+	wantEqual(t, "the files after Plan", tree(t, root), before)
 
 	apply(t, s, app(2))
 	checkInstalled(t, s, app(2))
@@ -59,7 +59,7 @@ func TestApply(t *testing.T) {
 		t.Errorf("after the first install: got the revisions %v, error %v, want none", r, err)
 	}
 
-	if p := planned(t, s, app(2)); p.Changed() || p.NeedsReload() || len(p.Changes) != len(want) {
+	if p := makePlan(t, s, app(2)); p.Changed() || p.NeedsReload() || len(p.Changes) != len(want) {
 		t.Errorf("got the second plan %+v, want no changes", p)
 	}
 	apply(t, s, app(2))
@@ -68,7 +68,7 @@ func TestApply(t *testing.T) {
 	}
 
 	apply(t, s, noApp())
-	same(t, "the files after the uninstall", tree(t, root), before)
+	wantEqual(t, "the files after the uninstall", tree(t, root), before)
 	if _, err := s.Load("shop"); !errors.As(err, new(*NotInstalledError)) {
 		t.Errorf("Load after the uninstall: got %v, want a NotInstalledError", err)
 	}
@@ -82,7 +82,7 @@ func TestApply(t *testing.T) {
 func TestScale(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
-	apply(t, s, scaled(2))
+	apply(t, s, scaledApp(2))
 	info := func(name string) os.FileInfo {
 		i, err := os.Stat(filepath.Join(s.Units, name))
 		if err != nil {
@@ -92,7 +92,7 @@ func TestScale(t *testing.T) {
 	}
 	before := info("shop@.service")
 	var changed []string
-	for _, c := range planned(t, s, scaled(4)).Changes {
+	for _, c := range makePlan(t, s, scaledApp(4)).Changes {
 		if c.Op != Keep {
 			changed = append(changed, c.Op.String()+" "+filepath.Base(c.Path))
 		}
@@ -100,8 +100,8 @@ func TestScale(t *testing.T) {
 	if want := []string{"update 50-instances.conf", "update shop.yaml"}; !slices.Equal(changed, want) {
 		t.Errorf("got the changes %v, want %v", changed, want)
 	}
-	apply(t, s, scaled(4))
-	checkInstalled(t, s, scaled(4))
+	apply(t, s, scaledApp(4))
+	checkInstalled(t, s, scaledApp(4))
 	if after := info("shop@.service"); !os.SameFile(before, after) || !before.ModTime().Equal(after.ModTime()) {
 		t.Error("the apply wrote a file that did not change")
 	}
@@ -157,7 +157,7 @@ func TestRollback(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		old, new units.App
-	}{{"install", noApp(), app(2)}, {"update", app(2), app(3)}, {"fewer instances", app(2), app(1)}, {"scale", scaled(2), scaled(5)},
+	}{{"install", noApp(), app(2)}, {"update", app(2), app(3)}, {"fewer instances", app(2), app(1)}, {"scale", scaledApp(2), scaledApp(5)},
 		{"uninstall", app(2), noApp()}} {
 		t.Run(c.name, func(t *testing.T) {
 			root := newRoot(t)
@@ -166,14 +166,14 @@ func TestRollback(t *testing.T) {
 			before := tree(t, root)
 			s.Now = nil
 			past := time.Now().Add(-time.Hour)
-			for _, change := range planned(t, s, c.new).Changes {
+			for _, change := range makePlan(t, s, c.new).Changes {
 				if change.Old != nil {
 					if err := os.Chtimes(change.Path, past, past); err != nil {
 						t.Fatal(err)
 					}
 				}
 			}
-			plan := planned(t, s, c.new)
+			plan := makePlan(t, s, c.new)
 			tx, err := s.Begin(plan)
 			if err != nil {
 				t.Fatal(err)
@@ -190,7 +190,7 @@ func TestRollback(t *testing.T) {
 			if err := tx.Commit(); err != nil {
 				t.Errorf("Commit after Rollback: %v", err)
 			}
-			same(t, "the files after the rollback", tree(t, root), before)
+			wantEqual(t, "the files after the rollback", tree(t, root), before)
 			for _, change := range plan.Changes {
 				info, err := os.Stat(change.Path)
 				if change.Old == nil {
@@ -216,7 +216,7 @@ func TestAdminDropIn(t *testing.T) {
 	before := tree(t, root)
 	apply(t, s, app(1))
 	apply(t, s, noApp())
-	same(t, "the files after the uninstall", tree(t, root), before)
+	wantEqual(t, "the files after the uninstall", tree(t, root), before)
 
 	apply(t, s, app(1))
 	write(t, filepath.Join(s.Units, "shop.service.d/60-later.conf"), "[Unit]\nDescription=later\n")
@@ -242,13 +242,13 @@ func TestModes(t *testing.T) {
 			apply(t, s, app(3))
 			apply(t, s, noApp())
 			apply(t, s, app(2))
-			same(t, "the files after an uninstall and an install", tree(t, root), first)
+			wantEqual(t, "the files after an uninstall and an install", tree(t, root), first)
 			apply(t, s, app(4))
 			trees = append(trees, quoted.ReplaceAllString(tree(t, root), ""))
 		}()
 	}
 	for i, tr := range trees {
-		same(t, "the files with another umask", tr, trees[0])
+		wantEqual(t, "the files with another umask", tr, trees[0])
 		for _, line := range []string{"etc/clusterctl drwxr-xr-x\n", "shop.yaml -rw-r--r--", "shop.env -rw-------",
 			"shop.service.d drwxr-xr-x\n", "shop@.service -rw-r--r--", "var/lib/clusterctl drwx------\n",
 			"var/lib/clusterctl/shop drwx------\n"} {

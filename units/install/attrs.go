@@ -68,9 +68,9 @@ func (a attrs) applyTo(f *os.File) error {
 	return f.Chmod(a.mode)
 }
 
-// The method private makes a state directory accessible only to its owner, because the old sources in it may contain
+// makePrivate makes a state directory accessible only to its owner, because the old sources in it may contain
 // secrets.
-func (d *dir) private() error {
+func (d *dir) makePrivate() error {
 	info, err := d.root.Stat(".")
 	if err != nil {
 		return pathError("reading", d.path, err)

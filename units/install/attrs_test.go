@@ -89,7 +89,7 @@ func TestAttributes(t *testing.T) {
 	}
 	apply(t, s, app(3))
 	check("an update")
-	tx, err := s.Begin(planned(t, s, app(4)))
+	tx, err := s.Begin(makePlan(t, s, app(4)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestAttributes(t *testing.T) {
 	}
 	check("a rollback")
 	// Simulate a kill after an uninstall has removed the files and the copies of the old files.
-	tx, err = s.Begin(planned(t, s, noApp()))
+	tx, err = s.Begin(makePlan(t, s, noApp()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ func BenchmarkPlan(b *testing.B) {
 		changed bool
 	}{{"unchanged", 2, false}, {"scaled", 3, true}} {
 		b.Run(c.name, func(b *testing.B) {
-			set, source := render(b, scaled(c.n))
+			set, source := render(b, scaledApp(c.n))
 			b.ReportAllocs()
 			for b.Loop() {
 				p, err := s.Plan("shop", set, source)

@@ -129,7 +129,7 @@ func tree(t tb, root string) string {
 
 var pidLine = regexp.MustCompile(`"pid": \d+,`)
 
-func same(t tb, what, got, want string) {
+func wantEqual(t tb, what, got, want string) {
 	t.Helper()
 	if got != want {
 		t.Fatalf("%s (-want +got):\n%s", what, cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
@@ -159,8 +159,8 @@ func app(version int) units.App {
 	return a
 }
 
-// The function scaled returns version 2 of the app with n instances.
-func scaled(n int) units.App {
+// scaledApp returns version 2 of the app with n instances.
+func scaledApp(n int) units.App {
 	a := app(2)
 	a.Instances.N = n
 	return a
@@ -181,8 +181,8 @@ func render(t tb, a units.App) (units.Set, []byte) {
 	return set, config.EncodeNames(a)
 }
 
-// The function planned returns the plan for an app. If the app has no command, this is the plan for an uninstall.
-func planned(t tb, s Store, a units.App) Plan {
+// makePlan returns the plan for an app. If the app has no command, this is the plan for an uninstall.
+func makePlan(t tb, s Store, a units.App) Plan {
 	t.Helper()
 	var set units.Set
 	var source []byte
@@ -199,7 +199,7 @@ func planned(t tb, s Store, a units.App) Plan {
 // The function apply calls Begin, Write and Commit.
 func apply(t tb, s Store, a units.App) {
 	t.Helper()
-	tx, err := s.Begin(planned(t, s, a))
+	tx, err := s.Begin(makePlan(t, s, a))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func noApp() units.App { return units.App{} }
 // checkInstalled checks that the files on disk are the files of the app, and that no apply is in progress.
 func checkInstalled(t tb, s Store, a units.App) {
 	t.Helper()
-	p := planned(t, s, a)
+	p := makePlan(t, s, a)
 	if p.Changed() {
 		for _, c := range p.Changes {
 			if c.Op != Keep {

@@ -104,7 +104,7 @@ func TestEnableLinks(t *testing.T) {
 		}
 	}
 	check()
-	tx, err := s.Begin(planned(t, s, noApp()))
+	tx, err := s.Begin(makePlan(t, s, noApp()))
 	if err != nil {
 		t.Fatal(err)
 	}

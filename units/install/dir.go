@@ -98,7 +98,7 @@ func (d *dir) read(rel string) (data []byte, a attrs, err error) {
 			return nil, a, err
 		}
 		if !info.IsDir() {
-			return nil, a, d.foreign(parent, info)
+			return nil, a, d.wrongType(parent, info)
 		}
 	}
 	before, err := d.root.Lstat(rel)
@@ -106,7 +106,7 @@ func (d *dir) read(rel string) (data []byte, a attrs, err error) {
 		return nil, a, err
 	}
 	if !before.Mode().IsRegular() {
-		return nil, a, d.foreign(rel, before)
+		return nil, a, d.wrongType(rel, before)
 	}
 	f, err := d.root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -133,8 +133,8 @@ func (d *dir) read(rel string) (data []byte, a attrs, err error) {
 	return data, a, nil
 }
 
-// The method foreign returns an error that describes a directory entry of the wrong type.
-func (d *dir) foreign(rel string, info fs.FileInfo) *ForeignError {
+// wrongType returns an error that describes a directory entry of the wrong type.
+func (d *dir) wrongType(rel string, info fs.FileInfo) *ForeignError {
 	e := &ForeignError{Path: d.join(rel)}
 	switch info.Mode().Type() {
 	case fs.ModeSymlink:
@@ -224,7 +224,7 @@ func (d *dir) mkdir(rel string, mode fs.FileMode) error {
 	err := d.root.Mkdir(rel, mode)
 	if errors.Is(err, fs.ErrExist) {
 		if info, err := d.root.Lstat(rel); err == nil && !info.IsDir() {
-			return d.foreign(rel, info)
+			return d.wrongType(rel, info)
 		}
 		return nil
 	}

@@ -98,7 +98,7 @@ func TestFullDisk(t *testing.T) {
 					if leave > 100 {
 						t.Fatal("the apply never succeeds")
 					}
-					plan := planned(t, s, c.new)
+					plan := makePlan(t, s, c.new)
 					release := fillDisk(t, full, leave)
 					tx, err := s.Begin(plan)
 					if err == nil {
@@ -119,7 +119,7 @@ func TestFullDisk(t *testing.T) {
 						_ = os.Remove(stuffed)
 						release()
 						if leave%2 == 0 {
-							same(t, "the files after the rollback", tree(t, root), before)
+							wantEqual(t, "the files after the rollback", tree(t, root), before)
 							continue
 						}
 						checkInstalled(t, s, c.new)
@@ -130,7 +130,7 @@ func TestFullDisk(t *testing.T) {
 					}
 					failed++
 					release()
-					same(t, fmt.Sprintf("the files after a failure with %d free pages", leave), tree(t, root), before)
+					wantEqual(t, fmt.Sprintf("the files after a failure with %d free pages", leave), tree(t, root), before)
 				}
 				t.Logf("the apply failed %d times", failed)
 				if failed == 0 && (place != "etc" || c.name != "uninstall") {
@@ -156,14 +156,14 @@ func TestReadOnly(t *testing.T) {
 			}
 			before := tree(t, root)
 			for _, next := range []units.App{app(3), noApp()} {
-				tx, err := s.Begin(planned(t, s, next))
+				tx, err := s.Begin(makePlan(t, s, next))
 				if err == nil {
 					err = tx.Write()
 				}
 				if !errors.Is(err, syscall.EROFS) {
 					t.Errorf("got %v, want EROFS", err)
 				}
-				same(t, "the files after the failed apply", tree(t, root), before)
+				wantEqual(t, "the files after the failed apply", tree(t, root), before)
 			}
 		})
 	}

@@ -23,7 +23,7 @@ func (w *work) restoreAll() error {
 			return err
 		}
 		for n, i := range slices.Backward(w.Files) {
-			if i.changes() {
+			if i.isChange() {
 				if err := w.restore(i, states[n]); err != nil {
 					return err
 				}
@@ -52,7 +52,7 @@ func (w *work) restore(i intentItem, now state) error {
 	if i.Old == "" {
 		return d.remove(i.Path)
 	}
-	newName, oldName := i.staged()
+	newName, oldName := i.stagedNames()
 	from := oldName
 	if !w.isStaged(d, oldName, i.Old) {
 		// The method commit has already removed the copy of the old file, so write the old contents from the intent.
@@ -101,7 +101,7 @@ func (w *work) needsRevision() bool {
 	changed, before := false, false
 	for _, i := range w.Files {
 		// A rollback does not restore secrets, so an apply that changes only the list of secrets makes no revision.
-		changed = changed || i.changes() && i.Path != w.App.SecretsDropIn()
+		changed = changed || i.isChange() && i.Path != w.App.SecretsDropIn()
 		before = before || i.Area == configArea && i.Old != ""
 	}
 	return changed && before

@@ -72,10 +72,10 @@ func TestForeignUnits(t *testing.T) {
 					!strings.Contains(err.Error(), o.want) || foreign.Hint() == "" {
 					t.Errorf("got %v (%+v), want %s", err, foreign, o.want)
 				}
-				if p := planned(t, s, noApp()); p.Changed() {
+				if p := makePlan(t, s, noApp()); p.Changed() {
 					t.Errorf("got the changes %+v for an uninstall, want none", p.Changes)
 				}
-				same(t, "the files after the plans", tree(t, root), before)
+				wantEqual(t, "the files after the plans", tree(t, root), before)
 			})
 		}
 	}
@@ -118,7 +118,7 @@ func TestForeignDropInDirectory(t *testing.T) {
 			if foreign, ok := errors.AsType[*ForeignError](err); !ok || foreign.Path != filepath.Join(s.Units, "shop.service.d") {
 				t.Errorf("got %v, want a ForeignError for the directory", err)
 			}
-			same(t, "the files after the plan", tree(t, root), before)
+			wantEqual(t, "the files after the plan", tree(t, root), before)
 		})
 	}
 }
@@ -153,10 +153,10 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	s := storeAt(root)
 	victim := filepath.Join(root, "victim")
 	write(t, victim, "precious")
-	plan := planned(t, s, app(2))
+	plan := makePlan(t, s, app(2))
 	for _, c := range plan.Changes {
 		item := intentItem{Path: c.rel}
-		newName, oldName := item.staged()
+		newName, oldName := item.stagedNames()
 		for _, n := range []string{newName, oldName} {
 			path := filepath.Join(s.areaDir(c.area), n)
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -190,7 +190,7 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	if err := os.Symlink(elsewhere, filepath.Join(s.State, "shop")); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Begin(planned(t, s, app(3)))
+	_, err = s.Begin(makePlan(t, s, app(3)))
 	if !errors.As(err, new(*ForeignError)) {
 		t.Errorf("Begin with a link as state directory: got %v, want a ForeignError", err)
 	}
@@ -214,7 +214,7 @@ func TestChangedAfterPlan(t *testing.T) {
 				root := newRoot(t)
 				s := storeAt(root)
 				apply(t, s, app(2))
-				plan := planned(t, s, end)
+				plan := makePlan(t, s, end)
 				if err := change(filepath.Join(s.Units, "shop.service.d/50-instances.conf")); err != nil {
 					t.Fatal(err)
 				}
@@ -230,7 +230,7 @@ func TestChangedAfterPlan(t *testing.T) {
 				if err := tx.Rollback(); err != nil {
 					t.Errorf("Rollback after a failed Write: %v", err)
 				}
-				same(t, "the files after the failed apply", tree(t, root), before)
+				wantEqual(t, "the files after the failed apply", tree(t, root), before)
 			})
 		}
 	}
@@ -240,7 +240,7 @@ func TestChangedAfterPlan(t *testing.T) {
 func TestAppearedDuringWrite(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
-	plan := planned(t, s, app(2))
+	plan := makePlan(t, s, app(2))
 	path := filepath.Join(s.Units, "shop.socket")
 	s.fault = func(step string) {
 		if step == "link .shop.socket.clusterctl-new shop.socket" {
@@ -279,7 +279,7 @@ func TestEditedAfterKill(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
 	apply(t, s, app(2))
-	tx, err := s.Begin(planned(t, s, app(3)))
+	tx, err := s.Begin(makePlan(t, s, app(3)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func TestEditedAfterKill(t *testing.T) {
 	}
 	write(t, filepath.Join(s.Units, "shop.service"), "edited")
 	before := tree(t, root)
-	if _, err := s.Begin(planned(t, s, noApp())); !errors.As(err, new(*PendingError)) {
+	if _, err := s.Begin(makePlan(t, s, noApp())); !errors.As(err, new(*PendingError)) {
 		t.Errorf("a second Begin: got %v, want a PendingError", err)
 	}
 	p, found, err := s.Pending("shop")
@@ -301,7 +301,7 @@ func TestEditedAfterKill(t *testing.T) {
 	if _, err := p.RollForward(); !errors.As(err, new(*ChangedError)) {
 		t.Errorf("RollForward: got %v, want a ChangedError", err)
 	}
-	same(t, "the files after the failed repairs", tree(t, root), before)
+	wantEqual(t, "the files after the failed repairs", tree(t, root), before)
 	if err := os.Remove(filepath.Join(s.Units, "shop.service")); err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +328,7 @@ func TestUnreadableIntent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t)
 			s := storeAt(root)
-			tx, err := s.Begin(planned(t, s, app(2)))
+			tx, err := s.Begin(makePlan(t, s, app(2)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -345,10 +345,10 @@ func TestUnreadableIntent(t *testing.T) {
 			if _, newer := errors.AsType[*VersionError](err); newer != (name == "newer") {
 				t.Errorf("got an error of type %T, want a VersionError: %v", err, name == "newer")
 			}
-			if _, err := s.Begin(planned(t, s, app(2))); !errors.As(err, new(*PendingError)) {
+			if _, err := s.Begin(makePlan(t, s, app(2))); !errors.As(err, new(*PendingError)) {
 				t.Errorf("Begin: got %v, want a PendingError", err)
 			}
-			same(t, "the files after the failed calls", tree(t, root), before)
+			wantEqual(t, "the files after the failed calls", tree(t, root), before)
 		})
 	}
 }

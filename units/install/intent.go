@@ -96,12 +96,12 @@ func (i intentItem) newAttrs() attrs {
 	return a
 }
 
-// The method changes reports whether the contents of the file change.
-func (i intentItem) changes() bool { return i.Old != i.New }
+// isChange reports whether the contents of the file change.
+func (i intentItem) isChange() bool { return i.Old != i.New }
 
-// The method staged returns the names of the copies with the new and the old contents, in the directory of the file. systemd
+// stagedNames returns the names of the copies with the new and the old contents, in the directory of the file. systemd
 // ignores both copies, because their names begin with a dot and do not end in a unit type.
-func (i intentItem) staged() (newName, oldName string) {
+func (i intentItem) stagedNames() (newName, oldName string) {
 	d, base := path.Split(i.Path)
 	return d + "." + base + ".clusterctl-new", d + "." + base + ".clusterctl-old"
 }

@@ -26,7 +26,7 @@ func TestJournalConf(t *testing.T) {
 	conf := filepath.Join(root, "etc/systemd/journald@clusterctl-shop.conf")
 
 	first := withJournal(1, 100<<20)
-	p := planned(t, s, first)
+	p := makePlan(t, s, first)
 	if !p.NeedsJournal() {
 		t.Error("NeedsJournal: got false for a new journal, want true")
 	}
@@ -43,10 +43,10 @@ func TestJournalConf(t *testing.T) {
 
 	// If only a limit of the journal changes, systemd need not reload.
 	second := withJournal(1, 200<<20)
-	if p := planned(t, s, second); !p.NeedsJournal() || p.NeedsReload() {
+	if p := makePlan(t, s, second); !p.NeedsJournal() || p.NeedsReload() {
 		t.Errorf("NeedsJournal: got %v, want true; NeedsReload: got %v, want false", p.NeedsJournal(), p.NeedsReload())
 	}
-	tx, err := s.Begin(planned(t, s, second))
+	tx, err := s.Begin(makePlan(t, s, second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestJournalConf(t *testing.T) {
 	if err := pending.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	same(t, "the files after the rollback", tree(t, root), after)
+	wantEqual(t, "the files after the rollback", tree(t, root), after)
 
 	apply(t, s, second)
 	r, err := s.Revisions("shop")
@@ -77,7 +77,7 @@ func TestJournalConf(t *testing.T) {
 	}
 	apply(t, s, first)
 	apply(t, s, noApp())
-	same(t, "the files after the uninstall", tree(t, root), before)
+	wantEqual(t, "the files after the uninstall", tree(t, root), before)
 }
 
 // TestJournalConfForeign checks that a file of the administrator at the path of the configuration is an error.

@@ -113,7 +113,7 @@ func scenarios() map[string]scenario {
 		"install":   {noApp(), app(2)},
 		"update":    {app(2), app(3)},
 		"grow":      {app(1), app(2)},
-		"scale":     {scaled(2), scaled(3)},
+		"scale":     {scaledApp(2), scaledApp(3)},
 		"uninstall": {app(2), noApp()},
 	}
 }
@@ -198,7 +198,7 @@ func (g *killTest) check(t tb, what, root, want string) {
 		}
 		want = g.before
 	}
-	same(t, what, got, want)
+	wantEqual(t, what, got, want)
 }
 
 // TestKillAtEveryStep kills an apply at each of its steps. A rollback must then restore all old files, and a RollForward
@@ -244,22 +244,22 @@ func newCopy(t *testing.T, from string) string {
 	return to
 }
 
-// The type killed is the value of a panic that simulates SIGKILL, in tests that need thousands of kills. After the panic,
+// simulatedKill is the value of a panic that simulates SIGKILL, in tests that need thousands of kills. After the panic,
 // the package only closes files.
-type killed struct{}
+type simulatedKill struct{}
 
 // killAtStep runs f and ends it at its n-th step. killAtStep returns false if f has fewer steps.
 func killAtStep(s *Store, n int, f func()) (ended bool) {
 	defer func() {
 		s.fault = nil
 		if r := recover(); r != nil {
-			if _, ok := r.(killed); !ok {
+			if _, ok := r.(simulatedKill); !ok {
 				panic(r)
 			}
 			ended = true
 		}
 	}()
-	s.fault = countdown(n, func() { panic(killed{}) })
+	s.fault = countdown(n, func() { panic(simulatedKill{}) })
 	f()
 	return false
 }
@@ -343,7 +343,7 @@ func TestKillAtRandom(t *testing.T) {
 		if a, err := s.Load("shop"); err == nil {
 			checkInstalled(t, s, a)
 		} else {
-			same(t, "the files without the app", tree(t, root), clean)
+			wantEqual(t, "the files without the app", tree(t, root), clean)
 		}
 		if _, err := s.Revisions("shop"); err != nil {
 			t.Fatal(err)
@@ -381,7 +381,7 @@ func TestSequences(t *testing.T) {
 				apply(rt, s, next)
 				current = next
 			case "roll back":
-				tx, err := s.Begin(planned(rt, s, next))
+				tx, err := s.Begin(makePlan(rt, s, next))
 				if err != nil {
 					rt.Fatal(err)
 				}
@@ -393,7 +393,7 @@ func TestSequences(t *testing.T) {
 			}
 			checkInstalled(rt, s, current)
 			if current.Command == nil && !strings.Contains(tree(rt, root), "revisions") {
-				same(rt, "the files without the app", tree(rt, root), clean)
+				wantEqual(rt, "the files without the app", tree(rt, root), clean)
 			}
 		}
 	})
@@ -414,7 +414,7 @@ func killAndRepair(t *rapid.T, s Store, current, next units.App) units.App {
 		t.Fatal(err)
 	}
 	if !found {
-		if !planned(t, s, current).Changed() {
+		if !makePlan(t, s, current).Changed() {
 			return current
 		}
 		return next

@@ -106,7 +106,7 @@ func (s Store) openLock(app units.Name) (*os.File, error) {
 		defer d.close()
 		name := string(app) + contract.LockSuffix
 		if info, err := d.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
-			return d.foreign(name, info)
+			return d.wrongType(name, info)
 		}
 		if f, err = d.root.OpenFile(name, os.O_RDWR|os.O_CREATE, stateFileMode); err != nil {
 			return pathError("locking", d.join(name), err)

@@ -66,7 +66,7 @@ func asUser(s Store) int {
 	fmt.Printf("lock: %v %v\n", errors.Is(err, fs.ErrPermission), err)
 	_, _, err = s.Pending("shop")
 	fmt.Printf("pending: %v %v\n", errors.Is(err, fs.ErrPermission), err)
-	_, err = s.Begin(planned(panicTB{}, s, app(2)))
+	_, err = s.Begin(makePlan(panicTB{}, s, app(2)))
 	fmt.Printf("begin: %v %v\n", errors.Is(err, fs.ErrPermission), err)
 	a, err := s.Load("shop")
 	fmt.Printf("load: %d %v\n", a.Instances.N, err)

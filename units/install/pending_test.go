@@ -8,8 +8,8 @@ import "testing"
 func TestPendingFlags(t *testing.T) {
 	for _, scale := range []bool{true, false} {
 		s := storeAt(newRoot(t))
-		apply(t, s, scaled(2))
-		p := planned(t, s, scaled(4))
+		apply(t, s, scaledApp(2))
+		p := makePlan(t, s, scaledApp(4))
 		p.Scale, p.KeepLogs = scale, !scale
 		if _, err := s.Begin(p); err != nil {
 			t.Fatal(err)

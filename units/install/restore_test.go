@@ -10,7 +10,7 @@ func TestRestore(t *testing.T) {
 	root := newRoot(t)
 	s := storeAt(root)
 	apply(t, s, app(2))
-	p := planned(t, s, app(3))
+	p := makePlan(t, s, app(3))
 	p.Was = WasRunning
 	tx, err := s.Begin(p)
 	if err != nil {
@@ -22,14 +22,14 @@ func TestRestore(t *testing.T) {
 	if err := tx.Write(); err != nil {
 		t.Fatal(err)
 	}
-	if planned(t, s, app(3)).Changed() {
+	if makePlan(t, s, app(3)).Changed() {
 		t.Fatal("Write did not write the new files")
 	}
 	for range 2 {
 		if err := tx.Restore(); err != nil {
 			t.Fatal(err)
 		}
-		if planned(t, s, app(2)).Changed() {
+		if makePlan(t, s, app(2)).Changed() {
 			t.Fatal("Restore did not restore the old files")
 		}
 		pending, found, err := s.Pending("shop")
@@ -39,7 +39,7 @@ func TestRestore(t *testing.T) {
 		if err := pending.Restore(); err != nil {
 			t.Fatal(err)
 		}
-		if planned(t, s, app(2)).Changed() {
+		if makePlan(t, s, app(2)).Changed() {
 			t.Fatal("Restore did not restore the old files")
 		}
 	}

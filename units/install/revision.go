@@ -174,7 +174,7 @@ func (s Store) prune(base *dir, app units.Name) error {
 
 // The method discard removes the intent. The intent does not become a revision.
 func (s Store) discard(app units.Name) error {
-	return s.within(s.stateDir(app), func(state *dir) error { return s.discardIn(state, app) })
+	return s.inDirectory(s.stateDir(app), func(state *dir) error { return s.discardIn(state, app) })
 }
 
 // discardIn removes the intent from the open state directory of the app. discardIn renames the intent first, so that no
@@ -225,10 +225,10 @@ func trashOf(app units.Name) string { return ".trash-" + string(app) }
 // removeLeftovers removes all files that killed commands left in the state directory, except the intent and the newest
 // revisions. The lock of the app must be held.
 func (s Store) removeLeftovers(app units.Name) error {
-	return s.within(s.State, func(base *dir) error {
+	return s.inDirectory(s.State, func(base *dir) error {
 		name := string(app)
 		if info, err := base.root.Lstat(name); err == nil && !info.IsDir() {
-			return base.foreign(name, info)
+			return base.wrongType(name, info)
 		}
 		for _, junk := range []string{trashOf(app), filepath.Join(name, preparingDir), filepath.Join(name, trashDir)} {
 			if err := base.removeAll(junk); err != nil {
@@ -252,7 +252,7 @@ func (s Store) removeLeftovers(app units.Name) error {
 // removeEmptyBase removes a directory if it is empty and has the mode that clusterctl sets. If the mode is different,
 // somebody else may use the directory. A concurrent command that needs the directory creates it again.
 func (s Store) removeEmptyBase(name string, mode fs.FileMode) error {
-	return s.within(filepath.Dir(name), func(parent *dir) error {
+	return s.inDirectory(filepath.Dir(name), func(parent *dir) error {
 		base := filepath.Base(name)
 		if info, err := parent.root.Lstat(base); err != nil || info.Mode() != fs.ModeDir|mode {
 			return nil

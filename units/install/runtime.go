@@ -167,7 +167,7 @@ func (s Store) WriteProbeValues(app units.Name, data []byte) error {
 
 // RemoveProbeValues removes the values file of a probe if it exists.
 func (s Store) RemoveProbeValues(app units.Name) error {
-	return s.within(s.Run, func(d *dir) error { return d.remove(filepath.Base(s.ProbeValues(app))) })
+	return s.inDirectory(s.Run, func(d *dir) error { return d.remove(filepath.Base(s.ProbeValues(app))) })
 }
 
 // extraDir returns the directory of the marks of extra instances.
@@ -198,7 +198,7 @@ func (s Store) MarkExtra(app units.Name, instances ...int) error {
 
 // UnmarkExtra removes the marks of instances that have stopped, or that the units list now.
 func (s Store) UnmarkExtra(app units.Name, instances ...int) error {
-	return s.within(s.extraDir(), func(d *dir) error {
+	return s.inDirectory(s.extraDir(), func(d *dir) error {
 		for _, i := range instances {
 			if err := d.remove(extraName(app, i)); err != nil {
 				return err

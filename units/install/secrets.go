@@ -141,7 +141,7 @@ func (s Store) RemoveSecret(app units.Name, name string) error {
 	if err := checkSecretName(name); err != nil {
 		return err
 	}
-	return s.within(s.SecretsDir(app), func(d *dir) error {
+	return s.inDirectory(s.SecretsDir(app), func(d *dir) error {
 		if err := errors.Join(d.remove(name), d.remove(secretFile(name, true)), d.sync(".")); err != nil {
 			return err
 		}
@@ -151,5 +151,5 @@ func (s Store) RemoveSecret(app units.Name, name string) error {
 
 // RemoveSecrets removes all secrets of an app that is being uninstalled.
 func (s Store) RemoveSecrets(app units.Name) error {
-	return s.within(s.Config, func(d *dir) error { return d.removeAll(string(app) + secretsSuffix) })
+	return s.inDirectory(s.Config, func(d *dir) error { return d.removeAll(string(app) + secretsSuffix) })
 }

@@ -66,7 +66,7 @@ func TestSecretFiles(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	same(t, "the files without secrets", tree(t, root), before)
+	wantEqual(t, "the files without secrets", tree(t, root), before)
 	set("B", "x", false)
 	if err := s.RemoveSecrets("shop"); err != nil {
 		t.Fatal(err)
@@ -127,8 +127,8 @@ func TestSecretsPlan(t *testing.T) {
 	}
 	change(with())
 	// The directory of the drop-in remains, because it also contains a drop-in of the administrator.
-	same(t, "the files without secrets", tree(t, root), before)
+	wantEqual(t, "the files without secrets", tree(t, root), before)
 	change(with(units.Secret{Name: "A", Path: "/etc/clusterctl/shop.secrets/A"}))
 	apply(t, s, noApp())
-	same(t, "the files after the uninstall", tree(t, root), clean)
+	wantEqual(t, "the files after the uninstall", tree(t, root), clean)
 }

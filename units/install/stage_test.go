@@ -27,7 +27,7 @@ func TestStage(t *testing.T) {
 			mountTmpfs(t, full, 128)
 			before := tree(t, root)
 			for _, back := range []bool{true, false} {
-				tx, err := s.Begin(planned(t, s, c.new))
+				tx, err := s.Begin(makePlan(t, s, c.new))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -41,7 +41,7 @@ func TestStage(t *testing.T) {
 					if err := tx.Rollback(); err != nil {
 						t.Fatal(err)
 					}
-					same(t, "the files after the rollback", tree(t, root), before)
+					wantEqual(t, "the files after the rollback", tree(t, root), before)
 					continue
 				}
 				release := fillDisk(t, full, 0)

@@ -260,9 +260,9 @@ func (s Store) packagedApps() ([]units.Name, error) {
 	return slices.Clip(apps), nil
 }
 
-// The method within opens a directory for changes, calls the function do with the directory, and returns the error of do. If
+// inDirectory opens a directory for changes, calls the function do with the directory, and returns the error of do. If
 // the directory does not exist, the result is nil.
-func (s Store) within(name string, do func(*dir) error) error {
+func (s Store) inDirectory(name string, do func(*dir) error) error {
 	d, err := s.open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -69,7 +69,7 @@ func (s Store) begin(in intent, changes []Change) error {
 		return err
 	}
 	defer base.close()
-	if err := base.private(); err != nil {
+	if err := base.makePrivate(); err != nil {
 		return err
 	}
 	if err := base.mkdir(string(in.App), stateMode); err != nil {
@@ -83,7 +83,7 @@ func (s Store) begin(in intent, changes []Change) error {
 		return err
 	}
 	defer state.close()
-	if err := state.private(); err != nil {
+	if err := state.makePrivate(); err != nil {
 		return err
 	}
 	if err := s.prepare(state, in, changes); err != nil {

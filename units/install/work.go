@@ -102,7 +102,7 @@ func (w *work) currentStates() ([]state, error) {
 	states := make([]state, len(w.Files))
 	var errs []error
 	for n, i := range w.Files {
-		if !i.changes() {
+		if !i.isChange() {
 			continue
 		}
 		var err error
@@ -122,7 +122,7 @@ func (w *work) stageAll() error {
 		return err
 	}
 	for n, i := range w.Files {
-		if i.changes() {
+		if i.isChange() {
 			if err := w.stage(i, states[n]); err != nil {
 				return err
 			}
@@ -147,7 +147,7 @@ func (w *work) replaceAll() error {
 		return err
 	}
 	for n, i := range w.Files {
-		if i.changes() {
+		if i.isChange() {
 			if err := w.replace(i, states[n]); err != nil {
 				return err
 			}
@@ -167,7 +167,7 @@ func (w *work) stage(i intentItem, now state) error {
 		if err != nil {
 			return err
 		}
-		newName, oldName := i.staged()
+		newName, oldName := i.stagedNames()
 		if now == isOld && i.Old != "" && !w.isStaged(d, oldName, i.Old) {
 			data, err := i.contents(w.pending, "old")
 			if err != nil {
@@ -203,7 +203,7 @@ func (w *work) copyContents(d *dir, i intentItem, side string, a attrs) error {
 			return err
 		}
 	}
-	newName, _ := i.staged()
+	newName, _ := i.stagedNames()
 	return d.create(newName, data, a)
 }
 
@@ -221,7 +221,7 @@ func (w *work) replace(i intentItem, now state) error {
 	if err != nil {
 		return err
 	}
-	newName, _ := i.staged()
+	newName, _ := i.stagedNames()
 	switch {
 	case i.New == "":
 		return d.remove(i.Path)
@@ -240,7 +240,7 @@ func (w *work) unstage() error {
 		if err != nil {
 			return err
 		}
-		newName, oldName := i.staged()
+		newName, oldName := i.stagedNames()
 		if err := errors.Join(d.remove(newName), d.remove(oldName)); err != nil {
 			return err
 		}

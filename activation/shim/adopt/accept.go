@@ -39,7 +39,7 @@ func (n *notifier) accept() {
 		n.proceed()
 		return
 	}
-	l := n.shared(tid, fd)
+	l := n.sharedListener(tid, fd)
 	if l == nil {
 		n.proceed()
 		return

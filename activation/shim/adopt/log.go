@@ -10,8 +10,8 @@ import (
 	"github.com/clusterctl/clusterctl/activation/shim/target"
 )
 
-// The type logged records which messages the notifier has logged. It logs each message once per start.
-type logged struct{ unreadable, mismatch, notOwner, renamed, relistened, joined, options, option bool }
+// messageLog records which messages the notifier has logged. It logs each message once per start.
+type messageLog struct{ unreadable, mismatch, notOwner, renamed, relistened, joined, options, option bool }
 
 // line builds a message for the log without allocating.
 type line struct {
@@ -93,18 +93,18 @@ func (n *notifier) notOwner(tid uint32) {
 	o := &n.owner
 	n.line.start("process ").num(uint64(tid)).str(" (").bytes(n.r.Name(tid)).str(") of user ").
 		num(uint64(o.task.UID)).str(" binds ").addr(&n.addr)
-	if !o.task.Same(&o.first) {
+	if !o.task.Same(&o.firstIdentity) {
 		n.line.str(" in another namespace than")
 	} else {
-		n.line.str(", which belongs to user ").num(uint64(o.first.UID)).str(" of")
+		n.line.str(", which belongs to user ").num(uint64(o.firstIdentity.UID)).str(" of")
 	}
 	n.line.str(" the main process; the process does not get the socket of the unit").
 		hint().str("let the main process bind the address and pass the socket to the process, " +
 		"or use --run-as so that all processes have the same user").write()
 }
 
-// The method unreadable logs that the notifier cannot read the arguments of a call.
-func (n *notifier) unreadable(tid uint32, e unix.Errno) {
+// logUnreadable logs that the notifier cannot read the arguments of a call.
+func (n *notifier) logUnreadable(tid uint32, e unix.Errno) {
 	if n.logged.unreadable || e != unix.EACCES && e != unix.EPERM {
 		return
 	}
@@ -115,9 +115,9 @@ func (n *notifier) unreadable(tid uint32, e unix.Errno) {
 		"otherwise the process must be dumpable").write()
 }
 
-// The method renamed logs that the program renames a file, usually another socket that it has bound, to the path of the
+// logRename logs that the program renames a file, usually another socket that it has bound, to the path of the
 // listener. The rename has no effect, so clients do not reach the other socket.
-func (n *notifier) renamed(l *Listener) {
+func (n *notifier) logRename(l *Listener) {
 	if n.logged.renamed {
 		return
 	}
@@ -130,7 +130,7 @@ func (n *notifier) renamed(l *Listener) {
 // service manager keeps the socket open and the socket keeps its membership, so the call fails with EADDRINUSE in the
 // next worker.
 func (n *notifier) join() {
-	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
+	l := n.sharedListener(n.n.PID, uint32(n.n.Args[0]))
 	n.proceed()
 	if l == nil || n.logged.joined {
 		return

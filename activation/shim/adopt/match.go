@@ -20,7 +20,7 @@ func match(ls []Listener, k target.Kind, a *target.Addr) (at, near int) {
 		if !l.names(a) {
 			continue
 		}
-		if !l.accepts(k) {
+		if !l.hasKind(k) {
 			if near < 0 && sameType(l.Kind, k) {
 				near = i
 			}
@@ -41,11 +41,11 @@ func (l *Listener) names(a *target.Addr) bool {
 	return a.Port != 0 && a.Port == l.Want.Port
 }
 
-// The method accepts reports whether l can replace a socket of kind k. If Want.Kind is TCP or UDP, an IPv4 or Unix
+// hasKind reports whether l can replace a socket of kind k. If Want.Kind is TCP or UDP, an IPv4 or Unix
 // listener can replace an IPv6 socket, because a program that binds :: expects clients of any address family. An IPv6
 // listener can replace an IPv4 socket only if Want.Kind is TCP4 or UDP4: nginx and Bun bind an IPv4 socket, and do not
 // respond on an IPv6 listener.
-func (l *Listener) accepts(k target.Kind) bool {
+func (l *Listener) hasKind(k target.Kind) bool {
 	both := l.Want.Kind == contract.TCP || l.Want.Kind == contract.UDP
 	return sameKind(l.Want.Kind, k) && (!both || l.Addr.Family != unix.AF_INET6 || k == target.TCP6 || k == target.UDP6)
 }

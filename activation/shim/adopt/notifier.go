@@ -25,7 +25,7 @@ type notifier struct {
 	ready        bool // all listeners are ready
 	readyPending bool // the manager's queue was full, so READY=1 must be sent again
 	draining     bool
-	logged       logged
+	logged       messageLog
 	waiting      waitingThreads // threads that wait in accept(2) in the kernel
 	owner        owner          // decides which tasks can get a listener
 	options      sockopt.Set    // options that the program has set on its socket
@@ -116,7 +116,7 @@ func (n *notifier) bind() {
 	}
 	ok, e := n.r.Sockaddr(tid, n.n.Args[1], n.n.Args[2]&0xffffffff, &n.addr)
 	if e != 0 {
-		n.unreadable(tid, e)
+		n.logUnreadable(tid, e)
 		n.proceed()
 		return
 	}
@@ -197,7 +197,7 @@ func (n *notifier) swap(l *Listener, tid, fd uint32) {
 // The method listen lets the call succeed on a shared listener, and lets the kernel run every other call. It compares
 // inodes, so it also recognises the listener in forked children, and after dup(2) or SCM_RIGHTS.
 func (n *notifier) listen() {
-	l := n.shared(n.n.PID, uint32(n.n.Args[0]))
+	l := n.sharedListener(n.n.PID, uint32(n.n.Args[0]))
 	if l == nil {
 		n.proceed()
 		return
@@ -207,7 +207,7 @@ func (n *notifier) listen() {
 	}
 }
 
-func (n *notifier) shared(tid, fd uint32) *Listener {
+func (n *notifier) sharedListener(tid, fd uint32) *Listener {
 	inode, ok := n.r.Inode(tid, fd)
 	for i := range n.ls {
 		if ok && n.ls[i].Inode == inode {

@@ -15,44 +15,44 @@ import (
 // worker whose master process runs as root.
 type owner struct {
 	known bool
-	// The field first holds the identity that the main process had when a task first bound the address of a listener.
+	// The field firstIdentity holds the identity that the main process had when a task first bound the address of a listener.
 	// Tasks with the user of this identity can get a listener even after the main process has changed its user.
-	first, now, task target.Identity
+	firstIdentity, now, task target.Identity
 }
 
 // canGetListener reports whether task tid can get a listener. It returns false if the identity of the task cannot be read.
 func (n *notifier) canGetListener(tid uint32) bool {
 	o := &n.owner
 	if e := n.r.Identity(tid, &o.task); e != 0 {
-		n.unreadable(tid, e)
+		n.logUnreadable(tid, e)
 		return false
 	}
 	present := n.r.Identity(uint32(n.main), &o.now) == 0
 	if !o.known {
-		o.first = o.now
+		o.firstIdentity = o.now
 		if !present {
 			// The main process has ended. The notifier, which is a fork of that process, has the same identity.
 			self, _, _ := unix.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
-			if n.r.Identity(uint32(self), &o.first) != 0 {
+			if n.r.Identity(uint32(self), &o.firstIdentity) != 0 {
 				return false
 			}
 		}
 		o.known = true
 	}
-	if o.allows(present) {
+	if o.mayGetListener(present) {
 		return true
 	}
 	n.notOwner(tid)
 	return false
 }
 
-// The method allows reports whether the task can get a listener. The parameter present is true if o.now holds the present
+// mayGetListener reports whether the task can get a listener. The parameter present is true if o.now holds the present
 // identity of the main process. If the main process has changed its user, tasks with the new user can get a listener,
 // too.
-func (o *owner) allows(present bool) bool {
+func (o *owner) mayGetListener(present bool) bool {
 	uid := o.task.UID
-	if !o.task.Same(&o.first) {
+	if !o.task.Same(&o.firstIdentity) {
 		return false
 	}
-	return uid == 0 || uid == o.first.UID || present && uid == o.now.UID
+	return uid == 0 || uid == o.firstIdentity.UID || present && uid == o.now.UID
 }

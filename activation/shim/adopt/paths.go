@@ -57,7 +57,7 @@ func (n *notifier) path(nr uint32) bool {
 		l := n.listenerNamed(c.dir, c.at)
 		if l == nil && c.at2 >= 0 {
 			if l = n.listenerNamed(c.dir2, c.at2); l != nil {
-				n.renamed(l)
+				n.logRename(l)
 			}
 		}
 		if l == nil {
@@ -83,7 +83,7 @@ func (n *notifier) listenerNamed(dir, at int8) *Listener {
 	}
 	size, ok, e := n.r.Text(n.n.PID, n.n.Args[at], &n.text)
 	if e != 0 {
-		n.unreadable(n.n.PID, e)
+		n.logUnreadable(n.n.PID, e)
 	}
 	if e != 0 || !ok {
 		return nil

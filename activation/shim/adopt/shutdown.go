@@ -18,7 +18,7 @@ import (
 // listen, and makes the threads repeat their calls.
 func (n *notifier) shutdown() {
 	tid, fd := n.n.PID, uint32(n.n.Args[0])
-	l := n.shared(tid, fd)
+	l := n.sharedListener(tid, fd)
 	if l == nil || uint32(n.n.Args[1]) > unix.SHUT_RDWR {
 		n.proceed()
 		return

@@ -27,15 +27,15 @@ func (s State) encode() []byte {
 	put("stop", strconv.Itoa(int(s.Stop)))
 	put("gave-up", strconv.FormatBool(s.GaveUp))
 	put("uptime", strconv.FormatInt(int64(s.Uptime), 10))
-	put("result", clean(s.Result))
-	put("status", clean(s.Status))
+	put("result", cleanText(s.Result))
+	put("status", cleanText(s.Status))
 	b.WriteString("end\n")
 	return []byte(b.String())
 }
 
-// The function clean returns at most 64 bytes of s. It replaces control characters and non-ASCII characters by '?', so
+// cleanText returns at most 64 bytes of s. It replaces control characters and non-ASCII characters by '?', so
 // that the value stays on one line.
-func clean(s string) string {
+func cleanText(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
@@ -70,10 +70,10 @@ func (s *State) set(key, value string) bool {
 		s.GaveUp = value == "true"
 		return value == "true" || value == "false"
 	case "result":
-		s.Result = clean(value)
+		s.Result = cleanText(value)
 		return true
 	case "status":
-		s.Status = clean(value)
+		s.Status = cleanText(value)
 		return true
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
@@ -136,12 +136,12 @@ func Started(instance string, s State) error {
 	return Save(instance, s)
 }
 
-// Stopping records for ExecStop= why the run ends. The parameter requested is true if the service manager stops the
+// Stopping records for ExecStop= why the run ends. The parameter stopRequested is true if the service manager stops the
 // service, and false if the program has ended by itself.
-func Stopping(instance string, requested bool) error {
+func Stopping(instance string, stopRequested bool) error {
 	s := Load(instance)
 	s.Stop = ByItself
-	if requested {
+	if stopRequested {
 		s.Stop = Requested
 	}
 	return Save(instance, s)

@@ -71,12 +71,12 @@ type Exit struct {
 	GaveUp bool
 }
 
-// The method requested reports whether the run was stopped on purpose. A run that was killed by a signal and has the
+// isRequested reports whether the run was stopped on purpose. A run that was killed by a signal and has the
 // result "success" (TERM, INT, HUP, PIPE) was stopped by another process. If a run exits with status 0 before it is
 // ready, the result is "success" if systemd stopped it, and "protocol" otherwise. If the unit has no ExecStop=, a run
-// with status 0 may have been stopped or may have ended by itself. Then requested returns false, because a program that
+// with status 0 may have been stopped or may have ended by itself. Then isRequested returns false, because a program that
 // ends by itself must not restart without a delay.
-func (e Exit) requested(s Stop) bool {
+func (e Exit) isRequested(s Stop) bool {
 	if s == Requested {
 		return true
 	}
@@ -95,7 +95,7 @@ func Ended(s State, p Policy, e Exit, now time.Duration) State {
 	if s.GaveUp {
 		s = State{} // this run was started by hand
 	}
-	if e.requested(s.Stop) {
+	if e.isRequested(s.Stop) {
 		return State{}
 	}
 	if s.Started == 0 {

@@ -19,7 +19,7 @@ const asChild = "CLUSTERCTL_TEST_CONFINED"
 // process.
 func TestSignals(t *testing.T) {
 	if os.Getenv(asChild) != "" {
-		confined(t)
+		runConfined(t)
 		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.run", "^TestSignals$", "-test.v")
@@ -31,7 +31,7 @@ func TestSignals(t *testing.T) {
 	t.Logf("%s", out)
 }
 
-func confined(t *testing.T) {
+func runConfined(t *testing.T) {
 	runtime.LockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)

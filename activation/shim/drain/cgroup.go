@@ -43,7 +43,7 @@ func cgroupDir(membership, mounts []byte) (string, error) {
 		if !found || path == "/" || path == "" {
 			continue
 		}
-		if dir, found := below(mounts, h.fstype, h.option, path); found {
+		if dir, found := mountedPath(mounts, h.fstype, h.option, path); found {
 			return dir, nil
 		}
 	}
@@ -62,10 +62,10 @@ func memberOf(membership []byte, controllers string) (string, bool) {
 	return "", false
 }
 
-// The function below returns the directory of the cgroup path under the mount of its hierarchy. In a container without a
+// mountedPath returns the directory of the cgroup path under the mount of its hierarchy. In a container without a
 // cgroup namespace, the mount shows only a part of the hierarchy, and path begins with the root of this part, the 4th
 // field in mountinfo.
-func below(mounts []byte, fstype, option, path string) (string, bool) {
+func mountedPath(mounts []byte, fstype, option, path string) (string, bool) {
 	for line := range bytes.Lines(mounts) {
 		head, tail, found := strings.Cut(strings.TrimSpace(string(line)), " - ")
 		h, t := strings.Fields(head), strings.Fields(tail)

@@ -29,7 +29,7 @@ func (d *drain) requestClose(now time.Time) {
 		if c.done || c.last.Port == 0 {
 			continue
 		}
-		if now.Sub(d.start) < closeDelay && (c.hasPreload || !c.reused()) {
+		if now.Sub(d.start) < closeDelay && (c.hasPreload || !c.wasReused()) {
 			continue
 		}
 		if err := d.addRewriter(ino, c); err != nil && !errors.Is(err, errGone) {

@@ -144,7 +144,7 @@ func (c *cluster) await(w *worker) {
 	c.t.Helper()
 	deadline := time.Now().Add(patience.For(120 * time.Second))
 	for time.Now().Before(deadline) {
-		if ready(w) {
+		if isReady(w) {
 			return
 		}
 		time.Sleep(2 * time.Millisecond)

@@ -112,7 +112,7 @@ func TestReAdd(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Wait for accept: without its listener in epoll, the program could not accept the connection.
-	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
+	await(t, func() bool { return acceptedCount(t, w.cmd.Process.Pid) > 0 })
 	r, err := c.run(w, shortLimits)
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestTimeout(t *testing.T) {
 	}
 	defer conn.Close()
 	conn.Write([]byte("GET /never HTTP/1.1\r\nHost: x\r\n\r\n"))
-	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
+	await(t, func() bool { return acceptedCount(t, w.cmd.Process.Pid) > 0 })
 	c.drain(w, "--drain-timeout=300ms")
 	if log := c.log.String(); !strings.Contains(log, "time is up; 1 connections left") {
 		t.Errorf("log %q, want the time limit and one connection", log)
@@ -180,7 +180,7 @@ func TestMainEnds(t *testing.T) {
 	}
 	defer conn.Close()
 	conn.Write([]byte("GET /exit HTTP/1.1\r\nHost: x\r\n\r\n"))
-	await(t, func() bool { return accepted(t, w.cmd.Process.Pid) > 0 })
+	await(t, func() bool { return acceptedCount(t, w.cmd.Process.Pid) > 0 })
 	end := c.begin(w, shortLimits)
 	await(t, func() bool { return listenerEntries(t, w.cmd.Process.Pid) == 0 })
 	conn.Write([]byte("x"))

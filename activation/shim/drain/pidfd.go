@@ -21,7 +21,7 @@ func (f pidfds) update(list func() ([]int, error)) ([]int, error) {
 		return nil, err
 	}
 	for pid, fd := range f {
-		if ended(fd) {
+		if hasEnded(fd) {
 			f.remove(pid)
 		}
 	}
@@ -49,7 +49,7 @@ func (f pidfds) update(list func() ([]int, error)) ([]int, error) {
 		return nil, err
 	}
 	for _, pid := range opened {
-		if !slices.Contains(pids, pid) || ended(f[pid]) {
+		if !slices.Contains(pids, pid) || hasEnded(f[pid]) {
 			f.remove(pid)
 		}
 	}
@@ -67,8 +67,8 @@ func (f pidfds) close() {
 	}
 }
 
-// The function ended reports whether the process of the pidfd has ended.
-func ended(pidfd int) bool {
+// hasEnded reports whether the process of the pidfd has ended.
+func hasEnded(pidfd int) bool {
 	ended, _ := EndsWithin(pidfd, 0)
 	return ended
 }

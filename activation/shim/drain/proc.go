@@ -101,7 +101,7 @@ func readProcesses(pids []int, fds pidfds) ([]process, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the files of process %d: %w", pid, err)
 		}
-		if ended(fd) {
+		if hasEnded(fd) {
 			continue // another process may have this id now
 		}
 		p.pidfd = fd

@@ -38,8 +38,8 @@ func links(t *testing.T, pid int) []string {
 	return list
 }
 
-// The function accepted returns the number of sockets that the process has open, without the listener at descriptor 3.
-func accepted(t *testing.T, pid int) int {
+// acceptedCount returns the number of sockets that the process has open, without the listener at descriptor 3.
+func acceptedCount(t *testing.T, pid int) int {
 	n := 0
 	listener, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/fd/3")
 	for _, link := range links(t, pid) {

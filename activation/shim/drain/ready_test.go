@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// The function ready reports whether the worker is ready for connections. A worker is ready when it has created its file,
+// isReady reports whether the worker is ready for connections. A worker is ready when it has created its file,
 // or when a process in its cgroup has added the listener to an epoll instance.
-func ready(w *worker) bool {
+func isReady(w *worker) bool {
 	if _, err := os.Stat(w.ready); err == nil {
 		return true
 	}

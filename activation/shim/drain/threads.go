@@ -15,7 +15,7 @@ import (
 // will call accept.
 func asleep(pids []int) bool {
 	for t := range threads(pids) {
-		if t.awake() {
+		if t.isAwake() {
 			return false
 		}
 	}
@@ -51,7 +51,7 @@ func cpuUsages(pids []int) map[int]cpuUsage {
 // in the map earlier were read.
 func allHaveRun(pids []int, earlier map[int]cpuUsage) bool {
 	for t := range threads(pids) {
-		if !t.awake() {
+		if !t.isAwake() {
 			continue
 		}
 		now, ok := t.cpuUsage()
@@ -85,9 +85,9 @@ func (t thread) file(name string) ([]byte, error) {
 	return os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/%s", t.pid, t.tid, name))
 }
 
-// The method awake reports whether the thread runs, is ready to run, or is in state D. A thread in state D waits for a
+// isAwake reports whether the thread runs, is ready to run, or is in state D. A thread in state D waits for a
 // page of memory or for a disk, and continues soon. A thread that has ended is not awake.
-func (t thread) awake() bool {
+func (t thread) isAwake() bool {
 	text, err := t.file("stat")
 	if err != nil {
 		return false

@@ -76,8 +76,8 @@ func (t *tracker) updateOwners(all []socket, procs []process, now time.Time) {
 }
 
 // The method update stores the current states, and returns the connections of the instance that are not done.
-func (t *tracker) update(all []socket, o Options, now time.Time) unfinished {
-	var u unfinished
+func (t *tracker) update(all []socket, o Options, now time.Time) unfinishedConns {
+	var u unfinishedConns
 	for _, s := range all {
 		c := t.conns[s.Ino]
 		if c == nil {
@@ -97,7 +97,7 @@ func (t *tracker) update(all []socket, o Options, now time.Time) unfinished {
 		if state == busy {
 			u.busy++
 		}
-		if c.reused() && (!c.closeRequested || c.requests >= maxRequestsAfterClose || c.closeResult == httpclose.NotHTTP) {
+		if c.wasReused() && (!c.closeRequested || c.requests >= maxRequestsAfterClose || c.closeResult == httpclose.NotHTTP) {
 			u.reused++
 		}
 	}
@@ -145,9 +145,9 @@ func (c *conn) update(s socket, now time.Time) {
 	c.last = s
 }
 
-// The method reused reports whether the peer has both sent and acknowledged data since the first state. Data in one
+// wasReused reports whether the peer has both sent and acknowledged data since the first state. Data in one
 // direction is not enough: it may be the response to an earlier request.
-func (c *conn) reused() bool {
+func (c *conn) wasReused() bool {
 	return c.last.Info.Received > c.first.Info.Received && c.last.Info.Acked > c.first.Info.Acked
 }
 

@@ -38,7 +38,7 @@ func (d *drain) wait(ctx context.Context) error {
 			return err
 		}
 		cost := time.Since(began)
-		if d.finished(u, began) {
+		if d.mustEnd(u, began) {
 			d.result.Open = u.open()
 			return nil
 		}
@@ -56,8 +56,8 @@ func (d *drain) wait(ctx context.Context) error {
 	}
 }
 
-// The type unfinished holds the connections that are not done at one time.
-type unfinished struct {
+// unfinishedConns holds the connections that are not done at one time.
+type unfinishedConns struct {
 	conns   []socket // connections without the streams
 	streams []socket // see isStream
 	busy    int      // number of conns in state busy
@@ -65,7 +65,7 @@ type unfinished struct {
 }
 
 // The method open returns all connections, with the oldest request first.
-func (u unfinished) open() []left.Connection {
+func (u unfinishedConns) open() []left.Connection {
 	var list []left.Connection
 	for _, s := range slices.Concat(u.conns, u.streams) {
 		c := left.Connection{Peer: s.PeerAddress()}
@@ -82,21 +82,21 @@ func (u unfinished) open() []left.Connection {
 
 // The method check reads all connections, and returns the connections that are not done. The program may have added a
 // listener to epoll again, so check also calls stopAccepting.
-func (d *drain) check(ctx context.Context, now time.Time) (unfinished, error) {
+func (d *drain) check(ctx context.Context, now time.Time) (unfinishedConns, error) {
 	var all []socket
 	for _, l := range d.listeners() {
 		list, err := d.diag.Connections(l, true)
 		if err != nil {
-			return unfinished{}, err
+			return unfinishedConns{}, err
 		}
 		all = append(all, list...)
 	}
 	if d.tracker.hasUnknownOwner(all) || now.Sub(d.tracker.filesReadAt) >= maxInterval {
 		if err := d.readProcesses(); err != nil {
-			return unfinished{}, err
+			return unfinishedConns{}, err
 		}
 		if err := d.stopAccepting(ctx); err != nil {
-			return unfinished{}, err
+			return unfinishedConns{}, err
 		}
 		d.tracker.updateOwners(all, d.procs, now)
 	}
@@ -122,9 +122,9 @@ func (d *drain) listeners() []socket {
 	return list
 }
 
-// The method finished reports whether the drain must stop waiting. If connections are still in use, it records the
+// mustEnd reports whether the drain must stop waiting. If connections are still in use, it records the
 // reason.
-func (d *drain) finished(u unfinished, now time.Time) bool {
+func (d *drain) mustEnd(u unfinishedConns, now time.Time) bool {
 	d.result.Reason = ""
 	if len(u.conns) == 0 {
 		d.result.Left, d.result.Streams = 0, len(u.streams)
@@ -160,7 +160,7 @@ func (d *drain) finished(u unfinished, now time.Time) bool {
 }
 
 // timeoutReason returns the reason why the drain has reached its time limit.
-func timeoutReason(u unfinished) string {
+func timeoutReason(u unfinishedConns) string {
 	if u.busy == 0 && u.reused == 0 && len(u.conns) > 0 {
 		return "time is up; the last response may not be complete on the connections of " + peers(u.conns)
 	}

@@ -35,7 +35,7 @@ func Parse(text string, s Syntax) (vars []string, faults []Fault) {
 			p.fault("contains NUL", true)
 			return p.vars, p.faults
 		}
-		p.next(text[i])
+		p.consume(text[i])
 		if text[i] == '\n' {
 			p.line++
 		}
@@ -99,7 +99,7 @@ type parser struct {
 func newline(c byte) bool { return c == '\n' || c == '\r' }
 func blank(c byte) bool   { return newline(c) || c == ' ' || c == '\t' }
 
-func (p *parser) next(c byte) {
+func (p *parser) consume(c byte) {
 	switch p.state {
 	case preKey:
 		switch {

@@ -27,7 +27,7 @@ func TestParse(t *testing.T) {
 		{"A='never ends\nB=2", []string{"A=never ends\nB=2"}},
 		{"# ends with \\\nA=1\n", []string{"A=1"}},
 	} {
-		if got, faults := Parse(tt.text, Syntax{}); slices.ContainsFunc(faults, whole) || !slices.Equal(got, tt.want) {
+		if got, faults := Parse(tt.text, Syntax{}); slices.ContainsFunc(faults, isWhole) || !slices.Equal(got, tt.want) {
 			t.Errorf("Parse(%q) = %q, %v, want %q", tt.text, got, faults, tt.want)
 		}
 	}
@@ -36,13 +36,13 @@ func TestParse(t *testing.T) {
 		t.Errorf("syntax before systemd 254: Parse returned %q, %v, want B=2", got, faults)
 	}
 	for _, bad := range []string{"A=\xff", "\xff=1", "A=1\x00"} {
-		if got, faults := Parse(bad, Syntax{}); !slices.ContainsFunc(faults, whole) {
+		if got, faults := Parse(bad, Syntax{}); !slices.ContainsFunc(faults, isWhole) {
 			t.Errorf("Parse(%q) = %q, %v, want a fault of the whole file", bad, got, faults)
 		}
 	}
 }
 
-func whole(f Fault) bool { return f.Whole }
+func isWhole(f Fault) bool { return f.Whole }
 
 func TestMerge(t *testing.T) {
 	env := []string{"A=1", "B=2"}

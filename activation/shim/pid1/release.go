@@ -75,12 +75,12 @@ func (c *conn) send(q call, unit string) (reply message, changed bool, err error
 		case m.kind == typeError:
 			return message{}, changed, errMessage
 		}
-		changed = changed || m.concerns(unit)
+		changed = changed || m.isAbout(unit)
 	}
 }
 
-// The method concerns reports whether the header or the body of a signal contains unit, the object path of a unit.
-func (m message) concerns(unit string) bool {
+// isAbout reports whether the header or the body of a signal contains unit, the object path of a unit.
+func (m message) isAbout(unit string) bool {
 	return bytes.Contains(m.fields, []byte(unit+"\x00")) || bytes.Contains(m.body, []byte(unit+"\x00"))
 }
 
@@ -128,7 +128,7 @@ func releaseStart(socket, unit string, before uint32) error {
 			if err != nil {
 				return err
 			}
-			changed = m.concerns(unitPath(unit))
+			changed = m.isAbout(unitPath(unit))
 		}
 	}
 }

@@ -21,12 +21,12 @@ type idle struct {
 	limit time.Duration // 0: the program may be idle for any time
 	since time.Time     // when the program was last known to work
 	ticks uint64
-	slept bool // whether the method expired has waited for the end of a sleep
+	slept bool // whether idleTooLong has waited for the end of a sleep
 }
 
-// The method expired reads the state of the program from /proc, and reports whether the program has been idle for
+// idleTooLong reads the state of the program from /proc, and reports whether the program has been idle for
 // i.limit. period is the time since the previous call.
-func (i *idle) expired(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
+func (i *idle) idleTooLong(r *target.Reader, now, deadline time.Time, period time.Duration) bool {
 	if i.limit == 0 {
 		return false
 	}
@@ -40,16 +40,16 @@ func (i *idle) expired(r *target.Reader, now, deadline time.Time, period time.Du
 	}
 	// Wait for the end of one sleep only, because a program with a repeating timer sleeps again and again until the
 	// deadline.
-	if sleep := longestSleep(pids); !i.slept && sleep > period && now.Add(sleep).Before(deadline) && !connected(r, pids) {
+	if sleep := longestSleep(pids); !i.slept && sleep > period && now.Add(sleep).Before(deadline) && !hasConnection(r, pids) {
 		i.slept, i.since = true, now.Add(sleep+period-i.limit)
 		return false
 	}
 	return true
 }
 
-// The function connected reports whether one of the processes has a socket of TCP or UDP. Such a program already works as
+// hasConnection reports whether one of the processes has a socket of TCP or UDP. Such a program already works as
 // a client.
-func connected(r *target.Reader, pids []int) bool {
+func hasConnection(r *target.Reader, pids []int) bool {
 	for _, pid := range pids {
 		fds, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
 		if err != nil {

@@ -99,7 +99,7 @@ func (p *prober) bind(tid, fd uint32) error {
 	p.readOptions(tid, fd, kind, &s.ProbeBind)
 	s.Multicast = p.isMulticast(tid, fd, &a)
 	if path := a.Path(); len(path) > 0 && path[0] != 0 {
-		full := p.absolute(tid, unix.AT_FDCWD, string(path))
+		full := p.absolutePath(tid, unix.AT_FDCWD, string(path))
 		s.Private = isPrivate(tid, full)
 		if len(full) < unix.SizeofSockaddrUnix-2 {
 			a.SetPath(full)

@@ -184,7 +184,7 @@ func (s *session) watch(c Config, r *contract.Report) error {
 			// The program is still loading, or waits for a CPU, so another socket may follow.
 			look, ticks = now.Add(c.Settle), t
 		default:
-			if rest.expired(&s.p.r, now, deadline, c.Settle) {
+			if rest.idleTooLong(&s.p.r, now, deadline, c.Settle) {
 				r.Idle = true
 				return nil
 			}

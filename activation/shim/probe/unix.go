@@ -46,7 +46,7 @@ func (p *prober) unixCall(tid, nr uint32) bool {
 		}
 		paths = append(paths, path)
 	}
-	if !slices.ContainsFunc(paths, p.protects) || !p.fd.Valid(p.n.ID) {
+	if !slices.ContainsFunc(paths, p.isProtected) || !p.fd.Valid(p.n.ID) {
 		return false
 	}
 	switch nr {
@@ -63,9 +63,9 @@ func (p *prober) unixCall(tid, nr uint32) bool {
 	return true
 }
 
-// The method protects reports whether the path is a Unix socket of the app or of another program, which the probe must
+// isProtected reports whether the path is a Unix socket of the app or of another program, which the probe must
 // not remove or change.
-func (p *prober) protects(path string) bool {
+func (p *prober) isProtected(path string) bool {
 	if slices.Contains(p.own, path) || p.boundTo(path) != nil {
 		return true
 	}
@@ -99,7 +99,7 @@ func (p *prober) connect(tid uint32) bool {
 	if e != 0 || !ok || len(a.Path()) == 0 || a.Path()[0] == 0 {
 		return false
 	}
-	path := p.absolute(tid, unix.AT_FDCWD, string(a.Path()))
+	path := p.absolutePath(tid, unix.AT_FDCWD, string(a.Path()))
 	if !slices.Contains(p.own, path) && !slices.Contains(p.removed, path) || !p.fd.Valid(p.n.ID) {
 		return false
 	}
@@ -118,12 +118,12 @@ func (p *prober) pathAt(tid uint32, dir, at int) (string, bool) {
 	if e != 0 || !ok || n == 0 {
 		return "", false
 	}
-	return p.absolute(tid, dirfd, string(text[:n])), true
+	return p.absolutePath(tid, dirfd, string(text[:n])), true
 }
 
-// The method absolute returns the absolute form of the path without resolving links. If the directory cannot be read,
-// absolute returns the path unchanged.
-func (p *prober) absolute(tid uint32, dirfd int32, path string) string {
+// absolutePath returns the absolute form of the path without resolving links. If the directory cannot be read,
+// absolutePath returns the path unchanged.
+func (p *prober) absolutePath(tid uint32, dirfd int32, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
 	}

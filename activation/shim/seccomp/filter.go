@@ -69,8 +69,8 @@ func (c Calls) checks(m Machine) []check {
 	return list
 }
 
-// The method always returns the numbers of the calls that are shown for all arguments.
-func (c Calls) always(m Machine) []uint32 {
+// alwaysShown returns the numbers of the calls that are shown for all arguments.
+func (c Calls) alwaysShown(m Machine) []uint32 {
 	nrs := []uint32{m.Listen}
 	if c.Accept {
 		nrs = append(nrs, m.Accept, m.Accept4)
@@ -101,7 +101,7 @@ func Program(m Machine, c Calls) []unix.SockFilter {
 			p = append(p, jump(t.jump, t.k, target, 0))
 		}
 	}
-	for _, nr := range c.always(m) {
+	for _, nr := range c.alwaysShown(m) {
 		p = append(p, jump(unix.BPF_JEQ, nr, toNotify, 0))
 	}
 	return finish(p)

@@ -62,7 +62,7 @@ func (s *Set) Apply(fd int) (failed string, e unix.Errno) {
 			continue
 		}
 		o := options[i]
-		switch got := set(fd, &o, &s.values[i]); got {
+		switch got := setOption(fd, &o, &s.values[i]); got {
 		case 0, unix.ENOPROTOOPT, unix.EOPNOTSUPP:
 		default:
 			if e == 0 {
@@ -106,9 +106,9 @@ func get(fd int, o *option, v *[maxSize]byte) unix.Errno {
 	return e
 }
 
-// The function set sets one option. For the size of a buffer, set first tries SO_RCVBUFFORCE or SO_SNDBUFFORCE: with
+// setOption sets one option. For the size of a buffer, setOption first tries SO_RCVBUFFORCE or SO_SNDBUFFORCE: with
 // CAP_NET_ADMIN, the program may have set a size above net.core.rmem_max or wmem_max.
-func set(fd int, o *option, v *[maxSize]byte) unix.Errno {
+func setOption(fd int, o *option, v *[maxSize]byte) unix.Errno {
 	if !o.buffer() {
 		return setRaw(fd, o, v)
 	}

@@ -203,16 +203,16 @@ func (u upgrades) upgradeToBroken(t *testing.T, m *kit.Machine) {
 	u.wantRunning(t, m, "4.0")
 }
 
-// The method remove removes and purges the package. The parameter before is the output of listFiles before the
+// The method remove removes and purges the package. The parameter filesBefore is the output of listFiles before the
 // installation. The machine must then have the same files.
-func (u upgrades) remove(t *testing.T, m *kit.Machine, before []string) {
+func (u upgrades) remove(t *testing.T, m *kit.Machine, filesBefore []string) {
 	t.Helper()
 	m.Sh(t, "apt-get remove -y "+u.name)
 	if r := m.Try(fmt.Sprintf("curl -sS --max-time 5 http://127.0.0.1:%d/", u.port)); r.Code != 7 {
 		t.Errorf("curl after the removal of %s: got exit status %d, want 7 (connection refused): %v", u.name, r.Code, r)
 	}
 	m.Sh(t, "apt-get purge -y "+u.name)
-	kit.WantSameLines(t, before, listFiles(t, m))
+	kit.WantSameLines(t, filesBefore, listFiles(t, m))
 }
 
 // TestPackageOfANativeApp installs, upgrades and removes the package of a native app on machines without clusterctl.

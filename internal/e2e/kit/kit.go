@@ -45,13 +45,13 @@ type Machine struct {
 // clusterctl and the files of the suite into the machine.
 func (s Suite) Shared(t testing.TB, r lab.Release) *Machine {
 	t.Helper()
-	return s.equipped(t, lab.Shared(t, r))
+	return s.equip(t, lab.Shared(t, r))
 }
 
 // Boot boots a machine for one test, and copies clusterctl and the files of the suite into the machine.
 func (s Suite) Boot(t testing.TB, r lab.Release, opts ...lab.Option) *Machine {
 	t.Helper()
-	return s.equipped(t, lab.Boot(t, r, opts...))
+	return s.equip(t, lab.Boot(t, r, opts...))
 }
 
 // BareMachines boots one machine per release, without clusterctl and without workers, and runs f on all these machines at
@@ -66,9 +66,9 @@ func BareMachines(t *testing.T, releases []lab.Release, f func(t *testing.T, m *
 	}
 }
 
-// The method equipped copies clusterctl, the shim and the files of the suite into a booted machine, and returns the
+// equip copies clusterctl, the shim and the files of the suite into a booted machine, and returns the
 // machine.
-func (s Suite) equipped(t testing.TB, booted *lab.Machine) *Machine {
+func (s Suite) equip(t testing.TB, booted *lab.Machine) *Machine {
 	t.Helper()
 	m := &Machine{booted, s.Dir}
 	m.Equip(func() {

@@ -38,11 +38,11 @@ func TestMain(m *testing.M) {
 // next build must remove the temporary files.
 func TestKilledBuild(t *testing.T) {
 	cache := t.TempDir()
-	cmd, failed := unpacking(t, cache)
+	cmd, failed := startUnpacking(t, cache)
 	if failed != "" {
 		// The mirror may have a temporary error, so try once more.
 		t.Log(failed)
-		if cmd, failed = unpacking(t, cache); failed != "" {
+		if cmd, failed = startUnpacking(t, cache); failed != "" {
 			t.Fatal(failed)
 		}
 	}
@@ -79,9 +79,9 @@ func TestKilledBuild(t *testing.T) {
 	}
 }
 
-// The function unpacking starts a build and returns when the build unpacks packages. If the build fails earlier, it returns
+// startUnpacking starts a build and returns when the build unpacks packages. If the build fails earlier, it returns
 // the message of the build.
-func unpacking(t *testing.T, cache string) (build *exec.Cmd, failed string) {
+func startUnpacking(t *testing.T, cache string) (build *exec.Cmd, failed string) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), childEnv+"=1", CacheEnv+"="+cache)

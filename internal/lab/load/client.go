@@ -29,7 +29,7 @@ type client struct {
 func (c *client) loop() {
 	defer c.hangUp()
 	for {
-		n, ok := c.run.next()
+		n, ok := c.run.nextRequest()
 		if !ok {
 			return
 		}

@@ -165,9 +165,9 @@ func (r *Run) Snapshot() Report {
 	return r.report.clone()
 }
 
-// The method next reserves a request number and waits until Rate permits that request. The method returns false when the run
+// nextRequest reserves a request number and waits until Rate permits that request. The method returns false when the run
 // must end.
-func (r *Run) next() (int64, bool) {
+func (r *Run) nextRequest() (int64, bool) {
 	if r.limit.Err() != nil {
 		return 0, false
 	}

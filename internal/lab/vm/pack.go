@@ -19,7 +19,7 @@ type guestFiles struct {
 // pack writes the archive with the files of the image and the files of g.
 func pack(w io.Writer, imageDir, kernelDir string, g guestFiles) error {
 	a := newArchive(w)
-	a.tree(imageDir, omitted)
+	a.tree(imageDir, isOmitted)
 	a.copy("init", g.guest, 0o755)
 	a.link("usr/bin/vm-guest", "/init")
 	a.dir("lib-vm")
@@ -52,9 +52,9 @@ StandardOutput=journal+console
 TimeoutStartSec=infinity
 `
 
-// The function omitted reports whether a file of the image is not added to the archive. The root file system is in memory,
+// isOmitted reports whether a file of the image is not added to the archive. The root file system is in memory,
 // and no program in the machine reads these files.
-func omitted(name string) bool {
+func isOmitted(name string) bool {
 	switch name {
 	case "boot", "usr/share/perl", "usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/gconv", "usr/share/zoneinfo",
 		"usr/share/nodejs/@types", "usr/include", "usr/share/locale", "usr/share/doc", "usr/share/man", "usr/share/info",

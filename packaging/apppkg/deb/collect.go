@@ -105,7 +105,7 @@ func (c *collection) walk(ctx context.Context, top string, include []string, inc
 
 // The method add adds one file with its type and digest.
 func (c *collection) add(p string, included bool) error {
-	t, rel, err := c.in(p)
+	t, rel, err := c.treeOf(p)
 	if err != nil {
 		return err
 	}

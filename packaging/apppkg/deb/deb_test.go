@@ -16,8 +16,8 @@ import (
 	"github.com/clusterctl/clusterctl/packaging/apppkg"
 )
 
-// The function packed creates a directory with the files of an app, and returns its path.
-func packed(t *testing.T) string {
+// createFiles creates a directory with the files of an app, and returns its path.
+func createFiles(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "shop")
 	if err := os.MkdirAll(filepath.Join(dir, "lib"), 0o755); err != nil {
@@ -48,7 +48,7 @@ func TestPackageReadsWhatItSaw(t *testing.T) {
 		"a linked top":    func(dir, _ string) error { return relink(dir, filepath.Dir(elsewhere)) },
 		"no change":       nil,
 	} {
-		dir := packed(t)
+		dir := createFiles(t)
 		c, err := collect(t.Context(), []apppkg.Root{{From: dir, To: "/x"}}, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -56,8 +56,8 @@ func openTree(top string, follow bool) (*tree, error) {
 	return t, err
 }
 
-// For a path in the tree, the method rel returns the path relative to t.root. For other paths, it returns false.
-func (t *tree) rel(p string) (string, bool) {
+// For a path in the tree, relativePath returns the path relative to t.root. For other paths, it returns false.
+func (t *tree) relativePath(p string) (string, bool) {
 	if p == t.top {
 		return cmp.Or(t.file, "."), true
 	}
@@ -89,10 +89,10 @@ func (n noFollow) Open(name string) (fs.File, error)          { return n.root.Op
 func (n noFollow) Stat(name string) (fs.FileInfo, error)      { return n.root.Lstat(name) }
 func (n noFollow) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(n.root.FS(), name) }
 
-// The method in returns the tree that contains a path, and the path relative to the root of the tree.
-func (c *collection) in(p string) (*tree, string, error) {
+// treeOf returns the tree that contains a path, and the path relative to the root of the tree.
+func (c *collection) treeOf(p string) (*tree, string, error) {
 	for _, t := range c.trees {
-		if rel, ok := t.rel(p); ok {
+		if rel, ok := t.relativePath(p); ok {
 			return t, rel, nil
 		}
 	}
@@ -101,7 +101,7 @@ func (c *collection) in(p string) (*tree, string, error) {
 
 // The method open opens a regular file of the collection. It returns an error if the file has been replaced.
 func (c *collection) open(p string) (*os.File, error) {
-	t, rel, err := c.in(p)
+	t, rel, err := c.treeOf(p)
 	if err != nil {
 		return nil, err
 	}

@@ -70,12 +70,12 @@ func respond(t *rapid.T, p *pair) bool {
 				t.Fatal(err)
 			}
 			if rapid.Bool().Draw(t, "wait for the acknowledgement") {
-				acknowledged(t, p)
+				checkAcknowledged(t, p)
 			}
 		}
 		got := <-wait
 		if want := head + body; string(got) != want {
-			if changed || !allowed([]byte(head), got[:min(len(head), len(got))]) || string(got[len(head):]) != body {
+			if changed || !isAllowed([]byte(head), got[:min(len(head), len(got))]) || string(got[len(head):]) != body {
 				t.Fatalf("response\n%q\nthe client got\n%q", want, got)
 			}
 			changed = true
@@ -111,17 +111,17 @@ func pieces(t *rapid.T, head, body string) []string {
 	return list
 }
 
-// The function allowed reports whether the received head (got) equals the sent head, or differs only by an allowed
+// isAllowed reports whether the received head (got) equals the sent head, or differs only by an allowed
 // change.
-func allowed(sent, got []byte) bool {
+func isAllowed(sent, got []byte) bool {
 	short := []byte("Connection:      close\r\n")
 	return bytes.Equal(got, bytes.Replace(sent, []byte(date), []byte(closed), 1)) ||
 		bytes.Equal(got, bytes.Replace(sent, []byte("Connection: keep-alive\r\n"), short, 1))
 }
 
-// The function acknowledged waits until the client's kernel has acknowledged all data. While data is not acknowledged,
+// checkAcknowledged waits until the client's kernel has acknowledged all data. While data is not acknowledged,
 // the BPF program does not change the next send.
-func acknowledged(t *rapid.T, p *pair) {
+func checkAcknowledged(t *rapid.T, p *pair) {
 	raw, err := p.server.SyscallConn()
 	if err != nil {
 		t.Fatal(err)

@@ -143,7 +143,7 @@ func (a *assembler) head() {
 	a.label("step")
 	a.jump(jgtImm, 9, 0, steps, "pass")
 	a.op(addImm, 9, 0, 0, 1)
-	a.scanned()
+	a.scanPosition()
 	a.op(ldx64, 3, 1, 0, 0)
 	a.number(4, '\n'*every)
 	a.op(xor, 3, 4, 0, 0) // now an LF is a zero byte, which (x - 0x01…) & ^x & 0x80… finds
@@ -171,13 +171,13 @@ func (a *assembler) head() {
 	a.op(rshImm, 4, 0, 0, 56)
 	a.op(add, 2, 4, 0, 0)
 	a.op(stx32, 6, 2, stateScan, 0)
-	a.scanned()
+	a.scanPosition()
 	a.line()
 }
 
-// The method scanned sets r2 to the position of the scan, and r1 to the address of this position. At least 64 bytes of
+// scanPosition sets r2 to the position of the scan, and r1 to the address of this position. At least 64 bytes of
 // the copy follow this position, and the program reads at most 64 bytes of a line.
-func (a *assembler) scanned() {
+func (a *assembler) scanPosition() {
 	a.op(ldx32, 2, 6, stateScan, 0)
 	a.jump(jgtImm, 2, 0, limit, "pass")
 	a.op(mov, 1, 6, 0, 0)

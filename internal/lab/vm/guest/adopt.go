@@ -27,7 +27,7 @@ func check() error {
 		f    func() error
 	}{
 		{"yama 1: node", "hello", r.node},
-		{"yama 1: below a shell", "wrapped", r.wrapped},
+		{"yama 1: below a shell", "wrapped", r.checkWrapped},
 		{"sandbox", "hog", r.sandbox},
 		{"MemoryMax=", "hog", r.memory},
 		{"end", "", func() error { return nil }},

@@ -9,11 +9,11 @@ import (
 	"github.com/clusterctl/clusterctl/internal/lab/load"
 )
 
-// The method wrapped installs a package whose start script runs the program as a child of a shell. This child binds the
+// checkWrapped installs a package whose start script runs the program as a child of a shell. This child binds the
 // port. The child does not inherit PR_SET_PTRACER, with which the shim may read the memory of a process. With ptrace_scope
 // 1, the install must work, or fail with a hint to use --own-ptrace. With this flag, the install must work, also in a user
 // namespace.
-func (r *reporter) wrapped() error {
+func (r *reporter) checkWrapped() error {
 	const manifest = `{"name": "wrapped", "scripts": {"start": "node server.js; echo it has ended"}}`
 	if err := os.WriteFile("/srv/wrapped/package.json", []byte(manifest), 0o644); err != nil {
 		return err

@@ -72,9 +72,9 @@ func newRun(s *Server, listeners []net.Listener) *run {
 	return r
 }
 
-// The method start starts a Serve goroutine for each listener. Listeners with TLS come first, one after another: if
-// the first call were http.Server.Serve instead of ServeTLS, it would disable HTTP/2 for the whole server (net/http,
-// nextProtoOnce, Go 1.26), and net/http would close the connection of a client that has negotiated HTTP/2.
+// The method start starts a Serve goroutine for each listener. Listeners with TLS come first, one after another.
+// Otherwise a first call of http.Server.Serve would disable HTTP/2 for the whole server (net/http, nextProtoOnce,
+// Go 1.26), and net/http would close the connection of a client that has negotiated HTTP/2.
 func (r *run) start() error {
 	for _, l := range r.listeners {
 		t, ok := l.(tlsListener)

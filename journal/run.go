@@ -43,7 +43,7 @@ func startProgram(ctx context.Context, args []string) (io.Reader, func() error, 
 
 // ArgumentError means that journalctl has refused a time, a pattern or a boot.
 type ArgumentError struct {
-	// Flag is "grep", "boot" or "since". For an invalid value of "until", Flag is "since", too.
+	// Flag is "grep", "boot" or "since". The value "since" also stands for an invalid value of "until".
 	Flag string
 	// Message is the message of journalctl. Reason is the part of the message after the pattern, or empty. The pattern in
 	// Message may differ from the pattern of the query.

@@ -54,7 +54,7 @@ func (e *env) showRevisions(name string, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		// An older clusterctl stored command lines with the values of variables, so mask them here.
+		// An older clusterctl stored command lines with the values of variables, so mask these values here.
 		by := strings.Join(mask.CommandLine(strings.Fields(r.By)), " ")
 		infos = append(infos, revisionInfo{Number: r.Number, Until: r.Until, By: by, Changed: changedKeys(before, next)})
 	}

@@ -211,7 +211,8 @@ func (k *killCount) wantOnlyAcceptedLost(t testing.TB, r load.Report) {
 }
 
 // wantAtMostOne fails the test if a client that sends its requests one after another has lost more than one request per
-// kill. Such a client would lose two requests if the socket refused the request after a lost request.
+// kill. After a lost request, the client connects again. If this connection were refused, the client would lose a second
+// request.
 func (k *killCount) wantAtMostOne(t testing.TB, r load.Report) {
 	t.Helper()
 	t.Logf("the client that sends its requests one after another: %v", r)

@@ -102,8 +102,8 @@ func parseLogs(t testing.TB, text string) []logLine {
 	return all
 }
 
-// The function logs runs "clusterctl logs --json", and returns its lines. If the command fails, the test ends.
-func logs(t testing.TB, m *kit.Machine, args ...string) []logLine {
+// readLogs runs "clusterctl logs --json", and returns its lines. If the command fails, the test ends.
+func readLogs(t testing.TB, m *kit.Machine, args ...string) []logLine {
 	t.Helper()
 	return parseLogs(t, m.Must(t, append([]string{"logs", "--json"}, args...)...).Stdout)
 }

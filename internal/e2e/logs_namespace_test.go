@@ -39,7 +39,7 @@ func TestLogsNamespace(t *testing.T) {
 		a.tell(t, 2, "echo theirs")
 		f.await(t, "20000")
 		n := 0
-		for _, s := range messages(logs(t, m, "own@1", "-n", "all")) {
+		for _, s := range messages(readLogs(t, m, "own@1", "-n", "all")) {
 			if s == fmt.Sprint(n+1) {
 				n++
 			}
@@ -59,7 +59,7 @@ func TestLogsNamespace(t *testing.T) {
 		m.Must(t, "flush", "own", "--yes")
 		a.tell(t, 2, "echo after")
 		f.await(t, "after")
-		if got := messages(logs(t, m, "own", "-n", "all")); len(got) != 1 || got[0] != "after" {
+		if got := messages(readLogs(t, m, "own", "-n", "all")); len(got) != 1 || got[0] != "after" {
 			t.Errorf("clusterctl logs after the flush: got %.300q, want only \"after\"", got)
 		}
 		m.Must(t, "uninstall", "own", "--yes")
@@ -83,7 +83,7 @@ func checkLimit(t *testing.T, m *kit.Machine, a talker) {
 			t.Errorf("clusterctl logs --disk-usage: got %+v, want the limit 16 MiB and a size between 1 byte and 20 MiB", j)
 		}
 	}
-	if got := messages(logs(t, m, "own@1", "-n", "all")); len(got) == 0 || got[len(got)-1] != "full" || got[0] == "ready 1" {
+	if got := messages(readLogs(t, m, "own@1", "-n", "all")); len(got) == 0 || got[len(got)-1] != "full" || got[0] == "ready 1" {
 		t.Errorf("clusterctl logs prints %d lines, want the newest line \"full\" but not the oldest line \"ready 1\"",
 			len(got))
 	}

@@ -65,7 +65,7 @@ func TestLogsBurst(t *testing.T) {
 			}
 		}
 		// -n 7 selects the last 7 lines of both instances together.
-		if got := logs(t, m, "burst", "-n", "7", "--no-follow", "--no-system"); len(got) != 7 {
+		if got := readLogs(t, m, "burst", "-n", "7", "--no-follow", "--no-system"); len(got) != 7 {
 			t.Errorf("clusterctl logs -n 7 prints %d lines, want 7", len(got))
 		}
 	})
@@ -98,7 +98,7 @@ systemctl daemon-reload; systemctl restart tight@1 tight@2`)
 		a.await(t, "end 2")
 		var last, kept, missing [3]int
 		var reports [3][]string
-		for _, l := range logs(t, m, "tight", "-n", "all", "--no-system") {
+		for _, l := range readLogs(t, m, "tight", "-n", "all", "--no-system") {
 			n, err := strconv.Atoi(l.Message)
 			switch {
 			case l.Source == "journald":
@@ -214,7 +214,7 @@ func TestLogsEscapeControlCharacters(t *testing.T) {
 		if got := m.Must(t, "logs", "bytes", "--no-system", "-n", "all").Stdout; got != want {
 			t.Errorf("clusterctl logs prints %d bytes, want %d: got %.200q, want %.200q", len(got), len(want), got, want)
 		}
-		for _, l := range logs(t, m, "bytes", "-n", "all") {
+		for _, l := range readLogs(t, m, "bytes", "-n", "all") {
 			if l.Base64 != nil && !bytes.Contains(l.Base64, []byte("\xff\xfe")) {
 				t.Errorf("messageBase64 is %q, want the bytes \\xff\\xfe in it", l.Base64)
 			}
@@ -233,7 +233,7 @@ func TestLogsSelection(t *testing.T) {
 		m.Sh(t, "sleep 1.1") // --since and --until have a resolution of seconds
 		a.tell(t, 2, `echo "<7>Delta"`)
 		a.await(t, "Delta")
-		second := logs(t, m, "one@2", "-n", "1", "--no-system")[0].Time
+		second := readLogs(t, m, "one@2", "-n", "1", "--no-system")[0].Time
 		all := []string{"ready", "ready", "ready", "alpha failed", "careful", "beta", "gamma", "Delta"}
 		for _, c := range []struct {
 			args, want []string
@@ -256,7 +256,7 @@ func TestLogsSelection(t *testing.T) {
 			{[]string{"--boot", "--no-system"}, all},
 			{[]string{"-b", "--until", "1h", "--no-system"}, nil},
 		} {
-			got := messages(logs(t, m, append(c.args, "--no-follow")...))
+			got := messages(readLogs(t, m, append(c.args, "--no-follow")...))
 			for i, s := range got {
 				got[i] = strings.TrimRight(strings.TrimSuffix(s, " 1"), " 2")
 			}

@@ -31,7 +31,7 @@ func TestForgedLinesOfUsers(t *testing.T) {
 			m.AwaitJournal(t, "FORGED from a running process", "CLUSTERCTL_APP="+c.name)
 
 			var stdout, native int
-			for _, l := range logs(t, m, c.name, "-n", "all") {
+			for _, l := range readLogs(t, m, c.name, "-n", "all") {
 				switch {
 				case strings.Contains(l.Message, "FORGED") || strings.HasPrefix(l.Message, "Suppressed"):
 					t.Errorf("clusterctl logs prints a forged line as a line of %s: %v", l.Source, l)

@@ -65,7 +65,7 @@ func TestReloadToABrokenRelease(t *testing.T) {
 			}
 			wantError(t, r.Stderr, a.Unit(1)+": ", b.want, "still running without a reload: 2 instances", "its last log lines")
 			if now := others(); !slices.Equal(now, before[1:]) {
-				t.Errorf("a release that %s: the PIDs of instances 2 and 3 were %v, and are %v", b.name, before[1:], now)
+				t.Errorf("a release that %s: the PIDs of instances 2 and 3 changed from %v to %v", b.name, before[1:], now)
 			}
 			m.WantState(t, "active", a.Socket(), a.Service(), a.Unit(2), a.Unit(3))
 			// The next reload must restart the broken instance first, fail again, and not restart another instance.

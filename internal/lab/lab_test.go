@@ -217,8 +217,8 @@ func TestTwoMachines(t *testing.T) {
 	b.Sh(t, "systemctl stop twin; ! pgrep -f '[s]leep 1000'")
 }
 
-// TestReboot reboots each machine twice, just after daemon-reloads, which send READY=1 like a boot. The files on disk must
-// exist after a reboot, and the files in /run must not.
+// TestReboot reboots each machine twice, just after daemon-reloads. systemd sends READY=1 after a daemon-reload and after a
+// boot. The files on disk must exist after a reboot, and the files in /run must not.
 func TestReboot(t *testing.T) {
 	for _, release := range All() {
 		t.Run(string(release), func(t *testing.T) {

@@ -44,8 +44,8 @@ type RunState struct {
 	State  string `json:"state"`
 	Ready  int    `json:"ready"`
 	Wanted int    `json:"wanted"`
-	// NewerFiles has the files that have changed since an instance started, although instances read them only at their
-	// start.
+	// NewerFiles has the files that have changed since an instance started. The instance has not read the changes, because
+	// it reads these files only at its start.
 	NewerFiles []string `json:"newerFiles,omitempty"`
 }
 

@@ -32,7 +32,7 @@ type step struct {
 	instances []int
 }
 
-// A value of the type change describes an update. The steps depend only on these fields.
+// A change describes what an update changes. The steps depend only on these fields.
 type change struct {
 	files []install.Change
 	// The fields from and to have the numbers of listed instances before and after the change.

@@ -34,8 +34,9 @@ type undo struct {
 // The method run restores the old configuration of an app: first the files, then the sockets, and then each instance that
 // may run with the new configuration. Unchanged units keep running.
 //
-// The method reads the current states of the units, so it also works after a killed command or a killed undo. It removes the
-// intent last, even if an instance fails with the old configuration, because a second undo would fail in the same way.
+// The method reads the current states of the units, so it also works after a killed command or a killed undo. The
+// intent is removed last. If an instance fails with the old configuration, the intent is removed too, because a second undo
+// would fail in the same way.
 func (r undo) run(ctx context.Context) error {
 	if err := r.undoFiles(ctx); err != nil {
 		return err

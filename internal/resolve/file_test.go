@@ -61,8 +61,8 @@ func TestApps(t *testing.T) {
 	}
 }
 
-// TestAppsOfSource checks that Apps reads the values of variables from the values file if the file is the source of an
-// installed app.
+// TestAppsOfSource calls Apps with the source of an installed app. Apps must read the values of variables from the values
+// file.
 func TestAppsOfSource(t *testing.T) {
 	w := newWorld(t)
 	a := units.App{Name: "shop", Command: []string{"/bin/true"}, Instances: units.Count{N: 1}, Activation: units.Native}

@@ -125,7 +125,7 @@ func TestVersionManagers(t *testing.T) {
 	if got := find("bun"); got != strings.TrimPrefix(bun, home) {
 		t.Errorf("got %s, want %s", got, bun)
 	}
-	// A program in $PATH is preferred. Special characters of patterns in a name have no meaning.
+	// A program in $PATH is preferred. If a name contains a character of a pattern (*, ? or [), no program is found.
 	w.path["node"] = "/usr/bin/node"
 	if got := find("node"); got != "/usr/bin/node" {
 		t.Errorf("got %s, want the program in $PATH", got)

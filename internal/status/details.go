@@ -26,8 +26,8 @@ type Details struct {
 	Count     string   `json:"count"`
 	// PerCPU is the number of instances that "-i max" would run. Only an install without --instances sets PerCPU.
 	PerCPU int `json:"perCPU,omitempty"`
-	// NewerFiles has files that have changed since the start of an instance, although instances read them only at their
-	// start. Only an install that changed nothing sets NewerFiles.
+	// NewerFiles has the files that have changed since an instance started. The instance has not read the changes, because
+	// it reads these files only at its start. Only an install that changed nothing sets NewerFiles.
 	NewerFiles []string `json:"newerFiles,omitempty"`
 	Ready      string   `json:"readiness"`
 	Restart    string   `json:"restart"`

@@ -30,8 +30,8 @@ func isDelayed(st control.State, runs *inspect.Runs) bool {
 	if runs != nil {
 		return runs.Failures > 0 && !runs.Next.IsZero()
 	}
-	// Without records of the shim, only the state of the unit can show the delay. Either the only command of ExecStartPre=
-	// runs, which waits for the delay, or the shim reports the delay in its status.
+	// Without records of the shim, only the state of the unit can show the delay. Either the command of ExecStartPre= runs,
+	// which waits until the delay is over, or the shim reports the delay in its status.
 	_, isReported := contract.ParseWaiting(st.StatusText)
 	return st.Restarts > 0 && (st.Sub == "start-pre" || isReported)
 }

@@ -36,7 +36,7 @@ func fields() []field {
 			r.app.Activation = parseScalar(r, f, n, units.ParseActivation)
 		}},
 		{"ready", func(r *appReader, f string, n *yaml.Node) { r.app.Ready = parseScalar(r, f, n, units.ParseReady) }},
-		{"env", func(r *appReader, f string, n *yaml.Node) { r.app.Env = r.variables(f, n) }},
+		{"env", func(r *appReader, f string, n *yaml.Node) { r.app.Env = r.readVariables(f, n) }},
 		{"env-files", (*appReader).envFiles},
 		{"worker-env-files", (*appReader).envFiles},
 		{"trust", func(r *appReader, f string, n *yaml.Node) { r.app.Trust = r.texts(f, n) }},
@@ -50,7 +50,7 @@ func fields() []field {
 		{"drain-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Drain = parseScalar(r, f, n, parseDuration) }},
 		{"stop-timeout", func(r *appReader, f string, n *yaml.Node) { r.app.Timeouts.Stop = parseScalar(r, f, n, parseDuration) }},
 		{"surge", func(r *appReader, f string, n *yaml.Node) { r.app.Surge = parseScalar(r, f, n, parseNumber) }},
-		{"increment", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Increment = r.variables(f, n) }},
+		{"increment", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Increment = r.readVariables(f, n) }},
 		{"pin", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.Pin = parseScalar(r, f, n, parseBool) }},
 		{"max-restarts", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MaxRestarts = parseScalar(r, f, n, parseNumber) }},
 		{"min-uptime", func(r *appReader, f string, n *yaml.Node) { r.app.Shim.MinUptime = parseScalar(r, f, n, parseDuration) }},
@@ -213,8 +213,8 @@ func (r *appReader) envFiles(field string, n *yaml.Node) {
 	r.app.EnvFiles = files
 }
 
-// The method variables reads a map from names to values, in the order of the file.
-func (r *appReader) variables(field string, n *yaml.Node) []units.EnvVar {
+// readVariables returns the variables of a map from names to values, in the order of the file.
+func (r *appReader) readVariables(field string, n *yaml.Node) []units.EnvVar {
 	if t := target(n); t.Kind == yaml.SequenceNode {
 		r.fail(field, n, "write NAME: value", "is a list, but must be a map")
 		return nil

@@ -44,8 +44,8 @@ func parseBool(s string) (bool, error) {
 	return false, invalid("", "%q is not true or false", s)
 }
 
-// oneOf returns a parser of two words. The parser returns true for the first word, and false for the second word, the
-// default.
+// oneOf returns a parser of two words. The parser returns true for the first word, and false for the second word,
+// which is the default.
 func oneOf(yes, no string) func(string) (bool, error) {
 	return func(s string) (bool, error) {
 		if s != yes && s != no {

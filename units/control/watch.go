@@ -42,7 +42,7 @@ type Watch struct {
 	// The field jobs holds the jobs that enqueue has queued, and is nil if no job is left.
 	jobs *wait
 	// The field queued has, for each unit, the sequence number of the reply to the request for its job. PID 1 sends this
-	// reply before it runs the job. A job that ends before the reply is therefore a different job, such as the automatic
+	// reply before it runs the job. If a job ends before this reply, it is therefore another job, for example the automatic
 	// restart of a unit that keeps crashing.
 	queued []dbus.Sequence
 }

@@ -89,7 +89,8 @@ func inspect(p sd.Passed) (l Listener, err error) {
 	return l, nil
 }
 
-// The method describe sets Addr and Kind, and sets Want to a bind of the same kind and port or path.
+// The method describe sets Addr and Kind to those of the socket, and sets Want to a bind with the kind of the socket and
+// with its port or path.
 func (l *Listener) describe(sa unix.Sockaddr, typ int) error {
 	stream := typ == unix.SOCK_STREAM
 	switch sa := sa.(type) {

@@ -8,8 +8,8 @@ import (
 
 // The type owner decides which tasks (threads of the program and of its children) can get a listener. Such a task must be
 // in the user, mount and network namespaces of the main process, and must have the same user as the main process, or
-// root. For any other task, the kernel runs the bind as it does without the shim: a program may run a child as another
-// user to protect itself from the child.
+// root. For any other task, the kernel runs the bind as it does without the shim. Such a task must not get a listener,
+// because a program may run a child as another user to protect itself from the child.
 //
 // The decision applies to bind only. Every task that has inherited a listener can call listen and accept, for example a
 // worker whose master process runs as root.

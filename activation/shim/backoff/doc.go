@@ -1,4 +1,4 @@
-// Package backoff decides how long a worker that ends again and again waits before its next start. It works with every
+// Package backoff calculates the delay before the next start of a worker that ends repeatedly. The package works with every
 // systemd version.
 //
 // systemd restarts a worker at once: RestartSec= is 10 ms or less, and the start limit is off, because a worker that

@@ -47,8 +47,8 @@ func cpuUsages(pids []int) map[int]cpuUsage {
 	return all
 }
 
-// allHaveRun reports whether each awake thread has run for minCPUTime or minRuns times since the time at which the values
-// in the map earlier were read.
+// allHaveRun reports whether each awake thread has run since an earlier reading, for at least minCPUTime or at least minRuns
+// times. The map earlier has the values of that reading.
 func allHaveRun(pids []int, earlier map[int]cpuUsage) bool {
 	for t := range threads(pids) {
 		if !t.isAwake() {

@@ -39,8 +39,8 @@ func stopCrashing(t testing.TB, a kit.App, i int) {
 	a.Machine.Sh(t, fmt.Sprintf("rm %s/crash/%s-%d", srv, a.Name, i))
 }
 
-// The expression waiting matches the StatusText of an instance that waits for its restart.
-var waiting = regexp.MustCompile(`^waiting (\S+) after (\d+) short runs, the last with exited/7$`)
+// waitingStatus matches the StatusText of an instance that waits for its restart.
+var waitingStatus = regexp.MustCompile(`^waiting (\S+) after (\d+) short runs, the last with exited/7$`)
 
 // TestBackoff makes one of two instances crash repeatedly. The first restart must be immediate, and each later delay must
 // be 1.5 times the previous delay. The other instance must answer all requests. After the crash file is deleted, the
@@ -67,9 +67,9 @@ func TestBackoff(t *testing.T) {
 	// counts two short runs and has a delay of 100 ms.
 	want := time.Duration(0)
 	for i, text := range texts {
-		w := waiting.FindStringSubmatch(text)
+		w := waitingStatus.FindStringSubmatch(text)
 		if w == nil {
-			t.Fatalf("the status is %q, want %v", text, waiting)
+			t.Fatalf("the status is %q, want %v", text, waitingStatus)
 		}
 		d, err := time.ParseDuration(w[1])
 		if n, _ := strconv.Atoi(w[2]); err != nil || n != i+2 {

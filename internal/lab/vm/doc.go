@@ -16,9 +16,9 @@
 //
 // The machine is qemu with Debian's cloud kernel. Its root file system is an initramfs with the files of an image of package
 // image, clusterctl, the shim and the program guest. The machine has two serial ports, but no disk and no network. The
-// program guest is the first init. This init prepares the machine and executes systemd. A unit then runs guest again, which
-// runs the checks and prints a line of JSON for each check to the second serial port. The first port is the console. The
-// machine powers off after the checks.
+// kernel starts the program guest as init. The program prepares the machine and executes systemd. A unit then runs guest
+// again, which runs the checks and prints a line of JSON for each check to the second serial port. The first port is the
+// console. The machine powers off after the checks.
 //
 //	go test -tags vm ./internal/lab/vm        (make vm)
 //

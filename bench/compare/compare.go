@@ -166,7 +166,7 @@ func note(c *result.Comparison, format string, args ...any) {
 	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
 }
 
-// median returns the median of figures, or 0 if there are no figures.
+// median returns the median of figures, or 0 if figures is empty.
 func median(figures []float64) float64 {
 	if len(figures) == 0 {
 		return 0
